@@ -1,0 +1,289 @@
+"""Reads the portal's settings from the environment and names every fault at once (interface section 2)."""
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+TRUE_WORDS = frozenset({"1", "on", "true", "yes"})
+FALSE_WORDS = frozenset({"0", "off", "false", "no"})
+KNOWN_SECRETS = frozenset({"changeme", "secret", "django-insecure", "password", "insecure"})
+
+
+class BadEnvironment(Exception):
+    """One or more settings cannot be used; the text has one line for each, with its remedy."""
+
+
+@dataclass(frozen=True)
+class TrustedProxies:
+    """Peers whose identity headers are believed. Empty means nobody (contract section 9)."""
+
+    networks: tuple[Network, ...] = ()
+    unix: bool = False
+
+    def trusts(self, peer: str | None) -> bool:
+        """Say whether `peer`, the address at the other end of our connection, is on the list.
+
+        An empty or absent address is a Unix socket, trusted only where `unix` was listed.
+        """
+        if not peer:
+            return self.unix
+        try:
+            address = ipaddress.ip_address(peer.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        candidates = (address, mapped) if mapped else (address,)
+        return any(candidate in network for candidate in candidates for network in self.networks)
+
+
+@dataclass(frozen=True)
+class IdentityHeaders:
+    """Lower-case names of the headers that a trusted proxy sets about the client certificate."""
+
+    dn: tuple[str, ...] = ("x-ssl-client-s-dn", "remotedn")
+    verify: str = "x-ssl-client-verify"
+    expiry: str = "x-ssl-client-v-end"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Every setting of the portal after validation; sizes are in bytes."""
+
+    host: str
+    port: int
+    data_dir: Path
+    database_url: str
+    admin_username: str
+    admin_password: str
+    secret_key: str
+    allowed_hosts: tuple[str, ...]
+    public_url: str
+    trusted_proxies: TrustedProxies
+    identity_headers: IdentityHeaders
+    node_id: str
+    workers: int
+    threads: int
+    max_receipt_bytes: int | None
+    min_free_bytes: int | None
+    feed_name_pattern: str
+    try_endpoints: bool
+    require_verify_header: bool
+    debug: bool = False
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
+    """Validate all settings.
+
+    Raises:
+        BadEnvironment: one or more values are unusable; its text names each with the remedy.
+    """
+    reader = _Reader(os.environ if environ is None else environ)
+    cores = os.cpu_count() or 1
+    environment = Environment(
+        host=reader.text("HOST", "127.0.0.1"),
+        port=reader.parsed("PORT", "8000", _port, "a port number from 1 to 65535"),
+        data_dir=reader.parsed("PORTAL_DATA_DIR", str(BASE_DIR / "var"), _directory, "a folder that can be written"),
+        database_url=reader.parsed(
+            "DATABASE_URL", "", _database_url, "empty for SQLite, or postgres://user:password@host/name"
+        ),
+        admin_username=reader.parsed("PORTAL_ADMIN_USERNAME", "admin", _username, "letters, digits and @.+-_"),
+        admin_password=reader.text("PORTAL_ADMIN_PASSWORD", ""),
+        secret_key=reader.parsed(
+            "PORTAL_SECRET_KEY", "", _secret_key, "empty (one is generated), or at least 50 random characters"
+        ),
+        allowed_hosts=reader.parsed(
+            "PORTAL_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", _hosts, "host names with commas between, without *"
+        ),
+        public_url=reader.parsed(
+            "PORTAL_PUBLIC_URL", "", _public_url, "empty, or an address such as https://portal.example.org"
+        ),
+        trusted_proxies=reader.parsed(
+            "PORTAL_TRUSTED_PROXIES", "", _proxies, "addresses, networks such as 10.0.0.0/8, or unix, with commas"
+        ),
+        identity_headers=IdentityHeaders(
+            dn=reader.parsed("PORTAL_DN_HEADERS", "X-SSL-CLIENT-S-DN,RemoteDN", _header_names, "header names"),
+            verify=reader.parsed("PORTAL_VERIFY_HEADER", "X-SSL-Client-Verify", _header_name, "a header name"),
+            expiry=reader.parsed("PORTAL_EXPIRY_HEADER", "X-SSL-Client-V-End", _header_name, "a header name"),
+        ),
+        node_id=reader.parsed("PORTAL_NODE_ID", _default_node_id(), _node_id, "letters, digits and - only"),
+        workers=reader.parsed("PORTAL_WORKERS", str(min(cores, 4)), _count, "a whole number from 1 to 64"),
+        threads=reader.parsed("PORTAL_THREADS", "4", _count, "a whole number from 1 to 64"),
+        max_receipt_bytes=reader.parsed("PORTAL_MAX_RECEIPT_BYTES", "", _bytes, "empty, or a number of bytes"),
+        min_free_bytes=reader.parsed("PORTAL_MIN_FREE_BYTES", "", _bytes_or_zero, "empty, or a number of bytes"),
+        feed_name_pattern=reader.parsed(
+            "PORTAL_FEED_NAME_PATTERN", "^[A-Z0-9_-]{3,}$", _pattern, "a regular expression"
+        ),
+        try_endpoints=reader.parsed("PORTAL_TRY_ENDPOINTS", "on", _switch, "on or off"),
+        require_verify_header=reader.parsed("PORTAL_REQUIRE_VERIFY_HEADER", "on", _switch, "on or off"),
+        debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
+    )
+    reader.refuse_unknown()
+    reader.finish()
+    return environment
+
+
+class _Reader:
+    """Collects faults instead of stopping at the first."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._faults: list[str] = []
+        self._known: set[str] = set()
+
+    def text(self, name: str, default: str) -> str:
+        self._known.add(name)
+        return self._environ.get(name, "").strip() or default
+
+    def parsed(self, name: str, default: str, parse: Callable[[str], T], remedy: str) -> T:
+        value = self.text(name, default)
+        try:
+            return parse(value)
+        except (ValueError, OSError) as fault:
+            reason = f" ({fault})" if str(fault) else ""
+            self._faults.append(f"  {name}={value!r} cannot be used{reason}. Give {remedy}.")
+            return parse(default) if default and default != value else None  # type: ignore[return-value]  # finish() raises
+
+    def refuse_unknown(self) -> None:
+        """A misspelt setting would otherwise be a silent default."""
+        for name in sorted(self._environ):
+            if name.startswith("PORTAL_") and name not in self._known:
+                self._faults.append(f"  {name} is not a setting of the portal. Correct its name or remove it.")
+
+    def finish(self) -> None:
+        if self._faults:
+            raise BadEnvironment("\n".join(self._faults))
+
+
+def _port(value: str) -> int:
+    number = int(value)
+    if not 1 <= number <= 65535:
+        raise ValueError("out of range")
+    return number
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if not 1 <= number <= 64:
+        raise ValueError("out of range")
+    return number
+
+
+def _bytes(value: str) -> int | None:
+    number = _bytes_or_zero(value)
+    if number == 0:
+        raise ValueError("zero would refuse everything")
+    return number
+
+
+def _bytes_or_zero(value: str) -> int | None:
+    if not value:
+        return None
+    number = int(value)
+    if number < 0:
+        raise ValueError("negative")
+    return number
+
+
+def _switch(value: str) -> bool:
+    word = value.lower()
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return False
+    raise ValueError("neither on nor off")
+
+
+def _directory(value: str) -> Path:
+    path = Path(value).expanduser().absolute()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise OSError("not writable")
+    return path
+
+
+def _database_url(value: str) -> str:
+    if not value:
+        return ""
+    scheme = urlsplit(value).scheme
+    if scheme not in {"postgres", "postgresql", "sqlite"}:
+        raise ValueError(f"{scheme or 'no'} scheme")
+    if scheme != "sqlite" and not urlsplit(value).path.strip("/"):
+        raise ValueError("no database name")
+    return value
+
+
+def _username(value: str) -> str:
+    if not re.fullmatch(r"[\w.@+-]{1,150}", value):
+        raise ValueError("not a user name")
+    return value
+
+
+def _secret_key(value: str) -> str:
+    if not value:
+        return ""
+    if len(value) < 50 or len(set(value)) < 5 or any(word in value.lower() for word in KNOWN_SECRETS):
+        raise ValueError("too short or well known")
+    return value
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not hosts or any("*" in host or "/" in host for host in hosts):
+        raise ValueError("empty, or with * or /")
+    return hosts
+
+
+def _public_url(value: str) -> str:
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("not an http or https address")
+    if parts.path.strip("/"):
+        raise ValueError("the portal cannot live below a path")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _proxies(value: str) -> TrustedProxies:
+    words = [part.strip() for part in value.split(",") if part.strip()]
+    networks = tuple(ipaddress.ip_network(word, strict=False) for word in words if word.lower() != "unix")
+    return TrustedProxies(networks, unix=any(word.lower() == "unix" for word in words))
+
+
+def _header_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise ValueError("not a header name; underscores are never let through")
+    return value.lower()
+
+
+def _header_names(value: str) -> tuple[str, ...]:
+    return tuple(_header_name(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _default_node_id() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "portal"
+
+
+def _node_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,60}", value):
+        raise ValueError("not a node id")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as fault:
+        raise ValueError(str(fault)) from fault
+    return value

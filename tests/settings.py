@@ -1,0 +1,19 @@
+"""Settings for tests: a throw-away data dir, a quick password hasher, plain static files."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+if "PORTAL_DATA_DIR" not in os.environ:
+    os.environ["PORTAL_DATA_DIR"] = tempfile.mkdtemp(prefix="portal-test-")
+    atexit.register(shutil.rmtree, os.environ["PORTAL_DATA_DIR"], ignore_errors=True)
+
+from portal.settings import *  # noqa: F403  # a settings module is made to be extended this way
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+ALLOWED_HOSTS = [*ALLOWED_HOSTS, "testserver"]  # noqa: F405
