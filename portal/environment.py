@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from feeds.metadata import IdentityNames
+
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -47,15 +49,6 @@ class TrustedProxies:
 
 
 @dataclass(frozen=True)
-class IdentityHeaders:
-    """Lower-case names of the headers that a trusted proxy sets about the client certificate."""
-
-    dn: tuple[str, ...] = ("x-ssl-client-s-dn", "remotedn")
-    verify: str = "x-ssl-client-verify"
-    expiry: str = "x-ssl-client-v-end"
-
-
-@dataclass(frozen=True)
 class Environment:
     """Every setting of the portal after validation; sizes are in bytes."""
 
@@ -69,7 +62,7 @@ class Environment:
     allowed_hosts: tuple[str, ...]
     public_url: str
     trusted_proxies: TrustedProxies
-    identity_headers: IdentityHeaders
+    identity_headers: IdentityNames
     node_id: str
     workers: int
     threads: int
@@ -93,7 +86,9 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     environment = Environment(
         host=reader.text("HOST", "127.0.0.1"),
         port=reader.parsed("PORT", "8000", _port, "a port number from 1 to 65535"),
-        data_dir=reader.parsed("PORTAL_DATA_DIR", str(BASE_DIR / "var"), _directory, "a folder that can be written"),
+        data_dir=reader.parsed(
+            "PORTAL_DATA_DIR", str(BASE_DIR / "var"), _directory, "a folder that can be written"
+        ),
         database_url=reader.parsed(
             "DATABASE_URL", "", _database_url, "empty for SQLite, or postgres://user:password@host/name"
         ),
@@ -103,15 +98,21 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             "PORTAL_SECRET_KEY", "", _secret_key, "empty (one is generated), or at least 50 random characters"
         ),
         allowed_hosts=reader.parsed(
-            "PORTAL_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", _hosts, "host names with commas between, without *"
+            "PORTAL_ALLOWED_HOSTS",
+            "localhost,127.0.0.1,[::1]",
+            _hosts,
+            "host names with commas between, without *",
         ),
         public_url=reader.parsed(
             "PORTAL_PUBLIC_URL", "", _public_url, "empty, or an address such as https://portal.example.org"
         ),
         trusted_proxies=reader.parsed(
-            "PORTAL_TRUSTED_PROXIES", "", _proxies, "addresses, networks such as 10.0.0.0/8, or unix, with commas"
+            "PORTAL_TRUSTED_PROXIES",
+            "",
+            _proxies,
+            "addresses, networks such as 10.0.0.0/8, or unix, with commas",
         ),
-        identity_headers=IdentityHeaders(
+        identity_headers=IdentityNames(
             dn=reader.parsed("PORTAL_DN_HEADERS", "X-SSL-CLIENT-S-DN,RemoteDN", _header_names, "header names"),
             verify=reader.parsed("PORTAL_VERIFY_HEADER", "X-SSL-Client-Verify", _header_name, "a header name"),
             expiry=reader.parsed("PORTAL_EXPIRY_HEADER", "X-SSL-Client-V-End", _header_name, "a header name"),

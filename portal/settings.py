@@ -1,4 +1,4 @@
-"""Django settings; every choice that an operator can make comes from the environment (`portal.environment`)."""
+"""Django settings; every choice of an operator comes from the environment (`portal.environment`)."""
 
 import os
 import secrets
@@ -129,7 +129,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
 CSRF_TRUSTED_ORIGINS = [ENVIRONMENT.public_url] if ENVIRONMENT.public_url else []
-# The redirect from http to https belongs to the proxy in front: a redirect on a wire path would lose deliveries.
+# The redirect from http to https is the proxy's: on a wire path it would lose deliveries.
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
 
 REST_FRAMEWORK: dict[str, Any] = {

@@ -1,0 +1,268 @@
+"""Distinguished names of certificates: parsed whole, compared as lists of attribute sets.
+
+Accepted forms (contract section 9): RFC 4514 / RFC 2253 (`CN=a,O=b,C=GB`, escapes, hex pairs, `#` hex values,
+multi-valued parts with `+`), the same with blanks after commas, and OpenSSL's slash form (`/C=GB/O=b/CN=a`).
+A text that cannot be read for certain in one of them is refused, never guessed at.
+"""
+
+import re
+from dataclasses import dataclass
+
+MAX_LENGTH = 4096
+MAX_PARTS = 100
+
+#: Names and object identifiers of one attribute type, by the name we compare with (RFC 4514 section 3, RFC 4519).
+_SAME_TYPE = {
+    "CN": ("commonname", "2.5.4.3"),
+    "SN": ("surname", "2.5.4.4"),
+    "SERIALNUMBER": ("2.5.4.5",),
+    "C": ("countryname", "2.5.4.6"),
+    "L": ("localityname", "2.5.4.7"),
+    "ST": ("s", "stateorprovincename", "2.5.4.8"),
+    "STREET": ("streetaddress", "2.5.4.9"),
+    "O": ("organizationname", "2.5.4.10"),
+    "OU": ("organizationalunitname", "2.5.4.11"),
+    "TITLE": ("t", "2.5.4.12"),
+    "GN": ("givenname", "2.5.4.42"),
+    "INITIALS": ("2.5.4.43",),
+    "DNQUALIFIER": ("2.5.4.46",),
+    "UID": ("userid", "0.9.2342.19200300.100.1.1"),
+    "DC": ("domaincomponent", "0.9.2342.19200300.100.1.25"),
+    "EMAILADDRESS": ("e", "email", "1.2.840.113549.1.9.1"),
+}
+_TYPE_OF = {alias.upper(): name for name, aliases in _SAME_TYPE.items() for alias in (name, *aliases)}
+_TYPE = re.compile(r"(?:OID\.)?(\d+(?:\.\d+)+)|([A-Za-z][A-Za-z0-9-]*)", re.IGNORECASE)
+_HEX_PAIR = re.compile(r"[0-9A-Fa-f]{2}")
+_SPECIAL = frozenset(',+"\\<>;=# ')
+_DER_STRING_TAGS = frozenset({0x0C, 0x13, 0x14, 0x16})
+_SLASH_PART = re.compile(r"/(?=(?:OID\.)?(?:\d+(?:\.\d+)+|[A-Za-z][A-Za-z0-9-]*)=)", re.IGNORECASE)
+
+Attribute = tuple[str, str]
+
+
+class BadDistinguishedName(ValueError):
+    """The text is not a distinguished name in any accepted form; the message says where it goes wrong."""
+
+
+@dataclass(frozen=True)
+class DistinguishedName:
+    """Parts from the most specific to the least; each part is its sorted attributes (type, value)."""
+
+    parts: tuple[tuple[Attribute, ...], ...]
+
+    @property
+    def common_name(self) -> str | None:
+        """The value of the most specific CN, None where there is none."""
+        for part in self.parts:
+            for kind, value in part:
+                if kind == "CN":
+                    return value
+        return None
+
+    def __str__(self) -> str:
+        return ",".join("+".join(f"{kind}={_escape(value)}" for kind, value in part) for part in self.parts)
+
+
+def parse_dn(text: str) -> DistinguishedName:
+    """Read a distinguished name.
+
+    Raises:
+        BadDistinguishedName: the text is empty, too long, or not certainly one name.
+    """
+    stripped = text.strip()
+    if not stripped:
+        raise BadDistinguishedName("it is empty")
+    if len(stripped) > MAX_LENGTH:
+        raise BadDistinguishedName(f"it is longer than {MAX_LENGTH} characters")
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in stripped):
+        raise BadDistinguishedName("it contains a control character")
+    parts = _parse_slashes(stripped) if stripped.startswith("/") else _parse_commas(stripped)
+    if len(parts) > MAX_PARTS:
+        raise BadDistinguishedName(f"it has more than {MAX_PARTS} parts")
+    return DistinguishedName(tuple(parts))
+
+
+def rule_matches(rule: str, dn: DistinguishedName) -> bool:
+    """Say whether a rule's DN matches a certificate's.
+
+    A rule is a full DN, all parts equal and in order, or a single `CN=…`, which is compared with the most
+    specific CN. A rule that cannot be parsed matches nothing.
+    """
+    try:
+        wanted = parse_dn(rule)
+    except BadDistinguishedName:
+        return False
+    if wanted == dn:
+        return True
+    return _is_single_cn(wanted) and wanted.common_name == dn.common_name
+
+
+def _is_single_cn(dn: DistinguishedName) -> bool:
+    return len(dn.parts) == 1 and len(dn.parts[0]) == 1 and dn.parts[0][0][0] == "CN"
+
+
+def _parse_slashes(text: str) -> list[tuple[Attribute, ...]]:
+    """Read OpenSSL's one-line form, least specific first.
+
+    The form has no escapes for its slash, so a value with one that looks like a further part cannot be told
+    from two parts. Each attribute type but the repeatable ones is therefore taken once at most.
+    """
+    pieces = _SLASH_PART.split(text)[1:]
+    if not pieces or _SLASH_PART.match(text) is None:
+        raise BadDistinguishedName("a part after / has no type, such as CN=")
+    parts = [_slash_part(piece) for piece in pieces]
+    kinds = [kind for part in parts for kind, _ in part]
+    if any(kinds.count(kind) > 1 for kind in kinds if kind not in {"OU", "DC"}):
+        raise BadDistinguishedName("an attribute stands twice in the slash form, which has no escapes")
+    return parts[::-1]
+
+
+def _slash_part(piece: str) -> tuple[Attribute, ...]:
+    kind, _, value = piece.partition("=")
+    if "\\" in value:
+        raise BadDistinguishedName("a backslash in the slash form cannot be read for certain")
+    return ((_canonical_type(kind), _collapse(value)),)
+
+
+def _parse_commas(text: str) -> list[tuple[Attribute, ...]]:
+    reader = _Reader(text)
+    parts: list[tuple[Attribute, ...]] = []
+    while True:
+        attributes = [reader.attribute()]
+        while reader.took("+"):
+            attributes.append(reader.attribute())
+        parts.append(tuple(sorted(attributes)))
+        if reader.at_end():
+            return parts
+        if not reader.took(","):
+            raise BadDistinguishedName(f"unexpected {reader.peek()!r} at character {reader.position + 1}")
+
+
+class _Reader:
+    """Walks over the comma form character by character; nothing is split before it is understood."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.position = 0
+
+    def peek(self) -> str:
+        return self._text[self.position : self.position + 1]
+
+    def at_end(self) -> bool:
+        return self.position >= len(self._text)
+
+    def took(self, character: str) -> bool:
+        if self.peek() != character:
+            return False
+        self.position += 1
+        return True
+
+    def attribute(self) -> Attribute:
+        self._skip_blanks()
+        match = _TYPE.match(self._text, self.position)
+        if match is None:
+            raise BadDistinguishedName(f"no attribute type at character {self.position + 1}")
+        self.position = match.end()
+        self._skip_blanks()
+        if not self.took("="):
+            raise BadDistinguishedName(f"no = after the type {match.group()}")
+        self._skip_blanks()
+        return _canonical_type(match.group()), self._value()
+
+    def _value(self) -> str:
+        if self.peek() == '"':
+            return self._quoted()
+        if self.peek() == "#":
+            return self._hex_value()
+        return self._plain()
+
+    def _skip_blanks(self) -> None:
+        while self.peek() == " ":
+            self.position += 1
+
+    def _plain(self) -> str:
+        raw = bytearray()
+        kept = 0  # blanks at the end do not belong to the value unless they were escaped
+        while not self.at_end() and self.peek() not in {",", "+"}:
+            character = self.peek()
+            if character == "\\":
+                raw += self._escaped()
+                kept = len(raw)
+                continue
+            if character in {'"', "<", ">", ";"}:
+                raise BadDistinguishedName(f"{character} must be escaped (character {self.position + 1})")
+            raw += character.encode()
+            self.position += 1
+            if character != " ":
+                kept = len(raw)
+        return _text_of(bytes(raw[:kept]))
+
+    def _quoted(self) -> str:
+        self.position += 1
+        raw = bytearray()
+        while not self.took('"'):
+            if self.at_end():
+                raise BadDistinguishedName("a quoted value does not end")
+            if self.peek() == "\\":
+                raw += self._escaped()
+                continue
+            raw += self.peek().encode()
+            self.position += 1
+        self._skip_blanks()
+        return _text_of(bytes(raw))
+
+    def _escaped(self) -> bytes:
+        self.position += 1
+        pair = _HEX_PAIR.match(self._text, self.position)
+        if pair is not None:
+            self.position = pair.end()
+            return bytes.fromhex(pair.group())
+        character = self.peek()
+        if not character or character not in _SPECIAL:
+            raise BadDistinguishedName(f"a backslash before {character or 'the end'} means nothing")
+        self.position += 1
+        return character.encode()
+
+    def _hex_value(self) -> str:
+        match = re.compile(r"#((?:[0-9A-Fa-f]{2})+) *(?=[,+]|$)").match(self._text, self.position)
+        if match is None:
+            raise BadDistinguishedName("a # value is not pairs of hex digits")
+        self.position = match.end()
+        return _der_string(bytes.fromhex(match.group(1)))
+
+
+def _der_string(der: bytes) -> str:
+    """Read a BER-encoded string of the kinds whose bytes are their text; anything else cannot be compared."""
+    if len(der) < 2 or der[0] not in _DER_STRING_TAGS or der[1] > 0x7F or len(der) != der[1] + 2:
+        raise BadDistinguishedName("a # value is not a short character string")
+    return _text_of(der[2:])
+
+
+def _text_of(raw: bytes) -> str:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as fault:
+        raise BadDistinguishedName("a value is not UTF-8") from fault
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
+        raise BadDistinguishedName("a value contains a control character")
+    return _collapse(text)
+
+
+def _collapse(value: str) -> str:
+    collapsed = re.sub(r" +", " ", value).strip(" ")
+    if not collapsed:
+        raise BadDistinguishedName("a value is empty")
+    return collapsed
+
+
+def _canonical_type(kind: str) -> str:
+    match = _TYPE.fullmatch(kind)
+    if match is None:
+        raise BadDistinguishedName(f"{kind[:40]!r} is not an attribute type")
+    name = (match.group(1) or match.group(2)).upper()
+    return _TYPE_OF.get(name, name)
+
+
+def _escape(value: str) -> str:
+    escaped = re.sub(r'([,+"\\<>;=])', r"\\\1", value)
+    return f"\\{escaped}" if escaped.startswith("#") else escaped

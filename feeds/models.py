@@ -1,0 +1,323 @@
+"""Stroom feeds, the rules that guard them, and what has been received and refused."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
+from django.db import connections, models
+from django.urls import reverse
+from simple_history.models import HistoricalRecords
+
+from feeds.dn import BadDistinguishedName, parse_dn
+from feeds.policy import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
+
+FEED_NAME_LENGTH = 255
+
+
+def validate_feed_name(name: str) -> None:
+    """Refuse a name outside the configured pattern, in words an administrator can act on."""
+    pattern = settings.ENVIRONMENT.feed_name_pattern
+    if not re.search(pattern, name) or re.search(r"[\x00-\x1f\x7f]", name):
+        raise ValidationError(
+            "A feed name matches %(pattern)s: by default capital letters, digits, _ and -, at least three.",
+            code="feed_name",
+            params={"pattern": pattern},
+        )
+
+
+def validate_rule_dn(text: str) -> None:
+    """Refuse a DN that could never match."""
+    try:
+        parse_dn(text)
+    except BadDistinguishedName as fault:
+        raise ValidationError(
+            "This is not a distinguished name: %(fault)s. Write it as CN=client-a,OU=Test,O=Example,C=GB.",
+            code="dn",
+            params={"fault": fault},
+        ) from fault
+
+
+class FeedQuerySet(models.QuerySet["Feed"]):
+    """Questions about many feeds."""
+
+    def policy_for(self, name: str) -> FeedPolicy | None:
+        """Read everything a decision needs about one feed, in one committed read; None when unknown.
+
+        Nothing is cached: a feed made or changed a moment ago is in force at once (contract section 5).
+        """
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_POLICY_SQL, [name])
+            rows = cursor.fetchall()
+        if not rows:
+            return None
+        _, status, certificate_policy, version = rows[0][:4]
+        rules = tuple(
+            CertificateRuleSnapshot(RuleAction(action), dn, _instant(expires))
+            for *_, action, dn, expires in rows
+            if action is not None
+        )
+        return FeedPolicy(name, FeedStatus(status), CertificatePolicy(certificate_policy), rules, version=version)
+
+
+_POLICY_SQL = """
+    SELECT f.name, f.status, f.certificate_policy, f.version, r.action, r.subject_dn, r.expires
+    FROM feeds_feed f LEFT JOIN feeds_certificaterule r ON r.feed_id = f.id
+    WHERE f.name = %s
+"""
+
+
+def _instant(value: Any) -> datetime | None:
+    """SQLite's driver gives text for a raw read, PostgreSQL's a datetime."""
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+class Feed(models.Model):
+    """A named stream of data that systems may send, and how it is guarded."""
+
+    class Status(models.TextChoices):
+        RECEIVE = FeedStatus.RECEIVE.value, "Receive"
+        REJECT = FeedStatus.REJECT.value, "Reject"
+        DROP = FeedStatus.DROP.value, "Drop"
+
+    class Policy(models.TextChoices):
+        NONE = CertificatePolicy.NONE.value, "none: certificates do not matter"
+        REQUIRED = CertificatePolicy.REQUIRED.value, "required: any verified certificate"
+        RESTRICTED = CertificatePolicy.RESTRICTED.value, "restricted: only certificates with an allow rule"
+
+    name = models.CharField(
+        max_length=FEED_NAME_LENGTH,
+        unique=True,
+        validators=[validate_feed_name],
+        help_text="Senders give exactly this name in their Feed header; upper and lower case count.",
+    )
+    status = models.CharField(
+        max_length=10,
+        choices=Status.choices,
+        default=Status.RECEIVE,
+        help_text=(
+            "Receive stores the data and answers 200. Reject answers HTTP 406 with Stroom-Status 110; senders "
+            "keep their data, but a forwarding stroom-proxy gives up. Drop answers 200 and throws the data "
+            "away: the sender cannot tell it from Receive."
+        ),
+    )
+    description = models.TextField(blank=True, help_text="What is sent here, for the people who come after you.")
+    owner = models.CharField(max_length=200, blank=True, help_text="Who to ask about this feed.")
+    classification = models.CharField(max_length=200, blank=True)
+    certificate_policy = models.CharField(
+        max_length=10,
+        choices=Policy.choices,
+        default=Policy.NONE,
+        help_text=(
+            "Without a certificate, required and restricted answer HTTP 401 with Stroom-Status 300. A certificate "
+            "that is not verified, denied, or (restricted) not allowed gets HTTP 403 with Stroom-Status 310."
+        ),
+    )
+    stream_type = models.CharField(max_length=100, blank=True, default="Raw Events")
+    encoding = models.CharField(max_length=50, blank=True, default="UTF-8")
+    context_encoding = models.CharField(max_length=50, blank=True, default="UTF-8")
+    data_format = models.CharField(max_length=50, blank=True)
+    schema = models.CharField(max_length=100, blank=True)
+    schema_version = models.CharField(max_length=50, blank=True)
+    reference = models.BooleanField(default=False, help_text="The feed carries reference data.")
+    labels = models.JSONField(default=list, blank=True)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created = models.DateTimeField(auto_now_add=True)
+    updated = models.DateTimeField(auto_now=True)
+
+    objects = FeedQuerySet.as_manager()
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=[status.value for status in FeedStatus]),
+                name="feed_status_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(certificate_policy__in=[policy.value for policy in CertificatePolicy]),
+                name="feed_certificate_policy_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Every saved change moves the version that ETags and receipts refer to."""
+        if not self._state.adding:
+            self.version += 1
+            fields = kwargs.get("update_fields")
+            if fields is not None:
+                kwargs["update_fields"] = {*fields, "version", "updated"}
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:feeds_feed_change", args=[self.pk])
+
+
+class CertificateRule(models.Model):
+    """One allow or deny entry of a feed: a DN, an optional expiry and a comment. Deny beats allow."""
+
+    class Action(models.TextChoices):
+        ALLOW = RuleAction.ALLOW.value, "allow"
+        DENY = RuleAction.DENY.value, "deny"
+
+    feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="certificate_rules")
+    action = models.CharField(max_length=5, choices=Action.choices, default=Action.ALLOW)
+    subject_dn = models.TextField(
+        "subject DN",
+        validators=[MaxLengthValidator(2000), validate_rule_dn],
+        help_text=(
+            "The whole DN, such as CN=client-a,OU=Test,O=Example,C=GB, or only CN=client-a to match by common name."
+        ),
+    )
+    expires = models.DateTimeField(
+        null=True, blank=True, help_text="From this instant (UTC) the rule matches nothing."
+    )
+    comment = models.CharField(max_length=500, blank=True)
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["action", "subject_dn", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(action__in=[action.value for action in RuleAction]),
+                name="rule_action_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject_dn}"
+
+
+class ReceiptQuerySet(models.QuerySet["Receipt"]):
+    """Questions about many receipts."""
+
+    def of_feed(self, name: str) -> "ReceiptQuerySet":
+        """Receipts that hold data of this feed, also as one of several in a ZIP."""
+        return self.filter(pk__in=ReceiptFeed.objects.filter(feed=name).values("receipt_id"))
+
+
+class Receipt(models.Model):
+    """One accepted delivery. The row is the truth about the file it names (contract section 8).
+
+    Feeds are kept as text: renaming or deleting a feed never touches what it received.
+    """
+
+    class Status(models.TextChoices):
+        STORED = "stored", "stored"
+        FORWARDING = "forwarding", "forwarding"
+        FORWARDED = "forwarded", "forwarded"
+        FAILED = "failed", "failed"
+
+    receipt_id = models.CharField(max_length=120, unique=True)
+    feed = models.CharField(max_length=FEED_NAME_LENGTH, db_index=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.STORED)
+    stroom_status = models.PositiveSmallIntegerField(default=0)
+    received_at = models.DateTimeField(db_index=True)
+    bytes = models.BigIntegerField(help_text="Length of the stored file.")
+    wire_bytes = models.BigIntegerField(default=0, help_text="Length of the body as it came over the network.")
+    sha256 = models.CharField(max_length=64, help_text="Of the stored file.")
+    compression = models.CharField(max_length=4, default="NONE")
+    path = models.CharField(max_length=300, help_text="Below the store; built from date and receipt id only.")
+    sender_dn = models.TextField(null=True, blank=True)  # noqa: DJ001  # null: no verified certificate
+    remote_address = models.CharField(max_length=100, blank=True, help_text="The real peer of the connection.")
+    headers = models.JSONField(default=dict, help_text="Metadata as stored beside the data.")
+    groups = models.JSONField(default=list, help_text="Of a ZIP: base name, feed, and whether it is dropped.")
+    notes = models.JSONField(default=list)
+    feed_version = models.PositiveIntegerField(null=True, blank=True)
+    guid = models.CharField(max_length=200, blank=True, db_index=True)
+    duplicate_of = models.CharField(max_length=120, blank=True, help_text="Earlier receipt with the same content.")
+    truncated = models.BooleanField(default=False)
+    recovered = models.BooleanField(default=False)
+
+    objects = ReceiptQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-received_at", "-id"]
+        indexes = [
+            models.Index(fields=["feed", "-received_at"], name="receipt_feed_time"),
+            models.Index(fields=["sha256", "bytes"], name="receipt_content"),
+        ]
+        permissions = [("download_receipt", "Can download received data")]
+
+    def __str__(self) -> str:
+        return self.receipt_id
+
+
+class ReceiptFeed(models.Model):
+    """A feed that a receipt holds data of; one row for each, so that a ZIP is found by any of its feeds."""
+
+    receipt = models.ForeignKey(Receipt, on_delete=models.CASCADE, related_name="feed_links")
+    feed = models.CharField(max_length=FEED_NAME_LENGTH, db_index=True)
+    dropped = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["receipt", "feed"], name="receipt_feed_once")]
+
+    def __str__(self) -> str:
+        return f"{self.receipt_id}: {self.feed}"
+
+
+class Outcome(models.TextChoices):
+    """What became of a delivery."""
+
+    RECEIVED = "received", "received"
+    REFUSED = "refused", "refused"
+    DROPPED = "dropped", "dropped"
+    EMPTY = "empty", "empty"
+
+
+class HourlyCount(models.Model):
+    """Deliveries of one feed with one outcome in one hour. Refusals live here, never as receipts (R26)."""
+
+    hour = models.DateTimeField(help_text="Start of the hour, UTC.")
+    feed = models.CharField(max_length=FEED_NAME_LENGTH)
+    outcome = models.CharField(max_length=8, choices=Outcome.choices)
+    http_status = models.PositiveSmallIntegerField()
+    stroom_status = models.PositiveSmallIntegerField()
+    known = models.BooleanField(default=True, help_text="Whether a feed of this name existed.")
+    count = models.PositiveBigIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-hour", "feed"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["hour", "feed", "outcome", "http_status", "stroom_status", "known"],
+                name="hourly_count_once",
+            ),
+        ]
+        indexes = [models.Index(fields=["feed", "-hour"], name="hourly_count_feed")]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H} {self.feed} {self.outcome} {self.stroom_status}: {self.count}"
+
+
+class RefusalSample(models.Model):
+    """One refused delivery in full, kept as an example; the number kept is bounded (R26)."""
+
+    at = models.DateTimeField(db_index=True)
+    feed = models.CharField(max_length=FEED_NAME_LENGTH, db_index=True)
+    http_status = models.PositiveSmallIntegerField()
+    stroom_status = models.PositiveSmallIntegerField()
+    receipt_id = models.CharField(max_length=120)
+    remote_address = models.CharField(max_length=100, blank=True)
+    sender_dn = models.TextField(blank=True)
+    headers = models.JSONField(default=dict)
+    trace = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["feed", "stroom_status", "-at"], name="refusal_sample_key")]
+
+    def __str__(self) -> str:
+        return f"{self.receipt_id}: {self.http_status}/{self.stroom_status}"
