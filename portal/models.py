@@ -1,0 +1,86 @@
+"""Who may use the REST API: tokens, kept as hashes."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+from django.utils import timezone
+
+SCOPES = ("read", "write", "check")
+LAST_USE_STEP = timedelta(minutes=1)
+
+
+def hash_secret(secret: str) -> str:
+    """SHA-256 suffices: the secret is 256 random bits, not a password."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def default_scopes() -> list[str]:
+    return list(SCOPES)
+
+
+class ApiTokenManager(models.Manager["ApiToken"]):
+    """Issues tokens and finds the one a caller shows."""
+
+    def issue(
+        self,
+        user: AbstractBaseUser,
+        *,
+        name: str = "",
+        scopes: list[str] | None = None,
+        expires: datetime | None = None,
+    ) -> tuple["ApiToken", str]:
+        """Make a token; the text returned beside the row is its only copy."""
+        secret = f"sp_{secrets.token_urlsafe(32)}"
+        token = self.create(
+            user_id=user.pk,
+            name=name,
+            scopes=default_scopes() if scopes is None else scopes,
+            expires=expires,
+            prefix=secret[:8],
+            digest=hash_secret(secret),
+        )
+        return token, secret
+
+    def usable(self, secret: str) -> "ApiToken | None":
+        """The token with this secret, None when unknown, expired, or of an inactive user."""
+        token = self.select_related("user").filter(digest=hash_secret(secret)).first()
+        if token is None or token.expired or not token.user.is_active:
+            return None
+        return token
+
+
+class ApiToken(models.Model):
+    """A bearer token of one user. It can do at most what the user can, within its scopes."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100, blank=True, help_text="What uses this token.")
+    prefix = models.CharField(max_length=12, editable=False, help_text="First characters, to recognise it by.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=default_scopes, help_text="Any of read, write and check.")
+    created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    last_used = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: ClassVar[ApiTokenManager] = ApiTokenManager()
+
+    class Meta:
+        ordering = ["-created"]
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… {self.name}".strip()
+
+    @property
+    def expired(self) -> bool:
+        return self.expires is not None and self.expires <= timezone.now()
+
+    def note_use(self) -> None:
+        """Remember the last use, to the minute, so that reading does not write each time."""
+        now = timezone.now()
+        if self.last_used is None or now - self.last_used > LAST_USE_STEP:
+            ApiToken.objects.filter(pk=self.pk).update(last_used=now)

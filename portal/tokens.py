@@ -1,0 +1,88 @@
+"""Bearer tokens for callers: the check that the wire endpoint and the REST API share, and its DRF classes."""
+
+from enum import Enum
+from typing import Any
+
+from django.contrib.auth.models import User
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import SAFE_METHODS, BasePermission, DjangoModelPermissions
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from portal.models import ApiToken
+
+
+class BearerOutcome(Enum):
+    """What a caller's Authorization header is worth."""
+
+    ALLOWED = "allowed"
+    UNKNOWN = "no or unknown key"
+    MISSING_SCOPE = "permission missing"
+
+
+def bearer_secret(authorization: str | None) -> str | None:
+    """The secret of an `Authorization: Bearer …` header, None when it is none (RFC 6750 section 2.1)."""
+    scheme, _, secret = (authorization or "").strip().partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" and secret.strip() else None
+
+
+def authenticate_bearer(authorization: str | None, scope: str) -> BearerOutcome:
+    """Judge a header outside DRF, for the feed-status endpoint (contract section 11)."""
+    secret = bearer_secret(authorization)
+    token = ApiToken.objects.usable(secret) if secret else None
+    if token is None:
+        return BearerOutcome.UNKNOWN
+    token.note_use()
+    return BearerOutcome.ALLOWED if scope in token.scopes else BearerOutcome.MISSING_SCOPE
+
+
+class BearerAuthentication(BaseAuthentication):
+    """Takes `Authorization: Bearer <token>`; `request.auth` is the token."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+        authorization = request.META.get("HTTP_AUTHORIZATION")
+        if not authorization or not authorization.lower().startswith("bearer"):
+            return None
+        secret = bearer_secret(authorization)
+        token = ApiToken.objects.usable(secret) if secret else None
+        if token is None:
+            raise AuthenticationFailed("This token is unknown, expired or revoked.")
+        token.note_use()
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="portal"'
+
+
+class HasScope(BasePermission):
+    """Holds a token to its scopes; a session has none and is judged by permissions alone.
+
+    A view may name `required_scopes`, any of which suffices; else reading needs `read` and writing `write`.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        token = request.auth
+        if not isinstance(token, ApiToken):
+            return True
+        wanted = getattr(view, "required_scopes", None) or (
+            ("read",) if request.method in SAFE_METHODS else ("write",)
+        )
+        return any(scope in token.scopes for scope in wanted)
+
+
+class ModelPermissions(DjangoModelPermissions):
+    """Like DRF's, but reading needs the view permission too (DRF leaves GET open)."""
+
+    perms_map: dict[str, list[str]] = {
+        **DjangoModelPermissions.perms_map,
+        "GET": ["%(app_label)s.view_%(model_name)s"],
+        "HEAD": ["%(app_label)s.view_%(model_name)s"],
+        "OPTIONS": ["%(app_label)s.view_%(model_name)s"],
+    }
+
+
+def token_of(request: Request) -> ApiToken | None:
+    """The token that authenticated this request, None for a session."""
+    auth: Any = request.auth
+    return auth if isinstance(auth, ApiToken) else None
