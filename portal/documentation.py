@@ -1,0 +1,104 @@
+"""The in-product documentation: the Markdown files of `docs/`, rendered for `/docs/`."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+from portal.environment import BASE_DIR
+
+FOLDER = BASE_DIR / "docs"
+#: In reading order. Files that are not named here are for developers and stay on disk.
+PAGES = ("sending-data", "feeds", "catalogue", "api", "settings", "operating", "decisions")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A section heading of a page, for its table of contents."""
+
+    anchor: str
+    text: str
+
+
+@dataclass(frozen=True)
+class DocumentationPage:
+    """One rendered page."""
+
+    slug: str
+    title: str
+    lead: str
+    html: str
+    headings: tuple[Heading, ...]
+
+
+def pages() -> list[DocumentationPage]:
+    """All pages that exist, in reading order."""
+    return [page for slug in PAGES if (page := page_of(slug)) is not None]
+
+
+def page_of(slug: str) -> DocumentationPage | None:
+    """One page by its slug; None when there is none."""
+    if slug not in PAGES:
+        return None
+    path = FOLDER / f"{slug}.md"
+    try:
+        return _render(slug, path.read_text(), path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=len(PAGES))
+def _render(slug: str, text: str, _modified: int) -> DocumentationPage:
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = markdown.parse(_link_pages(text))
+    title, lead = slug, ""
+    headings: list[Heading] = []
+    kept = []
+    for position, token in enumerate(tokens):
+        inline = tokens[position + 1].content if position + 1 < len(tokens) else ""
+        if token.type == "heading_open" and token.tag == "h1":
+            title = inline
+        if token.type == "heading_open" and token.tag == "h2":
+            heading = Heading(_anchor(inline), _plain(inline))
+            token.attrSet("id", heading.anchor)
+            headings.append(heading)
+        if token.type == "paragraph_open" and not lead:
+            lead = _plain(inline)
+        kept.append(token)
+    body = _without_title(markdown.renderer.render(kept, markdown.options, {}))
+    return DocumentationPage(slug, _plain(title), lead, _scrolling_tables(body), tuple(headings))
+
+
+def _link_pages(text: str) -> str:
+    """Links between the files lead to the pages here; files that are no pages lose their link."""
+    return re.sub(
+        r"\]\((?:docs/)?([a-z-]+)\.md(#[a-z0-9-]+)?\)",
+        lambda match: f"](/docs/{match[1]}/{match[2] or ''})" if match[1] in PAGES else "](/docs/)",
+        text,
+    )
+
+
+def _without_title(html: str) -> str:
+    return re.sub(r"<h1>.*?</h1>\n?", "", html, count=1, flags=re.DOTALL)
+
+
+def _scrolling_tables(html: str) -> str:
+    """Wide tables scroll by themselves on a phone; a keyboard can reach and move them."""
+    opened = html.replace("<table>", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>')
+    return opened.replace("</table>", "</table></div>")
+
+
+def _anchor(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", _plain(text).lower()).strip("-")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text).replace("`", "").replace("**", "").replace("\n", " ")
+
+
+def version() -> str:
+    """The version in the newest heading of the change log."""
+    match = re.search(r"^## (\S+)", Path(BASE_DIR / "CHANGELOG.md").read_text(), re.MULTILINE)
+    return match.group(1) if match else "0"

@@ -1,0 +1,43 @@
+"""Make an API token for a user; its text is printed once, alone on its line."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from portal.models import SCOPES, ApiToken
+
+
+class Command(BaseCommand):
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("username", help="whose rights the token has")
+        parser.add_argument("--name", default="", help="what uses it")
+        parser.add_argument("--scopes", default=",".join(SCOPES), help=f"any of {', '.join(SCOPES)}, with commas")
+        parser.add_argument("--expires", default="", help="ISO 8601; without a zone it is UTC; never when left out")
+
+    def handle(self, *args: Any, username: str, name: str, scopes: str, expires: str, **options: Any) -> None:
+        user = get_user_model().objects.filter(username=username).first()
+        if user is None:
+            raise CommandError(f"There is no user called {username}.")
+        wanted = [word.strip() for word in scopes.split(",") if word.strip()]
+        unknown = sorted(set(wanted) - set(SCOPES))
+        if unknown or not wanted:
+            raise CommandError(f"Scopes are {', '.join(SCOPES)}; not {', '.join(unknown) or 'nothing'}.")
+        _, secret = ApiToken.objects.issue(user, name=name, scopes=wanted, expires=_instant(expires))
+        self.stdout.write(secret)
+
+
+def _instant(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as fault:
+        raise CommandError(f"{text} is not a time such as 2027-01-31T12:00.") from fault
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if moment <= datetime.now(UTC):
+        raise CommandError(f"{text} is past already.")
+    return moment
