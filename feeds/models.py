@@ -12,6 +12,7 @@ from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
 from feeds.dn import BadDistinguishedName, parse_dn
+from feeds.history import ChangeContext
 from feeds.policy import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
 
 FEED_NAME_LENGTH = 255
@@ -131,7 +132,7 @@ class Feed(models.Model):
     updated = models.DateTimeField(auto_now=True)
 
     objects = FeedQuerySet.as_manager()
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[ChangeContext])
 
     class Meta:
         ordering = ["name"]
@@ -183,7 +184,7 @@ class CertificateRule(models.Model):
     )
     comment = models.CharField(max_length=500, blank=True)
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[ChangeContext])
 
     class Meta:
         ordering = ["action", "subject_dn", "pk"]

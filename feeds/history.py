@@ -1,0 +1,50 @@
+"""Who changed which feed or rule, when, from where and why: context of each history row, and one joint story.
+
+Every tracked save inside `commented(...)` keeps that comment; the request's id and the caller's address come
+from the request that simple_history's middleware holds.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.db import models
+from simple_history.models import HistoricalRecords
+
+_comment: ContextVar[str] = ContextVar("change_comment", default="")
+
+
+@contextmanager
+def commented(comment: str) -> Iterator[None]:
+    """Keep `comment` with every change of a feed or rule made inside."""
+    token = _comment.set(comment.strip())
+    try:
+        yield
+    finally:
+        _comment.reset(token)
+
+
+class ChangeContext(models.Model):
+    """Columns that each history row has beside simple_history's own: from where, and by which request."""
+
+    request_id = models.CharField(max_length=128, blank=True, default="", db_index=True)
+    remote_address = models.CharField(max_length=100, blank=True, default="")
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.request_id
+
+
+def add_context(*, history_instance: Any, **_: Any) -> None:
+    """Fill in the context of a history row that is about to be written (signal receiver)."""
+    if not isinstance(history_instance, ChangeContext):
+        return
+    if not history_instance.history_change_reason:  # type: ignore[attr-defined]  # column of simple_history
+        history_instance.history_change_reason = _comment.get() or None  # type: ignore[attr-defined]
+    request = getattr(HistoricalRecords.context, "request", None)
+    if request is not None:
+        history_instance.request_id = getattr(request, "request_id", "")
+        history_instance.remote_address = getattr(request, "client_address", "")

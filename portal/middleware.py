@@ -1,0 +1,58 @@
+"""What every request and answer of Django carries: an id, the caller's address, a content security policy."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_HTML = ("text/html", "application/xhtml+xml", "image/svg+xml")
+
+
+class RequestContextMiddleware:
+    """Gives each request an id and the caller's address, for history, logs and the audit record.
+
+    A well-formed X-Request-ID is taken over, so that one id follows a request through every hop; the answer
+    repeats it. The address is the first hop that is not one of our proxies; a header of anyone else is ignored.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        supplied = request.headers.get("X-Request-ID", "")
+        request.request_id = supplied if _REQUEST_ID.fullmatch(supplied) else uuid.uuid4().hex  # type: ignore[attr-defined]
+        request.client_address = client_address(request)  # type: ignore[attr-defined]
+        response = self._get_response(request)
+        response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
+        return response
+
+
+class ContentSecurityPolicyMiddleware:
+    """Sends SECURE_CSP with every HTML page. Django 6 has this built in: delete the class at the upgrade."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._policy = "; ".join(" ".join((name, *sources)) for name, sources in settings.SECURE_CSP.items())
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if response.get("Content-Type", "").startswith(_HTML):
+            response.headers.setdefault("Content-Security-Policy", self._policy)
+        return response
+
+
+def client_address(request: HttpRequest) -> str:
+    """The caller's address: our peer's, or behind trusted proxies the hop that reached the first of them."""
+    peer = str(request.META.get("REMOTE_ADDR") or "")
+    trusts = settings.ENVIRONMENT.trusted_proxies.trusts
+    if not trusts(peer):
+        return peer
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    for hop in reversed(hops):
+        if not trusts(hop):
+            return hop[:100]
+    return hops[0][:100] if hops else peer
