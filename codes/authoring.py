@@ -1,0 +1,406 @@
+"""Reads the reviewed TOML files of the catalogue strictly and names every fault at once, each with file and key.
+
+A key that nobody asks for is a fault, so a misspelt optional key cannot pass for an absent one. No Django here.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from codes.catalogue import (
+    Catalogue,
+    Claim,
+    ClassNote,
+    Code,
+    CodeClass,
+    Constant,
+    Disagreement,
+    Entry,
+    FormerName,
+    HeaderUse,
+    Meaning,
+    Owner,
+    Position,
+    Registry,
+    Relation,
+    Retry,
+    Severity,
+    Source,
+    SourceKind,
+    Spec,
+    Standard,
+    Standing,
+    Vendor,
+    Verdict,
+    join,
+    rfc_url,
+)
+from codes.consistency import faults_between
+from codes.toml_table import CatalogueFault, Table
+
+LEVELS = ("must", "should", "may", "is")
+HEADER_LEVELS = ("must", "should", "may", "related")
+DIRECTIONS = ("request", "response")
+RELATION_KINDS = ("use_instead", "confused_with", "similar", "former")
+CACHEABILITY = ("heuristic", "explicit", "never")
+BODY_RULES = ("none", "allowed", "expected")
+CARRIERS = ("wire", "log")
+HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+
+FLAG_CLAIMS = ("reserved", "deprecated", "unused", "experimental", "no_rfc", "log_only", "internal", "local_note")
+HEADER_CLAIMS = ("requires_header", "request_header", "response_header")
+TEXT_CLAIMS = ("follow_method", "typical_method", "protocol", "meaning")
+CLAIM_VALUES: Mapping[str, Callable[[object], bool]] = {
+    "retry": lambda value: value in list(Verdict),
+    "cacheable": lambda value: value in {*CACHEABILITY, "yes"},
+    "permanence": lambda value: value in {"permanent", "temporary"},
+    "body": lambda value: value in BODY_RULES,
+    "method_change_allowed": lambda value: isinstance(value, bool),
+    "related": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "use_instead": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    **dict.fromkeys(FLAG_CLAIMS, lambda value: isinstance(value, bool)),
+    **dict.fromkeys(HEADER_CLAIMS, lambda value: isinstance(value, str) and bool(HEADER_NAME.fullmatch(value))),
+    **dict.fromkeys(TEXT_CLAIMS, lambda value: isinstance(value, str) and bool(value)),
+}
+
+
+def read_catalogue(*directories: Path) -> Catalogue:
+    """Read, check and join the files of one or more directories.
+
+    Raises:
+        CatalogueFault: something is wrong with a file or between files; each fault names file and key.
+    """
+    reading = _Reading()
+    for directory in directories:
+        reading.read(directory)
+    catalogue = reading.catalogue()
+    faults = [*reading.faults, *faults_between(catalogue)]
+    if faults:
+        raise CatalogueFault(faults)
+    return join(catalogue)
+
+
+def catalogue_files(*directories: Path) -> list[Path]:
+    """The files in the order in which they are read."""
+    return [path for directory in directories for path in sorted(directory.rglob("*.toml"))]
+
+
+class _Reading:
+    """Collects the tables of all files."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self._rows: dict[str, list[Any]] = {kind: [] for kind in MAKERS}
+        self._sources: list[Source] = []
+
+    def read(self, directory: Path) -> None:
+        files = catalogue_files(directory)
+        if not files:
+            self.faults.append(f"{directory}: there is no TOML file in this directory")
+        for path in files:
+            self._read_file(path, str(path.relative_to(directory)))
+
+    def _read_file(self, path: Path, name: str) -> None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            self.faults.append(f"{name}: is not readable as TOML ({fault})")
+            return
+        source = self._source(data, name)
+        for kind, tables in data.items():
+            if kind == "source":
+                continue
+            if kind not in MAKERS or not isinstance(tables, list):
+                self.faults.append(f"{name}: [[{kind}]] is not known; the tables are {', '.join(MAKERS)}")
+            elif kind in SOURCE_KINDS and source is None:
+                self.faults.append(f"{name}: [[{kind}]] needs a [source] in the same file")
+            else:
+                self._read_tables(kind, tables, name, source)
+        if source is not None:
+            notes = tuple(note for slug, note in self._rows["class_note"] if slug == source.slug)
+            self._sources.append(replace(source, notes=notes))
+
+    def _source(self, data: Mapping[str, Any], name: str) -> Source | None:
+        if not isinstance(data.get("source"), dict):
+            return None
+        table = Table(data["source"], f"{name}: [source]", self.faults)
+        source = _source(table)
+        table.finish()
+        return source
+
+    def _read_tables(self, kind: str, tables: list[Any], name: str, source: Source | None) -> None:
+        for position, data in enumerate(tables, start=1):
+            table = Table(data, f"{name}: [[{kind}]] {_label(data, position)}", self.faults)
+            row = MAKERS[kind](table)
+            table.finish()
+            if kind == "entry" and source is not None:
+                self._rows[kind].append(replace(row, source=source.slug))
+            elif kind == "class_note" and source is not None:
+                self._rows[kind].append((source.slug, row))
+            else:
+                self._rows[kind].append(row)
+
+    def catalogue(self) -> Catalogue:
+        rows = self._rows
+        sources = sorted(self._sources, key=lambda source: (source.rank, source.slug))
+        rank = {source.slug: position for position, source in enumerate(sources)}
+        registry_order = {registry.slug: position for position, registry in enumerate(rows["registry"])}
+        owners = {owner.slug: position for position, owner in enumerate(rows["owner"])}
+
+        def number(row: Any) -> tuple[int, int]:
+            return registry_order.get(row.registry, len(registry_order)), row.code or 0
+
+        return Catalogue(
+            registries=tuple(rows["registry"]),
+            classes=tuple(rows["class"]),
+            vendors=tuple(rows["vendor"]),
+            owners=tuple(rows["owner"]),
+            codes=tuple(sorted(rows["code"], key=number)),
+            # The registered meaning first, then the others in the order of the owners' list.
+            meanings=tuple(sorted(rows["meaning"], key=lambda m: (*number(m), owners.get(m.owner, len(owners))))),
+            sources=tuple(sources),
+            entries=tuple(sorted(rows["entry"], key=lambda e: (*number(e), rank.get(e.source, 0)))),
+            disagreements=tuple(sorted(rows["disagreement"], key=number)),
+            constants=tuple(rows["constant"]),
+        )
+
+
+def _label(data: Mapping[str, Any], position: int) -> str:
+    """What a reader needs to find the table again."""
+    names = [data.get(key) for key in ("registry", "code", "key", "class_key", "owner", "slug", "aspect", "name")]
+    words = [str(name) for name in names if isinstance(name, str | int)]
+    return f"number {position} ({' '.join(words)})"
+
+
+def _registry(table: Table) -> Registry:
+    return Registry(
+        slug=table.slug("slug"),
+        name=table.filled("name"),
+        found_in=table.filled("found_in"),
+        min=table.number("min"),
+        max=table.number("max"),
+        note=table.text("note", ""),
+    )
+
+
+def _class(table: Table) -> CodeClass:
+    return CodeClass(
+        registry=table.slug("registry"),
+        key=table.slug("key"),
+        name=table.filled("name"),
+        first=table.number("first"),
+        last=table.number("last"),
+        fallback=table.optional_number("fallback"),
+        summary=table.filled("summary"),
+        client_rules=table.texts("client_rules"),
+        specs=table.tables("specs", _spec),
+    )
+
+
+def _spec(table: Table) -> Spec:
+    document, section = table.filled("document"), table.text("section", "")
+    url = table.text("url", rfc_url(document, section))
+    return Spec(document, section, url, current=table.flag("current"))
+
+
+def _citation(table: Table) -> Spec:
+    document, section = table.filled("document"), table.text("section", "")
+    return Spec(document, section, table.text("url", rfc_url(document, section)), current=False)
+
+
+def _vendor(table: Table) -> Vendor:
+    return Vendor(table.slug("slug"), table.filled("name"), table.texts("products"), table.text("url", ""))
+
+
+def _owner(table: Table) -> Owner:
+    return Owner(table.slug("slug"), table.filled("name"), table.texts("vendors"), table.text("note", ""))
+
+
+def _code(table: Table) -> Code:
+    return Code(
+        registry=table.slug("registry"),
+        code=table.number("code"),
+        standing=table.word("standing", Standing),
+        registered=table.text("registered", ""),
+        expires=table.text("expires", ""),
+        note=table.text("note", ""),
+        http_statuses=table.numbers("http_statuses"),
+    )
+
+
+def _meaning(table: Table) -> Meaning:
+    registry = table.slug("registry")
+    retry = table.table("retry")
+    meaning = Meaning(
+        registry=registry,
+        code=table.number("code"),
+        owner=table.slug("owner"),
+        name=table.filled("name"),
+        former_names=table.tables("former_names", lambda t: FormerName(t.filled("name"), t.text("until", ""))),
+        vendors=table.texts("vendors"),
+        summary=table.filled("summary"),
+        detail=table.text("detail", ""),
+        carried=table.choice("carried", CARRIERS),
+        cacheability=table.choice("cacheability", CACHEABILITY),
+        body=table.choice("body", BODY_RULES),
+        methods=table.text("methods", ""),
+        what_to_do=_what_to_do(table.table("what_to_do")),
+        headers=table.tables("headers", _header),
+        specs=table.tables("specs", _spec),
+        related=table.tables("related", lambda t: _relation(t, registry)),
+        retry=_retry(retry),
+    )
+    retry.finish()
+    return meaning
+
+
+def _what_to_do(table: Table) -> Mapping[str, str]:
+    advice = {
+        "sender": table.filled("sender"),
+        "server": table.text("server", ""),
+        "administrator": table.text("administrator", ""),
+    }
+    table.finish()
+    return advice
+
+
+def _header(table: Table) -> HeaderUse:
+    name = table.filled("name")
+    if name and not HEADER_NAME.fullmatch(name):
+        table.fault("name", f"is no header name: {name!r}")
+    return HeaderUse(
+        name, table.choice("direction", DIRECTIONS), table.choice("level", HEADER_LEVELS), table.text("note", "")
+    )
+
+
+def _relation(table: Table, registry: str) -> Relation:
+    return Relation(
+        registry=table.text("registry", registry),
+        code=table.number("code"),
+        kind=table.choice("kind", RELATION_KINDS),
+        when=table.filled("when"),
+    )
+
+
+def _retry(table: Table) -> Retry:
+    return Retry(
+        verdict=table.word("verdict", Verdict),
+        same_request=table.flag("same_request"),
+        honours_retry_after=table.flag("honours_retry_after"),
+        idempotent_only=table.flag("idempotent_only"),
+        needs_person=table.text("needs_person", ""),
+        backoff=table.text("backoff", ""),
+        note=table.text("note", ""),
+        source=_retry_source(table.table("source")),
+    )
+
+
+def _retry_source(table: Table) -> Mapping[str, Any]:
+    """The advice rests either on a section of a document or on lines of one of the sources."""
+    if table.has("source"):
+        found: dict[str, Any] = {"source": table.slug("source"), "lines": table.lines()}
+    else:
+        document, section = table.filled("document"), table.text("section", "")
+        found = {"document": document, "section": section, "url": table.text("url", rfc_url(document, section))}
+    table.finish()
+    return found
+
+
+def _source(table: Table) -> Source:
+    return Source(
+        slug=table.slug("slug"),
+        title=table.filled("title"),
+        kind=table.word("kind", SourceKind),
+        date=table.text("date", ""),
+        url=table.text("url", ""),
+        licence=table.text("licence", ""),
+        seed=table.text("seed", ""),
+        checksum=table.text("checksum", ""),
+        rank=table.number("rank"),
+        summary=table.filled("summary"),
+    )
+
+
+def _entry(table: Table) -> Entry:
+    return Entry(
+        source="",
+        registry=table.slug("registry"),
+        code=table.number("code"),
+        owner=table.slug("owner"),
+        name=table.filled("name"),
+        lines=table.lines(),
+        summary=table.filled("summary"),
+        rfcs=table.tables("rfcs", _citation),
+        local_note=table.text("local_note", ""),
+        claims=table.tables("claims", _claim),
+    )
+
+
+def _claim(table: Table) -> Claim:
+    key = table.choice("key", sorted(CLAIM_VALUES))
+    value = table.raw("value")
+    if key in CLAIM_VALUES and not CLAIM_VALUES[key](value):
+        table.fault("value", f"does not suit the claim {key!r}: {value!r}")
+    return Claim(key, value, table.choice("level", LEVELS))
+
+
+def _class_note(table: Table) -> ClassNote:
+    return ClassNote(
+        registry=table.slug("registry"),
+        key=table.slug("key"),
+        lines=table.lines(),
+        summary=table.filled("summary"),
+        rfcs=table.tables("rfcs", _citation),
+    )
+
+
+def _disagreement(table: Table) -> Disagreement:
+    return Disagreement(
+        registry=table.slug("registry"),
+        code=table.optional_number("code"),
+        owner=table.text("owner", ""),
+        class_key=table.text("class_key", ""),
+        aspect=table.filled("aspect"),
+        severity=table.word("severity", Severity),
+        positions=table.tables("positions", lambda t: Position(t.slug("source"), t.lines(), t.filled("text"))),
+        standard=_standard(table.table("standard")) if table.has("standard") else None,
+        advice=table.filled("advice"),
+        authored=True,
+    )
+
+
+def _standard(table: Table) -> Standard:
+    document, section = table.filled("document"), table.text("section", "")
+    standard = Standard(document, section, table.text("url", rfc_url(document, section)), table.filled("text"))
+    table.finish()
+    return standard
+
+
+def _constant(table: Table) -> Constant:
+    return Constant(
+        code=table.number("code"),
+        language=table.filled("language"),
+        library=table.filled("library"),
+        name=table.filled("name"),
+        since=table.text("since", ""),
+        until=table.text("until", ""),
+        note=table.text("note", ""),
+    )
+
+
+MAKERS: Mapping[str, Callable[[Table], Any]] = {
+    "registry": _registry,
+    "class": _class,
+    "vendor": _vendor,
+    "owner": _owner,
+    "code": _code,
+    "meaning": _meaning,
+    "entry": _entry,
+    "class_note": _class_note,
+    "disagreement": _disagreement,
+    "constant": _constant,
+}
+SOURCE_KINDS = frozenset({"entry", "class_note"})

@@ -1,0 +1,418 @@
+"""Writes the files of the catalogue into the database: what changed, in one transaction, and nothing twice."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.db import models, transaction
+from django.db.models import ProtectedError
+
+from codes import authoring, catalogue, consistency, toml_table
+from codes import models as tables
+from codes.catalogue import HTTP, PRESENCE, Catalogue, Disagreement, Entry, Meaning, Severity
+from codes.toml_table import CatalogueFault
+
+DATA_DIRECTORY = Path(__file__).parent / "data"
+# What is computed from the files depends on these as well, so that an upgrade of the portal loads anew.
+_READERS = (catalogue, authoring, consistency, toml_table, tables)
+
+Row = dict[str, Any]
+Rows = dict[str, Row]
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """What happened to one table; `gone` holds the keys of rows that left the files."""
+
+    table: str
+    created: tuple[str, ...]
+    changed: tuple[str, ...]
+    same: int
+    gone: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a load. Without tables the digest was known and nothing was read."""
+
+    digest: str
+    tables: tuple[TableReport, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    pruned: bool = False
+
+    @property
+    def unchanged(self) -> bool:
+        return not self.tables
+
+    @property
+    def gone(self) -> list[str]:
+        return [f"{report.table} {key}" for report in self.tables for key in report.gone]
+
+    @property
+    def written(self) -> int:
+        return sum(len(report.created) + len(report.changed) for report in self.tables)
+
+
+def load(*directories: Path, prune: bool = False) -> Report:
+    """Bring the database to what the files say, unless it is there already.
+
+    Raises:
+        CatalogueFault: the files cannot be used, or a row that should go carries a local note.
+    """
+    directories = directories or (DATA_DIRECTORY,)
+    digest = files_digest(*directories)
+    if not prune and tables.Release.objects.latest_digest() == digest:
+        return Report(digest)
+    joined = authoring.read_catalogue(*directories)
+    with transaction.atomic():
+        reports = tuple(_write(model, rows) for model, rows in table_rows(joined))
+        if prune:
+            _delete_gone(reports)
+        report = Report(digest, reports, tuple(catalogue.silent_contradictions(joined)), pruned=prune)
+        _note_release(report)
+    return report
+
+
+def check(*directories: Path) -> Report:
+    """Say what a load would do, and which contradictions nobody has explained; writes nothing.
+
+    Raises:
+        CatalogueFault: the files cannot be used.
+    """
+    directories = directories or (DATA_DIRECTORY,)
+    joined = authoring.read_catalogue(*directories)
+    reports = tuple(_compare(model, rows)[0] for model, rows in table_rows(joined))
+    return Report(files_digest(*directories), reports, tuple(catalogue.silent_contradictions(joined)))
+
+
+def files_digest(*directories: Path) -> str:
+    """A fingerprint of the files and of the code that gives them their meaning."""
+    digest = hashlib.sha256()
+    for directory in directories:
+        for path in authoring.catalogue_files(directory):
+            _feed(digest, str(path.relative_to(directory)), path.read_bytes())
+    for module in _READERS:
+        _feed(digest, module.__name__, Path(str(module.__file__)).read_bytes())
+    _feed(digest, __name__, Path(__file__).read_bytes())
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, name: str, content: bytes) -> None:
+    digest.update(f"{name}\0{len(content)}\0".encode())
+    digest.update(content)
+
+
+def _note_release(report: Report) -> None:
+    """Remember the digest and which codes the load touched."""
+    if tables.Release.objects.latest_digest() == report.digest and not report.written:
+        return
+    tables.Release.objects.create(
+        digest=report.digest,
+        counts={table.table: len(table.created) + len(table.changed) + table.same for table in report.tables},
+        changes={"codes": _touched_codes(report)},
+    )
+
+
+def _touched_codes(report: Report) -> list[str]:
+    """The codes with a new or changed row; the keys of these tables begin with the code's own key."""
+    touched = set()
+    for table in report.tables:
+        if table.table in {"StatusCode", "Meaning", "HeaderUse"}:
+            touched.update("/".join(key.split("/")[:2]) for key in (*table.created, *table.changed))
+    return sorted(touched)
+
+
+# --- rows of each table ---
+
+
+def table_rows(joined: Catalogue) -> Iterator[tuple[type[models.Model], Rows]]:
+    """The rows of all tables, in an order in which each points only to earlier ones."""
+    makers: Sequence[tuple[type[models.Model], Callable[[Catalogue], Rows]]] = (
+        (tables.Registry, _registries),
+        (tables.CodeClass, _classes),
+        (tables.Vendor, _vendors),
+        (tables.Owner, _owners),
+        (tables.StatusCode, _codes),
+        (tables.Meaning, _meanings),
+        (tables.MeaningVendor, _meaning_vendors),
+        (tables.HeaderUse, _headers),
+        (tables.Source, _sources),
+        (tables.SourceEntry, _entries),
+        (tables.Disagreement, _disagreements),
+    )
+    for model, make in makers:
+        yield model, {key: _plain(row) for key, row in make(joined).items()}
+
+
+def _plain(row: Row) -> Row:
+    """As the database gives it back: lists for tuples, plain texts for words of an enumeration."""
+    plain: Row = json.loads(json.dumps(row))
+    return plain
+
+
+def _registries(joined: Catalogue) -> Rows:
+    return {
+        r.slug: {
+            "name": r.name,
+            "found_in": r.found_in,
+            "min": r.min,
+            "max": r.max,
+            "note": r.note,
+            "source_notes": _class_notes(joined, r.slug, "any"),
+            "position": position,
+        }
+        for position, r in enumerate(joined.registries)
+    }
+
+
+def _classes(joined: Catalogue) -> Rows:
+    return {
+        f"{c.registry}/{c.key}": {
+            "registry_id": c.registry,
+            "slug": c.key,
+            "name": c.name,
+            "first": c.first,
+            "last": c.last,
+            "fallback": c.fallback,
+            "summary": c.summary,
+            "client_rules": c.client_rules,
+            "specs": [asdict(spec) for spec in c.specs],
+            "source_notes": _class_notes(joined, c.registry, c.key),
+        }
+        for c in joined.classes
+    }
+
+
+def _class_notes(joined: Catalogue, registry: str, key: str) -> list[Row]:
+    return [
+        {"source": source.slug, "title": source.title, "lines": note.lines, "summary": note.summary}
+        for source in joined.sources
+        for note in source.notes
+        if (note.registry, note.key) == (registry, key)
+    ]
+
+
+def _vendors(joined: Catalogue) -> Rows:
+    return {
+        v.slug: {"name": v.name, "products": v.products, "url": v.url, "position": position}
+        for position, v in enumerate(joined.vendors)
+    }
+
+
+def _owners(joined: Catalogue) -> Rows:
+    return {
+        o.slug: {"name": o.name, "vendors": o.vendors, "note": o.note, "position": position}
+        for position, o in enumerate(joined.owners)
+    }
+
+
+def _codes(joined: Catalogue) -> Rows:
+    meanings, entries = joined.meanings_by_code(), joined.entries_by_code()
+    constants: dict[int, list[Row]] = {}
+    for constant in joined.constants:
+        constants.setdefault(constant.code, []).append(asdict(constant))
+    rows: Rows = {}
+    for c in joined.codes:
+        own = meanings[c.registry, c.code]
+        code_class = joined.class_of(c.registry, c.code)
+        rows[code_key(c.registry, c.code)] = {
+            "registry_id": c.registry,
+            "code": c.code,
+            "code_class_id": f"{c.registry}/{code_class.key}" if code_class else "",
+            "standing": c.standing,
+            "registered": c.registered,
+            "expires": c.expires,
+            "note": c.note,
+            "http_statuses": c.http_statuses,
+            "constants": constants.get(c.code, []) if c.registry == HTTP else [],
+            "name": own[0].name,
+            "retry": own[0].retry.verdict,
+            "owners": [meaning.owner for meaning in own],
+            "disputes": _disputes(joined, c.registry, c.code),
+            "search": _search_text(c.registry, c.code, own, entries.get((c.registry, c.code), [])),
+        }
+    return rows
+
+
+def _disputes(joined: Catalogue, registry: str, code: int) -> int:
+    return sum((d.registry, d.code) == (registry, code) and d.aspect != PRESENCE for d in joined.disagreements)
+
+
+def _search_text(registry: str, code: int, meanings: Sequence[Meaning], entries: Sequence[Entry]) -> str:
+    parts = [registry, str(code)]
+    for m in meanings:
+        parts += [m.name, m.owner, m.summary, m.detail, *(h.name for h in m.headers), *m.vendors]
+        parts += [former.name for former in m.former_names]
+        parts += [f"{spec.document} {spec.section}" for spec in m.specs]
+    parts += [e.name for e in entries]
+    return " ".join(dict.fromkeys(part.lower() for part in parts if part))
+
+
+def _meanings(joined: Catalogue) -> Rows:
+    rows: Rows = {}
+    for meanings in joined.meanings_by_code().values():
+        for position, m in enumerate(meanings):
+            rows[meaning_key(m)] = {
+                "status_code_id": code_key(m.registry, m.code),
+                "owner_id": m.owner,
+                "position": position,
+                "name": m.name,
+                "former_names": [asdict(former) for former in m.former_names],
+                "summary": m.summary,
+                "detail": m.detail,
+                "carried": m.carried,
+                "cacheability": m.cacheability,
+                "body": m.body,
+                "methods": m.methods,
+                "what_to_do": m.what_to_do,
+                "specs": [asdict(spec) for spec in m.specs],
+                "related": [asdict(relation) for relation in m.related],
+                "retry_verdict": m.retry.verdict,
+                "retry": asdict(m.retry),
+                "shared_number": len(meanings) > 1,
+            }
+    return rows
+
+
+def _meaning_vendors(joined: Catalogue) -> Rows:
+    return {
+        f"{meaning_key(m)}/{vendor}": {"meaning_id": meaning_key(m), "vendor_id": vendor}
+        for m in joined.meanings
+        for vendor in m.vendors
+    }
+
+
+def _headers(joined: Catalogue) -> Rows:
+    return {
+        f"{meaning_key(m)}/{h.direction}/{h.name.lower()}": {
+            "meaning_id": meaning_key(m),
+            "name": h.name,
+            "slug": h.name.lower(),
+            "direction": h.direction,
+            "level": h.level,
+            "note": h.note,
+            "position": position,
+        }
+        for m in joined.meanings
+        for position, h in enumerate(m.headers)
+    }
+
+
+def _sources(joined: Catalogue) -> Rows:
+    return {
+        s.slug: {
+            "title": s.title,
+            "kind": s.kind,
+            "date": s.date,
+            "url": s.url,
+            "licence": s.licence,
+            "seed": s.seed,
+            "checksum": s.checksum,
+            "rank": s.rank,
+            "summary": s.summary,
+            "notes": [asdict(note) for note in s.notes],
+        }
+        for s in joined.sources
+    }
+
+
+def _entries(joined: Catalogue) -> Rows:
+    return {
+        f"{e.source}/{code_key(e.registry, e.code)}/{e.owner}": {
+            "source_id": e.source,
+            "status_code_id": code_key(e.registry, e.code),
+            "owner_id": e.owner,
+            "name": e.name,
+            "first_line": e.lines[0] if e.lines else None,
+            "last_line": e.lines[1] if e.lines else None,
+            "summary": e.summary,
+            "rfcs": [asdict(cited) for cited in e.rfcs],
+            "local_note": e.local_note,
+            "claims": [asdict(claim) for claim in e.claims],
+        }
+        for e in joined.entries
+    }
+
+
+def _disagreements(joined: Catalogue) -> Rows:
+    titles = {source.slug: source.title for source in joined.sources}
+    return {_disagreement_key(d): _disagreement(d, titles) for d in joined.disagreements}
+
+
+def _disagreement(d: Disagreement, titles: Mapping[str, str]) -> Row:
+    reference = d.standard and {
+        "document": d.standard.document,
+        "section": d.standard.section,
+        "url": d.standard.url,
+    }
+    return {
+        "registry_id": d.registry,
+        "status_code_id": None if d.code is None else code_key(d.registry, d.code),
+        "class_key": d.class_key,
+        "owner": d.owner,
+        "aspect": d.aspect,
+        "severity": d.severity,
+        "severity_rank": list(Severity).index(d.severity),
+        "positions": [{**asdict(position), "title": titles[position.source]} for position in d.positions],
+        "source_slugs": f" {' '.join(sorted({position.source for position in d.positions}))} ",
+        "standard": d.standard.text if d.standard else "",
+        "standard_reference": reference,
+        "advice": d.advice,
+        "authored": d.authored,
+    }
+
+
+def _disagreement_key(d: Disagreement) -> str:
+    place = d.class_key if d.code is None else str(d.code)
+    return "/".join(part for part in (d.registry, place, d.owner, d.aspect) if part)
+
+
+def code_key(registry: str, code: int) -> str:
+    return f"{registry}/{code}"
+
+
+def meaning_key(meaning: Meaning) -> str:
+    return f"{code_key(meaning.registry, meaning.code)}/{meaning.owner}"
+
+
+# --- comparing and writing ---
+
+
+def _compare(model: type[models.Model], rows: Rows) -> tuple[TableReport, dict[str, models.Model]]:
+    """Tell new, changed, same and gone rows apart; gives back the present ones by key as well."""
+    present = {str(row.pk): row for row in model._default_manager.order_by()}
+    created, changed = [], []
+    for key, row in rows.items():
+        if key not in present:
+            created.append(key)
+        elif any(getattr(present[key], name) != value for name, value in row.items()):
+            changed.append(key)
+    gone = tuple(key for key in present if key not in rows)
+    same = len(rows) - len(created) - len(changed)
+    return TableReport(model.__name__, tuple(created), tuple(changed), same, gone), present
+
+
+def _write(model: type[models.Model], rows: Rows) -> TableReport:
+    report, present = _compare(model, rows)
+    model._default_manager.bulk_create(model(pk=key, **rows[key]) for key in report.created)
+    if report.changed:
+        for key in report.changed:
+            for name, value in rows[key].items():
+                setattr(present[key], name, value)
+        names = [name.removesuffix("_id") for name in next(iter(rows.values()))]
+        model._default_manager.bulk_update([present[key] for key in report.changed], names)
+    return report
+
+
+def _delete_gone(reports: Sequence[TableReport]) -> None:
+    """Children first. A meaning that carries a local note stays: the note is the administrators' own."""
+    for report in reversed(reports):
+        try:
+            apps.get_model("codes", report.table)._default_manager.filter(pk__in=report.gone).delete()
+        except ProtectedError as fault:
+            notes = ", ".join(sorted(str(note) for note in fault.protected_objects))
+            raise CatalogueFault([f"what left the files still carries a local note: {notes}"]) from fault

@@ -1,0 +1,371 @@
+"""The catalogue in the database: what is filtered, joined or edited is a table or a column, the rest is JSON.
+
+Keys are the natural ones ("http/404", "http/451/microsoft"), so that loading needs no look-ups, a link is readable
+and a reload changes nothing that others point to. Only `LocalNote` is ever edited; all else comes from the files.
+"""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Prefetch, Q
+from django.urls import reverse
+from simple_history.models import HistoricalRecords
+
+KEY_LENGTH = 200
+
+
+class Keyed(models.Model):
+    """A row with its natural key."""
+
+    key = models.CharField(max_length=KEY_LENGTH, primary_key=True)
+
+    class Meta:
+        abstract = True
+
+
+class Registry(models.Model):
+    slug = models.SlugField(primary_key=True)
+    name = models.CharField(max_length=100)
+    found_in = models.CharField(max_length=200)
+    min = models.PositiveSmallIntegerField()
+    max = models.PositiveSmallIntegerField()
+    note = models.TextField(blank=True)
+    source_notes = models.JSONField(default=list)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        verbose_name_plural = "registries"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("codes:registry", args=[self.slug])
+
+    @property
+    def short_name(self) -> str:
+        """The word before a number: "HTTP 404", "Stroom 110"."""
+        return "HTTP" if self.slug == "http" else self.slug.capitalize()
+
+
+class CodeClassQuerySet(models.QuerySet["CodeClass"]):
+    def for_number(self, registry: str, number: int) -> "CodeClass | None":
+        return self.filter(registry=registry, first__lte=number, last__gte=number).first()
+
+
+class CodeClass(Keyed):
+    registry = models.ForeignKey(Registry, models.CASCADE, related_name="classes")
+    slug = models.SlugField()
+    name = models.CharField(max_length=100)
+    first = models.PositiveSmallIntegerField()
+    last = models.PositiveSmallIntegerField()
+    fallback = models.PositiveSmallIntegerField(null=True)
+    summary = models.TextField()
+    client_rules = models.JSONField(default=list)
+    specs = models.JSONField(default=list)
+    source_notes = models.JSONField(default=list)
+
+    objects = CodeClassQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["registry__position", "first"]
+        verbose_name = "class"
+        verbose_name_plural = "classes"
+
+    def __str__(self) -> str:
+        return f"{self.slug} {self.name}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("codes:detail", args=[self.registry_id, self.slug])
+
+
+class Vendor(models.Model):
+    slug = models.SlugField(primary_key=True)
+    name = models.CharField(max_length=100)
+    products = models.JSONField(default=list)
+    url = models.URLField(blank=True)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("codes:vendor", args=[self.slug])
+
+
+class Owner(models.Model):
+    """Who gives numbers a meaning: the IETF, Stroom, a vendor, or two vendors together."""
+
+    slug = models.SlugField(primary_key=True)
+    name = models.CharField(max_length=100)
+    vendors = models.JSONField(default=list)
+    note = models.TextField(blank=True)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
+    def in_page_order(self) -> Self:
+        return self.order_by("registry__position", "code")
+
+    def with_meanings(self) -> Self:
+        """All that a code's page or API answer shows, in a fixed number of queries."""
+        return self.select_related("registry", "code_class").prefetch_related(
+            Prefetch("meanings", Meaning.objects.select_related("owner").prefetch_related("vendors", "headers")),
+            Prefetch("entries", SourceEntry.objects.select_related("source")),
+            "disagreements",
+            "meanings__local_notes",
+        )
+
+    def matching(self, text: str) -> Self:
+        """Every word must occur in the number, a name, a phrase, a header or a summary."""
+        found = self
+        for word in text.lower().split()[:12]:
+            found = found.filter(search__contains=word)
+        return found
+
+    def disputed(self, *, disputed: bool) -> Self:
+        """Whether its sources differ in more than listing it or not."""
+        return self.filter(disputes__gt=0) if disputed else self.filter(disputes=0)
+
+
+class StatusCode(Keyed):
+    """One number in one registry. `name`, `retry` and `owners` repeat its meanings, so that a list is one query."""
+
+    registry = models.ForeignKey(Registry, models.CASCADE, related_name="codes")
+    code = models.PositiveSmallIntegerField()
+    code_class = models.ForeignKey(CodeClass, models.CASCADE, related_name="codes")
+    standing = models.CharField(max_length=20, db_index=True)
+    registered = models.CharField(max_length=20, blank=True)
+    expires = models.CharField(max_length=20, blank=True)
+    note = models.TextField(blank=True)
+    http_statuses = models.JSONField(default=list)
+    constants = models.JSONField(default=list)
+    name = models.CharField(max_length=100)
+    retry = models.CharField(max_length=20, db_index=True)
+    owners = models.JSONField(default=list)
+    disputes = models.PositiveSmallIntegerField(default=0)
+    search = models.TextField()
+
+    objects = StatusCodeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["registry__position", "code"]
+        constraints = [
+            models.UniqueConstraint(fields=["registry", "code"], name="one_row_per_registry_and_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.name}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("codes:detail", args=[self.registry_id, self.code])
+
+
+class Meaning(Keyed):
+    """What one owner means by one number; the registered meaning comes first."""
+
+    status_code = models.ForeignKey(StatusCode, models.CASCADE, related_name="meanings")
+    owner = models.ForeignKey(Owner, models.CASCADE, related_name="meanings")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=100)
+    former_names = models.JSONField(default=list)
+    vendors: "models.ManyToManyField[Vendor, MeaningVendor]" = models.ManyToManyField(
+        Vendor, through="MeaningVendor", related_name="meanings"
+    )
+    summary = models.TextField()
+    detail = models.TextField(blank=True)
+    carried = models.CharField(max_length=10)
+    cacheability = models.CharField(max_length=10, db_index=True)
+    body = models.CharField(max_length=10)
+    methods = models.TextField(blank=True)
+    what_to_do = models.JSONField(default=dict)
+    specs = models.JSONField(default=list)
+    related = models.JSONField(default=list)
+    retry_verdict = models.CharField(max_length=20, db_index=True)
+    retry = models.JSONField(default=dict)
+    shared_number = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.name}"
+
+    def get_absolute_url(self) -> str:
+        """The owner's permalink where a number has several owners, else the code's page."""
+        registry, code, owner = self.key.split("/")
+        if self.shared_number:
+            return reverse("codes:meaning", args=[registry, code, owner])
+        return reverse("codes:detail", args=[registry, code])
+
+
+class MeaningVendor(Keyed):
+    meaning = models.ForeignKey(Meaning, models.CASCADE)
+    vendor = models.ForeignKey(Vendor, models.CASCADE)
+
+    class Meta:
+        ordering = ["vendor__position"]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class HeaderUse(Keyed):
+    """A header field that a code asks for, or that makes a difference to it."""
+
+    meaning = models.ForeignKey(Meaning, models.CASCADE, related_name="headers")
+    name = models.CharField(max_length=80)
+    slug = models.SlugField(max_length=80, db_index=True)
+    direction = models.CharField(max_length=10)
+    level = models.CharField(max_length=10)
+    note = models.TextField(blank=True)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Source(models.Model):
+    """A document that we read. `rank` is the order in which sources are shown."""
+
+    slug = models.SlugField(primary_key=True)
+    title = models.CharField(max_length=200)
+    kind = models.CharField(max_length=30)
+    date = models.CharField(max_length=40, blank=True)
+    url = models.URLField(blank=True)
+    licence = models.CharField(max_length=200, blank=True)
+    seed = models.CharField(max_length=100, blank=True)
+    checksum = models.CharField(max_length=64, blank=True)
+    rank = models.SmallIntegerField()
+    summary = models.TextField()
+    notes = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["rank", "slug"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("codes:source", args=[self.slug])
+
+
+class SourceEntry(Keyed):
+    """What one source says about one number of one owner, in our words, with the lines that say it."""
+
+    source = models.ForeignKey(Source, models.CASCADE, related_name="entries")
+    status_code = models.ForeignKey(StatusCode, models.CASCADE, related_name="entries")
+    owner = models.ForeignKey(Owner, models.CASCADE, related_name="entries")
+    name = models.CharField(max_length=120)
+    first_line = models.PositiveIntegerField(null=True)
+    last_line = models.PositiveIntegerField(null=True)
+    summary = models.TextField()
+    rfcs = models.JSONField(default=list)
+    local_note = models.TextField(blank=True)
+    claims = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["source__rank", "source", "first_line"]
+        verbose_name_plural = "source entries"
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def lines(self) -> list[int] | None:
+        return None if self.first_line is None or self.last_line is None else [self.first_line, self.last_line]
+
+
+class DisagreementQuerySet(models.QuerySet["Disagreement"]):
+    def naming(self, source: str) -> Self:
+        return self.filter(source_slugs__contains=f" {source} ")
+
+    def about_content(self) -> Self:
+        """Without those that only say who lists a code."""
+        return self.filter(~Q(aspect="presence"))
+
+
+class Disagreement(Keyed):
+    """Sources differ about a code or, without a `status_code`, about a rule for a class ("any": the scheme)."""
+
+    registry = models.ForeignKey(Registry, models.CASCADE, related_name="disagreements")
+    status_code = models.ForeignKey(StatusCode, models.CASCADE, null=True, related_name="disagreements")
+    class_key = models.CharField(max_length=20, blank=True)
+    owner = models.CharField(max_length=50, blank=True)
+    aspect = models.CharField(max_length=50, db_index=True)
+    severity = models.CharField(max_length=10, db_index=True)
+    severity_rank = models.PositiveSmallIntegerField()
+    positions = models.JSONField(default=list)
+    source_slugs = models.TextField()
+    standard = models.TextField(blank=True)
+    standard_reference = models.JSONField(null=True)
+    advice = models.TextField()
+    authored = models.BooleanField()
+
+    objects = DisagreementQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["severity_rank", "registry__position", "status_code__code", "aspect", "owner"]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def get_absolute_url(self) -> str:
+        if self.status_code_id:
+            registry, code = self.status_code_id.split("/")
+            return f"{reverse('codes:detail', args=[registry, code])}#disagreements"
+        if self.class_key == "any":
+            return reverse("codes:registry", args=[self.registry_id])
+        return reverse("codes:detail", args=[self.registry_id, self.class_key])
+
+
+class ReleaseQuerySet(models.QuerySet["Release"]):
+    def latest_digest(self) -> str:
+        return self.order_by("-pk").values_list("digest", flat=True).first() or ""
+
+
+class Release(models.Model):
+    """One load that changed something; `digest` stands for the files and the code that read them."""
+
+    digest = models.CharField(max_length=64)
+    loaded_at = models.DateTimeField(auto_now_add=True)
+    counts = models.JSONField(default=dict)
+    changes = models.JSONField(default=dict)
+
+    objects = ReleaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+
+class LocalNote(models.Model):
+    """What this site wants its people to know about a meaning; kept across reloads."""
+
+    meaning = models.ForeignKey(Meaning, models.PROTECT, related_name="local_notes")
+    text = models.TextField(help_text="Markdown. Readers see it on the code's page and in the API, for everybody.")
+    created = models.DateTimeField(auto_now_add=True)
+    updated = models.DateTimeField(auto_now=True)
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["created"]
+
+    def __str__(self) -> str:
+        return f"Note on {self.meaning_id}"
