@@ -149,7 +149,16 @@ IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
 IMPORT_EXPORT_USE_TRANSACTIONS = True
 
 REST_FRAMEWORK: dict[str, Any] = {
+    # The token first: its challenge makes "not authenticated" a 401.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "portal.tokens.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    # Deny by default: a view without a queryset must name its permissions, or it fails loudly.
+    "DEFAULT_PERMISSION_CLASSES": ["portal.tokens.HasScope", "portal.tokens.ModelPermissions"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["portal.parsing.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "portal.api.problem_handler",
 }

@@ -1,16 +1,18 @@
 """Bearer tokens for callers: the check that the wire endpoint and the REST API share, and its DRF classes."""
 
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import User
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission, DjangoModelPermissions
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from portal.models import ApiToken
+
+if TYPE_CHECKING:  # DRF imports these classes while it makes its APIView
+    from rest_framework.views import APIView
 
 
 class BearerOutcome(Enum):
@@ -61,7 +63,7 @@ class HasScope(BasePermission):
     A view may name `required_scopes`, any of which suffices; else reading needs `read` and writing `write`.
     """
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         token = request.auth
         if not isinstance(token, ApiToken):
             return True
