@@ -71,6 +71,7 @@ class Environment:
     feed_name_pattern: str
     try_endpoints: bool
     require_verify_header: bool
+    change_comment_required: bool = False
     debug: bool = False
     extra: Mapping[str, str] = field(default_factory=dict)
 
@@ -127,6 +128,9 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         ),
         try_endpoints=reader.parsed("PORTAL_TRY_ENDPOINTS", "on", _switch, "on or off"),
         require_verify_header=reader.parsed("PORTAL_REQUIRE_VERIFY_HEADER", "on", _switch, "on or off"),
+        change_comment_required=reader.parsed(
+            "PORTAL_CHANGE_COMMENT", "optional", _comment_need, "optional or required"
+        ),
         debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
     )
     reader.refuse_unknown()
@@ -203,6 +207,12 @@ def _switch(value: str) -> bool:
     if word in FALSE_WORDS:
         return False
     raise ValueError("neither on nor off")
+
+
+def _comment_need(value: str) -> bool:
+    if value.lower() not in {"optional", "required"}:
+        raise ValueError("neither optional nor required")
+    return value.lower() == "required"
 
 
 def _directory(value: str) -> Path:

@@ -1,0 +1,5 @@
+"""Admin pages of the feeds app, one module for each kind of thing."""
+
+from feeds.admin import feeds, records
+
+__all__ = ["feeds", "records"]

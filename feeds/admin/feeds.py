@@ -1,0 +1,119 @@
+"""The admin of Stroom feeds: what senders may send where."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.forms import BaseModelFormSet, ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+
+from feeds.admin.display import chip
+from feeds.admin.forms import FeedForm, RuleForm
+from feeds.history import commented
+from feeds.models import CertificateRule, Feed
+from feeds.roles import may_delete, may_manage_certificates, may_rename
+
+
+class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+    """The rules of one feed; certificate officers change them, everyone else who sees the feed reads them."""
+
+    model = CertificateRule
+    form = RuleForm
+    extra = 0
+    template = "admin/feeds/rules_inline.html"
+    verbose_name_plural = "certificate rules"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("feeds.view_feed"))
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_manage_certificates(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_manage_certificates(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_manage_certificates(request.user)
+
+
+@admin.register(Feed)
+class FeedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """List and page of feeds."""
+
+    form = FeedForm
+    inlines = [CertificateRuleInline]
+    list_display = ["name", "status_chip", "policy_chip", "owner", "updated"]
+    list_filter = ["status", "certificate_policy", "reference"]
+    show_facets = admin.ShowFacets.ALWAYS
+    search_fields = ["name", "owner", "description", "certificate_rules__subject_dn"]
+    search_help_text = "Searches name, owner, description and the DNs of certificate rules."
+    list_per_page = 50
+    save_as = True
+    view_on_site = False
+    actions = None
+    radio_fields = {"status": admin.HORIZONTAL, "certificate_policy": admin.VERTICAL}
+    fieldsets = [
+        (None, {"fields": ["name", "status", "description", "owner", "classification", "labels"]}),
+        ("Who may send", {"fields": ["certificate_policy"]}),
+        (
+            "What the data is",
+            {
+                "fields": [
+                    ("stream_type", "reference"),
+                    ("encoding", "context_encoding"),
+                    ("data_format", "schema", "schema_version"),
+                ],
+                "classes": ["collapse"],
+            },
+        ),
+        ("This change", {"fields": ["change_comment"]}),
+    ]
+
+    @admin.display(description="status", ordering="status")
+    def status_chip(self, feed: Feed) -> SafeString:
+        return chip(feed.status, feed.get_status_display())
+
+    @admin.display(description="certificate", ordering="certificate_policy")
+    def policy_chip(self, feed: Feed) -> SafeString:
+        return chip(
+            f"policy-{feed.certificate_policy}", feed.certificate_policy, feed.get_certificate_policy_display()
+        )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
+        return super().get_queryset(request).order_by("name")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """What guards a feed is the certificate officers' (S30); a new feed of others starts unguarded."""
+        readonly: list[str] = []
+        if not may_manage_certificates(request.user):
+            readonly.append("certificate_policy")
+        if isinstance(obj, Feed) and not may_rename(request.user, obj):
+            readonly.append("name")
+        return tuple(readonly)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Readers who change nothing are not asked why."""
+        fieldsets = super().get_fieldsets(request, obj)
+        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        return fieldsets if may_write else [entry for entry in fieldsets if entry[0] != "This change"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        if isinstance(obj, Feed):
+            return may_delete(request.user, obj)
+        return super().has_delete_permission(request, obj)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        with commented(request.POST.get("change_comment", "")):
+            return super().changeform_view(request, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Feed, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
+        """Write nothing, and no history, where only the comment was filled in."""
+        if not change or (isinstance(form, FeedForm) and form.changes_feed):
+            super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: list[BaseModelFormSet], change: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
+        """A change of rules moves the feed's version too: receipts and ETags refer to both together."""
+        super().save_related(request, form, formsets, change)
+        if change and not form.changes_feed and any(formset.has_changed() for formset in formsets):
+            form.instance.save()

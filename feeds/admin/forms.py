@@ -1,0 +1,89 @@
+"""Forms of the feed page."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from feeds.models import CertificateRule, Feed
+
+MAX_LABELS = 50
+
+
+class UtcDateTimeField(forms.DateTimeField):
+    """An instant in UTC, written as ISO 8601 whatever the browser's language; a date alone is its midnight."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attrs = {"placeholder": "YYYY-MM-DD HH:MM", "size": "17", "class": "utc mono", "autocomplete": "off"}
+        kwargs.setdefault("widget", forms.DateTimeInput(attrs=attrs, format="%Y-%m-%d %H:%M:%S"))
+        kwargs.setdefault("input_formats", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"])
+        super().__init__(**kwargs)
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return {"aria-label": self.label} if self.label else {}
+
+
+class LabelsField(forms.CharField):
+    """A JSON list of words, written with commas between."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]  # a list is what the model holds
+        words = value if isinstance(value, list) else str(value or "").split(",")
+        labels = list(dict.fromkeys(str(word).strip() for word in words if str(word).strip()))
+        if len(labels) > MAX_LABELS:
+            raise ValidationError("At most %(most)d labels.", params={"most": MAX_LABELS})
+        return labels
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return self.to_python(initial) != self.to_python(data)
+
+
+class CommentField(forms.CharField):
+    """Why something is changed; kept with the history."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("label", "Why this change")
+        kwargs.setdefault("help_text", "One sentence for whoever reads the history: a ticket, a request, a reason.")
+        kwargs.setdefault("max_length", 1000)
+        kwargs.setdefault("required", settings.ENVIRONMENT.change_comment_required)
+        super().__init__(**kwargs)
+
+
+class FeedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """A feed with a comment on the change."""
+
+    labels = LabelsField(required=False, help_text="Words with commas between, to find feeds by.")
+    change_comment = CommentField()
+
+    class Meta:
+        model = Feed
+        fields = "__all__"  # noqa: DJ007  # the admin's field sets name the fields
+        widgets = {
+            "name": forms.TextInput(attrs={"class": "vTextField mono", "spellcheck": "false"}),
+            "description": forms.Textarea(attrs={"rows": 3, "cols": 70}),
+        }
+
+    @property
+    def changes_feed(self) -> bool:
+        """Whether anything but the comment was edited."""
+        return any(name != "change_comment" for name in self.changed_data)
+
+
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """One certificate rule as a row of the table; every field says what it is, also to a screen reader."""
+
+    expires = UtcDateTimeField(label="Expires (UTC)", required=False)
+
+    class Meta:
+        model = CertificateRule
+        fields = ("action", "subject_dn", "expires", "comment")
+        widgets = {
+            "subject_dn": forms.Textarea(
+                attrs={"rows": 1, "cols": 50, "class": "mono", "spellcheck": "false", "aria-label": "Subject DN"}
+            ),
+            "action": forms.Select(attrs={"aria-label": "Action"}),
+            "comment": forms.TextInput(attrs={"aria-label": "Comment"}),
+        }

@@ -1,0 +1,124 @@
+"""Read-only admin of what was received and refused. Nothing here can be added, edited or removed by hand."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from feeds.admin.display import chip, size, stroom_pair
+from feeds.models import HourlyCount, Receipt, RefusalSample
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Rows that the receiver writes and people only read."""
+
+    actions = None
+    show_facets = admin.ShowFacets.ALWAYS
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def as_text(value: Any) -> SafeString:
+    """Stored JSON in a form that people read, escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    return format_html('<pre class="stored" tabindex="0">{}</pre>', text)
+
+
+@admin.register(Receipt)
+class ReceiptAdmin(ReadOnlyAdmin):
+    """What was accepted. The row names a stored file and is never edited."""
+
+    list_display = [
+        "receipt_id",
+        "feed",
+        "received_at",
+        "bytes_text",
+        "compression",
+        "status_chip",
+        "remote_address",
+    ]
+    list_filter = ["status", "compression", "recovered", "truncated"]
+    search_fields = ["receipt_id__exact", "feed__startswith", "sha256__exact", "guid__exact"]
+    search_help_text = "Exact receipt id, SHA-256 or GUID, or the beginning of a feed's name."
+    date_hierarchy = None
+    exclude = ["headers", "groups", "notes"]
+    readonly_fields = ["stored_headers", "stored_groups", "stored_notes"]
+
+    @admin.display(description="bytes", ordering="bytes")
+    def bytes_text(self, receipt: Receipt) -> str:
+        return size(receipt.bytes)
+
+    @admin.display(description="status", ordering="status")
+    def status_chip(self, receipt: Receipt) -> SafeString:
+        return chip(receipt.status, receipt.status)
+
+    @admin.display(description="metadata")
+    def stored_headers(self, receipt: Receipt) -> SafeString:
+        return as_text(receipt.headers)
+
+    @admin.display(description="groups of a ZIP")
+    def stored_groups(self, receipt: Receipt) -> SafeString:
+        return as_text(receipt.groups)
+
+    @admin.display(description="notes")
+    def stored_notes(self, receipt: Receipt) -> SafeString:
+        return as_text(receipt.notes)
+
+
+@admin.register(HourlyCount)
+class HourlyCountAdmin(ReadOnlyAdmin):
+    """Deliveries by feed, outcome and hour."""
+
+    list_display = ["hour", "feed", "outcome_chip", "answer", "known", "count", "bytes_text"]
+    list_display_links = None
+    list_filter = ["outcome", "stroom_status", "known"]
+    search_fields = ["feed__startswith"]
+    search_help_text = "The beginning of a feed's name."
+
+    @admin.display(description="outcome", ordering="outcome")
+    def outcome_chip(self, row: HourlyCount) -> SafeString:
+        return chip(row.outcome, row.outcome)
+
+    @admin.display(description="answer", ordering="stroom_status")
+    def answer(self, row: HourlyCount) -> SafeString:
+        return stroom_pair(row.http_status, row.stroom_status)
+
+    @admin.display(description="bytes", ordering="bytes")
+    def bytes_text(self, row: HourlyCount) -> str:
+        return size(row.bytes)
+
+
+@admin.register(RefusalSample)
+class RefusalSampleAdmin(ReadOnlyAdmin):
+    """Examples of refused deliveries, with the steps that led to the refusal."""
+
+    list_display = ["at", "feed", "answer", "sender_dn", "remote_address", "receipt_id"]
+    list_filter = ["stroom_status"]
+    search_fields = ["feed__startswith", "receipt_id__exact", "sender_dn__icontains"]
+    search_help_text = "The beginning of a feed's name, part of a DN, or an exact receipt id."
+    exclude = ["headers", "trace"]
+    readonly_fields = ["stored_headers", "steps"]
+
+    @admin.display(description="answer", ordering="stroom_status")
+    def answer(self, sample: RefusalSample) -> SafeString:
+        return stroom_pair(sample.http_status, sample.stroom_status)
+
+    @admin.display(description="headers")
+    def stored_headers(self, sample: RefusalSample) -> SafeString:
+        return as_text(sample.headers)
+
+    @admin.display(description="steps")
+    def steps(self, sample: RefusalSample) -> SafeString:
+        return as_text(sample.trace)

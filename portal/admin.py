@@ -1,0 +1,159 @@
+"""Admin of access: API tokens, users and groups."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from feeds.admin.forms import UtcDateTimeField
+from portal.models import SCOPES, ApiToken
+
+ISSUED_FIELDS = ["name", "scopes", "expires"]
+
+
+class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """A token to be issued: scopes as boxes, expiry with the browser's own picker."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[
+            ("read", "read: look at feeds, receipts and refusals"),
+            ("write", "write: change feeds"),
+            ("check", "check: ask what would happen, as a stroom-proxy does"),
+        ],
+        widget=forms.CheckboxSelectMultiple,
+        initial=list(SCOPES),
+        help_text="What the token is good for; never more than its user may.",
+    )
+    expires = UtcDateTimeField(label="Expires (UTC)", required=False, help_text="Empty: never.")
+
+    class Meta:
+        model = ApiToken
+        fields = ("user", "name", "scopes", "expires")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Issue and revoke tokens. The secret is shown once, when it is made; only its hash is kept."""
+
+    form = TokenForm
+    list_display = ["prefix_text", "name", "user", "scope_words", "created", "expires", "last_used", "state"]
+    list_filter = ["user"]
+    show_facets = admin.ShowFacets.ALWAYS
+    list_select_related = ["user"]
+    search_fields = ["name", "prefix", "user__username"]
+    actions = None
+
+    @admin.display(description="token", ordering="prefix")
+    def prefix_text(self, token: ApiToken) -> SafeString:
+        return format_html('<span class="mono">{}…</span>', token.prefix)
+
+    @admin.display(description="scopes")
+    def scope_words(self, token: ApiToken) -> str:
+        return ", ".join(token.scopes)
+
+    @admin.display(description="state")
+    def state(self, token: ApiToken) -> SafeString:
+        if not token.user.is_active:
+            return format_html('<span class="chip chip-reject">{}</span>', "user inactive")
+        if token.expired:
+            return format_html('<span class="chip chip-drop">{}</span>', "expired")
+        return format_html('<span class="chip chip-receive">{}</span>', "in force")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
+        """Everyone sees their own; only who may administer users sees those of others (S15)."""
+        tokens = super().get_queryset(request)
+        return tokens if _administers_users(request) else tokens.filter(user_id=request.user.pk)
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        if obj is not None:
+            return ["prefix", "user", "name", "scope_words", "created", "expires", "last_used"]
+        return ["user", *ISSUED_FIELDS] if _administers_users(request) else ISSUED_FIELDS
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return self.get_fields(request, obj) if obj is not None else []
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A token is issued and revoked, never edited: what its owner agreed to stays so."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: forms.ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
+        owner = obj.user if _administers_users(request) else request.user
+        issued, secret = ApiToken.objects.issue(
+            owner,  # type: ignore[arg-type]  # the view is for signed-in users only
+            name=obj.name,
+            scopes=list(obj.scopes),
+            expires=obj.expires,
+        )
+        obj.__dict__.update(issued.__dict__)
+        messages.warning(
+            request,
+            format_html("Copy the token now, it is shown only this once: <code class='secret'>{}</code>", secret),
+        )
+
+
+def _administers_users(request: HttpRequest) -> bool:
+    return bool(request.user.has_perm("auth.change_user"))
+
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class PortalUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Users. Only a superuser makes superusers, grants single permissions, or touches a superuser (S30)."""
+
+    show_facets = admin.ShowFacets.ALWAYS
+    list_display = ("username", "email", "role_names", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    actions = None
+
+    @admin.display(description="roles")
+    def role_names(self, user: User) -> str:
+        return ", ".join(group.name for group in user.groups.all())
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        fixed = (*super().get_readonly_fields(request, obj), "last_login", "date_joined")
+        if _is_superuser(request):
+            return fixed
+        own = ("groups", "is_staff", "is_active") if obj is not None and obj.pk == request.user.pk else ()
+        return (*fixed, "is_superuser", "user_permissions", *own)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+
+@admin.register(Group)
+class PortalGroupAdmin(GroupAdmin):
+    """Roles. What a role may do is changed by superusers only; everyone else gives and takes roles (S30)."""
+
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and _is_superuser(request)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+def _may_touch(request: HttpRequest, user: Any) -> bool:
+    return user is None or not user.is_superuser or _is_superuser(request)
