@@ -1,0 +1,66 @@
+"""Reads what people paste when asked for a certificate: PEM text, or a distinguished name in any accepted form."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from feeds.dn import BadDistinguishedName, DistinguishedName, parse_dn
+
+MAX_PASTED = 64 * 1024
+_PEM = re.compile(
+    r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----.*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----", re.S
+)
+
+
+class UnreadableCertificate(ValueError):
+    """The pasted text is neither a PEM certificate nor a distinguished name; the message says why."""
+
+
+@dataclass(frozen=True)
+class PastedCertificate:
+    """What was understood. `expires`, `issuer` and `sha256` are known only of a PEM certificate."""
+
+    subject: str
+    dn: DistinguishedName
+    expires: datetime | None = None
+    issuer: str = ""
+    sha256: str = ""
+
+
+def read_pasted(text: str) -> PastedCertificate:
+    """Read a PEM certificate (the first, where several are pasted) or a distinguished name.
+
+    Raises:
+        UnreadableCertificate: it is neither.
+    """
+    if len(text) > MAX_PASTED:
+        raise UnreadableCertificate(f"it is longer than {MAX_PASTED} characters")
+    if "-----BEGIN" in text:
+        return _read_pem(text)
+    subject = text.strip().removeprefix("subject=").strip()
+    try:
+        return PastedCertificate(subject, parse_dn(subject))
+    except BadDistinguishedName as fault:
+        raise UnreadableCertificate(str(fault)) from fault
+
+
+def _read_pem(text: str) -> PastedCertificate:
+    match = _PEM.search(text)
+    if match is None:
+        raise UnreadableCertificate("it begins like PEM, but no whole CERTIFICATE block is in it")
+    block = re.sub(r"[ \t]+$|^[ \t]+", "", match.group(), flags=re.M)
+    block = re.sub(r"(TRUSTED|X509) CERTIFICATE", "CERTIFICATE", block)
+    try:
+        certificate = x509.load_pem_x509_certificate(block.encode())
+        subject = certificate.subject.rfc4514_string()
+        issuer = certificate.issuer.rfc4514_string()
+        dn = parse_dn(subject)
+    except BadDistinguishedName as fault:
+        raise UnreadableCertificate(f"its subject cannot be used: {fault}") from fault
+    except (ValueError, TypeError) as fault:
+        raise UnreadableCertificate("the PEM text is damaged or not a certificate") from fault
+    fingerprint = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+    return PastedCertificate(subject, dn, certificate.not_valid_after_utc, issuer, fingerprint)

@@ -1,0 +1,78 @@
+"""What would happen: the decision, the exact answer and the trace for a request that is only described.
+
+One function for the REST dry run and the admin's "Test a request"; the rules are `feeds.policy`'s, the text is
+the receiver's own (receipt contract, section 12).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.conf import settings
+
+from feeds.metadata import RequestMetadata, from_mapping, read_certificate
+from feeds.models import Feed
+from feeds.policy import NO_CERTIFICATE, Certificate, Decision, FeedPolicy, FeedStatus, decide
+from feeds.receipt.answers import Answer, answer_to
+
+RECEIPT_ID = "<receipt id>"
+
+
+@dataclass(frozen=True)
+class DescribedCertificate:
+    """A client certificate as somebody describes it; no `dn` means that none is presented.
+
+    `expires` is as a proxy or ISO 8601 writes it; empty when nothing is said.
+    """
+
+    dn: str = ""
+    verified: bool = True
+    expires: str = ""
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """The outcome of steps 1 to 7. `stores` says whether whole and valid data would be kept."""
+
+    request: RequestMetadata
+    decision: Decision
+    answer: Answer
+    policy: FeedPolicy | None
+    stores: bool
+
+
+def dry_run(
+    headers: Mapping[str, str], certificate: DescribedCertificate | None = None, *, now: datetime | None = None
+) -> DryRun:
+    """Answer as `/datafeed` would for these headers and this certificate, without a body.
+
+    Identity names among the headers are ignored: the certificate is given beside them.
+    """
+    moment = now or datetime.now(UTC)
+    environment = settings.ENVIRONMENT
+    shown = _certificate(certificate, moment)
+    request = from_mapping(headers, shown, environment.identity_headers)
+    feed = (request.feed or "").strip()
+    policy = Feed.objects.policy_for(feed) if feed else None
+    decision = decide(
+        feed=feed,
+        certificate=shown,
+        compression=request.compression,
+        content_encoding=request.content_encoding,
+        policy=policy,
+        now=moment,
+    )
+    answer = answer_to(decision, request=request, receipt_id=RECEIPT_ID, public_url=environment.public_url)
+    return DryRun(request, decision, answer, policy, stores=decision.action is FeedStatus.RECEIVE)
+
+
+def _certificate(described: DescribedCertificate | None, now: datetime) -> Certificate:
+    if described is None or not described.dn.strip():
+        return NO_CERTIFICATE
+    return read_certificate(
+        described.dn,
+        verify="SUCCESS" if described.verified else "FAILED:described as not verified",
+        expiry=described.expires,
+        require_verify=True,
+        now=now,
+    )
