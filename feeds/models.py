@@ -322,3 +322,42 @@ class RefusalSample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.receipt_id}: {self.http_status}/{self.stroom_status}"
+
+
+class RetentionPolicy(models.Model):
+    """How long received data is kept: by age, by size, or both. Without one, everything is kept (R25)."""
+
+    feed = models.CharField(
+        max_length=FEED_NAME_LENGTH,
+        unique=True,
+        blank=True,
+        help_text="Exactly the feed's name. Empty: every feed that has no policy of its own.",
+    )
+    keep_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Receipts older than this many days are removed. Empty: age does not matter.",
+    )
+    keep_bytes = models.PositiveBigIntegerField(
+        null=True,
+        blank=True,
+        help_text="The oldest receipts of a feed are removed while it holds more. Empty: size does not matter.",
+    )
+    only_forwarded = models.BooleanField(
+        default=True, help_text="Keep what has not been handed on yet, whatever its age and size."
+    )
+
+    history = HistoricalRecords(bases=[ChangeContext])
+
+    class Meta:
+        verbose_name_plural = "retention policies"
+        ordering = ["feed"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(keep_days__isnull=True) | models.Q(keep_days__gte=1),
+                name="retention_days_positive",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.feed or "every other feed"
