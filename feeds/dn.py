@@ -3,10 +3,16 @@
 Accepted forms (contract section 9): RFC 4514 / RFC 2253 (`CN=a,O=b,C=GB`, escapes, hex pairs, `#` hex values,
 multi-valued parts with `+`), the same with blanks after commas, and OpenSSL's slash form (`/C=GB/O=b/CN=a`).
 A text that cannot be read for certain in one of them is refused, never guessed at.
+
+One doubt cannot be removed: the slash form has no escapes, so `/O=x/CN=good` may be an organisation `x` with a
+common name, or an organisation called `x/CN=good`. Repeated types, `+` and backslashes are refused there; where
+the doubt matters, the proxy has to send the comma form (nginx: `$ssl_client_s_dn`, never the legacy variable).
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_LENGTH = 4096
 MAX_PARTS = 100
@@ -25,17 +31,35 @@ _SAME_TYPE = {
     "TITLE": ("t", "2.5.4.12"),
     "GN": ("givenname", "2.5.4.42"),
     "INITIALS": ("2.5.4.43",),
-    "DNQUALIFIER": ("2.5.4.46",),
+    "GENERATIONQUALIFIER": ("generation", "2.5.4.44"),
+    "DNQUALIFIER": ("dnq", "2.5.4.46"),
+    "PSEUDONYM": ("2.5.4.65",),
+    "NAME": ("2.5.4.41",),
+    "DESCRIPTION": ("2.5.4.13",),
+    "BUSINESSCATEGORY": ("2.5.4.15",),
+    "POSTALCODE": ("2.5.4.17",),
+    "ORGANIZATIONIDENTIFIER": ("2.5.4.97",),
+    "UNSTRUCTUREDNAME": ("1.2.840.113549.1.9.2",),
     "UID": ("userid", "0.9.2342.19200300.100.1.1"),
     "DC": ("domaincomponent", "0.9.2342.19200300.100.1.25"),
     "EMAILADDRESS": ("e", "email", "1.2.840.113549.1.9.1"),
 }
 _TYPE_OF = {alias.upper(): name for name, aliases in _SAME_TYPE.items() for alias in (name, *aliases)}
-_TYPE = re.compile(r"(?:OID\.)?(\d+(?:\.\d+)+)|([A-Za-z][A-Za-z0-9-]*)", re.IGNORECASE)
-_HEX_PAIR = re.compile(r"[0-9A-Fa-f]{2}")
+_TYPE_SYNTAX = r"(?:(?:OID\.)?(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+|[A-Z][A-Z0-9-]*)"
+# ASCII: without it re.IGNORECASE takes the long s for an s, and \d the digits of every script.
+_FLAGS = re.IGNORECASE | re.ASCII
+_TYPE = re.compile(_TYPE_SYNTAX, _FLAGS)
+_SLASH_PART = re.compile(rf"/(?={_TYPE_SYNTAX}=)", _FLAGS)
+_SLASH_DOUBT = re.compile(rf"\\|\+(?={_TYPE_SYNTAX}=)", _FLAGS)
+_HEX_PAIR = re.compile(r"[0-9A-F]{2}", _FLAGS)
+_HEX_VALUE = re.compile(r"#((?:[0-9A-F]{2})+) *(?=[,+]|\Z)", _FLAGS)
 _SPECIAL = frozenset(',+"\\<>;=# ')
-_DER_STRING_TAGS = frozenset({0x0C, 0x13, 0x14, 0x16})
-_SLASH_PART = re.compile(r"/(?=(?:OID\.)?(?:\d+(?:\.\d+)+|[A-Za-z][A-Za-z0-9-]*)=)", re.IGNORECASE)
+#: Control characters, and lone surrogates, which no encoding can carry.
+_UNREADABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+#: BER tags of the strings whose bytes are their text.
+_DER_STRINGS = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x14: "ascii", 0x16: "ascii", 0x1A: "ascii"}
+#: Types that a name may well have several of.
+_REPEATABLE = frozenset({"OU", "DC"})
 
 Attribute = tuple[str, str]
 
@@ -69,12 +93,13 @@ def parse_dn(text: str) -> DistinguishedName:
     Raises:
         BadDistinguishedName: the text is empty, too long, or not certainly one name.
     """
-    stripped = text.strip()
+    # Blanks only: other white space belongs to the value, or `CN=good` could be had with a no-break space.
+    stripped = text.strip(" ")
     if not stripped:
         raise BadDistinguishedName("it is empty")
     if len(stripped) > MAX_LENGTH:
         raise BadDistinguishedName(f"it is longer than {MAX_LENGTH} characters")
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in stripped):
+    if _UNREADABLE.search(stripped):
         raise BadDistinguishedName("it contains a control character")
     parts = _parse_slashes(stripped) if stripped.startswith("/") else _parse_commas(stripped)
     if len(parts) > MAX_PARTS:
@@ -88,13 +113,19 @@ def rule_matches(rule: str, dn: DistinguishedName) -> bool:
     A rule is a full DN, all parts equal and in order, or a single `CN=…`, which is compared with the most
     specific CN. A rule that cannot be parsed matches nothing.
     """
-    try:
-        wanted = parse_dn(rule)
-    except BadDistinguishedName:
+    wanted = _parsed_rule(rule)
+    if wanted is None:
         return False
-    if wanted == dn:
-        return True
-    return _is_single_cn(wanted) and wanted.common_name == dn.common_name
+    return wanted == dn or (_is_single_cn(wanted) and wanted.common_name == dn.common_name)
+
+
+@lru_cache(maxsize=8192)
+def _parsed_rule(rule: str) -> DistinguishedName | None:
+    """Rules are few and asked often, so each is read once."""
+    try:
+        return parse_dn(rule)
+    except BadDistinguishedName:
+        return None
 
 
 def _is_single_cn(dn: DistinguishedName) -> bool:
@@ -104,38 +135,43 @@ def _is_single_cn(dn: DistinguishedName) -> bool:
 def _parse_slashes(text: str) -> list[tuple[Attribute, ...]]:
     """Read OpenSSL's one-line form, least specific first.
 
-    The form has no escapes for its slash, so a value with one that looks like a further part cannot be told
-    from two parts. Each attribute type but the repeatable ones is therefore taken once at most.
+    A value with a slash that looks like a further part cannot be told from two parts. Each attribute type but
+    the repeatable ones is therefore taken once at most.
     """
-    pieces = _SLASH_PART.split(text)[1:]
-    if not pieces or _SLASH_PART.match(text) is None:
+    before, *pieces = _SLASH_PART.split(text)
+    if before or not pieces:
         raise BadDistinguishedName("a part after / has no type, such as CN=")
     parts = [_slash_part(piece) for piece in pieces]
-    kinds = [kind for part in parts for kind, _ in part]
-    if any(kinds.count(kind) > 1 for kind in kinds if kind not in {"OU", "DC"}):
+    kinds = Counter(kind for part in parts for kind, _ in part)
+    if any(count > 1 and kind not in _REPEATABLE for kind, count in kinds.items()):
         raise BadDistinguishedName("an attribute stands twice in the slash form, which has no escapes")
     return parts[::-1]
 
 
 def _slash_part(piece: str) -> tuple[Attribute, ...]:
     kind, _, value = piece.partition("=")
-    if "\\" in value:
-        raise BadDistinguishedName("a backslash in the slash form cannot be read for certain")
+    if _SLASH_DOUBT.search(value):
+        raise BadDistinguishedName("a backslash or + in the slash form cannot be read for certain")
     return ((_canonical_type(kind), _collapse(value)),)
 
 
 def _parse_commas(text: str) -> list[tuple[Attribute, ...]]:
     reader = _Reader(text)
-    parts: list[tuple[Attribute, ...]] = []
-    while True:
-        attributes = [reader.attribute()]
-        while reader.took("+"):
-            attributes.append(reader.attribute())
-        parts.append(tuple(sorted(attributes)))
-        if reader.at_end():
-            return parts
+    parts = [_comma_part(reader)]
+    while not reader.at_end():
         if not reader.took(","):
             raise BadDistinguishedName(f"unexpected {reader.peek()!r} at character {reader.position + 1}")
+        parts.append(_comma_part(reader))
+    return parts
+
+
+def _comma_part(reader: "_Reader") -> tuple[Attribute, ...]:
+    attributes = [reader.attribute()]
+    while reader.took("+"):
+        attributes.append(reader.attribute())
+    if len({kind for kind, _ in attributes}) < len(attributes):
+        raise BadDistinguishedName("an attribute stands twice in one part")
+    return tuple(sorted(attributes))
 
 
 class _Reader:
@@ -165,7 +201,7 @@ class _Reader:
         self.position = match.end()
         self._skip_blanks()
         if not self.took("="):
-            raise BadDistinguishedName(f"no = after the type {match.group()}")
+            raise BadDistinguishedName(f"no = after the type {match.group()[:40]}")
         self._skip_blanks()
         return _canonical_type(match.group()), self._value()
 
@@ -182,20 +218,16 @@ class _Reader:
 
     def _plain(self) -> str:
         raw = bytearray()
-        kept = 0  # blanks at the end do not belong to the value unless they were escaped
         while not self.at_end() and self.peek() not in {",", "+"}:
             character = self.peek()
             if character == "\\":
                 raw += self._escaped()
-                kept = len(raw)
                 continue
             if character in {'"', "<", ">", ";"}:
                 raise BadDistinguishedName(f"{character} must be escaped (character {self.position + 1})")
             raw += character.encode()
             self.position += 1
-            if character != " ":
-                kept = len(raw)
-        return _text_of(bytes(raw[:kept]))
+        return _text_of(bytes(raw))
 
     def _quoted(self) -> str:
         self.position += 1
@@ -224,7 +256,7 @@ class _Reader:
         return character.encode()
 
     def _hex_value(self) -> str:
-        match = re.compile(r"#((?:[0-9A-Fa-f]{2})+) *(?=[,+]|$)").match(self._text, self.position)
+        match = _HEX_VALUE.match(self._text, self.position)
         if match is None:
             raise BadDistinguishedName("a # value is not pairs of hex digits")
         self.position = match.end()
@@ -233,17 +265,17 @@ class _Reader:
 
 def _der_string(der: bytes) -> str:
     """Read a BER-encoded string of the kinds whose bytes are their text; anything else cannot be compared."""
-    if len(der) < 2 or der[0] not in _DER_STRING_TAGS or der[1] > 0x7F or len(der) != der[1] + 2:
+    if len(der) < 2 or der[0] not in _DER_STRINGS or der[1] > 0x7F or len(der) != der[1] + 2:
         raise BadDistinguishedName("a # value is not a short character string")
-    return _text_of(der[2:])
+    return _text_of(der[2:], _DER_STRINGS[der[0]])
 
 
-def _text_of(raw: bytes) -> str:
+def _text_of(raw: bytes, encoding: str = "utf-8") -> str:
     try:
-        text = raw.decode()
+        text = raw.decode(encoding)
     except UnicodeDecodeError as fault:
-        raise BadDistinguishedName("a value is not UTF-8") from fault
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
+        raise BadDistinguishedName(f"a value is not {encoding.upper()}") from fault
+    if _UNREADABLE.search(text):
         raise BadDistinguishedName("a value contains a control character")
     return _collapse(text)
 
@@ -256,10 +288,7 @@ def _collapse(value: str) -> str:
 
 
 def _canonical_type(kind: str) -> str:
-    match = _TYPE.fullmatch(kind)
-    if match is None:
-        raise BadDistinguishedName(f"{kind[:40]!r} is not an attribute type")
-    name = (match.group(1) or match.group(2)).upper()
+    name = kind.upper().removeprefix("OID.")
     return _TYPE_OF.get(name, name)
 
 

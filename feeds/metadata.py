@@ -7,8 +7,9 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Any
 from urllib.parse import parse_qsl
 
 from feeds.dn import BadDistinguishedName, parse_dn
@@ -27,22 +28,19 @@ _SPELLINGS = {
         "RemoteCertExpiry UploadUserId UploadUsername StreamSize"
     ).split()
 }
-_NEVER_STORED = frozenset(
-    {
-        "accept",
-        "connection",
-        "content-length",
-        "content-encoding",
-        "transfer-encoding",
-        "expect",
-        "upgrade",
-        "http2-settings",
-        "compression",
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-    }
-)
+#: Dropped where requests are read, so that nothing behind can store, log, echo or forward them.
+_SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
+_NEVER_STORED = _SECRETS | {
+    "accept",
+    "connection",
+    "content-length",
+    "content-encoding",  # undone before anything is stored
+    "transfer-encoding",
+    "expect",
+    "upgrade",
+    "http2-settings",
+    "compression",
+}
 _PROTECTED_NAMES = frozenset(
     {
         "remotedn",
@@ -72,8 +70,15 @@ _SET_BY_THIS_HOP = frozenset(
         "streamsize",
     }
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NGINX_TIME = "%b %d %H:%M:%S %Y %Z"
+#: Set by this hop only where the sender gave no GUID.
+_SET_FOR_FIRST_HOP = frozenset({"remoteaddress", "remotehost"})
+#: Control characters, other line ends, and lone surrogates, which no encoding can carry.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: What RFC 9110 calls a token. A colon in a name would end the key early in a metadata file.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_NOTE = 300
 
 
 @dataclass(frozen=True)
@@ -168,46 +173,40 @@ def read_request(
         require_verify: whether a DN without the proxy's verification result counts as not verified.
         now: the instant to judge certificate expiry by, in UTC.
     """
-    trusted = trusts(peer)
     grouped = _group(headers)
-    notes: list[str] = []
-    certificate = NO_CERTIFICATE
-    if trusted:
+    notes: tuple[str, ...] = ()
+    if trusts(peer):
         certificate = _certificate_of(grouped, identity, require_verify=require_verify, now=now)
+        sender = _sender_address(peer, grouped.get("x-forwarded-for", []), trusts)
     else:
-        ignored = sorted(name for name in grouped if _is_identity(name, identity))
-        for name in ignored:
-            del grouped[name]
-        if ignored:
-            notes.append(
-                f"{', '.join(ignored)}: ignored, because the peer {peer or 'on the Unix socket'} "
-                "is not a trusted proxy"
-            )
-    limited = _Arguments()
+        reason = f"because the peer {peer or 'on the Unix socket'} is not a trusted proxy"
+        notes = _remove_identity(grouped, identity, reason)
+        certificate, sender = replace(NO_CERTIFICATE, fault="; ".join(notes)), peer or ""
+    collected = _Arguments()
     for name, values in grouped.items():
-        limited.put(name, ",".join(values))
+        collected.put(name, ",".join(_text(value) for value in values))
     for name, value in _query_arguments(query):
-        limited.put(name, value)
-    sender = _sender_address(peer, grouped.get("x-forwarded-for", []), trusts) if trusted else (peer or "")
-    return RequestMetadata(
-        limited.values, certificate, peer, sender, truncated=limited.truncated, notes=tuple(notes)
-    )
+        if not _is_protected(name, identity):
+            collected.put(name, value)
+    return RequestMetadata(collected.values, certificate, peer, sender, truncated=collected.truncated, notes=notes)
 
 
 def from_mapping(
-    arguments: Mapping[str, str], certificate: Certificate, identity: IdentityNames
+    arguments: Mapping[str, str | None], certificate: Certificate, identity: IdentityNames
 ) -> RequestMetadata:
-    """Read a described request (dry run, section 12); identity names among its headers are ignored."""
-    limited = _Arguments()
-    ignored = []
+    """Read a described request (dry run, section 12) as if its pairs had come as headers.
+
+    Identity names among them are ignored: the certificate is described separately.
+    """
+    grouped: dict[str, list[str]] = {}
     for name, value in arguments.items():
-        lower = name.strip().lower()
-        if _is_identity(lower, identity):
-            ignored.append(name)
-            continue
-        limited.put(lower, str(value))
-    notes = (f"{', '.join(ignored)}: ignored, give the certificate instead",) if ignored else ()
-    return RequestMetadata(limited.values, certificate, truncated=limited.truncated, notes=notes)
+        if value is not None and _is_header_name(name.strip()):
+            grouped[name.strip().lower()] = [str(value)]
+    notes = _remove_identity(grouped, identity, "because the certificate is described separately")
+    collected = _Arguments()
+    for name, (value,) in grouped.items():
+        collected.put(name, value)
+    return RequestMetadata(collected.values, certificate, truncated=collected.truncated, notes=notes)
 
 
 def read_certificate(
@@ -229,8 +228,8 @@ def read_certificate(
         now: instant to judge expiry by, in UTC.
         doubled: an identity header stood more than once in the request.
     """
-    text = (dn or "").strip()
-    result = (verify or "").strip()
+    text = (dn or "").strip(" \t")
+    result = (verify or "").strip(" \t")
     if not doubled and (not text or result == "NONE"):
         return NO_CERTIFICATE
     presented = Certificate(presented=True, text=_CONTROL.sub(" ", text))
@@ -241,7 +240,7 @@ def read_certificate(
     if not result and require_verify:
         return replace(presented, fault="the proxy did not say whether it verified the certificate")
     try:
-        parsed = parse_dn(dn or "")
+        parsed = parse_dn(text)
     except BadDistinguishedName as fault:
         return replace(presented, fault=f"the DN cannot be read: {fault}")
     expires = None
@@ -281,62 +280,98 @@ def stamp(
         stored["RemoteAddress"] = stored["RemoteHost"] = metadata.sender_address
     _stamp_certificate(stored, metadata.certificate)
     if "effectivetime" in supplied:
-        effective = parse_time(supplied["effectivetime"])
+        effective = _argument_time(supplied["effectivetime"])
         stored["EffectiveTime"] = format_time(effective) if effective else supplied["effectivetime"]
-    if size is not None:
-        stored["StreamSize"] = str(size)
+    # Where there are several data items, a size that the sender gave is true of none of them.
+    stored["StreamSize"] = "" if size is None else str(size)
     return {name: value for name, value in stored.items() if value}
 
 
-def merge_entry(stored: Mapping[str, str], entry: Mapping[str, str], *, size: int) -> dict[str, str]:
-    """Metadata of one archive entry: its own values over the request's, but for what this hop sets."""
-    own = {canonical_name(name): value for name, value in entry.items() if name.lower() not in _SET_BY_THIS_HOP}
-    merged = {**stored, **own, "StreamSize": str(size)}
+def merge_entry(
+    stored: Mapping[str, str], entry: Mapping[str, str], *, size: int, guid_supplied: bool = True
+) -> dict[str, str]:
+    """Metadata of one archive entry: its own values over the request's, but for what this hop sets.
+
+    Args:
+        stored: metadata of the whole request, as `stamp` made it.
+        entry: the entry's own, as `parse_meta` read it. A key without a value overrides nothing.
+        size: bytes of the entry's data.
+        guid_supplied: whether the request came with a GUID; without one the sender's address is ours to set.
+    """
+    ours = _SET_BY_THIS_HOP if guid_supplied else _SET_BY_THIS_HOP | _SET_FOR_FIRST_HOP
+    merged = dict(stored)
+    for given, value in entry.items():
+        name = canonical_name(given)
+        if name.lower() not in ours and (value or name not in stored):
+            merged[name] = value
+    merged["StreamSize"] = str(size)
     return {name: value for name, value in merged.items() if name.lower() not in _NEVER_STORED}
 
 
 def format_meta(values: Mapping[str, str]) -> bytes:
     """Write metadata as section 7 reads it: `Key:Value` lines, sorted whatever the case, LF."""
-    lines = (f"{name}:{_CONTROL.sub(' ', values[name])}\n" for name in sorted(values, key=str.lower))
+    lines = (_CONTROL.sub(" ", f"{name}:{values[name]}") + "\n" for name in sorted(values, key=str.lower))
     return "".join(lines).encode()
 
 
 def parse_meta(data: bytes) -> dict[str, str]:
-    """Read a metadata entry. A line without a colon is a key without a value; the last of a key counts."""
+    """Read a metadata entry. A line without a colon is a key without a value; the last of a key counts.
+
+    Whatever another reader of the same bytes could take for a line or a key is one here too (a lone CR ends a
+    line, control characters around a key do not hide it): the feed that is decided on must be the feed that
+    Stroom will see. The limits of section 3.4 hold, but never cost a name that is known.
+    """
     values: dict[str, str] = {}
-    for line in data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").split("\n"):
-        key, _, value = line.partition(":")
-        if key.strip():
-            values[canonical_name(_CONTROL.sub(" ", key.strip()))] = _CONTROL.sub(" ", value).strip()
+    for line in _LINE_END.split(data.decode("utf-8-sig", errors="replace")):
+        given, _, value = line.partition(":")
+        name = canonical_name(_clean(given))
+        if name and len(name) <= MAX_NAME_LENGTH and (len(values) < MAX_NAMES or name in values or _known(name)):
+            values[name] = _clean(value)[:MAX_VALUE_LENGTH]
     return values
 
 
 def canonical_name(name: str) -> str:
-    """Spell a name as section 3.6 does: the case of header names is lost on the way."""
-    known = _SPELLINGS.get(name.lower())
-    if known:
-        return known
-    return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))
+    """Spell a name as section 3.6 does: the case of header names is lost on the way.
+
+    Only ASCII letters are capitalised: the long s, for one, would become an ordinary S and another name.
+    """
+    lower = name.lower()
+    return _SPELLINGS.get(lower) or "-".join(
+        part.capitalize() if part[:1].isascii() else part for part in lower.split("-")
+    )
+
+
+def _known(name: str) -> bool:
+    return name.lower() in _SPELLINGS
 
 
 def parse_time(text: str) -> datetime | None:
     """Read ISO 8601, epoch milliseconds, or nginx's certificate time; None when it is none of them."""
     value = text.strip()
+    if not value.endswith("GMT"):
+        return _argument_time(value)
     try:
-        if re.fullmatch(r"\d{1,15}", value):
-            return datetime.fromtimestamp(int(value) / 1000, UTC)
-        if re.fullmatch(r"[A-Z][a-z]{2} .*GMT", value):
-            return datetime.strptime(" ".join(value.split()), _NGINX_TIME).replace(tzinfo=UTC)
+        return datetime.strptime(" ".join(value.split()), "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _argument_time(value: str) -> datetime | None:
+    """ISO 8601 or epoch milliseconds (section 3); a time without a zone is UTC."""
+    try:
+        if re.fullmatch(r"[0-9]{1,15}", value):
+            return _EPOCH + timedelta(milliseconds=int(value))
+        if not re.fullmatch(r"[0-9WTZtz:., +-]+", value):
+            return None  # fromisoformat takes any character between date and time
         moment = datetime.fromisoformat(value)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError):
         return None
 
 
 def format_time(moment: datetime) -> str:
     """UTC with three decimals, as in 2026-02-24T18:10:27.192Z."""
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Arguments:
@@ -347,9 +382,8 @@ class _Arguments:
         self.truncated = False
 
     def put(self, name: str, value: str) -> None:
-        clean = _CONTROL.sub(" ", value).strip()
-        key = canonical_name(_CONTROL.sub(" ", name).strip())
-        if not clean or not key:
+        key, clean = canonical_name(name), _clean(value)
+        if not clean or key.lower() in _SECRETS:
             return
         if len(key) > MAX_NAME_LENGTH or (key not in self.values and len(self.values) >= MAX_NAMES):
             self.truncated = True
@@ -360,64 +394,84 @@ class _Arguments:
         self.values[key] = clean
 
 
-def _group(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
-    """Values by lower-case name. Names with an underscore are dropped: some proxies take _ for - (S2)."""
-    grouped: dict[str, list[str]] = {}
-    for raw_name, raw_value in headers:
-        if b"_" in raw_name:
-            continue
-        grouped.setdefault(raw_name.decode("latin-1").strip().lower(), []).append(_text(raw_value))
+def _group(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[bytes]]:
+    """Values by lower-case name; what is not a header name for certain is left out."""
+    grouped: dict[str, list[bytes]] = {}
+    for raw_name, value in headers:
+        name = raw_name.decode("latin-1")
+        if _is_header_name(name):
+            grouped.setdefault(name.lower(), []).append(value)
     return grouped
+
+
+def _is_header_name(name: str) -> bool:
+    """Whether every proxy reads this name alike: some take an underscore for a dash, or trim blanks (S2)."""
+    return "_" not in name and _NAME.fullmatch(name) is not None
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub(" ", text).strip()
 
 
 def _text(raw: bytes) -> str:
     try:
-        return raw.decode().strip()
+        return raw.decode()
     except UnicodeDecodeError:
-        return raw.decode("latin-1").strip()
+        return raw.decode("latin-1")
+
+
+def _remove_identity(grouped: dict[str, Any], identity: IdentityNames, reason: str) -> tuple[str, ...]:
+    """Take the identity names out, and say so."""
+    ignored = sorted(name for name in grouped if _is_identity(name, identity))
+    for name in ignored:
+        del grouped[name]
+    return (f"{', '.join(ignored)[:_MAX_NOTE]}: ignored, {reason}",) if ignored else ()
 
 
 def _is_identity(name: str, identity: IdentityNames) -> bool:
     return name in _IDENTITY_NAMES or name.startswith(_IDENTITY_PREFIXES) or identity.includes(name)
 
 
-def _is_protected(name: str) -> bool:
-    return name in _PROTECTED_NAMES or name.startswith(_PROTECTED_PREFIXES)
+def _is_protected(name: str, identity: IdentityNames) -> bool:
+    """Whether a name may not come from the query (section 3.3), in any spelling a later reader could fold."""
+    folded = name.lower().replace("_", "-")
+    return folded in _PROTECTED_NAMES or folded.startswith(_PROTECTED_PREFIXES) or _is_identity(folded, identity)
 
 
 def _certificate_of(
-    grouped: Mapping[str, list[str]], identity: IdentityNames, *, require_verify: bool, now: datetime
+    grouped: Mapping[str, list[bytes]], identity: IdentityNames, *, require_verify: bool, now: datetime
 ) -> Certificate:
     doubled = any(len(values) > 1 for name, values in grouped.items() if identity.includes(name))
-    dn = next((value for name in identity.dn for value in grouped.get(name, []) if value), None)
     return read_certificate(
-        dn,
-        verify=_first(grouped, identity.verify),
-        expiry=_first(grouped, identity.expiry),
+        next(filter(None, (_identity_text(grouped, name) for name in identity.dn)), None),
+        verify=_identity_text(grouped, identity.verify),
+        expiry=_identity_text(grouped, identity.expiry),
         require_verify=require_verify,
         now=now,
         doubled=doubled,
     )
 
 
-def _first(grouped: Mapping[str, list[str]], name: str) -> str | None:
-    return next(iter(grouped.get(name, [])), None)
+def _identity_text(grouped: Mapping[str, list[bytes]], name: str) -> str:
+    """The first value; bytes that are not UTF-8 become what no DN may hold, rather than a guess."""
+    return grouped.get(name, [b""])[0].decode(errors="surrogateescape").strip(" \t")
 
 
 def _query_arguments(query: bytes) -> Iterable[tuple[str, str]]:
-    text = query.decode("latin-1")
-    for name, value in parse_qsl(text, keep_blank_values=False, encoding="utf-8", errors="replace"):
-        if not _is_protected(name.strip().lower()):
+    """Pairs whose names, trimmed, are such as a header could have."""
+    for given, value in parse_qsl(query.decode(errors="replace"), errors="replace"):
+        name = given.strip()
+        if _NAME.fullmatch(name):
             yield name, value
 
 
-def _sender_address(peer: str | None, forwarded: list[str], trusts: Callable[[str | None], bool]) -> str:
+def _sender_address(peer: str | None, forwarded: list[bytes], trusts: Callable[[str | None], bool]) -> str:
     """First hop from the right that is not one of our proxies."""
-    hops = [hop.strip() for value in forwarded for hop in value.split(",") if hop.strip()]
-    for hop in reversed(hops):
-        if not trusts(hop):
-            return _CONTROL.sub(" ", hop)[:MAX_NAME_LENGTH]
-    return hops[0][:MAX_NAME_LENGTH] if hops else (peer or "")
+    hops = [hop for value in forwarded for hop in _comma_list(_clean(_text(value)))]
+    # Where every hop is ours, the oldest is the one nearest to the sender.
+    known = [peer] if peer else []
+    sender = next((hop for hop in reversed(hops) if not trusts(hop)), [*hops, *known, ""][0])
+    return sender[:MAX_NAME_LENGTH]
 
 
 def _stamp_certificate(stored: dict[str, str], certificate: Certificate) -> None:

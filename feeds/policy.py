@@ -15,6 +15,7 @@ from feeds.stroom_status import StroomStatus
 
 COMPRESSIONS = frozenset({"ZIP", "GZIP", "NONE"})
 CONTENT_ENCODINGS = frozenset({"gzip", "x-gzip", "identity"})
+MAX_QUOTED = 100
 
 
 class FeedStatus(StrEnum):
@@ -68,7 +69,8 @@ class FeedPolicy:
 class Certificate:
     """What is known of the sender's client certificate.
 
-    `fault` says in plain words why a presented certificate is not verified; it is empty for a verified one.
+    `fault` says in plain words why a presented certificate is not verified, or why a reported one does not even
+    count as presented; it is empty for a verified one.
     `text` is the DN as received.
     """
 
@@ -228,6 +230,9 @@ def _check_feed(trace: _Trace, name: str, policy: FeedPolicy | None) -> FeedPoli
             f"No feed is called exactly {name}; upper and lower case count.",
             known=False,
         )
+    if policy.name != name:
+        # A mix-up here would let one feed's rules decide for another, so it is a fault and no answer.
+        raise ValueError("the policy is that of another feed")
     trace.passed(2, f"The feed {name} exists.")
     if policy.status is FeedStatus.REJECT:
         raise trace.stop(3, stroom_status.FEED_NOT_RECEIVING, "The feed's status is Reject.")
@@ -239,13 +244,18 @@ def _check_certificate(trace: _Trace, policy: FeedPolicy, certificate: Certifica
     """Steps 4 to 6."""
     if policy.certificate_policy is CertificatePolicy.NONE:
         for step in (4, 5, 6):
-            trace.passed(step, "The feed's certificate policy is none, so certificates are not looked at.")
+            trace.passed(
+                step,
+                "The feed's certificate policy is none, so certificates are not looked at"
+                f"{_in_brackets(certificate.fault)}.",
+            )
         return
     if not certificate.presented:
         raise trace.stop(
             4,
             stroom_status.CERTIFICATE_REQUIRED,
-            f"The certificate policy is {policy.certificate_policy} and no certificate was presented.",
+            f"The certificate policy is {policy.certificate_policy} and no certificate was presented"
+            f"{_in_brackets(certificate.fault)}.",
         )
     trace.passed(4, f"A certificate was presented: {certificate.text}.")
     if not certificate.verified or certificate.dn is None:
@@ -254,6 +264,10 @@ def _check_certificate(trace: _Trace, policy: FeedPolicy, certificate: Certifica
         raise trace.stop(5, stroom_status.CERTIFICATE_NOT_AUTHORISED, "The certificate has expired.")
     trace.passed(5, "The certificate is verified and not expired.")
     _check_rules(trace, policy, certificate.dn, now)
+
+
+def _in_brackets(remark: str) -> str:
+    return f" ({remark})" if remark else ""
 
 
 def _unverified(certificate: Certificate) -> str:
@@ -285,7 +299,7 @@ def _matching(
 
 def _check_encodings(trace: _Trace, compression: str | None, content_encoding: str | None) -> None:
     """Step 7."""
-    encoding = (content_encoding or "").strip()
+    encoding = (content_encoding or "").strip()[:MAX_QUOTED]
     if encoding and encoding.lower() not in CONTENT_ENCODINGS:
         raise trace.stop(
             7,
@@ -297,7 +311,7 @@ def _check_encodings(trace: _Trace, compression: str | None, content_encoding: s
         raise trace.stop(
             7,
             stroom_status.UNKNOWN_COMPRESSION,
-            f"Compression {compression} is not one of ZIP, GZIP and NONE.",
+            f"Compression {normal_compression(compression)[:MAX_QUOTED]} is not one of ZIP, GZIP and NONE.",
         )
     trace.passed(7, f"Compression {normal_compression(compression)} is supported.")
 
