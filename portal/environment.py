@@ -1,11 +1,12 @@
 """Reads the portal's settings from the environment and names every fault at once (interface section 2)."""
 
+import difflib
 import ipaddress
 import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -17,8 +18,15 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = frozenset({"1", "on", "true", "yes"})
+SECRET_SETTINGS = frozenset({"PORTAL_SECRET_KEY", "DATABASE_URL"})
 FALSE_WORDS = frozenset({"0", "off", "false", "no"})
 KNOWN_SECRETS = frozenset({"changeme", "secret", "django-insecure", "password", "insecure"})
+_ALLOWED_HOST = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+#: No user, path, query or fragment: the portal cannot live below a path.
+_PUBLIC_URL = re.compile(
+    r"(?P<origin>https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?)/*",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 class BadEnvironment(Exception):
@@ -73,7 +81,6 @@ class Environment:
     require_verify_header: bool
     change_comment_required: bool = False
     debug: bool = False
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
@@ -85,7 +92,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     reader = _Reader(os.environ if environ is None else environ)
     cores = os.cpu_count() or 1
     environment = Environment(
-        host=reader.text("HOST", "127.0.0.1"),
+        host=reader.parsed("HOST", "127.0.0.1", _host, "an address or a host name to listen on"),
         port=reader.parsed("PORT", "8000", _port, "a port number from 1 to 65535"),
         data_dir=reader.parsed(
             "PORTAL_DATA_DIR", str(BASE_DIR / "var"), _directory, "a folder that can be written"
@@ -94,7 +101,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             "DATABASE_URL", "", _database_url, "empty for SQLite, or postgres://user:password@host/name"
         ),
         admin_username=reader.parsed("PORTAL_ADMIN_USERNAME", "admin", _username, "letters, digits and @.+-_"),
-        admin_password=reader.text("PORTAL_ADMIN_PASSWORD", ""),
+        admin_password=reader.raw("PORTAL_ADMIN_PASSWORD"),
         secret_key=reader.parsed(
             "PORTAL_SECRET_KEY", "", _secret_key, "empty (one is generated), or at least 50 random characters"
         ),
@@ -133,6 +140,8 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         ),
         debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
     )
+    if environment.debug and environment.public_url:
+        reader.fault("PORTAL_DEBUG shows the inside of the portal to everyone. Remove it, or PORTAL_PUBLIC_URL.")
     reader.refuse_unknown()
     reader.finish()
     return environment
@@ -146,58 +155,72 @@ class _Reader:
         self._faults: list[str] = []
         self._known: set[str] = set()
 
-    def text(self, name: str, default: str) -> str:
+    def raw(self, name: str) -> str:
+        """A value in which blanks may be meant."""
         self._known.add(name)
-        return self._environ.get(name, "").strip() or default
+        return self._environ.get(name, "")
 
     def parsed(self, name: str, default: str, parse: Callable[[str], T], remedy: str) -> T:
-        value = self.text(name, default)
+        value = self.raw(name).strip() or default
         try:
             return parse(value)
-        except (ValueError, OSError) as fault:
-            reason = f" ({fault})" if str(fault) else ""
-            self._faults.append(f"  {name}={value!r} cannot be used{reason}. Give {remedy}.")
-            return parse(default) if default and default != value else None  # type: ignore[return-value]  # finish() raises
+        except (ValueError, OSError, OverflowError, RuntimeError) as fault:
+            self.fault(f"{name}{_shown(name, value, fault)}. Give {remedy}.")
+            return None  # type: ignore[return-value]  # finish() raises before anyone sees it
+
+    def fault(self, text: str) -> None:
+        self._faults.append(f"  {text}")
 
     def refuse_unknown(self) -> None:
         """A misspelt setting would otherwise be a silent default."""
         for name in sorted(self._environ):
-            if name.startswith("PORTAL_") and name not in self._known:
-                self._faults.append(f"  {name} is not a setting of the portal. Correct its name or remove it.")
+            if name.upper().startswith("PORTAL_") and name not in self._known:
+                near = difflib.get_close_matches(name.upper(), self._known, n=1)
+                remedy = f"Did you mean {near[0]}?" if near else "Correct its name or remove it."
+                self.fault(f"{name} is not a setting of the portal. {remedy}")
 
     def finish(self) -> None:
         if self._faults:
             raise BadEnvironment("\n".join(self._faults))
 
 
-def _port(value: str) -> int:
+def _shown(name: str, value: str, fault: Exception) -> str:
+    """Value and reason, but not of a setting that holds a secret: what is printed at start ends up in logs."""
+    if name in SECRET_SETTINGS:
+        return " cannot be used (its value is not shown)"
+    return f"={value!r} cannot be used ({fault})"
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%\w+)?", value):
+        raise ValueError("not an address")
+    return value
+
+
+def _number(value: str, least: int, most: int | None = None) -> int:
+    if not re.fullmatch(r"-?[0-9]+", value):
+        raise ValueError("not a whole number")
     number = int(value)
-    if not 1 <= number <= 65535:
+    if number < least or (most is not None and number > most):
         raise ValueError("out of range")
     return number
+
+
+def _port(value: str) -> int:
+    return _number(value, 1, 65535)
 
 
 def _count(value: str) -> int:
-    number = int(value)
-    if not 1 <= number <= 64:
-        raise ValueError("out of range")
-    return number
+    return _number(value, 1, 64)
 
 
 def _bytes(value: str) -> int | None:
-    number = _bytes_or_zero(value)
-    if number == 0:
-        raise ValueError("zero would refuse everything")
-    return number
+    """Zero would refuse everything."""
+    return _number(value, 1) if value else None
 
 
 def _bytes_or_zero(value: str) -> int | None:
-    if not value:
-        return None
-    number = int(value)
-    if number < 0:
-        raise ValueError("negative")
-    return number
+    return _number(value, 0) if value else None
 
 
 def _switch(value: str) -> bool:
@@ -226,11 +249,12 @@ def _directory(value: str) -> Path:
 def _database_url(value: str) -> str:
     if not value:
         return ""
-    scheme = urlsplit(value).scheme
-    if scheme not in {"postgres", "postgresql", "sqlite"}:
-        raise ValueError(f"{scheme or 'no'} scheme")
-    if scheme != "sqlite" and not urlsplit(value).path.strip("/"):
-        raise ValueError("no database name")
+    parts = urlsplit(value)
+    if parts.scheme not in {"postgres", "postgresql", "sqlite"} or not parts.path.strip("/"):
+        raise ValueError("not the address of a database")
+    if ":memory:" in value or "synchronous_commit" in value:
+        raise ValueError("what is acknowledged has to be on disk")
+    _ = parts.port  # raises where it is no number
     return value
 
 
@@ -250,20 +274,21 @@ def _secret_key(value: str) -> str:
 
 def _hosts(value: str) -> tuple[str, ...]:
     hosts = tuple(part.strip() for part in value.split(",") if part.strip())
-    if not hosts or any("*" in host or "/" in host for host in hosts):
-        raise ValueError("empty, or with * or /")
+    if not hosts:
+        raise ValueError("empty")
+    for host in hosts:
+        if not _ALLOWED_HOST.fullmatch(host):
+            raise ValueError(f"{host} is not a host name")
     return hosts
 
 
 def _public_url(value: str) -> str:
     if not value:
         return ""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("not an http or https address")
-    if parts.path.strip("/"):
-        raise ValueError("the portal cannot live below a path")
-    return f"{parts.scheme}://{parts.netloc}"
+    match = _PUBLIC_URL.fullmatch(value)
+    if match is None or not 0 < int(match["port"] or 80) < 65536:
+        raise ValueError("not an http or https address, or with a path")
+    return match["origin"].lower()
 
 
 def _proxies(value: str) -> TrustedProxies:
@@ -279,11 +304,14 @@ def _header_name(value: str) -> str:
 
 
 def _header_names(value: str) -> tuple[str, ...]:
-    return tuple(_header_name(part.strip()) for part in value.split(",") if part.strip())
+    names = tuple(_header_name(part.strip()) for part in value.split(",") if part.strip())
+    if not names:
+        raise ValueError("empty")
+    return names
 
 
 def _default_node_id() -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "portal"
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:60] or "portal"
 
 
 def _node_id(value: str) -> str:
