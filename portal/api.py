@@ -1,0 +1,339 @@
+"""What all our REST endpoints share: pages of a list, strict queries, chosen fields, CSV, conditional reads.
+
+Two rules stand behind it: what a caller misspells is answered 400 with its name, never silently ignored; and a list
+looks the same everywhere. The shape of errors is in `portal.problems`.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import django_filters
+from django import forms
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+from rest_framework.filters import OrderingFilter
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.pagination import LimitOffsetPagination
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from portal.problems import BadQuery, PreconditionFailed
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+    ViewBase = APIView
+else:  # importing it here would go in a circle: DRF's views read our settings while they load
+    ViewBase = object
+
+MAX_LIMIT = 1000
+MAX_OFFSET = 10**9
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+
+
+class Pages(LimitOffsetPagination):
+    """`limit` and `offset`, each refused when it makes no sense; neighbours also as a Link header (RFC 8288)."""
+
+    default_limit = 100
+    max_limit = MAX_LIMIT
+
+    def get_limit(self, request: Request) -> int:
+        return query_number(request, "limit", default=self.default_limit, low=1, high=MAX_LIMIT)
+
+    def get_offset(self, request: Request) -> int:
+        return query_number(request, "offset", default=0, low=0, high=MAX_OFFSET)
+
+    def get_next_link(self) -> str | None:
+        return self._absolute(super().get_next_link())
+
+    def get_previous_link(self) -> str | None:
+        return self._absolute(super().get_previous_link())
+
+    def get_paginated_response(self, data: Any) -> Response:
+        response = super().get_paginated_response(data)
+        if link := link_header(response.data):
+            response["Link"] = link
+        return response
+
+    def _absolute(self, link: str | None) -> str | None:
+        """Where the portal's address is known, it is used instead of the Host of the request."""
+        own = settings.ENVIRONMENT.public_url
+        if link is None or not own or self.request is None:
+            return link
+        return own + link.removeprefix(self.request.build_absolute_uri("/").rstrip("/"))
+
+
+def link_header(page: Mapping[str, Any]) -> str:
+    """The neighbours of a page in the form of RFC 8288."""
+    return ", ".join(
+        f'<{page[key]}>; rel="{relation}"'
+        for key, relation in (("next", "next"), ("previous", "prev"))
+        if page.get(key)
+    )
+
+
+def query_number(request: Request, name: str, *, default: int, low: int, high: int) -> int:
+    """A whole number from the query.
+
+    Raises:
+        BadQuery: it is none, or out of range.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) <= 12 and low <= int(text) <= high:
+        return int(text)
+    raise BadQuery({name: f"must be a whole number from {low} to {high}, not {text[:40]!r}"})
+
+
+class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # untyped
+    """A value that a filter cannot use is answered 400 with the filter's name."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: "APIView") -> QuerySet[Any]:
+        filterset = self.get_filterset(request, queryset, view)
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            faults = filterset.errors
+            raise BadQuery({name: " ".join(str(reason) for reason in reasons) for name, reasons in faults.items()})
+        found: QuerySet[Any] = filterset.qs
+        return found
+
+
+class StrictOrdering(OrderingFilter):
+    """`ordering=-updated,name`, among the view's `ordering_fields` only."""
+
+    def remove_invalid_fields(
+        self, queryset: QuerySet[Any], fields: Iterable[str], view: "APIView", request: Request
+    ) -> list[str]:
+        valid = {name for name, _ in self.get_valid_fields(queryset, view, {"request": request})}
+        for name in fields:
+            if name.removeprefix("-") not in valid:
+                raise BadQuery({"ordering": f"unknown field {name[:40]!r}; known are {', '.join(sorted(valid))}"})
+        return list(fields)
+
+
+class FlagFilter(django_filters.ChoiceFilter):  # type: ignore[misc]  # untyped
+    """`true` or `false`; django-filter's own takes any other word for "not asked"."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        choices = [("true", "true"), ("false", "false")]
+        super().__init__(choices=choices, empty_label=None, **kwargs)
+
+    def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        filtered: QuerySet[Any] = super().filter(queryset, {"true": True, "false": False}.get(value, value))
+        return filtered
+
+
+class WholeNumberFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
+    """A whole number; bounds are given as `min_value` and `max_value`."""
+
+    field_class = forms.IntegerField
+
+
+class Negotiation(DefaultContentNegotiation):
+    """`?format=` beats the Accept header, and an unknown one is 400 with its name."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        wanted = request.query_params.get(self.settings.URL_FORMAT_OVERRIDE)
+        if not wanted:
+            chosen: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
+            return chosen
+        for renderer in renderers:
+            if renderer.format == wanted:
+                return renderer, str(renderer.media_type)
+        known = ", ".join(str(renderer.format) for renderer in renderers)
+        raise BadQuery({self.settings.URL_FORMAT_OVERRIDE: f"must be one of {known}, not {wanted[:40]!r}"})
+
+
+class StrictQueryMixin(ViewBase):
+    """Refuses what a view's query does not know; adds `fields` to the views that answer with a serializer."""
+
+    content_negotiation_class = Negotiation
+    extra_query: Collection[str] = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.refuse_unknown_query(request)
+
+    def refuse_unknown_query(self, request: Request) -> None:
+        known = self.known_query()
+        unknown = [name for name in request.query_params if name not in known]
+        if unknown:
+            hint = f"is not known here; known are {', '.join(sorted(known))}"
+            raise BadQuery({name[:80]: hint for name in unknown})
+
+    def known_query(self) -> set[str]:
+        known = {settings.REST_FRAMEWORK.get("URL_FORMAT_OVERRIDE", "format"), "fields", *self.extra_query}
+        if not getattr(self, "detail", False) and getattr(self, "action", "list") in {"list", None}:
+            known |= self._list_query()
+        return known
+
+    def _list_query(self) -> set[str]:
+        known: set[str] = set()
+        if filterset := getattr(self, "filterset_class", None):
+            known |= set(filterset.base_filters)
+        if getattr(self, "pagination_class", None):
+            known |= {"limit", "offset"}
+        if getattr(self, "ordering_fields", None):
+            known.add("ordering")
+        return known
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_serializer_context()  # type: ignore[misc]  # of the generic views
+        request = context.get("request")
+        if request is not None and request.method in {"GET", "HEAD"} and "fields" in request.query_params:
+            context["chosen_fields"] = [name for name in request.query_params["fields"].split(",") if name]
+        return context
+
+
+class ChosenFieldsMixin(serializers.Serializer[Any]):
+    """Answers `fields=code,name`: only these keys of the outermost object or of each item of the list."""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        chosen = self.context.get("chosen_fields")
+        outermost = self.parent is None or (self.parent.parent is None and getattr(self.parent, "many", False))
+        if chosen is None or not outermost:
+            return fields
+        unknown = [name for name in chosen if name not in fields]
+        if unknown:
+            raise BadQuery({"fields": f"unknown {', '.join(unknown)[:200]!r}; known are {', '.join(fields)}"})
+        return {name: field for name, field in fields.items() if name in chosen}
+
+
+class CsvRenderer(BaseRenderer):
+    """`?format=csv`: one line for each item, nested values as JSON, cells safe to open in a spreadsheet."""
+
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> str:
+        rows = data.get("results", [data]) if isinstance(data, Mapping) else data or []
+        return csv_text(rows)
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table with a header line; the columns are the keys of all rows in order of appearance."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    output = io.StringIO()
+    writer = csv.writer(output)
+    writer.writerow(columns)
+    writer.writerows([csv_cell(row.get(name)) for name in columns] for row in rows)
+    return output.getvalue()
+
+
+def csv_cell(value: Any) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
+        text = " ".join(str(item) for item in value)
+    elif isinstance(value, Mapping | list | tuple):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+LIST_RENDERERS = [JSONRenderer, CsvRenderer]
+
+
+# --- conditional reads and writes ---
+
+
+def conditional(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Give an answer to a read its fingerprint, and answer 304 to a caller who has it already.
+
+    The tag is weak: the edge may compress the same answer.
+    """
+    if request.method not in {"GET", "HEAD"} or response.status_code != HTTPStatus.OK:
+        return response
+    if not isinstance(response, HttpResponse):
+        return response
+    if not response.has_header("ETag"):
+        response["ETag"] = f'W/"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+    response.headers.setdefault("Cache-Control", "no-cache")
+    return get_conditional_response(request, etag=response["ETag"], response=response) or response
+
+
+class ConditionalMixin(ViewBase):
+    """Reads carry an ETag; `If-None-Match` is answered 304."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(request, *args, **kwargs)
+        if isinstance(response, Response) and not response.is_rendered:
+            response.add_post_render_callback(lambda rendered: conditional(request, rendered))
+            return response
+        return conditional(request, response)
+
+
+class OpenToAllMixin(ConditionalMixin):
+    """Public reading: no login, and scripts of other sites may read too, since nothing depends on who asks."""
+
+    authentication_classes: Sequence[Any] = ()
+    permission_classes: Sequence[Any] = ()
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        final["Access-Control-Allow-Origin"] = "*"
+        final["Access-Control-Expose-Headers"] = "ETag, Link"
+        return final
+
+
+def require_match(request: Request, etag: str) -> None:
+    """Refuse a write whose If-Match names another version; without the header any version will do.
+
+    Raises:
+        PreconditionFailed: the caller saw another version.
+    """
+    wanted = request.headers.get("If-Match")
+    if wanted is None or wanted.strip() == "*":
+        return
+    tags = {tag.strip().removeprefix("W/") for tag in wanted.split(",")}
+    if etag.removeprefix("W/") not in tags:
+        raise PreconditionFailed
+
+
+# --- description and pages ---
+
+
+FIELDS_PARAMETER = OpenApiParameter("fields", str, description="Only these keys, with commas between.")
+FORMAT_PARAMETER = OpenApiParameter("format", str, enum=["json", "csv"])
+
+ConditionalPage = Callable[..., HttpResponseBase]
+
+
+def conditional_page(view: ConditionalPage) -> ConditionalPage:
+    """For pages: as `ConditionalMixin`. The navigation depends on who is signed in, hence Vary."""
+
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        patch_vary_headers(response, ["Cookie"])
+        return conditional(request, response)
+
+    answer.__name__, answer.__doc__, answer.__module__ = view.__name__, view.__doc__, view.__module__
+    return answer
