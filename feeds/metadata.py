@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
 from urllib.parse import parse_qsl
 
 from feeds.dn import BadDistinguishedName, parse_dn
@@ -179,8 +178,10 @@ def read_request(
         certificate = _certificate_of(grouped, identity, require_verify=require_verify, now=now)
         sender = _sender_address(peer, grouped.get("x-forwarded-for", []), trusts)
     else:
-        reason = f"because the peer {peer or 'on the Unix socket'} is not a trusted proxy"
-        notes = _remove_identity(grouped, identity, reason)
+        ignored = sorted(name for name in grouped if _is_identity(name, identity))
+        for name in ignored:
+            del grouped[name]
+        notes = _ignored(ignored, f"because the peer {peer or 'on the Unix socket'} is not a trusted proxy")
         certificate, sender = replace(NO_CERTIFICATE, fault="; ".join(notes)), peer or ""
     collected = _Arguments()
     for name, values in grouped.items():
@@ -198,14 +199,15 @@ def from_mapping(
 
     Identity names among them are ignored: the certificate is described separately.
     """
-    grouped: dict[str, list[str]] = {}
-    for name, value in arguments.items():
-        if value is not None and _is_header_name(name.strip()):
-            grouped[name.strip().lower()] = [str(value)]
-    notes = _remove_identity(grouped, identity, "because the certificate is described separately")
     collected = _Arguments()
-    for name, (value,) in grouped.items():
-        collected.put(name, value)
+    ignored = []
+    for given, value in arguments.items():
+        name = given.strip()
+        if _is_identity(name.lower(), identity):
+            ignored.append(name)
+        elif value is not None and _is_header_name(name):
+            collected.put(name, str(value))
+    notes = _ignored(ignored, "because the certificate is described separately")
     return RequestMetadata(collected.values, certificate, truncated=collected.truncated, notes=notes)
 
 
@@ -420,12 +422,8 @@ def _text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def _remove_identity(grouped: dict[str, Any], identity: IdentityNames, reason: str) -> tuple[str, ...]:
-    """Take the identity names out, and say so."""
-    ignored = sorted(name for name in grouped if _is_identity(name, identity))
-    for name in ignored:
-        del grouped[name]
-    return (f"{', '.join(ignored)[:_MAX_NOTE]}: ignored, {reason}",) if ignored else ()
+def _ignored(names: list[str], reason: str) -> tuple[str, ...]:
+    return (f"{', '.join(names)[:_MAX_NOTE]}: ignored, {reason}",) if names else ()
 
 
 def _is_identity(name: str, identity: IdentityNames) -> bool:
