@@ -1,7 +1,12 @@
 """Small pieces of HTML that several admin pages show."""
 
+import math
+from datetime import datetime, timedelta
+
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+BAR_WIDTH = 48
 
 
 def chip(kind: str, text: str, title: str = "") -> SafeString:
@@ -29,3 +34,39 @@ def stroom_pair(http_status: int, stroom_status: int) -> SafeString:
         http_status,
         stroom_status,
     )
+
+
+def number_with_bar(kind: str, count: int) -> SafeString:
+    """A count with a small bar on a logarithmic scale, which is the same on every page."""
+    if not count:
+        return format_html('<span class="figure zero">{}</span>', 0)
+    width = round(BAR_WIDTH * min(1.0, math.log10(count + 1) / 6), 1)
+    return format_html(
+        '<span class="figure">{}</span><svg class="minibar" width="{}" height="8" aria-hidden="true">'
+        '<rect class="bar-{}" width="{}" height="8"/></svg>',
+        f"{count:,}",
+        BAR_WIDTH,
+        kind,
+        max(1.5, width),
+    )
+
+
+def ago(moment: datetime | None, now: datetime) -> SafeString:
+    """How long ago, with the exact time at hand."""
+    if moment is None:
+        return format_html('<span class="never">{}</span>', "never")
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        moment.isoformat(),
+        f"{moment:%Y-%m-%d %H:%M:%S}",
+        span(now - moment),
+    )
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest unit."""
+    seconds = max(0, int(length.total_seconds()))
+    for size_of, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size_of:
+            return f"{seconds // size_of} {unit} ago"
+    return "just now"

@@ -1,15 +1,26 @@
 """The admin of Stroom feeds: what senders may send where."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from feeds.admin.display import chip
+from feeds.admin.bulk import BulkStatusMixin
+from feeds.admin.display import ago, chip, number_with_bar
 from feeds.admin.forms import FeedForm, RuleForm
+from feeds.admin.listing import (
+    LAST_RECEIVED,
+    PolicyFilter,
+    QuietFilter,
+    RefusedFilter,
+    RuleExpiryFilter,
+    with_figures,
+)
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from feeds.roles import may_delete, may_manage_certificates, may_rename
@@ -38,20 +49,27 @@ class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # g
 
 
 @admin.register(Feed)
-class FeedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class FeedAdmin(BulkStatusMixin):
     """List and page of feeds."""
 
     form = FeedForm
     inlines = [CertificateRuleInline]
-    list_display = ["name", "status_chip", "policy_chip", "owner", "updated"]
-    list_filter = ["status", "certificate_policy", "reference"]
+    list_display = [
+        "name",
+        "status_chip",
+        "policy_chip",
+        "owner_line",
+        "last_received_ago",
+        "accepted_bar",
+        "refused_bar",
+    ]
+    list_filter = ["status", PolicyFilter, QuietFilter, RefusedFilter, RuleExpiryFilter]
     show_facets = admin.ShowFacets.ALWAYS
     search_fields = ["name", "owner", "description", "certificate_rules__subject_dn"]
     search_help_text = "Searches name, owner, description and the DNs of certificate rules."
     list_per_page = 50
     save_as = True
     view_on_site = False
-    actions = None
     radio_fields = {"status": admin.HORIZONTAL, "certificate_policy": admin.VERTICAL}
     fieldsets = [
         (None, {"fields": ["name", "status", "description", "owner", "classification", "labels"]}),
@@ -80,8 +98,27 @@ class FeedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
             f"policy-{feed.certificate_policy}", feed.certificate_policy, feed.get_certificate_policy_display()
         )
 
+    @admin.display(description="owner", ordering="owner")
+    def owner_line(self, feed: Feed) -> SafeString:
+        return format_html('<span class="one-line" title="{}">{}</span>', feed.owner, feed.owner)
+
+    @admin.display(description="last received", ordering=LAST_RECEIVED)
+    def last_received_ago(self, feed: Any) -> SafeString:
+        return ago(feed.last_received, datetime.now(UTC))
+
+    @admin.display(description="arrived 24 h", ordering="accepted_24h")
+    def accepted_bar(self, feed: Any) -> SafeString:
+        return number_with_bar("accepted", feed.accepted_24h)
+
+    @admin.display(description="refused 24 h", ordering="refused_24h")
+    def refused_bar(self, feed: Any) -> SafeString:
+        return number_with_bar("refused", feed.refused_24h)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
-        return super().get_queryset(request).order_by("name")
+        return with_figures(super().get_queryset(request), datetime.now(UTC)).order_by("name")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Feeds", **(extra_context or {})})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """What guards a feed is the certificate officers' (S30); a new feed of others starts unguarded."""

@@ -1,0 +1,127 @@
+"""Set the status of many feeds at once, after a page that says how many and which; each keeps its own history."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.urls.resolvers import URLPattern
+
+from feeds.admin.forms import CommentField
+from feeds.history import commented
+from feeds.models import Feed
+
+MAX_NAMED = 200
+
+EFFECTS = {
+    Feed.Status.RECEIVE: "Senders are answered 200 and their data is stored.",
+    Feed.Status.REJECT: (
+        "Senders are answered HTTP 406 with Stroom-Status 110 and keep their data; a stroom-proxy that forwards "
+        "gives up on what it holds for these feeds."
+    ),
+    Feed.Status.DROP: "Senders are answered 200 and their data is thrown away; they cannot tell.",
+}
+
+
+class BulkStatusForm(forms.Form):
+    """What the confirm page carries: the chosen feeds in one field (their number may be large), and why."""
+
+    status = forms.ChoiceField(choices=Feed.Status.choices, widget=forms.HiddenInput)
+    feeds = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["comment"] = CommentField()
+
+    def clean_feeds(self) -> list[int]:
+        words = self.cleaned_data["feeds"].split(",")
+        if not all(word.isascii() and word.isdigit() and len(word) < 19 for word in words):
+            raise forms.ValidationError("These are not feeds.")
+        return [int(word) for word in words]
+
+
+class BulkStatusMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Adds the three actions to the list of feeds, and the address that their confirm page posts to."""
+
+    actions = ["set_receive", "set_reject", "set_drop"]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.set_status_view)
+        return [path("set-status/", view, name="feeds_feed_set_status"), *super().get_urls()]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, tuple[Callable[..., str], str, str] | None]:
+        """Deleting needs a comment each, so there is no bulk deletion."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    @admin.action(description="Set to Receive …", permissions=["change"])
+    def set_receive(self, request: HttpRequest, queryset: QuerySet[Feed]) -> HttpResponse:
+        return self._confirm(request, queryset, Feed.Status.RECEIVE)
+
+    @admin.action(description="Set to Reject …", permissions=["change"])
+    def set_reject(self, request: HttpRequest, queryset: QuerySet[Feed]) -> HttpResponse:
+        return self._confirm(request, queryset, Feed.Status.REJECT)
+
+    @admin.action(description="Set to Drop …", permissions=["change"])
+    def set_drop(self, request: HttpRequest, queryset: QuerySet[Feed]) -> HttpResponse:
+        return self._confirm(request, queryset, Feed.Status.DROP)
+
+    def _confirm(self, request: HttpRequest, feeds: QuerySet[Feed], status: Feed.Status) -> HttpResponse:
+        keys = list(feeds.order_by("name").values_list("pk", flat=True))
+        form = BulkStatusForm(initial={"status": status.value, "feeds": ",".join(map(str, keys))})
+        return self._confirm_page(request, form, status, keys)
+
+    def _confirm_page(
+        self, request: HttpRequest, form: BulkStatusForm, status: Feed.Status, keys: list[int]
+    ) -> HttpResponse:
+        chosen = Feed.objects.filter(pk__in=keys).order_by("name")
+        changing = chosen.exclude(status=status)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Set feeds to {status.label}",
+            "opts": self.opts,
+            "form": form,
+            "status": status,
+            "effect": EFFECTS[status],
+            "changing": list(changing[:MAX_NAMED]),
+            "changing_count": (count := changing.count()),
+            "more": max(0, count - MAX_NAMED),
+            "same_count": len(keys) - count,
+            "post_url": reverse("admin:feeds_feed_set_status"),
+        }
+        return TemplateResponse(request, "admin/feeds/feed/set_status.html", context)
+
+    def set_status_view(self, request: HttpRequest) -> HttpResponse:
+        """Write what the confirm page showed."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
+        form = BulkStatusForm(request.POST)
+        if not form.is_valid():
+            status = Feed.Status(request.POST.get("status") or Feed.Status.RECEIVE)
+            return self._confirm_page(request, form, status, form.cleaned_data.get("feeds", []))
+        status = Feed.Status(form.cleaned_data["status"])
+        changed = set_status(form.cleaned_data["feeds"], status, form.cleaned_data["comment"])
+        messages.success(
+            request, f"{changed} {'feed is' if changed == 1 else 'feeds are'} now set to {status.label}."
+        )
+        return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
+
+
+@transaction.atomic
+def set_status(keys: list[int], status: Feed.Status, comment: str) -> int:
+    """Give these feeds the status, all or none; return how many had another one."""
+    with commented(comment):
+        feeds = list(Feed.objects.select_for_update().filter(pk__in=keys).exclude(status=status))
+        for feed in feeds:
+            feed.status = status
+            feed.save(update_fields=["status"])
+    return len(feeds)

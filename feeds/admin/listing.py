@@ -1,0 +1,116 @@
+"""The list of feeds: its figures, its filters, and the page of the list that shows them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+
+from feeds.figures import ARRIVED, first_hour
+from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, ReceiptFeed
+
+EXPIRES_SOON = timedelta(days=30)
+LAST_RECEIVED = F("last_received").asc(nulls_first=True)
+Lookups = list[tuple[str, str]]
+
+
+def with_figures(feeds: QuerySet[Feed], now: datetime) -> QuerySet[Feed]:
+    """Add `last_received`, `accepted_24h` and `refused_24h`; every value is one step through an index."""
+    latest = ReceiptFeed.objects.filter(feed=OuterRef("name"), dropped=False).order_by("-receipt")
+    return feeds.annotate(
+        last_received=Subquery(latest.values("receipt__received_at")[:1]),
+        accepted_24h=Coalesce(_sum_24h(now, *ARRIVED), 0),
+        refused_24h=Coalesce(_sum_24h(now, Outcome.REFUSED), 0),
+    )
+
+
+def _sum_24h(now: datetime, *outcomes: Outcome) -> Subquery:
+    counts = HourlyCount.objects.filter(feed=OuterRef("name"), hour__gte=first_hour(now, 24), outcome__in=outcomes)
+    return Subquery(counts.order_by().values("feed").annotate(total=Sum("count")).values("total"))
+
+
+def arrived_since(moment: datetime) -> Exists:
+    """Whether the feed took anything since `moment`, to the hour."""
+    return Exists(HourlyCount.objects.filter(feed=OuterRef("name"), outcome__in=ARRIVED, hour__gte=moment))
+
+
+class PolicyFilter(admin.SimpleListFilter):
+    """The certificate policy by its word alone; the field's own choices explain too much for a side bar."""
+
+    title = "certificate policy"
+    parameter_name = "certificate_policy"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        return [(policy.value, policy.value) for policy in Feed.Policy]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        return queryset.filter(certificate_policy=self.value()) if self.value() else queryset
+
+
+class QuietFilter(admin.SimpleListFilter):
+    """Feeds that are open but take nothing: the sender may have stopped."""
+
+    title = "quiet"
+    parameter_name = "quiet"
+    spans = {"1h": 1, "24h": 24, "7d": 168, "30d": 720}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        return [
+            ("1h", "Nothing for 1 hour"),
+            ("24h", "Nothing for 24 hours"),
+            ("7d", "Nothing for 7 days"),
+            ("30d", "Nothing for 30 days"),
+            ("never", "Never anything"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value == "never":
+            return queryset.exclude(status=Feed.Status.REJECT).filter(
+                ~arrived_since(datetime(2000, 1, 1, tzinfo=UTC))
+            )
+        if value not in self.spans:
+            return queryset
+        since = first_hour(datetime.now(UTC), self.spans[value] + 1)
+        return queryset.exclude(status=Feed.Status.REJECT).filter(~arrived_since(since))
+
+
+class RefusedFilter(admin.SimpleListFilter):
+    """Feeds whose senders are being turned away now."""
+
+    title = "refused in 24 h"
+    parameter_name = "refused"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        return [("yes", "Something refused"), ("certificate", "For its certificate")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        refused = HourlyCount.objects.filter(
+            feed=OuterRef("name"), outcome=Outcome.REFUSED, hour__gte=first_hour(datetime.now(UTC), 24)
+        )
+        if self.value() == "yes":
+            return queryset.filter(Exists(refused))
+        if self.value() == "certificate":
+            return queryset.filter(Exists(refused.filter(stroom_status__in=(300, 310))))
+        return queryset
+
+
+class RuleExpiryFilter(admin.SimpleListFilter):
+    """Feeds whose allow rules end soon or have ended: their senders will be turned away."""
+
+    title = "rules that expire"
+    parameter_name = "rules"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        return [("soon", "Within 30 days"), ("expired", "Expired")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        now = datetime.now(UTC)
+        rules = CertificateRule.objects.filter(feed=OuterRef("pk"), action=CertificateRule.Action.ALLOW)
+        if self.value() == "soon":
+            return queryset.filter(Exists(rules.filter(expires__gt=now, expires__lte=now + EXPIRES_SOON)))
+        if self.value() == "expired":
+            return queryset.filter(Exists(rules.filter(expires__lte=now)))
+        return queryset
