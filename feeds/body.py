@@ -1,0 +1,114 @@
+"""Reading a request's body from the server: whole or not at all, and not for ever (receipt contract, section 4)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+#: Where the server puts its `Connection` among the scope's extensions.
+EXTENSION = "portal.connection"
+RATE_WINDOW_SECONDS = 60.0
+MIN_BYTES_PER_SECOND = 1024
+
+
+@dataclass
+class Connection:
+    """What an application may want to know of the connection under its request.
+
+    `gone`: nothing can be written any more. `half_closed`: the client has sent its last byte, so a body that is
+    not complete by now never will be, but an answer may still reach it.
+    """
+
+    gone: bool = False
+    half_closed: bool = False
+
+
+class Incomplete(Exception):  # names what the body is
+    """The body will never be complete: the client went away, sent less than announced, or is far too slow."""
+
+
+def connection_of(scope: Scope) -> Connection:
+    """The connection under a request; a server that is not ours says nothing about it."""
+    extensions = scope.get("extensions") or {}
+    found = extensions.get(EXTENSION)
+    return found if isinstance(found, Connection) else Connection()
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first value of a header, by lower-case name."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+class Body:
+    """One request's body, piece by piece."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        announced = header(scope, b"content-length")
+        self.length = int(announced) if announced is not None else None
+        self.expected = bool(self.length) or header(scope, b"transfer-encoding") is not None
+        self.received = 0
+        self.complete = False
+        self._connection = connection_of(scope)
+        self._receive = receive
+        self._loop = asyncio.get_running_loop()
+        self._window_ends = self._loop.time() + RATE_WINDOW_SECONDS
+        self._window_bytes = 0
+
+    async def next(self) -> bytes:
+        """The next piece; empty only at the end.
+
+        Raises:
+            Incomplete: there will be no end.
+        """
+        while not self.complete:
+            try:
+                async with asyncio.timeout_at(self._window_ends):
+                    message = await self._receive()
+            except TimeoutError:
+                self._judge_window()
+                continue
+            piece = self._take(message)
+            if piece:
+                return piece
+        return b""
+
+    def excuse(self, seconds: float) -> None:
+        """Do not hold our own work against the sender's rate."""
+        self._window_ends += seconds
+
+    async def drain(self, most: int, seconds: float) -> None:
+        """Read and forget the rest, up to a limit: many clients look for an answer only once they have written."""
+        if not self.expected:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                start = self.received
+                while not self.complete and self.received - start < most:
+                    await self.next()
+        except (TimeoutError, Incomplete):
+            return
+
+    def _take(self, message: Message) -> bytes:
+        if message["type"] != "http.request":
+            raise Incomplete("the client went away")
+        piece: bytes = message.get("body", b"")
+        self.received += len(piece)
+        self._window_bytes += len(piece)
+        if not message.get("more_body", False):
+            self.complete = True
+            if self.length is not None and self.received != self.length:
+                raise Incomplete("the body does not have the announced length")
+        elif self._connection.half_closed:
+            raise Incomplete("the client closed its side before the end")
+        return piece
+
+    def _judge_window(self) -> None:
+        if self._window_bytes < RATE_WINDOW_SECONDS * MIN_BYTES_PER_SECOND:
+            raise Incomplete("the sender is slower than 1 KB/s")
+        self._window_ends = self._loop.time() + RATE_WINDOW_SECONDS
+        self._window_bytes = 0

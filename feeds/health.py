@@ -1,0 +1,120 @@
+"""Whether this process can do its work: tried in the background, so that asking is quick (threat model, R27)."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db import connections, transaction
+
+from feeds.models import HourlyCount
+from feeds.pools import database
+from feeds.receipt.spool import NoSpace, SpaceMark, sync_folder
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 2.0
+#: A result older than this is no longer believed: the checks themselves hang.
+STALE_AFTER = 15.0
+_PROBE = "health.probe"
+
+
+@dataclass(frozen=True)
+class Health:
+    """The latest result: a word for each check, `ok` or what is wrong."""
+
+    checks: dict[str, str]
+
+    @property
+    def ready(self) -> bool:
+        return all(word == "ok" for word in self.checks.values())
+
+
+class HealthMonitor(threading.Thread):
+    """Checks the store, the database and free space again and again; `current` is the latest result."""
+
+    def __init__(self, folder: Path, space: SpaceMark) -> None:
+        """Make the monitor of one worker.
+
+        Args:
+            folder: the worker's own folder in the store.
+            space: the free-space mark.
+        """
+        super().__init__(name="health", daemon=True)
+        self._folder = folder
+        self._space = space
+        self._lock = threading.Lock()
+        self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
+        self._checked_at = time.monotonic()
+        self._wake = threading.Event()
+        self._stopping = False
+
+    @property
+    def current(self) -> Health:
+        with self._lock:
+            if time.monotonic() - self._checked_at > STALE_AFTER:
+                return Health({**self._checks, "checks": "hanging"})
+            return Health(dict(self._checks))
+
+    def store_failed(self) -> None:
+        """A flush failed: not ready until a fresh write and flush succeed (R5)."""
+        with self._lock:
+            self._checks = {**self._checks, "store": "a flush to disk failed"}
+        self._wake.set()
+
+    def check(self) -> None:
+        """Do all checks now."""
+        checks = {
+            "store": _word(self._write_probe),
+            "database": _word(_write_row),
+            "space": _word(self._space.demand),
+        }
+        with self._lock:
+            self._checks = checks
+            self._checked_at = time.monotonic()
+
+    def run(self) -> None:
+        while not self._stopping:
+            self.check()
+            self._wake.wait(INTERVAL)
+            self._wake.clear()
+        connections.close_all()
+
+    def stop(self) -> None:
+        """End after the check that is running."""
+        self._stopping = True
+        self._wake.set()
+        self.join(timeout=STALE_AFTER)
+
+    def _write_probe(self) -> None:
+        path = self._folder / _PROBE
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, b"portal\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        path.unlink()
+        sync_folder(self._folder)
+
+
+def _write_row() -> None:
+    """Take the database's write lock and write; that no row matches keeps an idle portal from wearing its disk."""
+    with database(), transaction.atomic():
+        HourlyCount.objects.filter(pk=0).update(count=0)
+
+
+def _word(check: Callable[[], None]) -> str:
+    """`ok`, or the kind of fault; its text may name paths and stays in the log (S25)."""
+    try:
+        check()
+    except Exception as fault:  # noqa: BLE001  # whatever it is, it is the finding
+        log.warning("health check failed: %s: %s", type(fault).__name__, fault)
+        return "below the free-space mark" if isinstance(fault, NoSpace) else "cannot be written"
+    return "ok"

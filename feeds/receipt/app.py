@@ -1,0 +1,224 @@
+"""The receiver: a small ASGI application that turns one request into one answer (receipt contract).
+
+Reads nothing of the body before the request's arguments are accepted. Work that waits for the database or the disk
+runs in threads; while one batch is written the next is received.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from feeds import stroom_status
+from feeds.body import Body, Scope, Send, header
+from feeds.body import Receive as ReceiveMessage
+from feeds.metadata import RequestMetadata, read_request
+from feeds.models import Outcome as Counted
+from feeds.policy import Decision, FeedStatus, refuse
+from feeds.pools import Unavailable
+from feeds.receipt import answers
+from feeds.receipt.answers import Answer
+from feeds.receipt.service import Outcome, ReceiptService, failure
+from feeds.stroom_status import StroomStatus
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+METHODS = ("POST", "PUT")
+BATCH = 256 * 1024
+MAX_BATCH = 512 * 1024
+DRAIN_BYTES = 1024 * 1024
+DRAIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What the request line and the headers say; `request` is None where they could not be read."""
+
+    receipt_id: str
+    method: str
+    request: RequestMetadata | None
+    length: int | None
+    codings: tuple[str, ...]
+
+
+class Receiver:
+    """Answers every request on a receive path."""
+
+    def __init__(
+        self, service: ReceiptService, *, decisions: Executor, work: Executor, most_running: int = 500
+    ) -> None:
+        """Make the receiver of one worker.
+
+        Args:
+            service: does the work, in threads.
+            decisions: threads for the quick look at the database before a body is read.
+            work: threads for writing and verifying.
+            most_running: deliveries at once, beyond which new ones are told to come back later.
+        """
+        self._service = service
+        self._decisions = decisions
+        self._work = work
+        self._most_running = most_running
+        self.running = 0
+        self.stopping = False
+
+    async def __call__(self, scope: Scope, receive: ReceiveMessage, send: Send) -> None:
+        """Handle one request."""
+        head = self._read_head(scope)
+        body = Body(scope, receive)
+        self.running += 1
+        try:
+            outcome = await self._outcome(head, body)
+        except Exception as fault:  # noqa: BLE001  # step 11: never an acceptance, never silence
+            outcome = Outcome(failure(_undecided(head), fault), Counted.REFUSED, head.receipt_id)
+        finally:
+            self.running -= 1
+        self._service.count(head.request, outcome)
+        await _respond(scope, body, send, self._answer(head, outcome))
+
+    def _read_head(self, scope: Scope) -> _Head:
+        settings = self._service.settings
+        client = scope.get("client")
+        length = header(scope, b"content-length")
+        codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+        try:
+            request = read_request(
+                scope["headers"],
+                scope.get("query_string", b""),
+                peer=client[0] if client else None,
+                trusts=settings.trusts,
+                identity=settings.identity,
+                require_verify=settings.require_verify,
+                now=datetime.now(UTC),
+            )
+        except Exception:
+            log.exception("the head of a request could not be read")
+            request = None
+        return _Head(
+            self._service.ids.next(),
+            scope["method"],
+            request,
+            int(length) if length is not None else None,
+            tuple(part.strip().lower() for part in b",".join(codings).decode("latin-1").split(",") if part.strip()),
+        )
+
+    async def _outcome(self, head: _Head, body: Body) -> Outcome:
+        early = self._refusal_by_head(head)
+        if early is not None or head.request is None:
+            return _refused(head, early or stroom_status.UNKNOWN_ERROR)
+        try:
+            decision, low = await self._in(self._decisions, self._look, head.request)
+        except Unavailable as fault:
+            log.warning("the rules cannot be read: %s", fault)
+            return _refused(head, stroom_status.UNAVAILABLE)
+        if not decision.accepted:
+            return Outcome(decision, Counted.REFUSED, head.receipt_id)
+        if low or self.running > self._most_running:
+            return _refused(head, stroom_status.UNAVAILABLE, decision)
+        limit = self._service.settings.limit
+        if limit is not None and head.length is not None and head.length > limit:
+            return _refused(head, stroom_status.CONTENT_TOO_LARGE, decision, step=8)
+        return await self._take_in(head, head.request, decision, body)
+
+    def _refusal_by_head(self, head: _Head) -> StroomStatus | None:
+        if head.method not in METHODS:
+            return stroom_status.METHOD_NOT_ALLOWED
+        if self.stopping:
+            return stroom_status.UNAVAILABLE
+        if head.codings not in {(), ("chunked",)}:
+            return stroom_status.CODING_NOT_SUPPORTED
+        return None
+
+    def _look(self, request: RequestMetadata) -> tuple[Decision, bool]:
+        """The decision, and whether the disk is too full for a body."""
+        decision = self._service.decide(request)
+        return decision, decision.accepted and self._service.settings.space.is_low()
+
+    async def _take_in(self, head: _Head, request: RequestMetadata, decision: Decision, body: Body) -> Outcome:
+        """Receive the body into the store, one batch being written while the next is received."""
+        batch = await _next_batch(body)
+        if body.complete:
+            return await self._in(self._work, self._whole, request, decision, head.receipt_id, batch)
+        delivery = await self._in(self._work, self._service.begin, request, decision, head.receipt_id)
+        loop = asyncio.get_running_loop()
+        job: asyncio.Future[None] | None = None
+        try:
+            while not body.complete:
+                if job is not None:
+                    await self._wait(job, body)
+                job = loop.run_in_executor(self._work, delivery.write, batch)
+                batch = await _next_batch(body)
+            if job is not None:
+                await self._wait(job, body)
+            return await self._in(self._work, delivery.finish, batch)
+        except BaseException as fault:
+            if job is not None:
+                # The thread cannot be interrupted, and the part belongs to one thread at a time.
+                await asyncio.gather(job, return_exceptions=True)
+            outcome = await self._in(self._work, delivery.fail, fault)
+            if isinstance(fault, Exception):
+                return outcome
+            raise
+
+    def _whole(self, request: RequestMetadata, decision: Decision, receipt_id: str, batch: list[bytes]) -> Outcome:
+        """A small body, whole already: one job for everything."""
+        return self._service.begin(request, decision, receipt_id).finish(batch)
+
+    async def _wait(self, job: asyncio.Future[None], body: Body) -> None:
+        started = asyncio.get_running_loop().time()
+        await asyncio.shield(job)
+        body.excuse(asyncio.get_running_loop().time() - started)
+
+    async def _in(self, pool: Executor, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
+
+    def _answer(self, head: _Head, outcome: Outcome) -> Answer:
+        decision = outcome.decision
+        return answers.answer_to(
+            decision,
+            request=head.request,
+            feed=decision.feed or None,
+            receipt_id=outcome.receipt_id,
+            public_url=self._service.settings.public_url,
+            allow=", ".join(METHODS) if decision.status is stroom_status.METHOD_NOT_ALLOWED else "",
+        )
+
+
+async def _next_batch(body: Body) -> list[bytes]:
+    """Pieces of 256 KB or a little more together, fewer only at the end."""
+    batch: list[bytes] = []
+    size = 0
+    while size < BATCH and not body.complete:
+        piece = await body.next()
+        batch.append(piece)
+        size += len(piece)
+    return batch
+
+
+def _undecided(head: _Head) -> Decision:
+    feed = (head.request.feed if head.request else None) or ""
+    return Decision(FeedStatus.REJECT, stroom_status.UNKNOWN_ERROR, (), feed=feed, known=False)
+
+
+def _refused(head: _Head, status: StroomStatus, decision: Decision | None = None, step: int = 11) -> Outcome:
+    refusal = refuse(decision or _undecided(head), step, status, status.explanation)
+    return Outcome(refusal, Counted.REFUSED, head.receipt_id)
+
+
+async def _respond(scope: Scope, body: Body, send: Send, answer: Answer) -> None:
+    """Send the answer; a body that was not read is read on a little, so that the client comes to see it."""
+    content = answer.body.encode()
+    fields = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
+    fields.append((b"content-length", str(len(content)).encode()))
+    unread = body.expected and not body.complete
+    if unread:
+        fields.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.http, "headers": fields})
+    await send({"type": "http.response.body", "body": content, "more_body": True})
+    if unread and header(scope, b"expect") is None:
+        await body.drain(DRAIN_BYTES, DRAIN_SECONDS)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,157 @@
+"""GZIP verified and undone while it streams, with bounded memory (receipt contract, sections 4 and 7). Pure."""
+
+import re
+import zlib
+from collections.abc import Iterator
+from types import ModuleType
+
+try:
+    from isal import isal_zlib as _engine
+except ImportError:  # where there is no wheel for the machine; three times slower and otherwise the same
+    _engine: ModuleType = zlib  # type: ignore[no-redef]
+
+#: The engine is fed and emptied in steps of this size: larger ones were measured slower, and a step bounds memory.
+STEP = 64 * 1024
+_GZIP = 16 + zlib.MAX_WBITS
+_RAW = -zlib.MAX_WBITS
+_FLAGS_AT = 3
+_RESERVED_FLAGS = 0xE0
+_NOT_ZERO = re.compile(rb"[^\0]")
+_FAULTS: tuple[type[Exception], ...] = tuple({zlib.error, _engine.error})
+
+
+class StreamInvalid(ValueError):  # named after the outcome that the sender is told
+    """The data is broken, cut off, or not what the request says; the text says how, for the sender."""
+
+
+class TooLarge(ValueError):  # named after the outcome that the sender is told
+    """The data, as sent or unpacked, is over the configured limit."""
+
+
+class Gunzip:
+    """Undoes gzip: one or more members, then at most zero padding."""
+
+    def __init__(self) -> None:
+        self._member = _engine.decompressobj(_GZIP)
+        self._header = b""
+        self._in_member = False
+        self._padding = False
+        self._members = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what `data` unpacks to, in pieces of at most STEP bytes.
+
+        Raises:
+            StreamInvalid: this is not gzip, or its checksum or length does not match.
+        """
+        view = memoryview(data)
+        for start in range(0, len(view), STEP):
+            yield from self._feed_step(bytes(view[start : start + STEP]))
+
+    def finish(self) -> None:
+        """Demand that the data ended where a member ended.
+
+        Raises:
+            StreamInvalid: the last member has no end, or there is none at all.
+        """
+        if self._in_member or not self._members:
+            raise StreamInvalid("The gzip data ends before its end")
+
+    def _feed_step(self, data: bytes) -> Iterator[bytes]:
+        output = b""
+        # A full step of output may mean that the engine holds more back although its input is used up.
+        while data or (self._in_member and len(output) == STEP):
+            if self._padding or (self._members and not self._in_member and data[0] == 0):
+                self._skip_padding(data)
+                return
+            self._check_header(data)
+            output, data = self._inflate(data)
+            if output:
+                yield output
+
+    def _check_header(self, data: bytes) -> None:
+        """Refuse reserved flags, as RFC 1952 demands; the fast engine lets them pass."""
+        if not self._in_member:
+            self._in_member, self._header = True, b""
+        if len(self._header) < _FLAGS_AT + 1:
+            self._header += data[: _FLAGS_AT + 1 - len(self._header)]
+            if len(self._header) > _FLAGS_AT and self._header[_FLAGS_AT] & _RESERVED_FLAGS:
+                raise StreamInvalid("The data is not valid gzip: reserved flags are set")
+
+    def _inflate(self, data: bytes) -> tuple[bytes, bytes]:
+        """One call of the engine: what it gave, and the input it has not used."""
+        try:
+            output: bytes = self._member.decompress(data, STEP)
+        except _FAULTS as fault:
+            raise StreamInvalid("The data is not valid gzip, or its checksum does not match") from fault
+        if not self._member.eof:
+            return output, self._member.unconsumed_tail
+        rest: bytes = self._member.unused_data
+        self._member = _engine.decompressobj(_GZIP)
+        self._in_member = False
+        self._members += 1
+        return output, rest
+
+    def _skip_padding(self, data: bytes) -> None:
+        """Zeros behind the last member are harmless; anything behind them would be lost by other readers."""
+        self._padding = True
+        if _NOT_ZERO.search(data):
+            raise StreamInvalid("There are bytes behind the end of the gzip data")
+
+
+class GzipCheck:
+    """Reads gzip to its end to see that it is whole, and keeps only the count of unpacked bytes."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._gunzip = Gunzip()
+        self._limit = limit
+        self.inflated = 0
+
+    def feed(self, data: bytes) -> None:
+        """Verify the next piece.
+
+        Raises:
+            StreamInvalid: the data is broken.
+            TooLarge: it unpacks to more than the limit.
+        """
+        for piece in self._gunzip.feed(data):
+            self.inflated += len(piece)
+            if self._limit is not None and self.inflated > self._limit:
+                raise TooLarge
+
+    def finish(self) -> None:
+        """Demand that the data is complete.
+
+        Raises:
+            StreamInvalid: it is not.
+        """
+        self._gunzip.finish()
+
+
+def inflate_raw(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Undo one deflate stream that must end exactly with the last piece; pieces of at most STEP bytes.
+
+    Raises:
+        StreamInvalid: the stream is broken, ends early, or is followed by more.
+    """
+    stream = _engine.decompressobj(_RAW)
+    for piece in pieces:
+        data = piece
+        while data and not stream.eof:
+            try:
+                output = stream.decompress(data, STEP)
+            except _FAULTS as fault:
+                raise StreamInvalid("an entry's data is broken") from fault
+            if output:
+                yield output
+            data = stream.unused_data if stream.eof else stream.unconsumed_tail
+        if data:
+            raise StreamInvalid("an entry has more data than its stream")
+    while not stream.eof:
+        # The engine may still hold output back although its input is used up.
+        output = stream.decompress(b"", STEP)
+        if not output and not stream.eof:
+            raise StreamInvalid("an entry's data ends before its end")
+        yield output
+    if stream.unused_data:
+        raise StreamInvalid("an entry has more data than its stream")

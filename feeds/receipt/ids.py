@@ -1,0 +1,58 @@
+"""Receipt ids: unique for ever, in order, whatever the clock does; and where a receipt's files are kept."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+RECEIPT_ID = re.compile(r"(?P<millis>\d{13})_(?P<sequence>\d{4})_P_(?P<node>[A-Za-z0-9-]+)")
+DATA_SUFFIX = ".dat"
+META_SUFFIX = ".meta"
+RECEIVED = "received"
+
+
+class ReceiptIds:
+    """Makes the ids of one running process; its node id belongs to no other."""
+
+    def __init__(self, node_id: str, clock: Callable[[], float] = time.time) -> None:
+        self._node_id = node_id
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._millis = 0
+        self._sequence = 0
+
+    def next(self) -> str:
+        """A new id. A clock set back does not take the ids back: they go on from the latest."""
+        with self._lock:
+            now = int(self._clock() * 1000)
+            if now > self._millis:
+                self._millis, self._sequence = now, 0
+            elif self._sequence < 9999:
+                self._sequence += 1
+            else:
+                self._millis, self._sequence = self._millis + 1, 0
+            return f"{self._millis:013d}_{self._sequence:04d}_P_{self._node_id}"
+
+
+def received_at(receipt_id: str) -> datetime:
+    """The instant that an id was made.
+
+    Raises:
+        ValueError: the text is not a receipt id.
+    """
+    match = RECEIPT_ID.fullmatch(receipt_id)
+    if match is None:
+        raise ValueError(f"not a receipt id: {receipt_id!r}")
+    return datetime.fromtimestamp(int(match["millis"]) / 1000, UTC)
+
+
+def data_path(receipt_id: str) -> PurePosixPath:
+    """Where the data of a receipt is kept, relative to the store: built from the id alone."""
+    return PurePosixPath(RECEIVED) / f"{received_at(receipt_id):%Y-%m-%d/%H}" / f"{receipt_id}{DATA_SUFFIX}"
+
+
+def meta_path(data: PurePosixPath) -> PurePosixPath:
+    """Where the metadata is kept: beside the data."""
+    return data.with_suffix(META_SUFFIX)

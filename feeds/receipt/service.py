@@ -1,0 +1,398 @@
+"""One delivery from its head to its row: decide, spool, verify, decide again, make durable, record.
+
+Synchronous: the receiver calls it from threads, tests call it directly. The only module of this folder that knows
+rows. A delivery is acknowledged after exactly this order: file flushed, renamed, directories flushed, row committed
+(receipt contract, section 8.2).
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+from django.db import transaction
+
+from feeds import stroom_status
+from feeds.body import Incomplete
+from feeds.counting import DeliveryCounts, Sample, tally_of
+from feeds.metadata import IdentityNames, RequestMetadata, format_meta, stamp
+from feeds.models import Feed, Receipt, ReceiptFeed
+from feeds.models import Outcome as Counted
+from feeds.policy import Decision, FeedPolicy, FeedStatus, accept, decide, decide_feed, normal_compression, refuse
+from feeds.pools import Unavailable, database
+from feeds.receipt.archive import Contents, Group, read_archive
+from feeds.receipt.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
+from feeds.receipt.ids import ReceiptIds, data_path, meta_path
+from feeds.receipt.slots import Slot
+from feeds.receipt.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, SyncFailed, write_beside
+
+log = logging.getLogger(__name__)
+
+MAX_LISTED_GROUPS = 1000
+STREAM_ADVICE = "Check the data at its source and send it again."
+
+
+@dataclass(frozen=True)
+class ReceiptSettings:
+    """What the operator has chosen for receiving."""
+
+    host: str
+    trusts: Callable[[str | None], bool]
+    identity: IdentityNames
+    space: SpaceMark
+    require_verify: bool = True
+    public_url: str = ""
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a delivery after its bytes. `decision` refuses or accepts; its feed is the one at fault."""
+
+    decision: Decision
+    kind: Counted
+    receipt_id: str
+    bytes: int = 0
+
+
+@dataclass
+class ReceiptService:
+    """Everything that the deliveries of one worker share."""
+
+    settings: ReceiptSettings
+    store: Store
+    slot: Slot
+    ids: ReceiptIds
+    counts: DeliveryCounts
+    on_store_fault: Callable[[], None] = field(default=lambda: None)
+
+    def decide(self, request: RequestMetadata) -> Decision:
+        """Evaluate steps 1 to 7 against the database as it is now.
+
+        Raises:
+            Unavailable: the rules cannot be read. Asked also for a request without a feed: this comes first.
+        """
+        return decide(
+            feed=request.feed,
+            certificate=request.certificate,
+            compression=request.compression,
+            content_encoding=request.content_encoding,
+            policy=read_policy(request.feed),
+            now=datetime.now(UTC),
+        )
+
+    def begin(self, request: RequestMetadata, decision: Decision, receipt_id: str) -> "Delivery":
+        """Open the part of an accepted request.
+
+        Raises:
+            OSError: the store cannot be written.
+        """
+        return Delivery(self, request, decision, receipt_id)
+
+    def count(self, request: RequestMetadata | None, outcome: Outcome) -> None:
+        """Count what became of a delivery, with an example of a refused one."""
+        decision = outcome.decision
+        now = datetime.now(UTC)
+        tally = tally_of(
+            now,
+            decision.feed,
+            outcome.kind,
+            http_status=decision.status.http,
+            stroom_status=decision.status.code,
+            known=decision.known and bool(decision.feed),
+        )
+        if outcome.kind is not Counted.REFUSED or request is None:
+            self.counts.add(tally, outcome.bytes)
+            return
+        self.counts.add(tally, 0, lambda: _sample(now, request, decision, outcome.receipt_id))
+
+
+def read_policy(feed: str | None) -> FeedPolicy | None:
+    """Read a feed's policy from the database.
+
+    Raises:
+        Unavailable: it cannot be read.
+    """
+    with database():
+        return Feed.objects.policy_for((feed or "").strip())
+
+
+class Delivery:
+    """One accepted request's body on its way into the store. Used by one thread at a time."""
+
+    def __init__(
+        self, service: ReceiptService, request: RequestMetadata, decision: Decision, receipt_id: str
+    ) -> None:
+        limit = service.settings.limit
+        self.receipt_id = receipt_id
+        self.wire_bytes = 0
+        self._service = service
+        self._request = request
+        self._decision = decision
+        self._part = Part(
+            service.slot.folder / f"{receipt_id}{PART_SUFFIX}", space=service.settings.space, limit=limit
+        )
+        self._decoder = Gunzip() if request.is_content_encoded else None
+        self._check = GzipCheck(limit) if request.is_gzip else None
+
+    def write(self, batch: Iterable[bytes]) -> None:
+        """Take the next pieces of the body.
+
+        Raises:
+            StreamInvalid, TooLarge, NoSpace, OSError: the delivery has failed; `fail` tells the outcome.
+        """
+        for piece in batch:
+            self.wire_bytes += len(piece)
+            if self._service.settings.limit is not None and self.wire_bytes > self._service.settings.limit:
+                raise TooLarge
+            if self._decoder is None:
+                self._store(piece)
+                continue
+            for decoded in self._decoder.feed(piece):
+                self._store(decoded)
+
+    def finish(self, batch: Iterable[bytes]) -> Outcome:
+        """Take the last pieces, verify, decide again, and make the data durable. Never raises."""
+        try:
+            self.write(batch)
+            return self._finish()
+        except Exception as fault:  # noqa: BLE001  # every fault has its outcome
+            return self.fail(fault)
+
+    def fail(self, fault: BaseException) -> Outcome:
+        """Give the part up and say what the sender is to be told."""
+        self._part.discard()
+        compressed = self._request.is_gzip or self._request.is_zip
+        if isinstance(fault, SyncFailed):
+            self._service.on_store_fault()
+        return self._outcome(failure(self._decision, fault, compressed=compressed), Counted.REFUSED)
+
+    def discard(self) -> None:
+        """Give the part up."""
+        self._part.discard()
+
+    def _outcome(self, decision: Decision, kind: Counted) -> Outcome:
+        return Outcome(decision, kind, self.receipt_id, self._part.bytes)
+
+    def _store(self, data: bytes) -> None:
+        if self._check is not None:
+            self._check.feed(data)
+        self._part.write(data)
+
+    def _finish(self) -> Outcome:
+        contents = self._verify()
+        decision = self._decide_again(contents)
+        if not decision.accepted:
+            self._part.discard()
+            return self._outcome(decision, Counted.REFUSED)
+        if self._is_empty(contents):
+            self._part.discard()
+            return self._outcome(accept(decision, "The data is empty; nothing is stored."), Counted.EMPTY)
+        groups = self._dropped_of(contents, decision)
+        if all(dropped for _, _, dropped in groups):
+            # Flushed like data that is kept, so that a sender cannot tell the difference by the time it takes.
+            self._part.sync()
+            self._part.discard()
+            return self._outcome(accept(decision, "Verified and dropped."), Counted.DROPPED)
+        self._keep(contents, decision, groups)
+        return self._outcome(accept(decision, "The data is stored."), Counted.RECEIVED)
+
+    # Verification
+    def _verify(self) -> Contents | None:
+        if self._decoder is not None and self.wire_bytes:
+            self._decoder.finish()
+        if not self._part.bytes:
+            return None
+        if self._check is not None:
+            self._check.finish()
+        if self._request.is_zip:
+            return read_archive(self._part.path, self._service.settings.limit)
+        return None
+
+    def _is_empty(self, contents: Contents | None) -> bool:
+        if not self._part.bytes or (self._check is not None and not self._check.inflated):
+            return True
+        return contents is not None and not contents.entries
+
+    # The decision, once more, as it is in force now
+    def _decide_again(self, contents: Contents | None) -> Decision:
+        """Steps 2 to 6 for the request's feed, then step 10 for every other feed that the archive names."""
+        own = self._decide_feed(self._request.feed)
+        if not own.accepted:
+            return own
+        self._feeds = {self._decision.feed: own}
+        others = {group.feed for group in contents.groups if group.feed} if contents else set()
+        refusals = []
+        for feed in sorted(others - {self._decision.feed}):
+            self._feeds[feed] = decision = self._decide_feed(feed)
+            if not decision.accepted:
+                refusals.append(decision)
+        if refusals:
+            return min(refusals, key=lambda decision: (decision.trace[-1].step, decision.feed))
+        return Decision(
+            own.action, own.status, self._decision.trace, own.feed, known=own.known, version=own.version
+        )
+
+    def _decide_feed(self, feed: str | None) -> Decision:
+        return decide_feed(
+            feed=feed,
+            certificate=self._request.certificate,
+            policy=read_policy(feed),
+            now=datetime.now(UTC),
+        )
+
+    def _dropped_of(self, contents: Contents | None, decision: Decision) -> list[tuple[str, str, bool]]:
+        """Name, feed, and whether it is dropped, of every data item."""
+        groups: Iterable[Group] = contents.groups if contents else ()
+        named = [(group.name, group.feed or decision.feed) for group in groups] or [("", decision.feed)]
+        return [(name, feed, self._feeds[feed].action is FeedStatus.DROP) for name, feed in named]
+
+    # Making it durable
+    def _keep(self, contents: Contents | None, decision: Decision, groups: list[tuple[str, str, bool]]) -> None:
+        store = self._service.store
+        while store.holds(data_path(self.receipt_id)):
+            self.receipt_id = self._service.ids.next()  # an id made before the clock was set back
+        path = data_path(self.receipt_id)
+        size = self._check.inflated if self._check is not None else self._part.bytes
+        metadata = stamp(
+            self._request,
+            receipt_id=self.receipt_id,
+            now=datetime.now(UTC),
+            host=self._service.settings.host,
+            size=None if contents else size,
+        )
+        receipt = self._row(metadata, contents, decision, groups, path)
+        try:
+            store.make_folder((store.root / path).parent)
+            write_beside(store.root / meta_path(path), format_meta(metadata))
+            store.place(self._part, path)
+            self._commit(receipt, groups)
+        except CommitUnknown as fault:
+            # The row may exist: removing its file could lose what is recorded as received.
+            raise Unavailable(str(fault)) from fault
+        except BaseException:
+            with contextlib.suppress(OSError):
+                store.remove(path)
+                store.remove(meta_path(path))
+            raise
+
+    def _row(
+        self,
+        metadata: dict[str, str],
+        contents: Contents | None,
+        decision: Decision,
+        groups: list[tuple[str, str, bool]],
+        path: PurePosixPath,
+    ) -> Receipt:
+        request = self._request
+        listed = groups[:MAX_LISTED_GROUPS] if contents else []
+        notes = [*request.notes, *(contents.notes if contents else ())]
+        if contents and len(groups) > MAX_LISTED_GROUPS:
+            notes.append(f"only the first {MAX_LISTED_GROUPS} of {len(groups)} data items are listed")
+        return Receipt(
+            receipt_id=self.receipt_id,
+            feed=decision.feed,
+            received_at=datetime.now(UTC),
+            bytes=self._part.bytes,
+            wire_bytes=self.wire_bytes,
+            sha256=self._part.sha256,
+            compression=normal_compression(request.compression),
+            path=str(path),
+            sender_dn=request.certificate.verified_dn,
+            remote_address=request.peer or "unix",
+            headers=metadata,
+            groups=[{"name": name, "feed": feed, "dropped": dropped} for name, feed, dropped in listed],
+            notes=notes,
+            feed_version=decision.version,
+            guid=metadata.get("GUID", "")[:200],
+            truncated=request.truncated,
+        )
+
+    def _commit(self, receipt: Receipt, groups: list[tuple[str, str, bool]]) -> None:
+        """Record the receipt.
+
+        Raises:
+            Unavailable: nothing was recorded.
+            CommitUnknown: the database was lost in the very commit.
+        """
+        dropped: dict[str, bool] = {receipt.feed: self._feeds[receipt.feed].action is FeedStatus.DROP}
+        dropped.update((feed, is_dropped) for _, feed, is_dropped in groups)
+        committing = False
+        try:
+            with database(), transaction.atomic():
+                receipt.duplicate_of = _earlier_duplicate(receipt)
+                receipt.save(force_insert=True)
+                ReceiptFeed.objects.bulk_create(
+                    ReceiptFeed(receipt=receipt, feed=feed, dropped=is_dropped)
+                    for feed, is_dropped in dropped.items()
+                )
+                committing = True
+        except Unavailable as fault:
+            if not committing:
+                raise
+            if not _is_recorded(self.receipt_id):
+                raise CommitUnknown(str(fault)) from fault
+
+
+class CommitUnknown(Exception):  # says what is known of the commit
+    """The connection was lost while committing: the row may or may not exist."""
+
+
+def failure(decision: Decision, fault: BaseException, *, compressed: bool = False) -> Decision:
+    """The refusal that a fault amounts to (steps 8, 9 and 11); `compressed` says that the body was to be."""
+    if isinstance(fault, TooLarge):
+        return refuse(decision, 8, stroom_status.CONTENT_TOO_LARGE, "The data is over the configured limit.")
+    if isinstance(fault, StreamInvalid):
+        reason = f"{fault}."
+        return refuse(decision, 9, stroom_status.STREAM_INVALID, reason, hint=f"{reason} {STREAM_ADVICE}")
+    if isinstance(fault, Incomplete):
+        return _incomplete(decision, fault, compressed=compressed)
+    if isinstance(fault, NoSpace | Unavailable):
+        return refuse(decision, 11, stroom_status.UNAVAILABLE, f"A passing fault: {type(fault).__name__}.")
+    log.error("a delivery failed", exc_info=fault)
+    return refuse(decision, 11, stroom_status.UNKNOWN_ERROR, f"An unexpected fault: {type(fault).__name__}.")
+
+
+def _incomplete(decision: Decision, fault: Incomplete, *, compressed: bool) -> Decision:
+    reason = f"The body did not arrive whole: {fault}."
+    status = stroom_status.STREAM_INVALID if compressed else stroom_status.UNKNOWN_ERROR
+    return refuse(decision, 9 if compressed else 11, status, reason, hint=f"{reason} Send it again.")
+
+
+def _earlier_duplicate(receipt: Receipt) -> str:
+    """An earlier receipt that this one may repeat: the sender's own GUID, or the same content for the same feed."""
+    same_content = Receipt.objects.filter(sha256=receipt.sha256, bytes=receipt.bytes, feed=receipt.feed)
+    same_guid = Receipt.objects.filter(guid=receipt.guid)
+    for query in (same_guid, same_content):
+        found = query.order_by("pk").values_list("receipt_id", flat=True).first()
+        if found:
+            return found
+    return ""
+
+
+def _is_recorded(receipt_id: str) -> bool:
+    try:
+        with database():
+            return Receipt.objects.filter(receipt_id=receipt_id).exists()
+    except Unavailable:
+        return False
+
+
+def _sample(now: datetime, request: RequestMetadata, decision: Decision, receipt_id: str) -> Sample:
+    headers = list(request.stored().items())[:50]
+    return Sample(
+        at=now,
+        feed=decision.feed[:255],
+        http_status=decision.status.http,
+        stroom_status=decision.status.code,
+        receipt_id=receipt_id,
+        remote_address=request.peer or "unix",
+        sender_dn=request.certificate.text[:1000],
+        headers={name: value[:500] for name, value in headers},
+        trace=[
+            {"step": step.step, "outcome": step.outcome, "explanation": step.explanation[:500]}
+            for step in decision.trace
+        ],
+    )

@@ -1,0 +1,205 @@
+"""getFeedStatus v1 and v2, in Stroom's own spelling: may data for this feed be sent on? (contract, section 11)
+
+A small ASGI application beside the receiver. A stroom-proxy takes anything but a 200 with exactly the expected JSON
+for a yes, so an answer is 200 whenever a decision is possible, and no key is ever added, renamed or re-cased.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from feeds import stroom_status
+from feeds.body import Body, Incomplete, Receive, Scope, Send, header
+from feeds.metadata import IdentityNames, read_certificate
+from feeds.policy import Certificate, Decision, decide_feed
+from feeds.pools import Unavailable, database
+from feeds.receipt.compression import Gunzip, StreamInvalid
+from feeds.receipt.service import read_policy
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 1024 * 1024
+_REALM = b'Bearer realm="portal"'
+
+
+class Caller(Enum):
+    """What the caller's key is worth."""
+
+    ALLOWED = "allowed"
+    UNKNOWN = "no or unknown key"
+    MISSING_SCOPE = "permission missing"
+
+
+class _Fault(Exception):  # becomes an answer
+    """A request that no decision can be made for."""
+
+    def __init__(self, http: int, reason: str) -> None:
+        super().__init__(reason)
+        self.http = http
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the proxy asks: may this sender send to this feed?"""
+
+    feed: str | None
+    certificate: Certificate
+
+
+class FeedStatusApp:
+    """Answers a stroom-proxy's question about a feed."""
+
+    def __init__(
+        self, *, authenticate: Callable[[str | None], Caller], identity: IdentityNames, decisions: Executor
+    ) -> None:
+        """Make the application of one worker.
+
+        Args:
+            authenticate: judges the Authorization header; runs in a thread and may read the database.
+            identity: names under which a proxy's map may hold the certificate.
+            decisions: threads for authentication and decision.
+        """
+        self._authenticate = authenticate
+        self._identity = identity
+        self._decisions = decisions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = Body(scope, receive)
+        try:
+            http, content = await self._handle(scope, body)
+        except _Fault as fault:
+            http, content = fault.http, {"error": str(fault)}
+        except Incomplete:
+            http, content = 400, {"error": "The body did not arrive whole."}
+        except Unavailable as fault:
+            log.warning("feed status cannot be told: %s", fault)
+            http, content = 503, {"error": "The rules cannot be read right now."}
+        except Exception:
+            log.exception("feed status failed")
+            http, content = 500, {"error": "Something failed here."}
+        await _respond(body, send, http, content)
+
+    async def _handle(self, scope: Scope, body: Body) -> tuple[int, dict[str, str]]:
+        if scope["method"] != "POST":
+            raise _Fault(405, "Ask with POST.")
+        authorization = header(scope, b"authorization")
+        key = authorization.decode("latin-1") if authorization is not None else None
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._decisions, self._admit, key)
+        data = await _read(scope, body)
+        return await loop.run_in_executor(self._decisions, self._answer, data, version_of(scope["path"]))
+
+    def _admit(self, authorization: str | None) -> None:
+        with database():
+            caller = self._authenticate(authorization)
+        if caller is Caller.UNKNOWN:
+            raise _Fault(401, "Give a key: Authorization: Bearer <key>.")
+        if caller is Caller.MISSING_SCOPE:
+            raise _Fault(403, "This key has no permission to check feeds.")
+
+    def _answer(self, data: bytes, version: int) -> tuple[int, dict[str, str]]:
+        now = datetime.now(UTC)
+        question = read_question(data, version, self._identity, now)
+        decision = decide_feed(
+            feed=question.feed, certificate=question.certificate, policy=read_policy(question.feed), now=now
+        )
+        return 200, answer_of(decision, version)
+
+
+def version_of(path: str) -> int:
+    """1 or 2, from the address."""
+    return 1 if "/v1/" in path else 2
+
+
+def read_question(data: bytes, version: int, identity: IdentityNames, now: datetime) -> Question:
+    """Read the request's JSON; unknown keys are ignored, nulls allowed.
+
+    Raises:
+        _Fault: it is not a JSON object of the expected shape.
+    """
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as fault:
+        raise _Fault(400, "The body is not JSON.") from fault
+    if not isinstance(content, dict):
+        raise _Fault(400, "The body is not a JSON object.")
+    feed = _text(content, "feedName")
+    if version == 1:
+        return Question(feed, _reported(_text(content, "senderDn"), None, None, now))
+    attributes = content.get("attributeMap") or {}
+    if not isinstance(attributes, dict):
+        raise _Fault(400, "attributeMap is not an object.")
+    lower = {str(name).strip().lower(): value for name, value in attributes.items()}
+    dn = next(filter(None, (_text(lower, name) for name in ("remotedn", *identity.dn))), None)
+    expiry = _text(lower, "remotecertexpiry") or _text(lower, identity.expiry)
+    return Question(feed, _reported(dn, _text(lower, identity.verify), expiry, now))
+
+
+def answer_of(decision: Decision, version: int) -> dict[str, str]:
+    """The answer with exactly the keys that the proxies of each version know."""
+    if decision.accepted:
+        return {"status": decision.action.value}
+    if not decision.known:
+        return _reject(stroom_status.FEED_IS_NOT_DEFINED_MESSAGE, stroom_status.FEED_IS_NOT_DEFINED_NAME)
+    status = decision.status
+    # Their names differ between proxy versions, and an unknown name would make a version 1 proxy accept.
+    unsafe = {stroom_status.FEED_NOT_RECEIVING, stroom_status.CERTIFICATE_NOT_AUTHORISED}
+    return _reject(status.message, None if version == 1 and status in unsafe else status.wire_name)
+
+
+def _reject(message: str, code: str | None) -> dict[str, str]:
+    answer = {"status": "Reject", "message": message}
+    return answer if code is None else {**answer, "stroomStatusCode": code}
+
+
+def _reported(dn: str | None, verify: str | None, expiry: str | None, now: datetime) -> Certificate:
+    """The proxy is trusted by its key: a DN it reports counts as verified unless it says otherwise."""
+    return read_certificate(dn, verify=verify, expiry=expiry, require_verify=False, now=now)
+
+
+def _text(content: Mapping[str, Any], name: str) -> str | None:
+    value = content.get(name)
+    if value is None or isinstance(value, str):
+        return value.strip() if value else None
+    raise _Fault(400, f"{name} is not a text.")
+
+
+async def _read(scope: Scope, body: Body) -> bytes:
+    """The whole body, unpacked, within the limit."""
+    encoding = (header(scope, b"content-encoding") or b"").decode("latin-1").strip().lower()
+    if encoding not in {"", "identity", "gzip", "x-gzip"}:
+        raise _Fault(415, "Of the content encodings only gzip is supported.")
+    gunzip = Gunzip() if encoding in {"gzip", "x-gzip"} else None
+    data = bytearray()
+    try:
+        while piece := await body.next():
+            for part in gunzip.feed(piece) if gunzip else (piece,):
+                data += part
+                if len(data) > MAX_BODY:
+                    raise _Fault(413, "The body is larger than 1 MiB.")
+        if gunzip:
+            gunzip.finish()
+    except StreamInvalid as fault:
+        raise _Fault(400, "The body is not valid gzip.") from fault
+    return bytes(data)
+
+
+async def _respond(body: Body, send: Send, http: int, content: Mapping[str, str]) -> None:
+    data = json.dumps(content, separators=(",", ":")).encode()
+    fields = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    fields += [(b"www-authenticate", _REALM)] if http == 401 else []
+    fields += [(b"allow", b"POST")] if http == 405 else []
+    unread = body.expected and not body.complete
+    fields += [(b"connection", b"close")] if unread else []
+    await send({"type": "http.response.start", "status": http, "headers": fields})
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+    if unread:
+        await body.drain(MAX_BODY, 2.0)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,192 @@
+"""The edge: every request comes here first.
+
+Deliveries go to the receiver, feed-status questions to `feeds.wire`, liveness is answered at once, everything else
+is cleaned of what must not be believed and handed to Django.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from typing import BinaryIO, cast
+
+from feeds.body import Body, Incomplete, Receive, Scope, Send
+from feeds.health import Health
+from feeds.metadata import IdentityNames
+from portal.bridge import DjangoBridge
+
+log = logging.getLogger(__name__)
+
+#: With a trailing slash and with any sub-path too; never redirected (contract section 2).
+RECEIVE = re.compile(r"/(?:stroom/(?:noauth/)?)?datafeed(?:/.*)?|/stroom/datafeeddirect(?:/.*)?", re.DOTALL)
+FEED_STATUS = re.compile(r"/api/feedStatus/v[12]/getFeedStatus/?")
+STATUS = frozenset({"/status", "/stroom/noauth/status", "/status/", "/stroom/noauth/status/"})
+LIVE, READY = "/livez", frozenset({"/readyz", "/healthz"})
+#: Try-it endpoints take bodies of any size and never look at them.
+DISCARDING = "/try/"
+
+MAX_BODY = 32 * 1024 * 1024
+SPOOL_OVER = 1024 * 1024
+_PROXY_HEADERS = frozenset({b"forwarded", b"x-real-ip", b"remotedn", b"remotecertexpiry"})
+_PROXY_PREFIXES = (b"x-ssl-", b"x-forwarded-")
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class BodyTooLarge(Exception):  # becomes a 413
+    """A body is larger than Django is given."""
+
+
+class Edge:
+    """The one ASGI application that the server runs."""
+
+    def __init__(
+        self,
+        *,
+        receiver: Application,
+        feed_status: Application,
+        django: DjangoBridge,
+        health: Callable[[], Health],
+        trusts: Callable[[str | None], bool],
+        identity: IdentityNames,
+        disk: Executor,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            receiver: takes deliveries.
+            feed_status: answers stroom-proxies.
+            django: serves everything else.
+            health: the latest health result.
+            trusts: whose identity and forwarding headers are believed.
+            identity: names of the identity headers.
+            disk: threads for writing large bodies to temporary files.
+        """
+        self._receiver = receiver
+        self._feed_status = feed_status
+        self._django = django
+        self._health = health
+        self._trusts = trusts
+        self._identity = identity
+        self._disk = disk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to whoever answers it."""
+        path = scope["path"]
+        if RECEIVE.fullmatch(path):
+            await self._receiver(scope, receive, send)
+        elif FEED_STATUS.fullmatch(path):
+            await self._feed_status(scope, receive, send)
+        elif path in STATUS or path == LIVE:
+            await _send_state(scope, send, 200, {"status": "UP"})
+        elif path in READY:
+            health = self._health()
+            word = "UP" if health.ready else "DOWN"
+            await _send_state(scope, send, 200 if health.ready else 503, {"status": word, "checks": health.checks})
+        else:
+            await self._to_django(scope, receive, send)
+
+    async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = Body(scope, receive)
+        try:
+            file, length = await self._read(scope, body)
+        except Incomplete:
+            await _refuse(scope, body, send, 400, "The request's body did not arrive whole.")
+            return
+        except BodyTooLarge:
+            await _refuse(scope, body, send, 413, f"The request's body is larger than {MAX_BODY} bytes.")
+            return
+        with file:
+            cleaned = {**scope, "headers": self._believable(scope), "scheme": self._scheme(scope)}
+            await self._django.run(cleaned, file, length, send)
+
+    async def _read(self, scope: Scope, body: Body) -> tuple[BinaryIO, int]:
+        """The whole body as a file at its start: Django needs its length, which a chunked body does not tell."""
+        discard = scope["path"].startswith(DISCARDING)
+        if body.length is not None and body.length > MAX_BODY and not discard:
+            raise BodyTooLarge
+        file = cast("BinaryIO", tempfile.SpooledTemporaryFile(SPOOL_OVER))  # noqa: SIM115  # closed by the caller
+        try:
+            length = 0
+            while piece := await body.next():
+                if discard:
+                    continue
+                length += len(piece)
+                if length > MAX_BODY:
+                    raise BodyTooLarge
+                if length > SPOOL_OVER:
+                    await asyncio.get_running_loop().run_in_executor(self._disk, file.write, piece)
+                else:
+                    file.write(piece)
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return file, length
+
+    def _believable(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """The headers that Django may see.
+
+        Names with an underscore would pass for those with a dash. Identity and forwarding headers count only from
+        a trusted peer, and an identity header that stands twice from nobody.
+        """
+        client = scope.get("client")
+        trusted = self._trusts(client[0] if client else None)
+        names = [name for name, _ in scope["headers"]]
+        return [
+            (name, value)
+            for name, value in scope["headers"]
+            if b"_" not in name
+            and (not self._is_proxys(name) or (trusted and (names.count(name) == 1 or not self._is_identity(name))))
+        ]
+
+    def _scheme(self, scope: Scope) -> str:
+        """What the browser used, as far as a trusted proxy says so."""
+        client = scope.get("client")
+        if self._trusts(client[0] if client else None):
+            told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+            if told == [b"https"]:
+                return "https"
+        return cast("str", scope.get("scheme", "http"))
+
+    def _is_identity(self, name: bytes) -> bool:
+        return name.startswith(b"x-ssl-") or name == b"remotedn" or self._identity.includes(name.decode("latin-1"))
+
+    def _is_proxys(self, name: bytes) -> bool:
+        return name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIXES) or self._is_identity(name)
+
+
+async def _send_state(scope: Scope, send: Send, http: int, content: Mapping[str, object]) -> None:
+    """Answer a monitoring request, whatever Host it names."""
+    if scope["method"] not in {"GET", "HEAD"}:
+        http, content = 405, {"error": "Ask with GET."}
+    data = json.dumps(content).encode() + b"\n"
+    fields = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(data)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    fields += [(b"allow", b"GET, HEAD")] if http == 405 else []
+    await send({"type": "http.response.start", "status": http, "headers": fields})
+    await send({"type": "http.response.body", "body": data})
+
+
+async def _refuse(scope: Scope, body: Body, send: Send, http: int, reason: str) -> None:
+    """Answer a request whose body cannot be handed on, in the shape of the REST API where it was for that."""
+    if scope["path"].startswith("/api/"):
+        problem = {"type": f"/codes/http/{http}/", "title": reason, "status": http}
+        kind, data = b"application/problem+json", json.dumps(problem).encode()
+    else:
+        kind, data = b"text/plain; charset=utf-8", reason.encode() + b"\n"
+    fields = [
+        (b"content-type", kind),
+        (b"content-length", str(len(data)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": http, "headers": fields})
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+    await body.drain(SPOOL_OVER, 2.0)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,101 @@
+"""What must be true before the portal serves: schema, catalogue, first administrator, static files, a swept store.
+
+Each step first looks whether there is anything to do, so that a second start takes no time and no network.
+"""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from codes import loading
+from feeds.receipt.slots import sweep_dead
+
+Say = Callable[[str], None]
+_STAMP = "static.stamp"
+
+
+def prepare(say: Say) -> None:
+    """Make everything ready; `say` takes one line for each thing that was done."""
+    settings.STORE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(settings.DATA_DIR / "prepare.lock"):
+        migrate(say)
+        load_catalogue(say)
+        create_first_administrator(say)
+        collect_static(say)
+        sweep_store(say)
+
+
+def migrate(say: Say) -> None:
+    """Bring the database's schema up to date."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
+        say("The database's schema is up to date.")
+
+
+def load_catalogue(say: Say) -> None:
+    """Load the catalogue's files where they have changed."""
+    report = loading.load()
+    if not report.unchanged:
+        say(f"The catalogue is loaded ({report.written} rows written).")
+
+
+def create_first_administrator(say: Say) -> None:
+    """Make the first administrator when there is none; a generated password is told this once."""
+    users = get_user_model().objects
+    if users.filter(is_superuser=True).exists():
+        return
+    environment = settings.ENVIRONMENT
+    password = environment.admin_password or secrets.token_urlsafe(12)
+    users.create_superuser(environment.admin_username, password=password)
+    if environment.admin_password:
+        say(f"Administrator {environment.admin_username} is created with the password from the settings.")
+    else:
+        say(f"Administrator: {environment.admin_username}   Password (shown this once): {password}")
+
+
+def collect_static(say: Say) -> None:
+    """Gather, hash and compress the static files where one has changed."""
+    stamp = Path(settings.STATIC_ROOT).with_name(_STAMP)
+    digest = _static_digest()
+    if stamp.is_file() and stamp.read_text() == digest and Path(settings.STATIC_ROOT).is_dir():
+        return
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+    stamp.write_text(digest)
+    say("The static files are gathered.")
+
+
+def sweep_store(say: Say) -> None:
+    """Remove what dead writers left half written."""
+    removed = sweep_dead(settings.STORE_DIR)
+    if removed:
+        say(f"Removed {removed} unfinished uploads of writers that are gone.")
+
+
+def _static_digest() -> str:
+    """Names, sizes and times of every static file, and how they are stored."""
+    digest = hashlib.sha256(repr((settings.STORAGES["staticfiles"], settings.STATIC_ROOT)).encode())
+    for finder in get_finders():
+        for name, storage in finder.list(ignore_patterns=[]):
+            found = os.stat(storage.path(name))  # noqa: PTH116  # storages give text paths
+            digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Two starts at once prepare one after the other."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

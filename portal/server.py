@@ -1,0 +1,265 @@
+"""What this portal needs of uvicorn beyond its defaults: one connection's protocol, and a graceful stop.
+
+Three things are wrong by default for a receiver of data (receipt contract, section 4): a request that offers an
+upgrade (`curl --http2`, Java's HttpClient) reaches the application as complete and empty, request heads have no
+limit, and the bare 400 carries no Stroom-Status.
+"""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from feeds.body import EXTENSION, Connection
+from feeds.receipt.answers import framing_answer
+from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
+
+HEAD_LIMIT = 64 * 1024
+HEAD_SECONDS = 30.0
+#: Bytes between two pieces of body that are neither: chunk sizes, their extensions, trailers.
+FRAMING_LIMIT = 64 * 1024
+
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+_STATUS_LINES = {
+    400: b"HTTP/1.1 400 Bad Request\r\n",
+    431: b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
+}
+
+
+class _HeadTooLarge(Exception):  # ends the parser's run; never leaves the protocol
+    """The request's head is over the limit."""
+
+
+class PortalProtocol(HttpToolsProtocol):
+    """One connection: heads are limited in size and time, an offered upgrade is as if it were absent."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._connection = Connection()
+        self._in_head = True
+        self._replaying = False
+        self._packet_bytes = 0
+        self._field_bytes = 0
+        self._framing_bytes = 0
+        self._body_seen = False
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    # Connection
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        super().connection_made(transport)
+        self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.gone = True
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn always closes
+        """Keep the way back open where an answer is owed; asyncio closes the connection on False."""
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        self._connection.half_closed = True
+        self.cycle.keep_alive = False
+        self.cycle.message_event.set()
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        was_in_head = self._in_head
+        if was_in_head:
+            self._start_head_timer()
+        self._body_seen = False
+        self._feed(data)
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
+            self._watch_body(len(data))
+        elif was_in_head:
+            self._packet_bytes += len(data)
+            if self._packet_bytes > HEAD_LIMIT:
+                self._refuse(HEADERS_TOO_LARGE)
+
+    def _feed(self, data: bytes) -> None:
+        """Parse, reading on behind an offered upgrade as if it had not been made.
+
+        There the parser stops after the head and would take the body for another protocol. A new one is given the
+        same framing without the offer, so that it goes on with the body and with the requests behind it.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.scope["method"] == "CONNECT":
+                    self._refuse(BAD_REQUEST)
+                    return
+                data = self._framing_alone() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self._replaying = True
+            except httptools.HttpParserError:
+                self._refuse(HEADERS_TOO_LARGE if self._field_bytes > HEAD_LIMIT else BAD_REQUEST)
+                return
+            else:
+                return
+
+    def _framing_alone(self) -> bytes:
+        """The current request's head with nothing but what says where its body ends."""
+        fields = (
+            b"%s: %s\r\n" % (name, value)
+            for name, value in self.headers
+            if name in {b"content-length", b"transfer-encoding"}
+        )
+        return b"%s / HTTP/1.1\r\n%s\r\n" % (self.scope["method"].encode(), b"".join(fields))
+
+    def _watch_body(self, received: int) -> None:
+        """Close on what no application will read: a body behind its answer, or endless trailers."""
+        if self.cycle.response_complete:
+            self.transport.close()
+            return
+        self._framing_bytes = 0 if self._body_seen else self._framing_bytes + received
+        if self._framing_bytes > FRAMING_LIMIT:
+            self._refuse(BAD_REQUEST)
+
+    # What the parser found
+    def on_message_begin(self) -> None:
+        if self._replaying:
+            return
+        super().on_message_begin()
+        self._field_bytes = 0
+        self._connection = Connection()
+        extensions: dict[str, Any] = {EXTENSION: self._connection}
+        self.scope["extensions"] = extensions
+
+    def on_url(self, url: bytes) -> None:
+        if self._replaying:
+            return
+        self._count_field(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._replaying:
+            return
+        self._count_field(len(name) + len(value) + 4)
+        # A trailer is not an argument: the decision was made on the head.
+        if self._in_head:
+            super().on_header(name, value)
+
+    def _count_field(self, size: int) -> None:
+        self._field_bytes += size
+        if self._field_bytes > HEAD_LIMIT:
+            raise _HeadTooLarge
+
+    def on_headers_complete(self) -> None:
+        if self._replaying:
+            self._replaying = False
+            return
+        self._in_head = False
+        self._packet_bytes = self._framing_bytes = 0
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_seen = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # only the head is complete: `_ignore_upgrade` reads the body
+        self._in_head = True
+        super().on_message_complete()
+
+    # Heads that take too long
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_took_too_long)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_took_too_long(self) -> None:
+        self._head_timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._start_head_timer()  # an answer is still owed to the request before this head
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    # Answers that no application gives
+    def send_400_response(self, msg: str) -> None:  # uvicorn's own wording is not for senders
+        self._refuse(BAD_REQUEST)
+
+    def _refuse(self, status: StroomStatus) -> None:
+        """Say why, where the answer cannot be taken for part of another one, and close."""
+        self._stop_head_timer()
+        if self.transport.is_closing():
+            return
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if not (busy and self.cycle.response_started):
+            headers, body = framing_answer(status)
+            fields = b"".join(b"%s: %s\r\n" % field for field in headers)
+            self.transport.write(b"%s%sconnection: close\r\n\r\n%s" % (_STATUS_LINES[status.http], fields, body))
+        self.transport.close()
+
+
+class PortalServer(uvicorn.Server):
+    """Stops gracefully: deliveries that are running finish, and those that begin meanwhile are told 503.
+
+    uvicorn by itself closes its listening socket first, so that a sender would see a refused connection, or,
+    with several workers on one socket, wait for an answer that never comes.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        on_stop: Callable[[], None],
+        running: Callable[[], int],
+        grace_seconds: float,
+        lifeline: int | None = None,
+    ) -> None:
+        """Make the server of one worker.
+
+        Args:
+            on_stop: called once when the stop begins; from then on new deliveries must be refused.
+            running: how many deliveries are running.
+            grace_seconds: how long they may go on.
+            lifeline: descriptor that becomes readable when the parent process is gone.
+        """
+        super().__init__(config)
+        self._on_stop = on_stop
+        self._running = running
+        self._grace_seconds = grace_seconds
+        self._lifeline = lifeline
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # The parent holds them back until there is someone to handle them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        if self._lifeline is not None:
+            asyncio.get_running_loop().add_reader(self._lifeline, self._parent_is_gone, self._lifeline)
+
+    def _parent_is_gone(self, lifeline: int) -> None:
+        asyncio.get_running_loop().remove_reader(lifeline)
+        self._on_stop()
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        deadline = time.monotonic() + self._grace_seconds
+        while self._running() and not self.force_exit and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
