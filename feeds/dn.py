@@ -4,9 +4,10 @@ Accepted forms (contract section 9): RFC 4514 / RFC 2253 (`CN=a,O=b,C=GB`, escap
 multi-valued parts with `+`), the same with blanks after commas, and OpenSSL's slash form (`/C=GB/O=b/CN=a`).
 A text that cannot be read for certain in one of them is refused, never guessed at.
 
-One doubt cannot be removed: the slash form has no escapes, so `/O=x/CN=good` may be an organisation `x` with a
-common name, or an organisation called `x/CN=good`. Repeated types, `+` and backslashes are refused there; where
-the doubt matters, the proxy has to send the comma form (nginx: `$ssl_client_s_dn`, never the legacy variable).
+One doubt cannot be removed: the slash form of OpenSSL before 3.0 has no escapes, so its `/O=x/CN=good` may be an
+organisation `x` with a common name, or an organisation called `x/CN=good`. Repeated types, `+` and backslashes
+(3.0 escapes the slash, but not the backslash itself) are refused there; where the doubt matters, the proxy has to
+send the comma form (nginx: `$ssl_client_s_dn`, never the legacy variable).
 """
 
 import re
@@ -93,8 +94,9 @@ def parse_dn(text: str) -> DistinguishedName:
     Raises:
         BadDistinguishedName: the text is empty, too long, or not certainly one name.
     """
-    # Blanks only: other white space belongs to the value, or `CN=good` could be had with a no-break space.
-    stripped = text.strip(" ")
+    # Blanks only: other white space belongs to the value, or `CN=good` could be had with a no-break space. Those at
+    # the end are left to the reader of values, for they may be escaped.
+    stripped = text.lstrip(" ")
     if not stripped:
         raise BadDistinguishedName("it is empty")
     if len(stripped) > MAX_LENGTH:
