@@ -1,0 +1,22 @@
+"""Pages that belong to no app: the documentation."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from portal import documentation
+
+
+@require_safe
+def documentation_index(request: HttpRequest) -> HttpResponse:
+    """All pages of the documentation with their first sentences."""
+    return render(request, "docs/index.html", {"pages": documentation.pages(), "version": documentation.version()})
+
+
+@require_safe
+def documentation_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """One page of the documentation."""
+    page = documentation.page_of(slug)
+    if page is None:
+        raise Http404("The documentation has no such page.")
+    return render(request, "docs/page.html", {"page": page, "pages": documentation.pages()})
