@@ -119,7 +119,7 @@ def _note_release(report: Report) -> None:
 
 def _touched_codes(report: Report) -> list[str]:
     """The codes with a new or changed row; the keys of these tables begin with the code's own key."""
-    touched = set()
+    touched: set[str] = set()
     for table in report.tables:
         if table.table in {"StatusCode", "Meaning", "HeaderUse"}:
             touched.update("/".join(key.split("/")[:2]) for key in (*table.created, *table.changed))

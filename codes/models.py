@@ -7,7 +7,7 @@ and a reload changes nothing that others point to. Only `LocalNote` is ever edit
 from typing import Self
 
 from django.db import models
-from django.db.models import Prefetch, Q
+from django.db.models import Count, Prefetch, Q
 from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
@@ -23,6 +23,11 @@ class Keyed(models.Model):
         abstract = True
 
 
+class RegistryQuerySet(models.QuerySet["Registry"]):
+    def with_counts(self) -> Self:
+        return self.annotate(code_count=Count("codes")).prefetch_related("classes")
+
+
 class Registry(models.Model):
     slug = models.SlugField(primary_key=True)
     name = models.CharField(max_length=100)
@@ -32,6 +37,8 @@ class Registry(models.Model):
     note = models.TextField(blank=True)
     source_notes = models.JSONField(default=list)
     position = models.PositiveSmallIntegerField()
+
+    objects = RegistryQuerySet.as_manager()
 
     class Meta:
         ordering = ["position"]
@@ -49,11 +56,6 @@ class Registry(models.Model):
         return "HTTP" if self.slug == "http" else self.slug.capitalize()
 
 
-class CodeClassQuerySet(models.QuerySet["CodeClass"]):
-    def for_number(self, registry: str, number: int) -> "CodeClass | None":
-        return self.filter(registry=registry, first__lte=number, last__gte=number).first()
-
-
 class CodeClass(Keyed):
     registry = models.ForeignKey(Registry, models.CASCADE, related_name="classes")
     slug = models.SlugField()
@@ -65,8 +67,6 @@ class CodeClass(Keyed):
     client_rules = models.JSONField(default=list)
     specs = models.JSONField(default=list)
     source_notes = models.JSONField(default=list)
-
-    objects = CodeClassQuerySet.as_manager()
 
     class Meta:
         ordering = ["registry__position", "first"]
@@ -171,6 +171,11 @@ class StatusCode(Keyed):
         return reverse("codes:detail", args=[self.registry_id, self.code])
 
 
+class MeaningQuerySet(models.QuerySet["Meaning"]):
+    def in_page_order(self) -> Self:
+        return self.order_by("status_code__registry__position", "status_code__code", "position")
+
+
 class Meaning(Keyed):
     """What one owner means by one number; the registered meaning comes first."""
 
@@ -194,6 +199,8 @@ class Meaning(Keyed):
     retry_verdict = models.CharField(max_length=20, db_index=True)
     retry = models.JSONField(default=dict)
     shared_number = models.BooleanField(default=False)
+
+    objects = MeaningQuerySet.as_manager()
 
     class Meta:
         ordering = ["position"]
@@ -238,6 +245,11 @@ class HeaderUse(Keyed):
         return self.key
 
 
+class SourceQuerySet(models.QuerySet["Source"]):
+    def with_counts(self) -> Self:
+        return self.annotate(entry_count=Count("entries"))
+
+
 class Source(models.Model):
     """A document that we read. `rank` is the order in which sources are shown."""
 
@@ -253,6 +265,8 @@ class Source(models.Model):
     summary = models.TextField()
     notes = models.JSONField(default=list)
 
+    objects = SourceQuerySet.as_manager()
+
     class Meta:
         ordering = ["rank", "slug"]
 
@@ -261,6 +275,11 @@ class Source(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("codes:source", args=[self.slug])
+
+
+class SourceEntryQuerySet(models.QuerySet["SourceEntry"]):
+    def in_page_order(self) -> Self:
+        return self.order_by("status_code__registry__position", "status_code__code", "owner__position")
 
 
 class SourceEntry(Keyed):
@@ -276,6 +295,8 @@ class SourceEntry(Keyed):
     rfcs = models.JSONField(default=list)
     local_note = models.TextField(blank=True)
     claims = models.JSONField(default=list)
+
+    objects = SourceEntryQuerySet.as_manager()
 
     class Meta:
         ordering = ["source__rank", "source", "first_line"]

@@ -1,0 +1,393 @@
+"""The catalogue over REST: read only, open to all (interface section 4)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from codes import export
+from codes.catalogue import HTTP, STROOM
+from codes.comparison import compare
+from codes.filters import CodeFilterSet, DisagreementFilterSet, read_numbers
+from codes.headers import Header, headers
+from codes.models import CodeClass, Disagreement, Meaning, Registry, Source, SourceEntry, StatusCode, Vendor
+from codes.pairs import judge
+from codes.resolve import FoundCode, find_code, find_codes, find_meaning
+from codes.serializers import (
+    ClassSerializer,
+    CodeSerializer,
+    ComparisonSerializer,
+    HeaderSerializer,
+    ListedCodeSerializer,
+    ListedDisagreementSerializer,
+    PairSerializer,
+    RegistrySerializer,
+    SourceDetailSerializer,
+    SourceSerializer,
+    VendorSerializer,
+)
+from portal.api import (
+    FIELDS_PARAMETER,
+    FORMAT_PARAMETER,
+    LIST_RENDERERS,
+    OpenToAllMixin,
+    Pages,
+    StrictFilterBackend,
+    StrictOrdering,
+    StrictQueryMixin,
+)
+from portal.problems import BadQuery, answers
+
+Decorator = Callable[[Any], Any]
+
+CATALOGUE = ["catalogue"]
+TEXT_PARAMETER = (
+    OpenApiParameter("registry", str, OpenApiParameter.PATH, enum=[HTTP, STROOM]),
+    OpenApiParameter("code", str, OpenApiParameter.PATH, description="Without padding, as in 404 or 0."),
+)
+REGISTRY_PARAMETER = OpenApiParameter(
+    "registry", str, enum=[HTTP, STROOM], description="http unless said otherwise."
+)
+NOT_IN_ADDRESS = "There is no such number in this registry."
+
+
+class CodePages(Pages):
+    """The catalogue is small: by default it comes in one piece."""
+
+    default_limit = 500
+
+
+class CatalogueList(OpenToAllMixin, StrictQueryMixin, generics.ListAPIView[Any]):
+    """What the lists of the catalogue share."""
+
+    renderer_classes = LIST_RENDERERS
+    pagination_class = CodePages
+    filter_backends: Sequence[Any] = (StrictFilterBackend, StrictOrdering)
+
+
+class CatalogueDetail(OpenToAllMixin, StrictQueryMixin, generics.RetrieveAPIView[Any]):
+    """What the single answers of the catalogue share; they know no filters and no pages."""
+
+    detail = True
+    pagination_class = None
+    filter_backends: Sequence[Any] = ()
+
+
+def listing(name: str, serializer: Any, *errors: int) -> Decorator:
+    """Describe a list."""
+    return extend_schema(
+        operation_id=name,
+        tags=CATALOGUE,
+        auth=[],
+        parameters=[FIELDS_PARAMETER, FORMAT_PARAMETER],
+        responses=answers(serializer(many=True), 400, *errors),
+    )
+
+
+def reading(
+    name: str, serializer: Any, *parameters: OpenApiParameter, errors: Sequence[int] = (400, 404)
+) -> Decorator:
+    """Describe a single answer."""
+    return extend_schema(
+        operation_id=name,
+        tags=CATALOGUE,
+        auth=[],
+        parameters=[FIELDS_PARAMETER, *parameters],
+        responses=answers(serializer, *errors),
+    )
+
+
+class CodeList(CatalogueList):
+    """Every code of both registries; HTTP first."""
+
+    serializer_class = ListedCodeSerializer
+    filterset_class = CodeFilterSet
+    ordering_fields = ("code", "registry", "name", "standing", "retry")
+    queryset = StatusCode.objects.in_page_order()
+
+    @listing("codes_list", ListedCodeSerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class CodeDetail(CatalogueDetail):
+    """One number: from the catalogue, or by the rule for its class."""
+
+    serializer_class = CodeSerializer
+
+    def get_object(self) -> FoundCode:
+        found = find_code(self.kwargs["registry"], self.kwargs["code"])
+        if found is None:
+            raise Http404(NOT_IN_ADDRESS)
+        return found
+
+    @reading("codes_retrieve", CodeSerializer, *TEXT_PARAMETER)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class MeaningDetail(CatalogueDetail):
+    """One number as one owner uses it."""
+
+    serializer_class = CodeSerializer
+
+    def get_object(self) -> FoundCode:
+        found = find_meaning(self.kwargs["registry"], self.kwargs["code"], self.kwargs["owner"])
+        if found is None:
+            raise Http404("Nobody of that name gives this number a meaning.")
+        return found
+
+    @reading("codes_meaning_retrieve", CodeSerializer, *TEXT_PARAMETER)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class SourceList(CatalogueList):
+    """The documents that were read."""
+
+    serializer_class = SourceSerializer
+    queryset = Source.objects.with_counts()
+
+    @listing("codes_sources_list", SourceSerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class SourceDetail(CatalogueDetail):
+    """One document with all that it says."""
+
+    serializer_class = SourceDetailSerializer
+    lookup_field = "slug"
+
+    def get_queryset(self) -> QuerySet[Source]:
+        entries = SourceEntry.objects.select_related("status_code").in_page_order()
+        return Source.objects.with_counts().prefetch_related(Prefetch("entries", entries))
+
+    @reading("codes_sources_retrieve", SourceDetailSerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class RegistryList(CatalogueList):
+    """The number spaces, with their classes."""
+
+    serializer_class = RegistrySerializer
+    queryset = Registry.objects.with_counts()
+
+    @listing("codes_registries_list", RegistrySerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class ClassDetail(CatalogueDetail):
+    """One class: its rules, and its codes."""
+
+    serializer_class = ClassSerializer
+    queryset = CodeClass.objects.all()
+
+    def get_object(self) -> CodeClass:
+        found: CodeClass | None = (
+            self.get_queryset().filter(pk=f"{self.kwargs['registry']}/{self.kwargs['key']}").first()
+        )
+        if found is None:
+            raise Http404("There is no such class in this registry.")
+        return found
+
+    @reading("codes_classes_retrieve", ClassSerializer, TEXT_PARAMETER[0])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class DisagreementList(CatalogueList):
+    """Where sources differ, the weightiest first."""
+
+    serializer_class = ListedDisagreementSerializer
+    filterset_class = DisagreementFilterSet
+    ordering_fields = ("severity_rank", "aspect", "registry", "status_code__code")
+    queryset = Disagreement.objects.select_related("status_code")
+
+    @listing("codes_disagreements_list", ListedDisagreementSerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class VendorList(CatalogueList):
+    """Who uses numbers of their own, and which."""
+
+    serializer_class = VendorSerializer
+    queryset = Vendor.objects.prefetch_related(
+        Prefetch("meanings", Meaning.objects.select_related("status_code").in_page_order())
+    )
+
+    @listing("codes_vendors_list", VendorSerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class VendorDetail(CatalogueDetail):
+    serializer_class = VendorSerializer
+    queryset = VendorList.queryset
+    lookup_field = "slug"
+
+    @reading("codes_vendors_retrieve", VendorSerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class HeaderList(CatalogueList):
+    """Header fields, each with the codes that it belongs to."""
+
+    serializer_class = HeaderSerializer
+    filter_backends = ()
+
+    def get_queryset(self) -> Any:
+        return headers()
+
+    @listing("codes_headers_list", HeaderSerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class HeaderDetail(CatalogueDetail):
+    serializer_class = HeaderSerializer
+
+    def get_object(self) -> Header:
+        found = headers(self.kwargs["slug"].lower())
+        if not found:
+            raise Http404("No code of the catalogue names this header field.")
+        return found[0]
+
+    @reading("codes_headers_retrieve", HeaderSerializer, OpenApiParameter("slug", str, OpenApiParameter.PATH))
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class Lookup(CatalogueDetail):
+    """An HTTP status together with a Stroom-Status."""
+
+    serializer_class = PairSerializer
+    extra_query = ("http", "stroom")
+
+    @reading(
+        "codes_lookup",
+        PairSerializer,
+        OpenApiParameter("http", int),
+        OpenApiParameter("stroom", int),
+        errors=(400,),
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        numbers = {name: request.query_params.get(name, "") for name in (HTTP, STROOM)}
+        if not any(numbers.values()):
+            raise BadQuery({HTTP: "give http, stroom or both, as in ?http=406&stroom=110"})
+        found = {name: asked_code(name, number) for name, number in numbers.items()}
+        return Response(self.get_serializer(judge(found[HTTP], found[STROOM])).data)
+
+
+def asked_code(registry: str, number: str) -> FoundCode | None:
+    """The code that a query names.
+
+    Raises:
+        BadQuery: there can be no such number.
+    """
+    if not number:
+        return None
+    found = find_code(registry, number)
+    if found is None:
+        raise BadQuery({registry: f"can be no number of this registry: {number[:40]!r}"})
+    return found
+
+
+class Compare(CatalogueDetail):
+    """Codes side by side, in the order asked for."""
+
+    serializer_class = ComparisonSerializer
+    extra_query = ("codes", "registry")
+
+    @reading(
+        "codes_compare",
+        ComparisonSerializer,
+        OpenApiParameter("codes", str, required=True, description="Numbers with commas between."),
+        REGISTRY_PARAMETER,
+        errors=(400,),
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        codes = compared_codes(request.query_params.get("registry") or HTTP, request.query_params.get("codes", ""))
+        page = {"count": len(codes), "next": None, "previous": None, "results": codes, "rows": compare(codes)}
+        return Response(self.get_serializer(page).data)
+
+
+def compared_codes(registry: str, numbers: str) -> list[FoundCode]:
+    """The codes to compare, each once.
+
+    Raises:
+        BadQuery: the registry is none, or a number can be none of it.
+    """
+    if registry not in {HTTP, STROOM}:
+        raise BadQuery({"registry": f"must be {HTTP} or {STROOM}, not {registry[:40]!r}"})
+    try:
+        wanted = list(dict.fromkeys(read_numbers(numbers)))
+    except ValueError as fault:
+        raise BadQuery({"codes": str(fault)}) from fault
+    found = find_codes(registry, [str(number) for number in wanted])
+    impossible = [str(number) for number in wanted if str(number) not in found]
+    if impossible:
+        raise BadQuery({"codes": f"{', '.join(impossible)} can be no number of this registry"})
+    return list(found.values())
+
+
+class WholeCatalogue(OpenToAllMixin, StrictQueryMixin, APIView):
+    """Ready bytes whose ETag is the digest of the loaded content."""
+
+    detail = True
+    content_type = "application/json"
+    make: Callable[[str], bytes]
+    file_name = ""
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        digest = export.current_digest()
+        etag = f'"{digest}"'
+        if unchanged := get_conditional_response(request, etag=etag):
+            return unchanged
+        response = HttpResponse(type(self).make(digest), content_type=self.content_type)
+        response["ETag"] = etag
+        response["Cache-Control"] = "no-cache"
+        if self.file_name:
+            response["Content-Disposition"] = f'inline; filename="{self.file_name}"'
+        return response
+
+
+class ExportJson(WholeCatalogue):
+    make = staticmethod(export.export_json)
+    file_name = "status-codes.json"
+
+    @extend_schema(operation_id="codes_export_json", tags=CATALOGUE, auth=[], responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> HttpResponse:
+        return self.answer(request)
+
+
+class ExportCsv(WholeCatalogue):
+    make = staticmethod(export.export_csv)
+    content_type = "text/csv; charset=utf-8"
+    file_name = "status-codes.csv"
+
+    @extend_schema(
+        operation_id="codes_export_csv", tags=CATALOGUE, auth=[], responses={(200, "text/csv"): OpenApiTypes.STR}
+    )
+    def get(self, request: Request) -> HttpResponse:
+        return self.answer(request)
+
+
+class RetryJson(WholeCatalogue):
+    make = staticmethod(export.retry_json)
+
+    @extend_schema(operation_id="codes_retry_json", tags=CATALOGUE, auth=[], responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> HttpResponse:
+        return self.answer(request)

@@ -1,0 +1,92 @@
+"""The whole catalogue in one piece, made once for each release and kept as ready bytes."""
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from codes.models import CodeClass, Disagreement, Owner, Registry, Release, Source, StatusCode, Vendor
+from codes.resolve import FoundCode
+from codes.serializers import (
+    ClassSerializer,
+    CodeSerializer,
+    ListedDisagreementSerializer,
+    RegistrySerializer,
+    RetrySerializer,
+    SourceSerializer,
+    VendorSerializer,
+)
+from codes.words import VERDICTS
+from portal.api import csv_text
+
+
+def current_digest() -> str:
+    return Release.objects.latest_digest()
+
+
+@lru_cache(maxsize=2)
+def export_json(digest: str) -> bytes:
+    """Everything but the site's own notes, which are not part of a release."""
+    content = {
+        "digest": digest,
+        "registries": RegistrySerializer(Registry.objects.with_counts(), many=True).data,
+        "classes": [_without(ClassSerializer(row).data, "codes") for row in CodeClass.objects.all()],
+        "vendors": [_without(row, "codes") for row in VendorSerializer(Vendor.objects.all(), many=True).data],
+        "owners": list(Owner.objects.values("slug", "name", "vendors", "note")),
+        "sources": SourceSerializer(Source.objects.with_counts(), many=True).data,
+        "codes": [_without(CodeSerializer(code).data, "local_notes") for code in _all_codes()],
+        "class_disagreements": ListedDisagreementSerializer(
+            Disagreement.objects.filter(status_code=None), many=True
+        ).data,
+    }
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+@lru_cache(maxsize=2)
+def export_csv(_digest: str) -> bytes:
+    """One line for each meaning: what fits into a spreadsheet."""
+    return csv_text(list(_meaning_lines())).encode()
+
+
+@lru_cache(maxsize=2)
+def retry_json(digest: str) -> bytes:
+    """From the number to the verdict; the whole advice of each owner below `details`."""
+    verdicts: dict[str, dict[str, str]] = {}
+    details: dict[str, dict[str, dict[str, Any]]] = {}
+    for found in _all_codes():
+        registry, number = found.registry.slug, str(found.code)
+        verdicts.setdefault(registry, {})[number] = found.meanings[0].retry_verdict
+        details.setdefault(registry, {})[number] = {
+            meaning.owner_id: RetrySerializer(meaning.retry).data for meaning in found.meanings
+        }
+    return json.dumps({"digest": digest, "verdicts": VERDICTS, **verdicts, "details": details}).encode()
+
+
+def _all_codes() -> Iterator[FoundCode]:
+    for row in StatusCode.objects.with_meanings().in_page_order():
+        yield FoundCode(row.registry, row.code, row.code_class, row)
+
+
+def _meaning_lines() -> Iterator[dict[str, Any]]:
+    for found in _all_codes():
+        for meaning in found.meanings:
+            yield {
+                "registry": found.registry.slug,
+                "code": found.code,
+                "owner": meaning.owner_id,
+                "name": meaning.name,
+                "standing": found.standing,
+                "http_statuses": found.http_statuses,
+                "retry": meaning.retry_verdict,
+                **{key: value for key, value in meaning.retry.items() if key not in {"verdict", "source"}},
+                "cacheability": meaning.cacheability,
+                "body": meaning.body,
+                "headers": [f"{header.name}:{header.level}" for header in meaning.headers.all()],
+                "summary": meaning.summary,
+                **{f"what_to_do_{who}": text for who, text in meaning.what_to_do.items()},
+                "url": meaning.get_absolute_url(),
+            }
+
+
+def _without(row: Any, key: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != key}

@@ -1,0 +1,100 @@
+"""Filters as links: each option knows its address, and all state is in the query string."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import QueryDict
+
+from codes import words
+from codes.catalogue import HTTP, STROOM, Severity, Standing, Verdict
+from codes.models import Disagreement, Owner, Source
+
+Choices = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """One filter with its values and the words for them."""
+
+    name: str
+    title: str
+    choices: Choices
+
+
+@dataclass(frozen=True)
+class Option:
+    label: str
+    address: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class ShownGroup:
+    name: str
+    title: str
+    options: Sequence[Option]
+
+
+REGISTRIES: Choices = ((HTTP, "HTTP"), (STROOM, "Stroom"))
+CLASSES: Choices = tuple((key, key) for key in ("1xx", "2xx", "3xx", "4xx", "5xx"))
+
+
+def code_groups() -> list[Group]:
+    return [
+        Group("registry", "Registry", REGISTRIES),
+        Group("class", "Class", CLASSES),
+        Group("retry", "Send again", [(verdict, words.VERDICTS[verdict]) for verdict in Verdict]),
+        Group("standing", "Standing", [(standing, words.STANDINGS[standing]) for standing in Standing]),
+        Group("owner", "Owner", list(Owner.objects.values_list("slug", "name"))),
+        Group("source", "Listed by", list(Source.objects.values_list("slug", "title"))),
+        Group("disagrees", "Sources", (("true", "disagree"), ("false", "agree"))),
+        Group("cacheable", "Cache", [(key, words.CACHEABILITY[key]) for key in words.CACHEABILITY]),
+    ]
+
+
+def disagreement_groups() -> list[Group]:
+    aspects = Disagreement.objects.order_by("aspect").values_list("aspect", flat=True).distinct()
+    return [
+        Group("severity", "Weight", [(severity, words.SEVERITIES[severity]) for severity in Severity]),
+        Group("registry", "Registry", REGISTRIES),
+        Group("source", "Source", list(Source.objects.values_list("slug", "title"))),
+        Group("aspect", "About", [(aspect, words.aspect_words(aspect)) for aspect in aspects]),
+    ]
+
+
+def context(query: QueryDict, filterset: Any, groups: Sequence[Group]) -> dict[str, Any]:
+    """What the filter templates need: the groups, the active filters with their way out, and what is wrong."""
+    return {
+        "groups": [_shown(query, group) for group in groups],
+        "active": list(_active(query, filterset, groups)),
+        "faults": [f"{name}: {reason}" for name, reasons in filterset.errors.items() for reason in reasons],
+    }
+
+
+def _shown(query: QueryDict, group: Group) -> ShownGroup:
+    present = query.get(group.name)
+    options = [
+        Option(label, _address(query, group.name, value), value == present) for value, label in group.choices
+    ]
+    return ShownGroup(group.name, group.title, options)
+
+
+def _active(query: QueryDict, filterset: Any, groups: Sequence[Group]) -> Iterable[tuple[str, str]]:
+    labels: Mapping[str, Group] = {group.name: group for group in groups}
+    for name in filterset.filters:
+        value = query.get(name)
+        if value and name != "q":
+            group = labels.get(name)
+            words_of = dict(group.choices) if group else {}
+            yield f"{group.title if group else name}: {words_of.get(value, value)}", _address(query, name, None)
+
+
+def _address(query: QueryDict, name: str, value: str | None) -> str:
+    """The present query with one filter set, or without it; back to the first page."""
+    changed = query.copy()
+    for gone in (name, "page", "offset"):
+        changed.pop(gone, None)
+    if value is not None and value != query.get(name):
+        changed[name] = value
+    return f"?{changed.urlencode()}" if changed else "?"

@@ -1,0 +1,150 @@
+"""Which codes and disagreements to list: one set of filters for the pages and for the API."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import django_filters
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from codes.catalogue import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
+from codes.models import CodeClass, Disagreement, Owner, Source, StatusCode, Vendor
+from portal.api import FlagFilter, WholeNumberFilter
+
+MAX_NUMBERS = 50
+
+
+def words(*values: str) -> list[tuple[str, str]]:
+    return [(value, value) for value in values]
+
+
+class ReferenceField(forms.CharField):
+    """A value that must be one of the catalogue's own slugs, so that a misspelt one is not an empty list."""
+
+    def __init__(self, *, known: Callable[[], Iterable[str]], **kwargs: Any) -> None:
+        self._known = known
+        super().__init__(**kwargs)
+
+    def clean(self, value: Any) -> Any:
+        slug = super().clean(value)
+        if slug and slug not in (known := list(dict.fromkeys(self._known()))):
+            raise ValidationError(f"must be one of {', '.join(known)}, not {slug[:40]!r}")
+        return slug
+
+
+class ReferenceFilter(django_filters.CharFilter):  # type: ignore[misc]  # untyped
+    field_class = ReferenceField
+
+
+class NumbersField(forms.CharField):
+    """Numbers with commas between."""
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        try:
+            return read_numbers(text) if text else []
+        except ValueError as fault:
+            raise ValidationError(str(fault)) from fault
+
+
+class NumbersFilter(django_filters.CharFilter):  # type: ignore[misc]  # untyped
+    field_class = NumbersField
+
+    def filter(self, queryset: QuerySet[Any], value: list[int]) -> QuerySet[Any]:
+        return queryset.filter(code__in=value) if value else queryset
+
+
+def read_numbers(text: str) -> list[int]:
+    """Numbers with commas between.
+
+    Raises:
+        ValueError: one is no number of up to three digits, or there are too many.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    wrong = [part for part in parts if not (part.isascii() and part.isdigit() and len(part) <= 3)]
+    if wrong or len(parts) > MAX_NUMBERS:
+        shown = ", ".join(wrong)[:80] or f"{len(parts)} of them"
+        raise ValueError(f"must be up to {MAX_NUMBERS} numbers such as 301,302, not {shown!r}")
+    return [int(part) for part in parts]
+
+
+class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+    """All filters of the list of codes."""
+
+    registry = django_filters.ChoiceFilter(choices=words(HTTP, STROOM))
+    code_class = ReferenceFilter(
+        known=lambda: CodeClass.objects.order_by("slug").values_list("slug", flat=True),
+        field_name="code_class__slug",
+        label="The first digit, as in 4xx",
+    )
+    owner = ReferenceFilter(
+        known=lambda: Owner.objects.values_list("slug", flat=True),
+        field_name="meanings__owner",
+        distinct=True,
+    )
+    vendor = ReferenceFilter(
+        known=lambda: Vendor.objects.values_list("slug", flat=True),
+        field_name="meanings__vendors",
+        distinct=True,
+    )
+    standing = django_filters.ChoiceFilter(choices=words(*Standing))
+    retry = django_filters.ChoiceFilter(choices=words(*Verdict))
+    cacheable = django_filters.ChoiceFilter(
+        choices=words("heuristic", "explicit", "never"), field_name="meanings__cacheability", distinct=True
+    )
+    source = ReferenceFilter(
+        known=lambda: Source.objects.values_list("slug", flat=True),
+        field_name="entries__source",
+        distinct=True,
+    )
+    disagrees = FlagFilter(method="filter_disagrees", label="Sources differ in more than listing the code")
+    header = django_filters.CharFilter(method="filter_header", max_length=80, label="A header field, in any case")
+    code = WholeNumberFilter(min_value=0, max_value=LAST_THREE_DIGITS)
+    code__in = NumbersFilter(label="Numbers with commas between", max_length=400)
+    q = django_filters.CharFilter(
+        method="filter_q", max_length=200, label="Words that occur in names, texts, headers"
+    )
+
+    class Meta:
+        model = StatusCode
+        fields: list[str] = []
+
+    @classmethod
+    def get_filters(cls) -> dict[str, Any]:
+        """`class` is a word of Python, so that the attribute needs another name than the parameter."""
+        filters = super().get_filters()
+        return {("class" if name == "code_class" else name): item for name, item in filters.items()}
+
+    def filter_disagrees(self, queryset: Any, _name: str, value: str) -> QuerySet[StatusCode]:
+        found: QuerySet[StatusCode] = queryset.disputed(disputed=value == "true")
+        return found
+
+    def filter_header(self, queryset: QuerySet[StatusCode], _name: str, value: str) -> QuerySet[StatusCode]:
+        return queryset.filter(meanings__headers__slug=value.lower()).distinct()
+
+    def filter_q(self, queryset: Any, _name: str, value: str) -> QuerySet[StatusCode]:
+        found: QuerySet[StatusCode] = queryset.matching(value)
+        return found
+
+
+class DisagreementFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+    """All filters of the list of disagreements."""
+
+    registry = django_filters.ChoiceFilter(choices=words(HTTP, STROOM))
+    code = WholeNumberFilter(field_name="status_code__code", min_value=0, max_value=LAST_THREE_DIGITS)
+    aspect = ReferenceFilter(
+        known=lambda: Disagreement.objects.order_by("aspect").values_list("aspect", flat=True),
+        field_name="aspect",
+    )
+    severity = django_filters.ChoiceFilter(choices=words(*Severity))
+    source = ReferenceFilter(known=lambda: Source.objects.values_list("slug", flat=True), method="filter_source")
+    authored = FlagFilter(field_name="authored", label="Explained in words, not only computed")
+
+    class Meta:
+        model = Disagreement
+        fields: list[str] = []
+
+    def filter_source(self, queryset: Any, _name: str, value: str) -> QuerySet[Disagreement]:
+        found: QuerySet[Disagreement] = queryset.naming(value)
+        return found

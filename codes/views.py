@@ -1,0 +1,313 @@
+"""The pages of the catalogue. None needs a login or a script."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Prefetch
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from codes import facets
+from codes.api import asked_code, compared_codes
+from codes.catalogue import HTTP, PRESENCE, STROOM, Severity
+from codes.comparison import READY_SETS, compare
+from codes.filters import CodeFilterSet, DisagreementFilterSet
+from codes.headers import headers
+from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
+from codes.pairs import Pair, judge
+from codes.resolve import NUMBERS, FoundCode, find_code, find_meaning
+from codes.shown import show_meanings, weighty
+from portal.api import conditional_page
+from portal.links import public_link
+from portal.problems import BadQuery
+
+CLASS_KEY = re.compile(r"[0-9]xx|invalid", re.IGNORECASE)
+PAIR = re.compile(r"([1-9][0-9]{2})\s*[/,+ ]\s*([0-9]{1,3})")
+NAMED_NUMBER = re.compile(r"(http|stroom)(?:-status)?[\s:/]*([0-9]{1,3})", re.IGNORECASE)
+DISPUTES_PER_PAGE = 40
+EXAMPLES = (
+    ("404", "/codes/http/404/"),
+    ("HTTP 503", "/codes/http/503/"),
+    ("406/110", "/codes/lookup/?http=406&stroom=110"),
+    ("Stroom 310", "/codes/stroom/310/"),
+    ("too large", "/codes/?q=too+large"),
+    ("Retry-After", "/codes/headers/retry-after/"),
+    ("401 or 403?", "/codes/compare/?codes=401,403"),
+    ("499, whose?", "/codes/http/499/"),
+    ("471", "/codes/http/471/"),
+)
+
+
+@conditional_page
+def home(request: HttpRequest) -> HttpResponse:
+    weights = list(Disagreement.objects.about_content().values_list("severity", "status_code"))
+    context = {
+        "registries": Registry.objects.with_counts(),
+        "source_count": Source.objects.count(),
+        "disputed_count": len({code for _, code in weights if code}),
+        "high_count": sum(severity == "high" for severity, _ in weights),
+        "examples": EXAMPLES,
+    }
+    return render(request, "codes/home.html", context)
+
+
+@conditional_page
+def code_list(request: HttpRequest) -> HttpResponse:
+    """Search and filters. What can only be one page is answered with it."""
+    query = request.GET.get("q", "").strip()
+    if set(request.GET) == {"q"} and (target := _straight_to(query)):
+        return HttpResponseRedirect(target)
+    filterset = CodeFilterSet(request.GET, StatusCode.objects.in_page_order().select_related("registry"))
+    rows = list(filterset.qs) if filterset.is_valid() else []
+    context = {
+        "query": query,
+        "by_class": _by_class(rows),
+        "total": len(rows),
+        **facets.context(request.GET, filterset, facets.code_groups()),
+    }
+    return render(request, "codes/list.html", context, status=200 if filterset.is_valid() else 400)
+
+
+def _straight_to(query: str) -> str | None:
+    """The one page that a query means: a pair, or a number with its registry."""
+    if pair := PAIR.fullmatch(query):
+        return f"{reverse('codes:lookup')}?http={pair[1]}&stroom={int(pair[2])}"
+    if named := NAMED_NUMBER.fullmatch(query):
+        registry, number = named[1].lower(), str(int(named[2]))
+        return reverse("codes:detail", args=[registry, number]) if NUMBERS[registry].fullmatch(number) else None
+    is_http_alone = (
+        NUMBERS[HTTP].fullmatch(query) and not StatusCode.objects.filter(pk=f"{STROOM}/{query}").exists()
+    )
+    return reverse("codes:detail", args=[HTTP, query]) if is_http_alone else None
+
+
+def _by_class(rows: Iterable[StatusCode]) -> list[tuple[CodeClass, list[StatusCode]]]:
+    """The rows below the heading of their class, without classes that have none."""
+    classes = {row.pk: row for row in CodeClass.objects.select_related("registry")}
+    grouped: dict[str, list[StatusCode]] = {}
+    for row in rows:
+        grouped.setdefault(row.code_class_id, []).append(row)
+    return [(classes[key], grouped[key]) for key in classes if key in grouped]
+
+
+@conditional_page
+def registry_page(request: HttpRequest, registry: str) -> HttpResponse:
+    space = Registry.objects.filter(pk=registry).first()
+    if space is None:
+        return _number_alone(registry)
+    rows = list(space.codes.select_related("registry").order_by("code"))
+    classes = list(space.classes.all())
+    by_class = [(item, [row for row in rows if row.code_class_id == item.pk]) for item in classes]
+    disputes = space.disagreements.filter(class_key="any").select_related("registry")
+    context = {"registry": space, "by_class": by_class, "disagreements": disputes}
+    return render(request, "codes/registry.html", context)
+
+
+def _number_alone(text: str) -> HttpResponse:
+    """`/codes/404/` most likely means HTTP; not for good, since a number alone is ambiguous."""
+    if text.lower() in NUMBERS:
+        return HttpResponseRedirect(reverse("codes:registry", args=[text.lower()]))
+    if NUMBERS[HTTP].fullmatch(text):
+        return HttpResponseRedirect(reverse("codes:detail", args=[HTTP, text]))
+    if StatusCode.objects.filter(pk=f"{STROOM}/{text}").exists():
+        return HttpResponseRedirect(reverse("codes:detail", args=[STROOM, text]))
+    raise Http404
+
+
+@conditional_page
+def detail(request: HttpRequest, registry: str, code: str) -> HttpResponse:
+    """A class, or a number, known or not."""
+    if registry != registry.lower() or code != code.lower():
+        return HttpResponseRedirect(reverse("codes:detail", args=[registry.lower(), code.lower()]))
+    if CLASS_KEY.fullmatch(code):
+        return _class_page(request, f"{registry}/{code}")
+    found = find_code(registry, code)
+    if found is None:
+        raise Http404
+    return _code_page(request, found) if found.known else _unknown_page(request, found)
+
+
+def _class_page(request: HttpRequest, key: str) -> HttpResponse:
+    code_class = CodeClass.objects.select_related("registry").filter(pk=key).first()
+    if code_class is None:
+        raise Http404
+    disputes = Disagreement.objects.filter(registry=code_class.registry, class_key=code_class.slug)
+    context = {
+        "class": code_class,
+        "rows": code_class.codes.order_by("code"),
+        "disagreements": disputes.select_related("registry"),
+    }
+    return render(request, "codes/class.html", context)
+
+
+@conditional_page
+def meaning_page(request: HttpRequest, registry: str, code: str, owner: str) -> HttpResponse:
+    """One owner's use of a number."""
+    if f"{registry}{owner}" != f"{registry}{owner}".lower():
+        return HttpResponseRedirect(reverse("codes:meaning", args=[registry.lower(), code, owner.lower()]))
+    found = find_meaning(registry, code, owner)
+    if found is None:
+        raise Http404
+    return _code_page(request, found)
+
+
+def _code_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
+    meanings = show_meanings(found)
+    own = meanings[0].meaning
+    is_part = found.row is not None and len(found.row.owners) > len(meanings)
+    address = own.get_absolute_url() if is_part else found.url
+    context = {
+        "found": found,
+        "meanings": meanings,
+        "names": [shown.meaning.name for shown in meanings],
+        "registered": own.owner_id == "ietf",
+        "permalink_of": found if is_part else None,
+        "address": address,
+        "canonical": public_link(address),
+        "entries": found.entries,
+        "disputes": [item for item in found.disagreements if item.aspect != PRESENCE],
+        "presence": [item for item in found.disagreements if item.aspect == PRESENCE],
+        "weighty": weighty(found),
+    }
+    return render(request, "codes/detail.html", context)
+
+
+def _unknown_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
+    neighbours = _neighbours(found)
+    fallback = StatusCode.objects.filter(pk=f"{found.registry.slug}/{found.treat_as}").first()
+    context = {
+        "found": found,
+        "neighbours": neighbours,
+        "fallback_name": fallback.name if fallback else "",
+        "canonical": public_link((found.code_class or found.registry).get_absolute_url()),
+    }
+    return render(request, "codes/unknown.html", context)
+
+
+def _neighbours(found: FoundCode) -> list[StatusCode]:
+    rows = StatusCode.objects.filter(registry=found.registry)
+    before = rows.filter(code__lt=found.code).order_by("-code")[:2]
+    after = rows.filter(code__gt=found.code).order_by("code")[:2]
+    return [*reversed(before), *after] if found.valid else []
+
+
+@conditional_page
+def sources(request: HttpRequest) -> HttpResponse:
+    return render(request, "codes/sources.html", {"sources": Source.objects.with_counts()})
+
+
+@conditional_page
+def source(request: HttpRequest, slug: str) -> HttpResponse:
+    found = Source.objects.filter(pk=slug).first()
+    if found is None:
+        raise Http404
+    entries = found.entries.select_related("status_code").in_page_order()
+    return render(request, "codes/source.html", {"source": found, "entries": entries, "notes": found.notes})
+
+
+def _vendors() -> Any:
+    meanings = Meaning.objects.select_related("status_code").in_page_order()
+    return Vendor.objects.prefetch_related(Prefetch("meanings", meanings))
+
+
+@conditional_page
+def vendors(request: HttpRequest) -> HttpResponse:
+    return render(request, "codes/vendors.html", {"vendors": _vendors()})
+
+
+@conditional_page
+def vendor(request: HttpRequest, slug: str) -> HttpResponse:
+    found = list(_vendors().filter(pk=slug))
+    if not found:
+        raise Http404
+    return render(request, "codes/vendors.html", {"vendors": found, "single": True})
+
+
+@conditional_page
+def header_list(request: HttpRequest) -> HttpResponse:
+    return render(request, "codes/headers.html", {"headers": headers()})
+
+
+@conditional_page
+def header(request: HttpRequest, slug: str) -> HttpResponse:
+    if slug != slug.lower():
+        return HttpResponseRedirect(reverse("codes:header", args=[slug.lower()]))
+    found = headers(slug)
+    if not found:
+        raise Http404
+    return render(request, "codes/headers.html", {"headers": found, "single": True})
+
+
+@conditional_page
+def disagreements(request: HttpRequest) -> HttpResponse:
+    """All but the mere listing differences, which are shown when asked for."""
+    rows = Disagreement.objects.select_related("status_code", "registry")
+    if request.GET.get("aspect") != PRESENCE and request.GET.get("severity") != Severity.INFO:
+        rows = rows.about_content()
+    filterset = DisagreementFilterSet(request.GET, rows)
+    usable = filterset.is_valid()
+    paginator = Paginator(filterset.qs if usable else rows.none(), DISPUTES_PER_PAGE)
+    context = {
+        "page": paginator.get_page(request.GET.get("page")),
+        "total": paginator.count,
+        **facets.context(request.GET, filterset, facets.disagreement_groups()),
+    }
+    return render(request, "codes/disagreements.html", context, status=200 if usable else 400)
+
+
+@conditional_page
+def compare_page(request: HttpRequest) -> HttpResponse:
+    registry, asked = request.GET.get("registry") or HTTP, request.GET.get("codes", "")
+    codes: Sequence[FoundCode] = ()
+    fault = ""
+    if asked:
+        try:
+            codes = compared_codes(registry, asked)
+        except BadQuery as bad:
+            fault = str(bad.detail)
+    context = {
+        "codes": codes,
+        "rows": compare(codes),
+        "asked": asked,
+        "registry": registry,
+        "ready_sets": READY_SETS,
+        "fault": fault,
+    }
+    return render(request, "codes/compare.html", context, status=400 if fault else 200)
+
+
+@dataclass(frozen=True)
+class ShownPair(Pair):
+    """A pair with the codes that were given, the Stroom one first: it says more."""
+
+    @property
+    def shown(self) -> list[FoundCode]:
+        return [found for found in (self.stroom, self.http) if found is not None]
+
+
+@conditional_page
+def lookup(request: HttpRequest) -> HttpResponse:
+    asked = {name: request.GET.get(name, "").strip() for name in (HTTP, STROOM)}
+    pair, fault = None, ""
+    if any(asked.values()):
+        try:
+            judged = judge(*(asked_code(name, number) for name, number in asked.items()))
+            pair = ShownPair(**vars(judged))
+        except BadQuery as bad:
+            fault = str(bad.detail)
+    context = {
+        "pair": pair,
+        "asked": asked,
+        "fault": fault,
+        "stroom_codes": StatusCode.objects.filter(registry=STROOM).order_by("code"),
+    }
+    return render(request, "codes/lookup.html", context, status=400 if fault else 200)
+
+
+@conditional_page
+def data(request: HttpRequest) -> HttpResponseBase:
+    return render(request, "codes/data.html", {"releases": Release.objects.all()[:10]})

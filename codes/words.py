@@ -1,0 +1,54 @@
+"""The fixed words of the catalogue as people read them."""
+
+from collections.abc import Mapping
+
+VERDICTS: Mapping[str, str] = {
+    "not_needed": "not needed",
+    "as_is_later": "as it is, later",
+    "after_wait": "after a wait",
+    "after_change": "after a change",
+    "after_auth": "after authentication",
+    "elsewhere": "at another address",
+    "other_protocol": "over another protocol",
+    "never": "never",
+    "unknown": "not said",
+}
+STANDINGS: Mapping[str, str] = {
+    "registered": "registered",
+    "temporary": "temporary, may have lapsed",
+    "deprecated": "deprecated",
+    "unused": "unused and reserved",
+    "obsoleted": "obsoleted",
+    "vendor-only": "vendor code",
+    "unassigned": "not assigned",
+    "invalid": "not a valid status",
+}
+CACHEABILITY: Mapping[str, str] = {
+    "heuristic": "may be stored without being told so",
+    "explicit": "only when a header allows it",
+    "never": "must not be stored",
+}
+BODIES: Mapping[str, str] = {
+    "none": "must be empty",
+    "allowed": "allowed",
+    "expected": "expected",
+}
+CARRIERS: Mapping[str, str] = {"wire": "sent to clients", "log": "seen in logs only, never sent"}
+RELATIONS: Mapping[str, str] = {
+    "use_instead": "Use instead",
+    "confused_with": "Easily confused with",
+    "similar": "Similar",
+    "former": "Formerly",
+}
+SEVERITIES: Mapping[str, str] = {
+    "high": "changes what you do",
+    "medium": "worth knowing",
+    "low": "wording",
+    "info": "listing",
+}
+YES_NO: Mapping[bool, str] = {True: "yes", False: "no"}
+
+
+def aspect_words(aspect: str) -> str:
+    """An aspect's slug as words: `follow_method` is "follow method"."""
+    return aspect.replace("_", " ").replace("-", " ")
