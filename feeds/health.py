@@ -48,6 +48,7 @@ class HealthMonitor(threading.Thread):
         self._folder = folder
         self._space = space
         self._lock = threading.Lock()
+        self._checking = threading.Lock()
         self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
         self._checked_at = time.monotonic()
         self._wake = threading.Event()
@@ -68,11 +69,12 @@ class HealthMonitor(threading.Thread):
 
     def check(self) -> None:
         """Do all checks now."""
-        checks = {
-            "store": _word(self._write_probe),
-            "database": _word(_write_row),
-            "space": _word(self._space.demand),
-        }
+        with self._checking:
+            checks = {
+                "store": _word(self._write_probe),
+                "database": _word(_write_row),
+                "space": _word(self._space.demand),
+            }
         with self._lock:
             self._checks = checks
             self._checked_at = time.monotonic()

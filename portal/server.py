@@ -50,6 +50,7 @@ class PortalProtocol(HttpToolsProtocol):
         self._field_bytes = 0
         self._framing_bytes = 0
         self._body_seen = False
+        self._head_seen = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     # Connection
@@ -75,16 +76,15 @@ class PortalProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        was_in_head = self._in_head
-        if was_in_head:
+        if self._in_head:
             self._start_head_timer()
-        self._body_seen = False
+        self._head_seen = self._body_seen = False
         self._feed(data)
         if self.transport.is_closing():
             return
         if not self._in_head:
             self._watch_body(len(data))
-        elif was_in_head:
+        elif not self._head_seen:
             self._packet_bytes += len(data)
             if self._packet_bytes > HEAD_LIMIT:
                 self._refuse(HEADERS_TOO_LARGE)
@@ -163,7 +163,7 @@ class PortalProtocol(HttpToolsProtocol):
         if self._replaying:
             self._replaying = False
             return
-        self._in_head = False
+        self._in_head, self._head_seen = False, True
         self._packet_bytes = self._framing_bytes = 0
         self._stop_head_timer()
         super().on_headers_complete()

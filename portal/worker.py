@@ -1,4 +1,4 @@
-"""One server process: receiver, feed status, Django and health checks put together, served, and stopped gracefully."""
+"""One server process: receiver, feed status, Django and health checks put together, served, and stopped."""
 
 import logging
 import resource
@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
-from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 
 from feeds.counting import CountWriter, DeliveryCounts
@@ -74,7 +73,7 @@ class Worker:
 
 def make_worker(environment: Environment) -> Worker:
     """Take a worker's number and put its parts together."""
-    store = Store(settings.STORE_DIR)
+    store = Store(environment.data_dir / "store")
     slot = take_slot(store.root)
     node = f"{environment.node_id}-{slot.number}"
     space = SpaceMark(store.root, environment.min_free_bytes)

@@ -4,6 +4,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from types import ModuleType
+from typing import cast
 
 try:
     from isal import isal_zlib as _engine
@@ -17,7 +18,7 @@ _RAW = -zlib.MAX_WBITS
 _FLAGS_AT = 3
 _RESERVED_FLAGS = 0xE0
 _NOT_ZERO = re.compile(rb"[^\0]")
-_FAULTS: tuple[type[Exception], ...] = tuple({zlib.error, _engine.error})
+_FAULTS = (zlib.error, cast("type[Exception]", _engine.error))
 
 
 class StreamInvalid(ValueError):  # named after the outcome that the sender is told
@@ -75,7 +76,8 @@ class Gunzip:
             self._in_member, self._header = True, b""
         if len(self._header) < _FLAGS_AT + 1:
             self._header += data[: _FLAGS_AT + 1 - len(self._header)]
-            if len(self._header) > _FLAGS_AT and self._header[_FLAGS_AT] & _RESERVED_FLAGS:
+            is_gzip = self._header.startswith(b"\x1f\x8b") and len(self._header) > _FLAGS_AT
+            if is_gzip and self._header[_FLAGS_AT] & _RESERVED_FLAGS:
                 raise StreamInvalid("The data is not valid gzip: reserved flags are set")
 
     def _inflate(self, data: bytes) -> tuple[bytes, bytes]:
