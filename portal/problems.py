@@ -1,21 +1,28 @@
 """The one shape of our errors (RFC 9457): DRF's exceptions, Django's own, and their description."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db import IntegrityError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.views import set_rollback
 
 from portal.links import public_link
 
+log = logging.getLogger(__name__)
+
 PROBLEM_TYPE = "application/problem+json"
 API_PREFIX = "/api/"
+#: Of many faults, `detail` names only these; `errors` has all.
+MAX_IN_WORDS = 10
 # The registered names of today, where the standard library of an older Python has a former one.
 CURRENT_NAMES: Mapping[int, str] = {
     413: "Content Too Large",
@@ -34,7 +41,7 @@ def problem(
     status: int,
     detail: str,
     *,
-    errors: Sequence[Mapping[str, str]] = (),
+    errors: Sequence[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """An answer in the error shape of our API: RFC 9457, its type being the page of the status code."""
@@ -73,6 +80,39 @@ class PreconditionFailed(exceptions.APIException):
     default_detail = "Somebody changed it since you read it. Read it again, then send your change."
 
 
+class RefusedItems(exceptions.APIException):
+    """A list of changes of which some cannot be made, so that none was: one fault each, with the item's index."""
+
+    status_code = 400
+    default_code = "refused_items"
+
+    def __init__(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        self.faults = [dict(fault) for fault in faults]
+        super().__init__(f"Nothing was changed: {_in_words(self.faults)}")
+
+    @staticmethod
+    def of(index: int, errors: Any) -> list[dict[str, Any]]:
+        """The faults of one item, from what its serializer says."""
+        return [{"index": index, **error} for error in _flat("", errors)]
+
+
+class Busy(exceptions.APIException):
+    """The database is locked or gone; the same request may work in a moment."""
+
+    status_code = 503
+    default_code = "busy"
+    default_detail = "The database does not answer now. Nothing was changed; try the same again."
+    wait = 5
+
+
+class Conflict(exceptions.APIException):
+    """Another change came in between."""
+
+    status_code = 409
+    default_code = "conflict"
+    default_detail = "This conflicts with what is stored, perhaps since a moment ago. Read it again, then decide."
+
+
 def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     """DRF's exception handler. An exception that nobody foresaw goes on to Django, which answers 500."""
     request = context.get("request")
@@ -80,6 +120,13 @@ def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpRes
         exception = exceptions.NotFound(str(exception) or None)
     elif isinstance(exception, PermissionDenied):
         exception = exceptions.PermissionDenied(str(exception) or None)
+    elif isinstance(exception, IntegrityError):
+        exception = Conflict()
+    elif isinstance(exception, OperationalError | InterfaceError):
+        log.warning("The database failed a request of the API", exc_info=exception)
+        exception = Busy()
+    elif isinstance(exception, UnreadablePostError):
+        exception = exceptions.ParseError("The body did not arrive whole.")
     if not isinstance(exception, exceptions.APIException):
         return None
     set_rollback()
@@ -89,18 +136,28 @@ def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpRes
     )
 
 
-def _detail_of(exception: exceptions.APIException, errors: Sequence[Mapping[str, str]]) -> str:
-    if isinstance(exception, BadQuery) or not errors:
+def _detail_of(exception: exceptions.APIException, errors: Sequence[Mapping[str, Any]]) -> str:
+    if not errors or not isinstance(exception, exceptions.ValidationError):
         return str(exception.detail)
-    return "; ".join(
-        f"{error['field']}: {error['detail']}" if error["field"] else error["detail"] for error in errors
+    return _in_words(errors)
+
+
+def _in_words(errors: Sequence[Mapping[str, Any]]) -> str:
+    words = [
+        ": ".join(str(error[key]) for key in ("index", "field", "detail") if error.get(key, "") != "")
+        for error in errors
+    ]
+    return "; ".join(words[:MAX_IN_WORDS]) + (
+        f"; and {len(words) - MAX_IN_WORDS} more" if len(words) > MAX_IN_WORDS else ""
     )
 
 
-def _errors_of(exception: exceptions.APIException) -> Iterator[dict[str, str]]:
+def _errors_of(exception: exceptions.APIException) -> Iterator[dict[str, Any]]:
     if isinstance(exception, BadQuery):
         for name, reason in exception.faults.items():
             yield {"parameter": name, "detail": reason}
+    elif isinstance(exception, RefusedItems):
+        yield from exception.faults
     elif isinstance(exception, exceptions.ValidationError):
         yield from _flat("", exception.detail)
 
@@ -144,7 +201,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _error_page(request, 500, "Something failed on our side. It is logged under the request id.")
+    """Without the request in the page: what failed may be the very session that the navigation asks for."""
+    detail = "Something failed on our side. It is logged under the request id."
+    if request.path.startswith(API_PREFIX):
+        return problem(request, 500, detail)
+    context = {"status": 500, "name": status_name(500), "detail": detail}
+    return HttpResponse(render_to_string("error.html", context), status=500)
 
 
 def _error_page(request: HttpRequest, status: int, detail: str) -> HttpResponse:
@@ -156,8 +218,9 @@ def _error_page(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 
 
 class ProblemErrorSerializer(serializers.Serializer[Any]):
-    """One fault of a request: of a query parameter, or of a field of the body."""
+    """One fault of a request: of a query parameter, or of a field of the body, or of one item of a list."""
 
+    index = serializers.IntegerField(required=False)
     parameter = serializers.CharField(required=False)
     field = serializers.CharField(required=False)
     detail = serializers.CharField()

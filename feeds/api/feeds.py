@@ -1,0 +1,237 @@
+"""Feeds by name: read, make, replace, change, delete, many at once, and what happened to them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404
+from django.urls import reverse
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from feeds.api.serializers import FeedSerializer, HistorySerializer
+from feeds.changes import OfficerNeeded, change_feed, create_feed
+from feeds.filters import FeedFilters
+from feeds.history import commented
+from feeds.models import CertificateRule, Feed
+from feeds.roles import may_delete
+from feeds.story import feeds_once_called, story_of
+from portal.api import StrictFilterBackend, StrictOrdering, require_match
+from portal.problems import PreconditionFailed, RefusedItems
+from portal.rest import ListMixin, PrivateMixin
+
+MAX_BULK = 1000
+MAX_COMMENT = 1000
+
+
+class NameTaken(APIException):
+    """A feed of this name exists already."""
+
+    status_code = 409
+    default_code = "conflict"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"A feed called {name} exists already. Change it with PATCH, or replace it with PUT.")
+
+
+RULES: Any = Prefetch("certificate_rules", CertificateRule.objects.order_by("pk"))
+
+
+def etag_of(feed: Feed) -> str:
+    """The version moves with every change of the feed or its rules; a feed made anew is another row."""
+    return f'"{feed.pk}-{feed.version}"'
+
+
+class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
+    """Feeds by name."""
+
+    queryset = Feed.objects.prefetch_related(RULES)
+    serializer_class = FeedSerializer
+    lookup_field = lookup_url_kwarg = "name"
+    filterset_class = FeedFilters
+    filter_backends = [StrictFilterBackend, StrictOrdering]
+    ordering_fields = ["name", "status", "owner", "certificate_policy", "created", "updated"]
+    ordering = ["name"]
+    csv_name = "feeds"
+    query_of = {"destroy": frozenset({"comment"}), "history": frozenset({"limit", "offset"})}
+
+    def retrieve(self, request: Request, name: str) -> Response:
+        return self._answer(self._find(self.get_queryset(), name))
+
+    def create(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return self._create(serializer.validated_data["name"], serializer)
+
+    def update(self, request: Request, name: str) -> Response:
+        """Replace the feed; where there is none of this name, make it."""
+        with transaction.atomic():
+            feed = self._locked(name)
+            self._check_preconditions(feed)
+            if feed is None:
+                if not request.user.has_perm("feeds.add_feed"):
+                    raise PermissionDenied("You may not make feeds.")
+                serializer = self.get_serializer(data=_named(request.data, name))
+                serializer.is_valid(raise_exception=True)
+                if serializer.validated_data["name"] != name:
+                    raise ValidationError({"name": [f"The address says {name}."]})
+                return self._create(name, serializer)
+            serializer = self.get_serializer(feed, data=_named(request.data, name))
+            serializer.is_valid(raise_exception=True)
+            self._change(feed, serializer, whole=True)
+        return self._answer(self._find(self.get_queryset(), name))
+
+    def partial_update(self, request: Request, name: str) -> Response:
+        with transaction.atomic():
+            feed = self._locked(name)
+            self._check_preconditions(feed)
+            if feed is None:
+                raise Http404(f"There is no feed called {name}.")
+            # Not DRF's partial: it would also take half a rule. Nothing but the name is required anyway.
+            serializer = self.get_serializer(feed, data=_named(request.data, name))
+            serializer.is_valid(raise_exception=True)
+            self._change(feed, serializer)
+        return self._answer(self._find(self.get_queryset(), name))
+
+    def destroy(self, request: Request, name: str) -> Response:
+        comment = self._comment(request.query_params.get("comment", ""))
+        with transaction.atomic():
+            feed = self._locked(name)
+            self._check_preconditions(feed)
+            if feed is None:
+                raise Http404(f"There is no feed called {name}.")
+            if not may_delete(request.user, feed):
+                raise PermissionDenied("Only a certificate officer may delete a feed that certificates guard.")
+            with commented(comment):
+                feed.delete()
+        return Response(status=204)
+
+    def bulk(self, request: Request) -> Response:
+        """Change many feeds in one go: all of them, or on any error none."""
+        items = self._bulk_items(request.data)
+        with transaction.atomic():
+            names = [item["name"] for item in items]
+            feeds = {feed.name: feed for feed in self.get_queryset().select_for_update().filter(name__in=names)}
+            faults: list[dict[str, Any]] = []
+            changes: list[Callable[[], None]] = []
+            for index, item in enumerate(items):
+                feed = feeds.get(item["name"])
+                serializer = self.get_serializer(feed, data=item)
+                if feed is None:
+                    faults.append(_fault(index, "name", f"There is no feed called {item['name']}."))
+                elif not serializer.is_valid():
+                    faults += RefusedItems.of(index, serializer.errors)
+                else:
+                    changes.append(partial(self._change, feed, serializer))
+            if faults:
+                raise RefusedItems(faults)
+            self._apply(changes, items)
+        changed = {feed.name: feed for feed in self.get_queryset().filter(name__in=names)}
+        return Response(self.get_serializer([changed[name] for name in names], many=True).data)
+
+    def history(self, request: Request, name: str) -> Response:
+        """Every change of the feed and its rules, newest first; also of a feed that was deleted."""
+        keys = feeds_once_called(name) if name.isprintable() else []
+        if not keys:
+            raise Http404(f"There never was a feed called {name}.")
+        page = self.paginate_queryset(story_of(keys))  # type: ignore[arg-type]  # a list is fine
+        return self.get_paginated_response(HistorySerializer(page, many=True).data)
+
+    def _find(self, feeds: QuerySet[Feed], name: str) -> Feed:
+        feed = feeds.filter(name=name).first() if name.isprintable() else None
+        if feed is None:
+            raise Http404(f"There is no feed called {name}.")
+        return feed
+
+    def _locked(self, name: str) -> Feed | None:
+        """The feed, held until the transaction ends, so that If-Match means what it says."""
+        return Feed.objects.select_for_update().filter(name=name).first() if name.isprintable() else None
+
+    def _check_preconditions(self, feed: Feed | None) -> None:
+        if feed is None:
+            if "If-Match" in self.request.headers:
+                raise PreconditionFailed("There is no such feed.")
+            return
+        require_match(self.request, etag_of(feed))
+        if self.request.headers.get("If-None-Match", "").strip() == "*":
+            raise PreconditionFailed("The feed exists already.")
+
+    def _comment(self, text: str) -> str:
+        """The reason for a change.
+
+        Raises:
+            ValidationError: there is none, and the operator wants one; or it is too long.
+        """
+        if len(text) > MAX_COMMENT:
+            raise ValidationError({"comment": [f"At most {MAX_COMMENT} characters."]})
+        if settings.ENVIRONMENT.change_comment_required and not text.strip():
+            raise ValidationError({"comment": ["Say why: this portal keeps a reason with every change."]})
+        return text
+
+    def _create(self, name: str, serializer: Any) -> Response:
+        comment = self._comment(serializer.validated_data.get("comment", ""))
+        try:
+            with transaction.atomic():
+                create_feed(name, serializer.change(), user=self.request.user, comment=comment)
+        except OfficerNeeded:
+            raise _officer_needed() from None
+        except IntegrityError:
+            raise NameTaken(name) from None
+        response = self._answer(self._find(self.get_queryset(), name), status=201)
+        response["Location"] = reverse("feeds_api:feed", args=[name])
+        return response
+
+    def _change(self, feed: Feed, serializer: Any, *, whole: bool = False) -> None:
+        change = serializer.change().with_defaults() if whole else serializer.change()
+        comment = self._comment(serializer.validated_data.get("comment", ""))
+        try:
+            change_feed(feed, change, user=self.request.user, comment=comment)
+        except OfficerNeeded:
+            raise _officer_needed() from None
+
+    def _answer(self, feed: Feed, status: int = 200) -> Response:
+        return Response(self.get_serializer(feed).data, status=status, headers={"ETag": etag_of(feed)})
+
+    def _bulk_items(self, data: Any) -> list[dict[str, Any]]:
+        if not isinstance(data, list) or not 1 <= len(data) <= MAX_BULK:
+            raise ValidationError([f"Send a list of 1 to {MAX_BULK} objects, each with its feed's name."])
+        faults = []
+        seen: set[str] = set()
+        for index, item in enumerate(data):
+            name = item.get("name") if isinstance(item, dict) else None
+            if not isinstance(name, str) or not name.isprintable():
+                faults.append(_fault(index, "name", "Each item is an object with the name of a feed."))
+            elif name in seen:
+                faults.append(_fault(index, "name", f"{name} stands twice."))
+            else:
+                seen.add(name)
+        if faults:
+            raise RefusedItems(faults)
+        return data
+
+    def _apply(self, changes: list[Callable[[], None]], items: list[dict[str, Any]]) -> None:
+        for index, change in enumerate(changes):
+            try:
+                change()
+            except ValidationError as fault:
+                raise RefusedItems(RefusedItems.of(index, fault.detail)) from None
+            except PermissionDenied as fault:
+                raise PermissionDenied(f"{items[index]['name']} (index {index}): {fault.detail}") from None
+
+
+def _fault(index: int, field: str, detail: str) -> dict[str, Any]:
+    return {"index": index, "field": field, "detail": detail}
+
+
+def _named(data: Any, name: str) -> Any:
+    """A body without a name takes it from the address."""
+    return {"name": name, **data} if isinstance(data, dict) else data
+
+
+def _officer_needed() -> PermissionDenied:
+    return PermissionDenied("Only a certificate officer may change a feed's certificate policy and rules.")

@@ -1,0 +1,145 @@
+"""What was received: the list, one receipt, its bytes; and what was refused, counted."""
+
+import logging
+from collections import defaultdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import FileResponse, Http404
+from rest_framework.permissions import BasePermission
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
+from feeds.filters import ReceiptFilters, RejectionFilters
+from feeds.models import HourlyCount, Outcome, Receipt, RefusalSample
+from portal.api import StrictFilterBackend, StrictOrdering
+from portal.cursor import CursorPages
+from portal.rest import ListMixin, PrivateMixin
+from portal.tokens import HasScope, ModelPermissions
+
+audit = logging.getLogger("portal.audit")
+
+SAMPLES_OF_A_COUNT = 3
+MAX_SAMPLES_READ = 5000
+SUFFIXES = {"GZIP": "gz", "ZIP": "zip"}
+
+
+class MayDownload(BasePermission):
+    """Content is more confidential than the fact that something was received (S31)."""
+
+    message = "Downloading received data needs its own permission."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return request.user.has_perm("feeds.download_receipt")
+
+
+class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
+    """Accepted deliveries, newest first."""
+
+    queryset = Receipt.objects.prefetch_related("feed_links")
+    serializer_class = ReceiptSerializer
+    lookup_field = "receipt_id"
+    filterset_class = ReceiptFilters
+    pagination_class = CursorPages
+    cursor_field = "received_at"
+    csv_name = "receipts"
+
+    def retrieve(self, request: Request, receipt_id: str) -> Response:
+        return Response(self.get_serializer(find_receipt(self.get_queryset(), receipt_id)).data)
+
+
+def find_receipt(receipts: QuerySet[Receipt], receipt_id: str) -> Receipt:
+    receipt = receipts.filter(receipt_id=receipt_id).first() if receipt_id.isprintable() else None
+    if receipt is None:
+        raise Http404(f"There is no receipt {receipt_id}.")
+    return receipt
+
+
+class AnyBytes(BaseRenderer):
+    """Stands for whatever was received, so that any Accept header is served."""
+
+    media_type = "application/octet-stream"
+    format = "bytes"
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        return bytes(data)
+
+
+class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
+    """The stored bytes of a receipt."""
+
+    queryset = Receipt.objects.all()
+    serializer_class = ReceiptSerializer
+    permission_classes = [HasScope, ModelPermissions, MayDownload]
+    renderer_classes = [AnyBytes, JSONRenderer]
+    filter_backends = []
+    pagination_class = None
+
+    def known_query(self) -> set[str]:
+        return set()
+
+    def retrieve(self, request: Request, receipt_id: str) -> FileResponse:
+        receipt = find_receipt(self.get_queryset(), receipt_id)
+        try:
+            file = _stored_file(receipt).open("rb")
+        except FileNotFoundError:
+            raise Http404(f"The stored file of receipt {receipt_id} is missing.") from None
+        audit.info("download receipt=%s feed=%s user=%s", receipt.receipt_id, receipt.feed, request.user)
+        response = FileResponse(
+            file,
+            as_attachment=True,
+            filename=f"{receipt.receipt_id}.{SUFFIXES.get(receipt.compression, 'dat')}",
+            content_type="application/octet-stream",
+        )
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Content-Security-Policy"] = "sandbox"
+        response["ETag"] = f'"{receipt.sha256}"'
+        return response
+
+
+def _stored_file(receipt: Receipt) -> Path:
+    """Where the bytes are. The path is our own; that it stays below the store is checked all the same."""
+    store: Path = settings.STORE_DIR.resolve()
+    path = (store / receipt.path).resolve()
+    if not path.is_relative_to(store):
+        raise FileNotFoundError(receipt.path)
+    return path
+
+
+class RejectionViewSet(PrivateMixin, ListMixin, GenericViewSet[HourlyCount]):
+    """Refused deliveries by feed, code and hour, newest hour first, each with a few examples."""
+
+    queryset = HourlyCount.objects.filter(outcome=Outcome.REFUSED)
+    serializer_class = RejectionSerializer
+    filterset_class = RejectionFilters
+    filter_backends = [StrictFilterBackend, StrictOrdering]
+    ordering_fields = ["hour", "feed", "http_status", "stroom_status", "count"]
+    ordering = ["-hour", "feed", "stroom_status"]
+    csv_name = "rejections"
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        if page and self.request.user.has_perm("feeds.view_refusalsample"):
+            _add_samples(page)
+        return page
+
+
+def _add_samples(counts: list[HourlyCount]) -> None:
+    """Give each count the latest samples of its feed, code and hour, with one query for the page."""
+    hours = [count.hour for count in counts]
+    samples = RefusalSample.objects.filter(
+        feed__in={count.feed for count in counts}, at__gte=min(hours), at__lt=max(hours) + timedelta(hours=1)
+    ).order_by("-at")[:MAX_SAMPLES_READ]
+    found: dict[Any, list[RefusalSample]] = defaultdict(list)
+    for sample in samples:
+        hour = sample.at.replace(minute=0, second=0, microsecond=0)
+        found[(hour, sample.feed, sample.http_status, sample.stroom_status)].append(sample)
+    for count in counts:
+        key = (count.hour, count.feed, count.http_status, count.stroom_status)
+        count.samples = found[key][:SAMPLES_OF_A_COUNT]  # type: ignore[attr-defined]  # read by the serializer

@@ -1,0 +1,139 @@
+"""What lists of feeds, receipts and refusals can be narrowed by; values are bounded, an unusable one is named."""
+
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db import connections
+from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
+from django.utils import timezone
+
+from feeds.metadata import parse_time
+from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Receipt
+from feeds.policy import COMPRESSIONS
+from portal.api import FlagFilter, WholeNumberFilter
+
+MAX_TEXT = 200
+MAX_DN = 4096
+
+
+class TextFilter(django_filters.CharFilter):  # type: ignore[misc]  # untyped
+    """Exactly this text, as it stands."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_length": MAX_TEXT, "strip": False, **kwargs})
+
+
+class _InstantField(forms.Field):
+    """ISO 8601, without a zone UTC, or epoch milliseconds."""
+
+    def to_python(self, value: Any) -> Any:
+        if value in self.empty_values:
+            return None
+        text = str(value)[:MAX_TEXT]
+        # An unescaped + of a zone arrives as a blank.
+        moment = parse_time(text.replace(" ", "+") if "T" in text else text)
+        if moment is None:
+            raise forms.ValidationError("This is not a time such as 2026-02-24T18:10:00Z.")
+        return moment
+
+
+class InstantFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
+    """An instant; a day alone is its midnight."""
+
+    field_class = _InstantField
+
+
+class _HasLabel(Func):
+    """Whether a JSON list holds a text, for SQLite, whose ORM backend cannot look into lists."""
+
+    template = "EXISTS (SELECT 1 FROM json_each(%(expressions)s)"
+    arg_joiner = ") WHERE value = "
+    output_field = BooleanField()
+
+
+class FeedFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+    """Of feeds."""
+
+    name = TextFilter(max_length=FEED_NAME_LENGTH)
+    status = django_filters.ChoiceFilter(choices=Feed.Status.choices, empty_label=None)
+    certificate_policy = django_filters.ChoiceFilter(choices=Feed.Policy.choices, empty_label=None)
+    owner = TextFilter()
+    classification = TextFilter()
+    stream_type = TextFilter(max_length=100)
+    label = TextFilter(method="by_label", max_length=100, label="Feeds with this label.")
+    reference = FlagFilter()
+    updated_since = InstantFilter(field_name="updated", lookup_expr="gte")
+    rules_expire_before = InstantFilter(
+        method="by_expiry", label="Feeds with a certificate rule that expires from now until this instant."
+    )
+    q = TextFilter(method="search", strip=True, label="Part of the name, owner, description or a rule's DN.")
+
+    class Meta:
+        model = Feed
+        fields: list[str] = []
+
+    def by_label(self, feeds: QuerySet[Feed], _: str, value: str) -> QuerySet[Feed]:
+        if connections[feeds.db].vendor == "sqlite":
+            return feeds.filter(_HasLabel(F("labels"), Value(value)))
+        return feeds.filter(labels__contains=[value])
+
+    def by_expiry(self, feeds: QuerySet[Feed], _: str, value: Any) -> QuerySet[Feed]:
+        soon = Q(certificate_rules__expires__gte=timezone.now(), certificate_rules__expires__lt=value)
+        return feeds.filter(pk__in=Feed.objects.filter(soon).values("pk"))
+
+    def search(self, feeds: QuerySet[Feed], _: str, value: str) -> QuerySet[Feed]:
+        found = (
+            Q(name__icontains=value)
+            | Q(owner__icontains=value)
+            | Q(description__icontains=value)
+            | Q(certificate_rules__subject_dn__icontains=value)
+        )
+        return feeds.filter(pk__in=Feed.objects.filter(found).values("pk"))
+
+
+class ReceiptFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+    """Of receipts. `feed` finds a receipt by any feed that it holds data of."""
+
+    feed = TextFilter(method="of_feed", max_length=FEED_NAME_LENGTH, label="Receipts that hold data of this feed.")
+    since = InstantFilter(field_name="received_at", lookup_expr="gte", label="Received at this instant or later.")
+    until = InstantFilter(field_name="received_at", lookup_expr="lt", label="Received before this instant.")
+    status = django_filters.ChoiceFilter(choices=Receipt.Status.choices, empty_label=None)
+    stroom_status = WholeNumberFilter(min_value=0, max_value=999)
+    compression = django_filters.ChoiceFilter(
+        choices=[(word, word) for word in sorted(COMPRESSIONS)], empty_label=None
+    )
+    sender_dn = TextFilter(max_length=MAX_DN)
+    remote_address = TextFilter(max_length=100)
+    sha256 = TextFilter(max_length=64)
+    guid = TextFilter()
+    id = TextFilter(field_name="receipt_id", max_length=120)
+    duplicate = FlagFilter(method="by_duplicate", label="Whether an earlier receipt had the same content.")
+    recovered = FlagFilter()
+    truncated = FlagFilter()
+
+    class Meta:
+        model = Receipt
+        fields: list[str] = []
+
+    def of_feed(self, receipts: Any, _: str, value: str) -> QuerySet[Receipt]:
+        found: QuerySet[Receipt] = receipts.of_feed(value)
+        return found
+
+    def by_duplicate(self, receipts: QuerySet[Receipt], _: str, value: str) -> QuerySet[Receipt]:
+        return receipts.exclude(duplicate_of="") if value == "true" else receipts.filter(duplicate_of="")
+
+
+class RejectionFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+    """Of the hourly counts of refusals."""
+
+    feed = TextFilter(max_length=FEED_NAME_LENGTH)
+    since = InstantFilter(field_name="hour", lookup_expr="gte", label="Hours that begin at this instant or later.")
+    until = InstantFilter(field_name="hour", lookup_expr="lt", label="Hours that begin before this instant.")
+    http_status = WholeNumberFilter(min_value=100, max_value=599)
+    stroom_status = WholeNumberFilter(min_value=0, max_value=999)
+    known = FlagFilter(label="Whether a feed of this name existed.")
+
+    class Meta:
+        model = HourlyCount
+        fields: list[str] = []

@@ -1,0 +1,145 @@
+"""One history of a feed and its certificate rules: who, when, from where, why, and which values changed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from feeds.changes import WRITABLE, defaults
+from feeds.models import CertificateRule, Feed
+
+ACTIONS = {"+": "created", "~": "changed", "-": "deleted"}
+RULES = "certificate_rules"
+#: History rows of one change are written in one transaction, so they are never further apart.
+SAME_CHANGE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class ValueChange:
+    """One difference. A rule that was added has no `old`, one that was removed no `new`."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True)
+class Change:
+    """Everything that one person changed in one go. `history_id` is the feed's own history row, if it has one."""
+
+    at: datetime
+    action: str
+    user: str | None
+    comment: str
+    request_id: str
+    remote_address: str
+    version: int | None
+    changes: tuple[ValueChange, ...]
+    history_id: int | None = None
+
+
+def feeds_once_called(name: str) -> list[int]:
+    """Keys of the feeds, present or deleted, whose last name was `name`; else of those that ever had it."""
+    keys = set(Feed.history.filter(name=name).values_list("id", flat=True))
+    latest: dict[int, str] = dict(Feed.history.filter(id__in=keys).order_by("history_id").values_list("id", "name"))
+    kept = [key for key, last in latest.items() if last == name]
+    return sorted(kept or keys)
+
+
+def story_of(keys: Iterable[int]) -> list[Change]:
+    """All changes of these feeds, newest first."""
+    wanted = list(keys)
+    feed_rows = list(Feed.history.filter(id__in=wanted).select_related("history_user").order_by("history_id"))
+    rule_rows = list(
+        CertificateRule.history.filter(feed_id__in=wanted).select_related("history_user").order_by("history_id")
+    )
+    with_rules: dict[int, list[ValueChange]] = defaultdict(list)
+    alone: list[Change] = []
+    for row, change in _rule_changes(rule_rows):
+        owner = _same_change(row, feed_rows)
+        if owner is None:
+            alone.append(_entry(row, "changed", (change,)))
+        else:
+            with_rules[owner.history_id].append(change)
+    entries = [*_feed_entries(feed_rows, with_rules), *alone]
+    return sorted(entries, key=lambda entry: (entry.at, entry.history_id or 0), reverse=True)
+
+
+def _feed_entries(rows: Sequence[Any], rules: dict[int, list[ValueChange]]) -> Iterable[Change]:
+    before: dict[int, Any] = {}
+    for row in rows:
+        old = before.get(row.id)
+        own = () if row.history_type == "-" else tuple(_differences(old, row))
+        yield _entry(
+            row,
+            ACTIONS[row.history_type],
+            (*own, *rules.get(row.history_id, ())),
+            version=row.version,
+            history_id=row.history_id,
+        )
+        before[row.id] = row
+
+
+def _differences(old: Any, new: Any) -> Iterable[ValueChange]:
+    """A new feed shows what is not at its default."""
+    initial = {"name": "", **defaults()}
+    for name in ("name", *WRITABLE):
+        value = getattr(new, name)
+        former = getattr(old, name) if old is not None else initial[name]
+        if value != former:
+            yield ValueChange(name, former if old is not None else None, value)
+
+
+def _rule_changes(rows: Sequence[Any]) -> Iterable[tuple[Any, ValueChange]]:
+    before: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        now = {
+            "action": row.action,
+            "subject_dn": row.subject_dn,
+            "expires": row.expires,
+            "comment": row.comment,
+        }
+        gone, new = row.history_type == "-", row.history_type == "+"
+        old = None if new else before.get(row.id, now)
+        yield row, ValueChange(RULES, old, None if gone else now)
+        before[row.id] = now
+
+
+def _same_change(rule_row: Any, feed_rows: Sequence[Any]) -> Any | None:
+    """The feed's history row that was written together with this rule's, None where the rule changed alone."""
+
+    def distance(row: Any) -> timedelta:
+        apart: timedelta = abs(row.history_date - rule_row.history_date)
+        return apart
+
+    alike = [
+        row
+        for row in feed_rows
+        if row.id == rule_row.feed_id
+        and (row.request_id, row.history_user_id) == (rule_row.request_id, rule_row.history_user_id)
+        and distance(row) < SAME_CHANGE
+    ]
+    return min(alike, key=distance, default=None)
+
+
+def _entry(
+    row: Any,
+    action: str,
+    changes: tuple[ValueChange, ...],
+    *,
+    version: int | None = None,
+    history_id: int | None = None,
+) -> Change:
+    user = row.history_user
+    return Change(
+        at=row.history_date,
+        action=action,
+        user=user.get_username() if user is not None else None,
+        comment=row.history_change_reason or "",
+        request_id=row.request_id,
+        remote_address=row.remote_address,
+        version=version,
+        changes=changes,
+        history_id=history_id,
+    )

@@ -1,0 +1,28 @@
+"""Addresses of feeds, receipts and the dry run below /api/v1/."""
+
+from django.urls import path
+
+from feeds.api.check import CheckViewSet
+from feeds.api.feeds import FeedViewSet
+from feeds.api.receipts import ContentViewSet, ReceiptViewSet, RejectionViewSet
+
+app_name = "feeds_api"
+
+urlpatterns = [
+    path(
+        "feeds/",
+        FeedViewSet.as_view({"get": "list", "post": "create", "patch": "bulk"}),
+        name="feeds",
+    ),
+    path(
+        "feeds/<str:name>/",
+        FeedViewSet.as_view({"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}),
+        name="feed",
+    ),
+    path("feeds/<str:name>/history/", FeedViewSet.as_view({"get": "history"}), name="feed-history"),
+    path("receipts/", ReceiptViewSet.as_view({"get": "list"}), name="receipts"),
+    path("receipts/<str:receipt_id>/", ReceiptViewSet.as_view({"get": "retrieve"}), name="receipt"),
+    path("receipts/<str:receipt_id>/content", ContentViewSet.as_view({"get": "retrieve"}), name="receipt-content"),
+    path("rejections/", RejectionViewSet.as_view({"get": "list"}), name="rejections"),
+    path("receipt/check/", CheckViewSet.as_view({"post": "check"}), name="check"),
+]

@@ -1,0 +1,155 @@
+"""Tokens: get one for a user name and password; see and revoke one's own."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import Http404
+from django.urls import path
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import NotAuthenticated, ValidationError
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from portal.api import ChosenFieldsMixin, StrictFilterBackend, StrictOrdering
+from portal.fields import Instant, Shape, StrictKeysMixin, Text
+from portal.models import SCOPES, ApiToken
+from portal.rest import ListMixin, PrivateMixin
+from portal.tokens import BearerAuthentication, HasScope, token_of
+
+app_name = "auth_api"
+
+
+class TokenRequestSerializer(StrictKeysMixin):
+    """Who wants a token, and what it shall be able to do."""
+
+    username = Text(max_length=150)
+    password = Text(max_length=4096, trim_whitespace=False)
+    name = Text(max_length=100, allow_blank=True, default="", help_text="What will use the token.")
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=SCOPES),
+        allow_empty=False,
+        max_length=len(SCOPES),
+        default=list(SCOPES),
+        help_text="All three when left out.",
+    )
+    expires = Instant(
+        allow_null=True, default=None, help_text="From this instant on it is worth nothing; null: never."
+    )
+
+    def validate_expires(self, value: datetime | None) -> datetime | None:
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("This time has passed.")
+        return value
+
+    def validate_scopes(self, value: list[str]) -> list[str]:
+        return [scope for scope in SCOPES if scope in value]
+
+
+class NewTokenSerializer(Shape):
+    """A new token. `token` is shown here and never again."""
+
+    token = serializers.CharField()
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES))
+    expires = serializers.DateTimeField(allow_null=True)
+
+
+class TokenSerializer(ChosenFieldsMixin, serializers.ModelSerializer[ApiToken]):
+    """One of one's tokens, without its secret."""
+
+    scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES))
+    current = serializers.SerializerMethodField(help_text="Whether this request was made with it.")
+
+    class Meta:
+        model = ApiToken
+        fields = ["id", "name", "prefix", "scopes", "created", "expires", "last_used", "current"]
+
+    @extend_schema_field(bool)
+    def get_current(self, token: ApiToken) -> bool:
+        used = token_of(self.context["request"]) if "request" in self.context else None
+        return used is not None and used.pk == token.pk
+
+
+class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
+    """Log in for a token."""
+
+    queryset = ApiToken.objects.none()
+    serializer_class = TokenRequestSerializer
+    authentication_classes: Sequence[Any] = ()
+    permission_classes: Sequence[Any] = (AllowAny,)
+    filter_backends: Sequence[Any] = ()
+    pagination_class = None
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return BearerAuthentication().authenticate_header(request)
+
+    def create(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        asked = serializer.validated_data
+        user = authenticate(request._request, username=asked["username"], password=asked["password"])
+        if not isinstance(user, User):
+            raise NotAuthenticated("The user name or the password is wrong.")
+        token, secret = ApiToken.objects.issue(
+            user, name=asked["name"], scopes=asked["scopes"], expires=asked["expires"]
+        )
+        answer = {
+            "token": secret,
+            "id": token.pk,
+            "name": token.name,
+            "scopes": token.scopes,
+            "expires": token.expires,
+        }
+        return Response(NewTokenSerializer(answer).data, status=201, headers={"Cache-Control": "no-store"})
+
+
+class TokenViewSet(PrivateMixin, ListMixin, GenericViewSet[ApiToken]):
+    """One's own tokens. Those of others do not exist here, whoever asks."""
+
+    queryset = ApiToken.objects.all()
+    serializer_class = TokenSerializer
+    permission_classes = [HasScope, IsAuthenticated]
+    filter_backends = [StrictFilterBackend, StrictOrdering]
+    ordering_fields = ["created", "name", "expires", "last_used"]
+    ordering = ["-created"]
+    csv_name = "tokens"
+    query_of = {"revoke_all": frozenset({"all"})}
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        return super().get_queryset().filter(user_id=self.request.user.pk)
+
+    def retrieve(self, request: Request, token_id: int) -> Response:
+        return Response(self.get_serializer(self._find(token_id)).data)
+
+    def revoke(self, request: Request, token_id: int) -> Response:
+        self._find(token_id).delete()
+        return Response(status=204)
+
+    def revoke_all(self, request: Request) -> Response:
+        """Asked for in so many words: a forgotten id in a script must not revoke everything."""
+        if request.query_params.get("all") != "true":
+            raise ValidationError("DELETE one token by its id, or say ?all=true to revoke all your tokens.")
+        self.get_queryset().delete()
+        return Response(status=204)
+
+    def _find(self, token_id: int) -> ApiToken:
+        token = self.get_queryset().filter(pk=token_id).first() if token_id < 2**63 else None
+        if token is None:
+            raise Http404(f"You have no token {token_id}.")
+        return token
+
+
+urlpatterns = [
+    path("auth/token/", TokenCreateViewSet.as_view({"post": "create"}), name="token-create"),
+    path("tokens/", TokenViewSet.as_view({"get": "list", "delete": "revoke_all"}), name="tokens"),
+    path("tokens/<int:token_id>/", TokenViewSet.as_view({"get": "retrieve", "delete": "revoke"}), name="token"),
+]

@@ -1,0 +1,125 @@
+"""What the endpoints of our own data share, beside `portal.api`: private answers, stricter queries, long CSV."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase, StreamingHttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from portal.api import LIST_RENDERERS, ConditionalMixin, Pages, StrictFilterBackend, StrictQueryMixin, csv_cell
+from portal.cursor import CursorPages
+from portal.problems import BadQuery
+
+if TYPE_CHECKING:
+    from rest_framework.viewsets import GenericViewSet
+
+    ViewSetBase = GenericViewSet[Any]
+else:
+    ViewSetBase = object
+
+READ_METHODS = ("GET", "HEAD")
+CSV_CHUNK = 500
+
+
+class PrivateMixin(ConditionalMixin, StrictQueryMixin):
+    """For data that only some may see: nothing between us and the caller keeps a copy.
+
+    Beyond unknown names, a parameter that stands twice or empty is refused: `?feed=$FEED` with the variable unset
+    must not mean "every feed".
+    """
+
+    #: Query names of single actions or methods, beside those of lists.
+    query_of: Mapping[str, frozenset[str]] = {}
+
+    def known_query(self) -> set[str]:
+        method = str(self.request.method)
+        action = getattr(self, "action", None) or method.lower()
+        known = {"format", *self.extra_query, *self.query_of.get(action, ())}
+        if method in READ_METHODS and hasattr(self, "get_serializer_class"):
+            known.add("fields")
+        return known | self._list_query() if action == "list" else known
+
+    def refuse_unknown_query(self, request: Request) -> None:
+        super().refuse_unknown_query(request)
+        faults = {}
+        for name, values in request.query_params.lists():
+            if len(values) > 1:
+                faults[name] = "stands twice"
+            elif not values[0].strip():
+                faults[name] = "is empty; leave it out to ask for everything"
+            elif "\0" in values[0]:
+                faults[name] = "contains a NUL character"
+        if faults:
+            raise BadQuery(faults)
+        self._check_fields(request)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        final.headers.setdefault("Cache-Control", "private, no-cache")
+        return final
+
+    def _list_query(self) -> set[str]:
+        if getattr(self, "pagination_class", None) is CursorPages:
+            filterset = getattr(self, "filterset_class", None)
+            return {*CursorPages.query_names, *(filterset.base_filters if filterset else ())}
+        return super()._list_query()
+
+    def _check_fields(self, request: Request) -> None:
+        """Name an unknown field also where no row would reveal it."""
+        chosen = request.query_params.get("fields")
+        if chosen is None:
+            return
+        serializer = self.get_serializer_class()()  # type: ignore[attr-defined]  # of the generic views
+        known = [name for name, field in serializer.fields.items() if not field.write_only]
+        unknown = sorted({name for name in chosen.split(",") if name not in known})
+        if unknown:
+            raise BadQuery({"fields": f"unknown {', '.join(unknown)[:200]!r}; known are {', '.join(known)}"})
+
+
+class ListMixin(ViewSetBase):
+    """GET of a list: a page of JSON, or with `format=csv` all that match, streamed (a page, with `limit`)."""
+
+    renderer_classes = LIST_RENDERERS
+    filter_backends = [StrictFilterBackend]
+    pagination_class: Any = Pages
+    csv_name = "list"
+
+    def list(self, request: Request, **_: Any) -> HttpResponseBase:
+        queryset = self._ordered(self.filter_queryset(self.get_queryset()))
+        wants_csv = request.accepted_renderer.format == "csv"
+        if wants_csv and not {"limit", "offset", "cursor"} & set(request.query_params):
+            return self._stream(queryset)
+        page = self.paginate_queryset(queryset)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def _ordered(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """With the key as last resort, so that no row stands on two pages or on none."""
+        if isinstance(self.paginator, CursorPages):
+            return self.paginator.ordered(queryset, self.request, self)
+        return queryset.order_by(*queryset.query.order_by, "pk")
+
+    def _stream(self, queryset: QuerySet[Any]) -> StreamingHttpResponse:
+        serializer: Any = self.get_serializer()
+        columns = [name for name, field in serializer.fields.items() if not field.write_only]
+        rows = (serializer.to_representation(row) for row in queryset.iterator(chunk_size=CSV_CHUNK))
+        response = StreamingHttpResponse(csv_lines(columns, rows), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="{self.csv_name}.csv"'
+        return response
+
+
+class _Line:
+    """What csv.writer writes to: gives each line back instead of keeping it."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def csv_lines(columns: list[str], rows: Iterator[Mapping[str, Any]]) -> Iterator[str]:
+    """The lines of a table, one at a time, safe to open in a spreadsheet."""
+    writer = csv.writer(_Line())
+    yield writer.writerow(columns)
+    for row in rows:
+        yield writer.writerow([csv_cell(row.get(name)) for name in columns])
