@@ -1,16 +1,40 @@
 """Finds status codes in pasted text: responses, curl output, log lines, client messages, Stroom's error bodies.
 
-Pure: the vocabulary (names and messages by code) is passed in. Every pattern asks for the words or the shape around
-a number, because a number alone in prose is a count, a port or a year far more often than a status code.
+Pure: the vocabulary (names and messages by code) is passed in. `codes.passages` holds the shapes that are looked
+for; every one asks for the words or the signs around a number, because a number alone in prose is a count, a port
+or a year far more often than a status code.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+
+from codes.passages import (
+    ACCESS_LOG,
+    FIELD,
+    FIELDS_LINE,
+    JSON_FIELD,
+    LINE_KINDS,
+    NAMED,
+    QUESTION,
+    QUESTION_SHAPE,
+    SHAPES,
+    STATUS_LINE,
+    STROOM_MESSAGE,
+)
 
 MAX_LENGTH = 64 * 1024
-MAX_FINDINGS = 200
+MAX_FINDINGS = 1000
 HTTP, STROOM = "http", "stroom"
+
+# How many lines a body or an error message may stand away from the status it belongs to.
+_LINES_OF_AN_ANSWER = 60
+_LINES_OF_A_MESSAGE = 5
+_BLANKS_OF_SHORT_MESSAGE = 3
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_LOWER_CASE_WORD = re.compile(r"\s(?!(?:errors?|responses?|status|page|for url|from GET|from POST)\b)[a-z]")
 
 
 @dataclass(frozen=True)
@@ -18,7 +42,7 @@ class Found:
     """One code found in the text.
 
     `start` and `end` are character offsets of the passage that was recognised, `kind` what sort of passage it is,
-    `passage` the passage itself.
+    `passage` the passage itself, `line` the line it begins on, counted from 1.
     """
 
     registry: str
@@ -27,6 +51,7 @@ class Found:
     start: int
     end: int
     passage: str
+    line: int = 1
 
 
 @dataclass(frozen=True)
@@ -44,104 +69,108 @@ class Vocabulary:
 
     `names` has for each HTTP code every name it has or had; `messages` leads from Stroom's message texts and
     constants to their Stroom-Status. Messages that are common words ("OK", "Unknown error") do not belong there.
+    `stroom_codes` are all numbers that Stroom uses; empty means that none is known to be wrong. `constants` are
+    Stroom's constants where a field's name says that one follows, common words included.
     """
 
     names: Mapping[int, Sequence[str]] = field(default_factory=dict)
     messages: Mapping[str, int] = field(default_factory=dict)
+    stroom_codes: Collection[int] = ()
+    constants: Mapping[str, int] = field(default_factory=dict)
 
+    @cached_property
+    def ordered_messages(self) -> tuple[tuple[str, str, int], ...]:
+        """Each message, the same in lower case, and its code; the longest first, since it says more."""
+        ordered = sorted(self.messages.items(), key=lambda item: -len(item[0]))
+        return tuple((message, message.translate(_ASCII_LOWER), code) for message, code in ordered)
 
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.IGNORECASE | re.MULTILINE | re.VERBOSE)
-
-
-_PREFIX = r"^(?:[<>*]\ |\s{0,8}|.{0,120}\bResponse:\ )"
-# Keys under which JSON logs, logfmt lines and API bodies keep a status.
-_HTTP_KEYS = (
-    r"(?:http[._-]?)?(?:response[._-]?)?status(?:[._-]?code)?|response[._-]?code|sc-status|"
-    r"(?:upstream|downstream|origin|elb|target|edge)[._-]?(?:response[._-]?)?status(?:[._-]?code)?"
-)
-_STROOM_KEYS = r"stroom[._-]?status(?:[._-]?code)?"
-
-# Kind, and a pattern whose groups `http` or `stroom` hold the numbers. Earlier ones win where two overlap.
-_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("status line", _pattern(_PREFIX + r"HTTP/\d(?:\.\d)?\ (?P<http>\d{3})(?:\ [^\r\n]{0,120}?)?\r?$")),
-    ("Stroom-Status header", _pattern(_PREFIX + r"Stroom-Status:\ *(?P<stroom>\d{1,3})\ *\r?$")),
-    (
-        "Stroom error",
-        _pattern(r"\bStroom\ Status\ (?P<stroom>\d{1,3})\ -\ [^\r\n\[]{2,120}(?:\[[^\]\r\n]{0,400}\])?"),
-    ),
-    (
-        "access log line",
-        _pattern(
-            r"^\S{1,255}\ \S{1,255}\ [^\[\r\n]{1,255}\ ?\[\d{2}/[A-Z][a-z]{2}/\d{4}:[^\]]{1,30}\]\ "
-            r'"(?:[^"\\\r\n]|\\.){0,8000}"\ (?P<http>\d{3})\ (?:\d+|-)(?:\ |\r?$)'
-        ),
-    ),
-    (
-        "JSON field",
-        _pattern(rf'"(?:{_HTTP_KEYS})"\s*:\s*"?(?P<http>[1-9]\d\d)(?:"|(?=\s*[,}}\]\r\n]))'),
-    ),
-    ("JSON field", _pattern(rf'"{_STROOM_KEYS}"\s*:\s*"?(?P<stroom>\d{{1,3}})(?:"|(?=\s*[,}}\]\r\n]))')),
-    ("log field", _pattern(rf"(?:^|(?<=[\s,;\[(])){_STROOM_KEYS}[=:]\s?\"?(?P<stroom>\d{{1,3}})\b(?![.\d])")),
-    ("log field", _pattern(rf"(?:^|(?<=[\s,;\[(]))(?:{_HTTP_KEYS})=\"?(?P<http>[1-9]\d\d)\b(?![.:/\d])")),
-    ("curl error", _pattern(r"\bcurl:\ \(22\)\ [^\r\n]{0,80}?error:\ (?P<http>\d{3})\b")),
-    (
-        "client error",
-        _pattern(
-            r"""\b(?:
-                (?:failed|error|errored|rejected|responded|returned|response|answered|request|got|received|unexpected|bad)
-                    \ (?:\w+\ ){0,3}?(?:status|response|error)\ ?(?:code)?:?\ (?P<http>[1-5]\d\d)\b
-                | (?:http\ )?(?:status|response)\ code:?\ (?:is\ |was\ |of\ )?(?P<http2>[1-5]\d\d)\b
-                | HTTP\ (?:error|status|response|code):?\ (?:code:?\ )?(?P<http3>[1-5]\d\d)\b
-                | remote\ server\ returned\ an\ error:\ \((?P<http4>[1-5]\d\d)\)
-                | (?:client|server)\ error\ '(?P<http5>[1-5]\d\d)\ [^'\r\n]{1,80}'
-                | ERROR\ (?P<http6>[45]\d\d):\ [A-Z]
-                | awaiting\ response\.\.\.\ (?P<http7>[1-5]\d\d)\b
-            )"""
-        ),
-    ),
-    ("client error", _pattern(r"(?:^|\ )(?P<http>[45]\d\d)\ (?:Client|Server)\ Error:\ [^\r\n]{1,300}")),
-    ("code named in text", _pattern(r"(?<![\w./:-])HTTP[ -](?P<http>[1-5]\d\d)\b(?![.\d]\d|/\d)")),
-    ("code named in text", _pattern(r"(?<![\w./:-])Stroom(?:-Status)?[ :]\ ?(?P<stroom>\d{1,3})\b(?![.\d]\d)")),
-)
-# The whole input is a question about a code or a pair, as one types it into a search box.
-_QUESTION = re.compile(
-    r"""\s*(?:
-        (?:http(?:\ status)?\s*)?(?P<http>\d{3})
-            (?:\s*[/+,&]\s*|\s+(?:and\s+|with\s+)?|\s*-\s*)
-            (?:stroom(?:[- ]status)?\s*:?\s*)?(?P<stroom>\d{1,3})
-        | (?:http(?:\ status)?\s*)?(?P<http_only>\d{3})
-        | stroom(?:[- ]status)?\s*:?\s*(?P<stroom_only>\d{1,3})
-    )\s*""",
-    re.IGNORECASE | re.VERBOSE,
-)
+    def may_be_stroom(self, code: int) -> bool:
+        return not self.stroom_codes or code in self.stroom_codes
 
 
 def recognise(text: str, vocabulary: Vocabulary) -> list[Found]:
     """Find the codes in a text, in the order they stand there; passages do not overlap."""
-    asked = list(_question(text))
+    asked = list(_question(text, vocabulary))
     if asked:
         return asked
     taken: list[Found] = []
     for found in _candidates(text, vocabulary):
-        if not any(found.start < other.end and other.start < found.end for other in taken):
-            taken.append(found)
         if len(taken) >= MAX_FINDINGS:
             break
-    return sorted(taken, key=lambda found: found.start)
+        if _is_free(taken, found):
+            insort(taken, found, key=lambda other: other.start)
+    return _with_lines(text, taken)
+
+
+def _is_free(taken: Sequence[Found], found: Found) -> bool:
+    """Say whether a passage touches none of those before and after it; they are sorted and do not overlap."""
+    place = bisect_left(taken, found.start, key=lambda other: other.start)
+    before = place > 0 and taken[place - 1].end > found.start
+    after = place < len(taken) and taken[place].start < found.end
+    return not before and not after
+
+
+def _with_lines(text: str, findings: Sequence[Found]) -> list[Found]:
+    numbered, line, position = [], 1, 0
+    for one in findings:
+        line += text.count("\n", position, one.start)
+        position = one.start
+        numbered.append(Found(one.registry, one.code, one.kind, one.start, one.end, one.passage, line))
+    return numbered
+
+
+# --- what belongs together ---
 
 
 def pair_up(findings: Sequence[Found]) -> list[Pair]:
-    """Join what belongs to one answer: an HTTP status and the Stroom-Status that follows it, each once.
+    """Join what belongs to one answer: an HTTP status and the Stroom-Status that goes with it.
 
     The same pair found again, as a header and then in the body, is one pair with more findings.
     """
     pairs: list[Pair] = []
     for found in findings:
-        if found.registry == HTTP:
+        last = pairs[-1] if pairs else None
+        if last is not None and (joined := _joined(last, found)) is not None:
+            pairs[-1] = joined
+        elif found.registry == HTTP:
             pairs.append(Pair(found.code, None, (found,)))
         else:
-            _join_stroom(pairs, found)
+            pairs.append(Pair(None, found.code, (found,)))
+    return _merged(pairs)
+
+
+def _joined(last: Pair, found: Found) -> Pair | None:
+    """The pair with the finding added; None where it belongs to another answer."""
+    own, other = (last.http, last.stroom) if found.registry == HTTP else (last.stroom, last.http)
+    if own is None and other is not None and _same_answer(last.found[-1], found):
+        http, stroom = (found.code, other) if found.registry == HTTP else (other, found.code)
+        return Pair(http, stroom, (*last.found, found))
+    if own == found.code and _repeats(last, found):
+        return Pair(last.http, last.stroom, (*last.found, found))
+    return None
+
+
+def _same_answer(earlier: Found, later: Found) -> bool:
+    """Say whether two findings, one of each registry, come from one answer."""
+    lines = later.line - earlier.line
+    if lines == 0:
+        return True
+    if later.kind == STATUS_LINE or ACCESS_LOG in {earlier.kind, later.kind}:
+        return False
+    if earlier.kind == later.kind and earlier.kind in LINE_KINDS:
+        return later.kind == JSON_FIELD and lines <= _LINES_OF_A_MESSAGE
+    return lines <= (_LINES_OF_AN_ANSWER if earlier.kind == STATUS_LINE else _LINES_OF_A_MESSAGE)
+
+
+def _repeats(last: Pair, found: Found) -> bool:
+    """Say whether a finding says again what the answer before it said, as its body or the client's message."""
+    if found.kind in {STATUS_LINE, ACCESS_LOG}:
+        return False
+    near = found.line - last.found[-1].line <= _LINES_OF_AN_ANSWER
+    return near and (found.registry == STROOM or any(one.kind == STATUS_LINE for one in last.found))
+
+
+def _merged(pairs: Sequence[Pair]) -> list[Pair]:
     merged: dict[tuple[int | None, int | None], Pair] = {}
     for pair in pairs:
         key = (pair.http, pair.stroom)
@@ -150,55 +179,183 @@ def pair_up(findings: Sequence[Found]) -> list[Pair]:
     return list(merged.values())
 
 
-def _join_stroom(pairs: list[Pair], found: Found) -> None:
-    last = pairs[-1] if pairs else None
-    if last and last.stroom in {None, found.code}:
-        pairs[-1] = Pair(last.http, found.code, (*last.found, found))
-    else:
-        pairs.append(Pair(None, found.code, (found,)))
+# --- a question ---
 
 
-def _question(text: str) -> Iterator[Found]:
-    match = _QUESTION.fullmatch(text)
+def _question(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
+    """The whole text is "406/110", "404", "stroom 310" or "404 not found"."""
+    match = QUESTION_SHAPE.fullmatch(text) if len(text) <= 200 else None
     if match is None:
         return
-    for group, code in match.groupdict().items():
-        if code is not None:
-            registry = STROOM if group.startswith("stroom") else HTTP
-            yield Found(registry, int(code), "question", *match.span(group), code)
+    if match["http"]:
+        yield from _asked_pair(match, vocabulary)
+    elif match["http_only"]:
+        yield _asked(match, "http_only", _registry_of(int(match["http_only"]), vocabulary))
+    elif match["stroom_only"]:
+        yield _asked(match, "stroom_only", STROOM)
+    elif _is_name(int(match["http_named"]), match["name"], vocabulary):
+        start, end = match.start("http_named"), match.end("name")
+        yield Found(HTTP, int(match["http_named"]), QUESTION, start, end, text[start:end])
+
+
+def _asked_pair(match: re.Match[str], vocabulary: Vocabulary) -> Iterator[Found]:
+    """Two numbers are a pair where a slash or a word says so, and the second may be Stroom's."""
+    first, second = int(match["http"]), int(match["stroom"])
+    words = match["http_word"] or match["stroom_word"]
+    joined_by = match.string[match.end("http") : match.start("stroom")]
+    if not words and not any(sign in joined_by for sign in "/+&"):
+        return
+    yield _asked(match, "http", HTTP)
+    if match["stroom_word"] or vocabulary.may_be_stroom(second):
+        yield _asked(match, "stroom", STROOM)
+    elif second in vocabulary.names and first != second:
+        yield _asked(match, "stroom", HTTP)
+
+
+def _asked(match: re.Match[str], group: str, registry: str) -> Found:
+    return Found(registry, int(match[group]), QUESTION, *match.span(group), match[group])
+
+
+def _registry_of(code: int, vocabulary: Vocabulary) -> str:
+    """A bare number is HTTP's, unless only Stroom uses it."""
+    only_stroom = code in vocabulary.stroom_codes and code not in vocabulary.names
+    return STROOM if only_stroom else HTTP
+
+
+def _is_name(code: int, words: str, vocabulary: Vocabulary) -> bool:
+    asked = _letters(words)
+    return any(_letters(name) == asked for name in vocabulary.names.get(code, ()))
+
+
+def _letters(words: str) -> str:
+    return "".join(character for character in words.casefold() if character.isalnum())
+
+
+# --- passages of a text ---
 
 
 def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
-    for kind, pattern in _PATTERNS:
-        for match in pattern.finditer(text):
-            group = str(match.lastgroup)
-            registry = STROOM if group.startswith("stroom") else HTTP
-            yield _found(match, registry, int(match.group(group)), kind)
+    yield from _w3c_lines(text)
+    yield from _spelt_out(text, vocabulary)
+    for shape in SHAPES:
+        for match in shape.pattern.finditer(text):
+            if shape.kind != STATUS_LINE or _is_status_line(match, vocabulary):
+                yield from _numbers(match, shape.kind)
+    yield from _constants(text, vocabulary)
     yield from _named(text, vocabulary)
     yield from _messages(text, vocabulary)
 
 
-def _found(match: re.Match[str], registry: str, code: int, kind: str) -> Found:
-    passage = match.group()
-    start = match.start() + len(passage) - len(passage.lstrip())
-    stripped = passage.strip()
-    return Found(registry, code, kind, start, start + len(stripped), stripped)
+def _numbers(match: re.Match[str], kind: str) -> Iterator[Found]:
+    """One passage for each number of the match; together they cover all of it."""
+    groups = [
+        group
+        for group, value in match.groupdict().items()
+        if value is not None and group.startswith((HTTP, STROOM))
+    ]
+    distinct = {(group.startswith(STROOM), match[group]): group for group in reversed(groups)}
+    kept = sorted(distinct.values(), key=match.start)
+    for position, group in enumerate(kept):
+        start = match.start() if position == 0 else match.start(group)
+        end = match.end() if position == len(kept) - 1 else match.end(group)
+        registry = STROOM if group.startswith(STROOM) else HTTP
+        start, end = _trimmed(match.string, start, end)
+        yield Found(registry, int(match[group]), kind, start, end, match.string[start:end])
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    passage = text[start:end]
+    start += len(passage) - len(passage.lstrip())
+    return start, start + len(passage.strip())
+
+
+def _is_status_line(match: re.Match[str], vocabulary: Vocabulary) -> bool:
+    """Prose may break a line before "HTTP/1.1 200 requests…": a reason is the code's name or begins like one."""
+    reason = match.groupdict().get("reason") or ""
+    if not reason or not reason[0].islower() or not match.string[match.end() :].strip():
+        return True
+    names = vocabulary.names.get(int(match["http"]), ())
+    if any(reason.casefold().startswith(name.casefold()) for name in names):
+        return True
+    return re.match(r"\r?\n[<>* \t]{0,8}[\w-]+:", match.string[match.end() : match.end() + 200]) is not None
+
+
+def _w3c_lines(text: str) -> Iterator[Found]:
+    """Lines of a W3C extended log (IIS, CloudFront, proxies), whose fields a line above them names."""
+    column: int | None = None
+    start = 0
+    for line in text.splitlines(keepends=True):
+        if head := FIELDS_LINE.match(line):
+            names = head.group(1).casefold().split()
+            column = names.index("sc-status") if "sc-status" in names else None
+        elif column is not None and not line.startswith("#"):
+            fields = FIELD.findall(line)
+            if len(fields) > column and re.fullmatch(r"[1-9]\d\d", fields[column]):
+                begin, end = _trimmed(text, start, start + len(line))
+                yield Found(HTTP, int(fields[column]), ACCESS_LOG, begin, end, text[begin:end])
+        start += len(line)
+
+
+def _spelt_out(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
+    """All of a Stroom code in one: `406 - 110 - Feed is not set to receive data`."""
+    for match in re.finditer(r"(?<![\w.-])(?P<http>[1-5]\d\d) - (?P<stroom>\d{1,3}) - (?=\w)", text):
+        rest = text[match.end() : match.end() + 120].translate(_ASCII_LOWER)
+        stroom = int(match["stroom"])
+        if any(code == stroom and rest.startswith(name) for _, name, code in vocabulary.ordered_messages):
+            yield from _numbers(match, STROOM_MESSAGE)
 
 
 def _named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """A number with its own name beside it, as in `404 Not Found` or `Response code 404 (Not Found)`."""
-    for match in re.finditer(r"(?<![\w.,:/-])([1-9]\d\d)(?: - |: | \(| )(?=[A-Za-z(])", text):
-        code = int(match.group(1))
-        rest = text[match.end() : match.end() + 60].casefold()
-        for name in vocabulary.names.get(code, ()):
-            if rest.startswith(name.casefold()) and not rest[len(name) : len(name) + 1].isalnum():
+    for match in re.finditer(r"(?<![\w.,/-])(?<!\d:)([1-9]\d\d)(?: [-–] |: | \(| {1,2})(?=[A-Za-z(])", text):
+        rest = text[match.end() : match.end() + 80]
+        for name in vocabulary.names.get(int(match.group(1)), ()):
+            if _names_it(rest, name):
                 end = match.end() + len(name)
-                yield Found(HTTP, code, "code with its name", match.start(), end, text[match.start() : end])
+                yield Found(HTTP, int(match.group(1)), NAMED, match.start(), end, text[match.start() : end])
                 break
+
+
+def _names_it(rest: str, name: str) -> bool:
+    """Say whether a text begins with a name that is meant as one.
+
+    "302 found items" and "100 continue to work" are prose: a single word has to be spelt as the name is, and no
+    plain word may follow it. Of several words only other case makes them doubtful.
+    """
+    if rest[: len(name)].casefold() != name.casefold() or rest[len(name) : len(name) + 1].isalnum():
+        return False
+    if rest.startswith(name) and " " in name:
+        return True
+    exact = rest.startswith(name) or " " in name
+    return exact and _LOWER_CASE_WORD.match(rest[len(name) :]) is None
+
+
+def _constants(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
+    """What a feed-status answer gives as the reason of a refusal: `"stroomStatusCode": "INVALID_TYPE"`."""
+    for match in re.finditer(r'"stroomStatusCode"\s*:\s*"([A-Z_]{2,60})"', text):
+        if match.group(1) in vocabulary.constants:
+            yield Found(STROOM, vocabulary.constants[match.group(1)], JSON_FIELD, *match.span(), match.group())
 
 
 def _messages(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """One of Stroom's messages or constants, which stand for their number even where it is missing."""
-    for message, code in vocabulary.messages.items():
-        for match in re.finditer(rf"(?<!\w){re.escape(message)}(?!\w)", text, re.IGNORECASE):
-            yield _found(match, STROOM, code, "Stroom message")
+    lowered = text.translate(_ASCII_LOWER)
+    for message, lower, code in vocabulary.ordered_messages:
+        start = lowered.find(lower)
+        while start >= 0:
+            end = start + len(lower)
+            if _stands_alone(text, start, end) and _is_said(text, start, message):
+                yield Found(STROOM, code, STROOM_MESSAGE, start, end, text[start:end])
+            start = lowered.find(lower, end)
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    around = text[start - 1 : start] + text[end : end + 1]
+    return not any(character.isalnum() or character == "_" for character in around)
+
+
+def _is_said(text: str, start: int, message: str) -> bool:
+    """A short message may be part of a sentence ("unknown compression method"): it counts as it is spelt, alone."""
+    if "_" in message or message.count(" ") > _BLANKS_OF_SHORT_MESSAGE:
+        return True
+    return text.startswith(message, start) and not _LOWER_CASE_WORD.match(text, start + len(message))

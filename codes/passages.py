@@ -1,0 +1,178 @@
+"""The shapes in which programs write status codes: responses, logs, messages of clients. Pure.
+
+A shape asks for the words or the signs around a number, never for the number alone. Its groups `http…` and
+`stroom…` hold the numbers; a shape with several numbers gives one passage for each.
+"""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind of passage and how to find it."""
+
+    kind: str
+    pattern: re.Pattern[str]
+
+
+def _shape(kind: str, pattern: str) -> Shape:
+    return Shape(kind, re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.VERBOSE))
+
+
+STATUS_LINE = "status line"
+STROOM_HEADER = "Stroom-Status header"
+STROOM_ERROR = "Stroom error"
+STROOM_MESSAGE = "Stroom message"
+ACCESS_LOG = "access log line"
+PROXY_LOG = "stroom-proxy log line"
+JSON_FIELD = "JSON field"
+LOG_FIELD = "log field"
+CURL_ERROR = "curl error"
+CLIENT_ERROR = "client error"
+NAMED = "code with its name"
+IN_TEXT = "code named in text"
+QUESTION = "question"
+
+#: One line of these is one answer, so that nothing on another line belongs to it.
+LINE_KINDS = frozenset({ACCESS_LOG, PROXY_LOG, LOG_FIELD, JSON_FIELD})
+
+STATUS = r"[1-5]\d\d"
+METHOD = r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE|PROPFIND|REPORT|MKCOL)"
+# After a number that counts something, measures it, or is part of a longer one.
+NO_COUNT = r"""(?![.,]?\d|[:/-]\d|\ ?%|\ ?(?:ms|µs|[kmg]i?b|bytes?|secs?|seconds?|minutes?|hours?|days?|times|
+    requests?|connections?|clients?|servers?|nodes?|users?|hits|calls|feeds?|streams?|events?|files?|rows|lines|
+    people|items|pages|tests|records|messages)\b)"""
+# After a number that nothing but "error" or "status" introduces: the sentence ends, or goes on about the answer.
+NO_NOUN = r"""(?=\r?$|\W{1,3}$|[^\w\s]|\ (?:[^\w\s]|(?-i:[A-Z])|(?:for|from|when|on|in|at|with|while|after|because|but|
+    and|or|to|by|via|as|is|was|reading|again)\b))"""
+# What may stand on a line before a response's own first line: marks of curl, quoting, dumps and proxies' logs.
+_BEFORE_LINE = r"""^(?:[<>*|\ \t]{0,12}|[\d:.]{8,15}\ [<=]\ |[0-9a-f]{4}:\ |[^\r\n]{0,120}\bResponse:\ )"""
+_HTTP_PART = r"(?:http|response|resp|upstream|downstream|origin|elb|target|edge|backend|sc)[._-]?"
+# Keys under which JSON logs, logfmt lines and API bodies keep a status.
+_HTTP_KEY = rf"(?:(?:{_HTTP_PART}){{0,3}}status(?:[._-]?code)?|(?:http|response|resp)[._-]?(?:response[._-]?)?code)"
+# Those that leave no doubt even with a colon, as in a dump or in YAML.
+_PLAIN_KEY = r"(?:http[._ -]?(?:status|code)|(?:status|response)[._ -]?code|http[._-]?status[._-]?code|sc-status)"
+_STROOM_KEY = r"stroom[._-]?status(?:[._-]?code)?"
+_QUOTED_REQUEST = r'"(?:[^"\\\r\n]|\\.){0,8000}"'
+_CLF_TIME = r"\[\d{2}/[A-Z][a-z]{2}/\d{4}[:\ ][^\]\r\n]{1,30}\]"
+
+#: In order of trust: where two overlap, the earlier one counts.
+SHAPES: tuple[Shape, ...] = (
+    _shape(
+        PROXY_LOG,
+        r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
+        (?P<http>\d{3}),(?P<stroom>\d{1,3}),"?[^,"\r\n]{0,300}"?,\d+,\d+(?:,[^\r\n]{0,4000})?$""",
+    ),
+    _shape(
+        PROXY_LOG,
+        r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
+        (?P<http>\d{3}),(?:"?\d{13}_[^,"\r\n]{0,300}"?,)?\d+,\d+(?:,[^\r\n]{0,4000})?$""",
+    ),
+    _shape(
+        ACCESS_LOG,  # Common Log Format and what grew from it: Apache, nginx, S3, with anything before the time
+        rf"""^[^\r\n]{{0,400}}?{_CLF_TIME}(?:\ [^\s"]{{1,300}}){{0,8}}\ {_QUOTED_REQUEST}\ (?P<http>\d{{3}})
+        (?:\ (?:\d+|-)(?=\ |\r?$)|\ [\d.]+\ ?ms\b|\r?$)""",
+    ),
+    _shape(
+        ACCESS_LOG,  # HAProxy
+        rf"""^[^\r\n]{{0,400}}?{_CLF_TIME}\ \S{{1,200}}\ \S{{1,200}}/\S{{1,200}}\ [+-]?\d+(?:/[+-]?\d+){{3,4}}[ ]
+        (?P<http>\d{{3}})\ \+?\d+[ ]""",
+    ),
+    _shape(
+        ACCESS_LOG,  # AWS load balancers: what the client got, then what the target said
+        r"""^[^\r\n]{0,300}?\ \S{3,60}:\d+\ (?:\S{3,60}:\d+|-)\ (?:-?\d+(?:\.\d+)?\ ){3}
+        (?P<http>\d{3})\ (?:(?P<http_target>\d{3})|-)\ \d+\ \d+\ "[A-Z-]{1,20}[ ]""",
+    ),
+    _shape(
+        ACCESS_LOG,  # IIS in its default order of fields
+        rf"""^\d{{4}}-\d\d-\d\d\ \d\d:\d\d:\d\d\ [0-9a-f.:%]{{3,60}}\ {METHOD}\ (?:\S+\ ){{2}}\d{{1,5}}\ \S+[ ]
+        [0-9a-f.:%]{{3,60}}\ (?:\S+\ ){{1,2}}(?P<http>\d{{3}})\ \d+\ \d+\ \d+\r?$""",
+    ),
+    _shape(ACCESS_LOG, r"\b(?:TCP|UDP|NONE|ERR)[A-Z_]{0,40}/(?P<http>\d{3})\ \d+\ [A-Z]{3,10}\ "),  # Squid
+    _shape(
+        ACCESS_LOG,  # application servers and Envoy: the request in quotes, then the status
+        rf'"{METHOD}\ [^"\r\n]{{1,8000}}\ HTTP/\d(?:\.\d)?"\ (?P<http>\d{{3}})\b(?![.\d]\d)',
+    ),
+    _shape(ACCESS_LOG, r"^\[GIN\]\ [^|\r\n]{1,60}\|(?:\x1b\[[\d;]*m)?\ {0,3}(?P<http>\d{3})\ "),
+    _shape(ACCESS_LOG, rf"^[^\r\n]{{0,80}}?\b{METHOD}\ /\S{{0,2000}}\ (?P<http>{STATUS})\ [\d.]+\ ?ms\b"),  # morgan
+    _shape(
+        STATUS_LINE,
+        _BEFORE_LINE + r"HTTP/\d(?:\.\d)?\ {1,2}(?P<http>\d{3})(?:\ (?P<reason>[^\r\n]{0,200}?))?\r?$",
+    ),
+    _shape(
+        STATUS_LINE,
+        rf"""(?:(?<=["\[(])|(?<=[<:]\ ))HTTP/\d(?:\.\d)?\ (?P<http>{STATUS})
+        (?=["\])]|\r?$|\ [A-Z][^\r\n"\]]{{0,60}}(?:["\]]|\[\\r\]))""",
+    ),
+    _shape(STROOM_HEADER, _BEFORE_LINE + r"Stroom-Status:[\ \t]*(?P<stroom>\d{1,3})[\ \t]*\r?$"),
+    _shape(STROOM_ERROR, r"\bStroom\ Status\ (?P<stroom>\d{1,3})\ -\ [^\r\n\[]{2,120}(?:\[[^\]\r\n]{0,400}\])?"),
+    _shape(JSON_FIELD, rf'"{_HTTP_KEY}"\s*:\s*"?(?P<http>{STATUS})(?:"|(?=\s*[,}}\]\r\n]|\s*$))'),
+    _shape(JSON_FIELD, r'"error"\s*:\s*\{\s*"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])'),
+    _shape(JSON_FIELD, r'"kind"\s*:\s*"Status"[^\0]{0,2000}?"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])'),
+    _shape(JSON_FIELD, rf'"{_STROOM_KEY}"\s*:\s*"?(?P<stroom>\d{{1,3}})(?:"|(?=\s*[,}}\]\r\n]|\s*$))'),
+    _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_STROOM_KEY}[=:]\s?"?(?P<stroom>\d{{1,3}})\b(?![.\d])'),
+    _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_HTTP_KEY}="?(?P<http>{STATUS})\b(?![.:/\d])'),
+    _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_PLAIN_KEY}\s*:\s*"?(?P<http>{STATUS})\b(?![.:/\d])'),
+    _shape(LOG_FIELD, rf"(?<![A-Z])HTTP[_-]?(?:STATUS|CODE)[:=]\s?(?P<http>{STATUS})\b(?![.:/\d])"),
+    _shape(LOG_FIELD, rf"^[\ \t]*Status:[\ \t]*(?P<http>{STATUS})(?:[\ \t]+[A-Z(][^\r\n]{{0,80}})?\r?$"),
+    _shape(
+        CURL_ERROR,
+        r"""(?:\bcurl:\ \(22\)\ [^\r\n]{0,80}?error:\ (?P<http>\d{3})\b
+        | \brequested\ URL\ returned\ error:?\ (?P<http2>\d{3})\b
+        | \bReceived\ HTTP\ code\ (?P<http3>\d{3})\ from\ proxy
+        | \bCONNECT\ tunnel\ failed,\ response\ (?P<http4>\d{3})\b)""",
+    ),
+    _shape(
+        CLIENT_ERROR,
+        rf"""\b(?:
+            (?:failed|error|errored|rejected|responded|returned|answered|response|request|got|received|unexpected|bad)
+                \ (?:\w{{1,30}}\ ){{0,3}}?(?:status|response|error)
+                (?:\ ?code:?\ (?:of\ )?(?P<http>{STATUS})\b{NO_COUNT}
+                    |(?::|\ of|\ code)?\ (?P<http0>{STATUS})\b{NO_COUNT}{NO_NOUN})
+            | (?:http\ )?(?:status|response|return)\ code:?\ (?:is\ ?|was\ ?|of\ )?:?\ ?\[?
+                (?P<http2>{STATUS})\b{NO_COUNT}
+            | HTTP\ (?:error|status|response|code):?\ (?:response\ |status\ )?(?:code:?\ )?
+                (?P<http3>{STATUS})\b(?!\ ?%)
+            | remote\ server\ returned\ an\ (?:error|unexpected\ response):\ \((?P<http4>{STATUS})\)
+            | (?:client|server)\ error\ '(?P<http5>{STATUS})\ [^'\r\n]{{1,80}}'
+            | ERROR\ (?P<http6>[45]\d\d):\ [A-Z]
+            | awaiting\ response\.\.\.\ (?P<http7>{STATUS})\b
+            | code\ does\ not\ indicate\ success:\ (?P<http8>{STATUS})\b
+            | HTTP\ status\ (?:client|server)\ error\ \((?P<http9>{STATUS})\b
+            | too\ many\ (?P<http10>{STATUS})\ error\ responses
+            | status\ (?P<http11>{STATUS})\ reading\ \w
+            | Response\{{protocol=[\w/.]{{1,12}},\ code=(?P<http12>{STATUS}),
+            | HttpS?(?:Client|Server)ErrorException\S{{0,60}}:\ (?P<http13>{STATUS})\b
+            | error\ code:?\ (?P<http14>[45]\d\d)\b{NO_COUNT}
+        )""",
+    ),
+    _shape(CLIENT_ERROR, rf"<Response\ \[(?P<http>{STATUS})(?:\ [^\]\r\n]{{1,60}})?\]>"),
+    _shape(CLIENT_ERROR, rf"\({METHOD}\ https?://[^\s)]{{1,2000}}\)\ (?P<http>{STATUS})\b(?![.\d]\d)"),
+    _shape(CLIENT_ERROR, r"(?:^|(?<=\ ))(?P<http>[45]\d\d)\ (?:Client|Server)\ Error:\ [^\r\n]{1,300}"),
+    _shape(CLIENT_ERROR, rf"Error:\ (?P<http>{STATUS}),\ message="),
+    _shape(
+        CLIENT_ERROR,
+        r"""(?<![\w./:-])error\ (?P<http>[45]\d\d)\b
+        (?=\r?$|[)\]"'!?;]|\.(?:\s|$)|\ (?:\(|-\ |–\ |when\b|on\b|from\b))""",
+    ),
+    _shape(IN_TEXT, rf"(?<![\w./:-])HTTP[\ -](?P<http>{STATUS})\b{NO_COUNT}"),
+    _shape(IN_TEXT, rf"(?<![\w./:-])Stroom-Status[\ :=]\ ?(?P<stroom>\d{{1,3}})\b{NO_COUNT}"),
+    _shape(IN_TEXT, rf"(?<![\w./:-])Stroom\ (?P<stroom>[1-9]\d\d)\b{NO_COUNT}"),
+)
+
+#: The whole input is a question about a code or a pair, as one types it into a search box.
+QUESTION_SHAPE = re.compile(
+    r"""\s*(?:
+        (?P<http_word>http(?:\ status)?\s*)?(?P<http>\d{3})
+            (?:\s*[/+&]\s*|\s*,\s*|\s+(?:and\s+|with\s+)?)
+            (?P<stroom_word>stroom(?:[- ]status)?\s*:?\s*)?(?P<stroom>\d{1,3})
+        | (?:http(?:\ status)?\s*)?(?P<http_only>\d{3})
+        | stroom(?:[- ]status)?\s*:?\s*(?P<stroom_only>\d{1,3})
+        | (?P<http_named>[1-9]\d\d)[ :,-]{1,3}(?P<name>[^\r\n]{1,100}?)[.!?]?
+    )\s*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+#: A line that names the fields of the lines below it (W3C extended log format: IIS, CloudFront, proxies).
+FIELDS_LINE = re.compile(r"^#Fields:[ \t]*([^\r\n]+)", re.IGNORECASE)
+FIELD = re.compile(r'"[^"\r\n]*"|[^\s"]+')
