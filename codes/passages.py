@@ -44,8 +44,8 @@ NO_COUNT = r"""(?![.,]?\d|[:/-]\d|\ ?%|\ ?(?:ms|µs|[kmg]i?b|bytes?|secs?|second
     requests?|connections?|clients?|servers?|nodes?|users?|hits|calls|feeds?|streams?|events?|files?|rows|lines|
     people|items|pages|tests|records|messages)\b)"""
 # After a number that nothing but "error" or "status" introduces: the sentence ends, or goes on about the answer.
-NO_NOUN = r"""(?=\r?$|\W{1,3}$|[^\w\s]|\ (?:[^\w\s]|(?-i:[A-Z])|(?:for|from|when|on|in|at|with|while|after|because|but|
-    and|or|to|by|via|as|is|was|reading|again)\b))"""
+NO_NOUN = r"""(?=\r?$|\W{1,3}$|[^\w\s]|\ (?:[^\w\s]|(?-i:[A-Z])|(?:for|from|when|on|in|at|with|while|after|because|
+    but|and|or|to|by|via|as|is|was|reading|again)\b))"""
 # What may stand on a line before a response's own first line: marks of curl, quoting, dumps and proxies' logs.
 _BEFORE_LINE = r"""^(?:[<>*|\ \t]{0,12}|[\d:.]{8,15}\ [<=]\ |[0-9a-f]{4}:\ |[^\r\n]{0,120}\bResponse:\ )"""
 _HTTP_PART = r"(?:http|response|resp|upstream|downstream|origin|elb|target|edge|backend|sc)[._-]?"
