@@ -1,0 +1,937 @@
+"""Heads of requests as arguments, certificates and stored metadata (contract, sections 3, 7, 9 and 10)."""
+
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from feeds.dn import parse_dn
+from feeds.metadata import (
+    MAX_NAME_LENGTH,
+    MAX_NAMES,
+    MAX_VALUE_LENGTH,
+    IdentityNames,
+    RequestMetadata,
+    canonical_name,
+    format_meta,
+    format_time,
+    from_mapping,
+    merge_entry,
+    parse_meta,
+    parse_time,
+    read_certificate,
+    read_request,
+    stamp,
+)
+from feeds.policy import NO_CERTIFICATE, Certificate
+from tests.factories import DN, EARLIER, LATER, NOW
+
+PROXY, STRANGER = "10.0.0.1", "203.0.113.9"
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+def trust_proxy(peer: str | None) -> bool:
+    return peer in {PROXY, "10.0.0.2"}
+
+
+def read(
+    headers: dict[str, str] | Headers = (),
+    query: str | bytes = b"",
+    *,
+    peer: str | None = STRANGER,
+    trusts: Callable[[str | None], bool] = trust_proxy,
+    identity: IdentityNames | None = None,
+    require_verify: bool = True,
+) -> RequestMetadata:
+    if isinstance(headers, dict):
+        headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return read_request(
+        headers,
+        query.encode() if isinstance(query, str) else query,
+        peer=peer,
+        trusts=trusts,
+        identity=identity or IdentityNames(),
+        require_verify=require_verify,
+        now=NOW,
+    )
+
+
+def arguments(headers: dict[str, str] | Headers = (), query: str | bytes = b"") -> dict[str, str]:
+    return dict(read(headers, query).arguments)
+
+
+# Section 3: names and values
+
+
+@pytest.mark.parametrize("name", ["Feed", "feed", "FEED", "fEeD"])
+def test_names_are_read_in_any_case(name: str) -> None:
+    request = read({name: "A"})
+    assert request.arguments == {"Feed": "A"}
+    assert request.feed == request.get("feed") == request.get("FEED") == "A"
+    assert request.get("System") is None
+
+
+def test_names_and_values_are_trimmed() -> None:
+    assert arguments({"Feed": "  A \t"}, "%20System%20=%20x%20") == {"Feed": "A", "System": "x"}
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\x00", "\x1f \x7f", "\u2028"])
+def test_a_blank_value_counts_as_absent(blank: str) -> None:
+    request = read([(b"Feed", blank.encode()), (b"System", b"x")])
+    assert request.feed is None
+    assert request.arguments == {"System": "x"}
+
+
+def test_a_blank_value_in_the_query_leaves_the_header_alone() -> None:
+    assert arguments({"Feed": "A"}, "Feed=") == {"Feed": "A"}
+    assert arguments({"Feed": "A"}, "Feed=%20%00") == {"Feed": "A"}
+    assert arguments({"Feed": "A"}, "Feed") == {"Feed": "A"}
+
+
+def test_query_parameters_are_arguments_and_win() -> None:
+    assert arguments({"feed": "A", "System": "x"}, "FEED=B") == {"Feed": "B", "System": "x"}
+
+
+def test_of_a_repeated_query_parameter_the_last_wins() -> None:
+    assert arguments((), "Feed=A&feed=B&FEED=C") == {"Feed": "C"}
+    assert arguments((), "Feed=A&Feed=") == {"Feed": "A"}
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("System=M%C3%BCller", "Müller"),
+        ("System=Müller".encode(), "Müller"),
+        ("System=a+b%2Bc", "a b+c"),
+        ("System=a%26b%3Dc", "a&b=c"),
+        ("System=%FF", "\ufffd"),
+        (b"System=\xff", "\ufffd"),
+        ("System=a;b", "a;b"),
+        ("System=%zz", "%zz"),
+    ],
+)
+def test_the_query_is_percent_decoded_as_utf_8(query: str | bytes, value: str) -> None:
+    assert arguments((), query) == {"System": value}
+
+
+def test_a_header_is_utf_8_or_else_latin_1() -> None:
+    headers = [(b"System", "Müller".encode()), (b"Component", "Müller".encode("latin-1"))]
+    assert arguments(headers) == {"System": "Müller", "Component": "Müller"}
+
+
+def test_a_repeated_header_is_one_value_joined_with_a_comma() -> None:
+    assert read([(b"Feed", b"A"), (b"feed", b"B")]).feed == "A,B"
+    assert read([(b"Feed", b"A"), (b"Feed", b"A")]).feed == "A,A"
+
+
+PROTECTED = """
+    RemoteDN RemoteCertExpiry RemoteAddress RemoteHost X-SSL-CLIENT-S-DN X-SSL-Client-Verify X-SSL-Client-V-End
+    X-SSL-Anything X-Forwarded-For X-Forwarded-Proto X-Forwarded-Host Authorization Cookie UploadUserId
+    UploadUsername Host Content-Type Content-Encoding Content-Length Content-Anything Transfer-Encoding
+    Stroom-Status Stroom-Error
+""".split()
+#: What somebody might write in a query to reach the same name in spite of the list.
+DISGUISES = [
+    "{}",
+    " {}",
+    "{} ",
+    "{}\t",
+    "{}\r\n",
+    "\n{}",
+    "{}\x00",
+    "{}\x0b",
+    "\x7f{}",
+    "{}\x85",
+    "{}\u00a0",
+    "{}\u2028",
+    "{}:x",
+    "{}=",
+]
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_s02_protected_names_never_come_from_the_query(name: str) -> None:
+    from urllib.parse import quote
+
+    spellings = {name, name.lower(), name.upper(), name.replace("-", "_"), name.replace("s", "ſ").replace("S", "ſ")}
+    for spelling in spellings | {name.replace("k", "\u212a").replace("K", "\u212a")}:
+        for disguise in DISGUISES:
+            query = f"{quote(disguise.format(spelling), safe='')}=forged&Feed=A"
+            for peer in (PROXY, STRANGER):
+                request = read((), query, peer=peer)
+                assert request.arguments == {"Feed": "A"}, query
+                assert request.certificate == NO_CERTIFICATE
+
+
+def test_s02_configured_identity_names_are_protected_like_the_usual_ones() -> None:
+    identity = IdentityNames(dn=("client-subject",), verify="client-verify", expiry="client-until")
+    query = "Client-Subject=CN%3Dgood&client_verify=SUCCESS&CLIENT-UNTIL=x&Feed=A"
+    assert read((), query, identity=identity).arguments == {"Feed": "A"}
+    assert read((), query).arguments.keys() == {"Client-Subject", "Client_verify", "Client-Until", "Feed"}
+
+
+def test_names_that_only_begin_like_protected_ones_are_taken() -> None:
+    names = ["RemoteFile", "ContentType", "Hostname", "XSSL", "Authorizations", "StroomX"]
+    assert len(arguments((), "&".join(f"{name}=1" for name in names))) == len(names)
+
+
+def test_remote_address_and_protected_names_that_are_no_identity_may_come_as_headers() -> None:
+    headers = {"RemoteAddress": "192.0.2.1", "RemoteHost": "a", "Host": "b", "Content-Type": "c", "Stroom-X": "d"}
+    assert arguments(headers) == headers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"Feed ",
+        b" Feed",
+        b"Fe ed",
+        b"Fe_ed",
+        b"Feed\t",
+        b"Feed\x00",
+        b"Fe:ed",
+        b"Feed:",
+        b"",
+        b"Fe\xffed",
+        b"Feed\r",
+    ],
+)
+def test_s02_what_is_not_a_header_name_for_every_reader_is_left_out(name: bytes) -> None:
+    assert read([(name, b"A")]).arguments == {}
+
+
+def test_query_names_may_have_an_underscore_but_nothing_that_ends_a_key() -> None:
+    assert arguments((), "my_key=1&a%3Ab=2&a%0Ab=3&%C3%A9=4&a%20b=5") == {"My_key": "1"}
+
+
+# Section 3.4: limits
+
+
+def test_s09_two_hundred_names_are_kept_and_the_rest_is_marked() -> None:
+    request = read({f"n{number}": "x" for number in range(MAX_NAMES)})
+    assert (len(request.arguments), request.truncated) == (200, False)
+    request = read({f"n{number}": "x" for number in range(MAX_NAMES + 1)})
+    assert (len(request.arguments), request.truncated) == (200, True)
+    assert request.get("n199") is not None
+    assert request.get("n200") is None
+
+
+def test_s09_a_known_name_may_still_change_when_the_limit_is_reached() -> None:
+    request = read({f"n{number}": "x" for number in range(MAX_NAMES)}, "n7=y")
+    assert (request.get("n7"), request.truncated) == ("y", False)
+
+
+def test_s09_long_names_are_left_out_and_long_values_cut() -> None:
+    fits, too_long = "n" * MAX_NAME_LENGTH, "m" * (MAX_NAME_LENGTH + 1)
+    request = read({fits: "a" * MAX_VALUE_LENGTH, "Feed": "A"})
+    assert (request.get(fits), request.truncated) == ("a" * 8192, False)
+    request = read({too_long: "b"})
+    assert (request.arguments, request.truncated) == ({}, True)
+    request = read({"System": "a" * MAX_VALUE_LENGTH + "b"})
+    assert (request.get("System"), request.truncated) == ("a" * 8192, True)
+    assert read({"System": "a" * (MAX_VALUE_LENGTH - 1) + " b"}).get("System") == "a" * 8191
+
+
+def test_s09_the_limits_are_those_of_the_contract() -> None:
+    assert (MAX_NAMES, MAX_NAME_LENGTH, MAX_VALUE_LENGTH) == (200, 128, 8192)
+
+
+def test_s09_from_a_mapping_the_limits_hold_too() -> None:
+    described = from_mapping({f"n{number}": "x" for number in range(201)}, NO_CERTIFICATE, IdentityNames())
+    assert (len(described.arguments), described.truncated) == (200, True)
+
+
+@pytest.mark.parametrize(
+    "control", ["\x00", "\x07", "\t", "\n", "\r", "\x1b", "\x1f", "\x7f", "\x80", "\x9f", "\u2028", "\u2029"]
+)
+def test_s12_control_characters_in_values_become_blanks(control: str) -> None:
+    assert arguments({"System": f"a{control}b"}) == {"System": "a b"}
+
+
+def test_characters_beside_the_control_characters_stay() -> None:
+    value = "~\u00a1\u00a0x\u2027\u202a !"
+    assert arguments({"System": value}) == {"System": value}
+
+
+# Section 3.5: what is not stored
+
+NOT_STORED = """
+    accept connection content-length content-encoding transfer-encoding expect compression upgrade http2-settings
+""".split()
+SECRET = "authorization cookie proxy-authorization".split()
+
+
+def test_stored_metadata_excludes_matters_of_transport() -> None:
+    request = read({**dict.fromkeys(NOT_STORED, "x"), "Feed": "A", "Accept-Language": "en", "Host": "b"})
+    assert request.stored() == {"Feed": "A", "Accept-Language": "en", "Host": "b"}
+    assert len(request.arguments) == len(NOT_STORED) + 3
+
+
+@pytest.mark.parametrize("name", SECRET)
+@pytest.mark.parametrize("peer", [PROXY, STRANGER])
+def test_s12_secrets_are_not_even_arguments(name: str, peer: str) -> None:
+    for request in (
+        read({name.upper(): "Bearer 0f3c", "Feed": "A"}, peer=peer),
+        read({"Feed": "A"}, f"{name}=0f3c", peer=peer),
+        from_mapping({name.title(): "0f3c", "Feed": "A"}, NO_CERTIFICATE, IdentityNames()),
+    ):
+        assert "0f3c" not in repr(request)
+        assert request.arguments == {"Feed": "A"}
+        assert request.stored() == {"Feed": "A"}
+    assert merge_entry({}, {name: "0f3c"}, size=1) == {"StreamSize": "1"}
+
+
+# Section 3.6: spelling
+
+KNOWN = """
+    Feed System Environment Compression EffectiveTime Type Format ContextFormat Schema SchemaVersion Encoding
+    ContextEncoding Classification AccountId AccountName Component RemoteFile GUID ReceiptId ReceiptIdPath
+    ReceivedTime ReceivedTimeHistory ReceivedPath RemoteAddress RemoteHost RemoteDN RemoteCertExpiry UploadUserId
+    UploadUsername StreamSize
+""".split()
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_names_have_one_spelling(name: str) -> None:
+    assert {canonical_name(spelling) for spelling in (name, name.lower(), name.upper())} == {name}
+
+
+@pytest.mark.parametrize(
+    ("given", "spelled"),
+    [
+        ("x-my-name", "X-My-Name"),
+        ("X-SSL-CLIENT-S-DN", "X-Ssl-Client-S-Dn"),
+        ("userAgent", "Useragent"),
+        ("my_key", "My_key"),
+        ("a--b", "A--B"),
+        ("1st", "1st"),
+        ("größe", "Größe"),
+        ("ſtroom-ſtatus", "ſtroom-ſtatus"),
+        ("éa-éb", "éa-éb"),
+        ("", ""),
+    ],
+)
+def test_other_names_have_each_part_capitalised(given: str, spelled: str) -> None:
+    assert canonical_name(given) == spelled
+    assert canonical_name(spelled) == spelled
+
+
+# Compression and Content-Encoding
+
+
+@pytest.mark.parametrize(
+    ("value", "is_gzip", "is_zip"),
+    [
+        (None, False, False),
+        ("GZIP", True, False),
+        ("gzip", True, False),
+        (" Gzip ", True, False),
+        ("ZIP", False, True),
+        ("Zip", False, True),
+        ("NONE", False, False),
+        ("RAR", False, False),
+        ("GZIP,GZIP", False, False),
+    ],
+)
+def test_compression_is_read_whatever_its_case(value: str | None, is_gzip: bool, is_zip: bool) -> None:
+    request = read({} if value is None else {"Compression": value})
+    assert request.compression == (value and value.strip())
+    assert (request.is_gzip, request.is_zip) == (is_gzip, is_zip)
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [(None, False), ("gzip", True), ("GZIP", True), ("x-gzip", True), ("identity", False), ("br", False)],
+)
+def test_a_content_encoding_has_to_be_undone_where_it_is_gzip(value: str | None, encoded: bool) -> None:
+    request = read({} if value is None else {"Content-Encoding": value})
+    assert request.content_encoding == value
+    assert request.is_content_encoded is encoded
+
+
+# Section 9: who may say who the sender is
+
+IDENTITY = {
+    "X-SSL-CLIENT-S-DN": DN,
+    "RemoteDN": DN,
+    "X-SSL-Client-Verify": "SUCCESS",
+    "X-SSL-Client-V-End": "Nov  3 04:33:24 2026 GMT",
+    "RemoteCertExpiry": "2026-11-03T04:33:24.000Z",
+    "X-Forwarded-For": "198.51.100.7",
+    "X-Forwarded-Proto": "https",
+    "UploadUserId": "jo",
+    "UploadUsername": "Jo",
+}
+
+
+def test_s01_a_trusted_proxy_names_the_certificate() -> None:
+    request = read({"Feed": "A", **IDENTITY}, peer=PROXY)
+    expires = datetime(2026, 11, 3, 4, 33, 24, tzinfo=UTC)
+    assert request.certificate == Certificate(
+        presented=True, verified=True, text=DN, dn=parse_dn(DN), expires=expires
+    )
+    assert request.certificate.verified_dn == DN
+    assert request.notes == ()
+    assert (request.peer, request.sender_address) == (PROXY, "198.51.100.7")
+    assert request.get("UploadUserId") == "jo"
+
+
+@pytest.mark.parametrize("peer", [STRANGER, "", None, "unix", "10.0.0.1 ", "::ffff:10.0.0.1", "not an address"])
+def test_s01_from_any_other_peer_identity_is_ignored_removed_and_told(peer: str | None) -> None:
+    request = read({"Feed": "A", **IDENTITY}, peer=peer)
+    assert request.arguments == {"Feed": "A"}
+    assert not request.certificate.presented
+    assert request.certificate.verified_dn is None
+    (note,) = request.notes
+    assert "x-ssl-client-s-dn" in note
+    assert f"the peer {peer or 'on the Unix socket'} is not a trusted proxy" in note
+    assert request.certificate.fault == note
+    assert request.sender_address == (peer or "")
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_s01_each_identity_header_alone_is_ignored(name: str) -> None:
+    request = read({name: IDENTITY[name]})
+    assert request.arguments == {}
+    assert request.notes == (f"{name.lower()}: ignored, because the peer {STRANGER} is not a trusted proxy",)
+
+
+def test_s01_names_that_are_ignored_are_told_in_order_and_briefly() -> None:
+    request = read({"RemoteDN": "a", "X-Forwarded-For": "b", **{f"X-SSL-{'n' * n}": "c" for n in range(60)}})
+    (note,) = request.notes
+    assert note.startswith("remotedn, x-forwarded-for, x-ssl-, x-ssl-n,")
+    assert len(note) < 400
+
+
+def test_s01_a_request_without_identity_has_nothing_to_tell() -> None:
+    request = read({"Feed": "A"})
+    assert (request.notes, request.certificate) == ((), NO_CERTIFICATE)
+
+
+def test_s01_nobody_is_trusted_by_an_empty_list() -> None:
+    for peer in (PROXY, "", None, "127.0.0.1", "::1"):
+        request = read(IDENTITY, peer=peer, trusts=lambda peer: False)
+        assert request.certificate.verified_dn is None
+        assert request.arguments == {}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        b"X_SSL_CLIENT_S_DN",
+        b"X-SSL_CLIENT-S-DN",
+        b"x_ssl-client-s-dn",
+        b"X-SSL-CLIENT-S-DN ",
+        b" X-SSL-CLIENT-S-DN",
+        b"X-SSL-CLIENT-S-DN\t",
+        b"\tX-SSL-CLIENT-S-DN",
+        b"X-SSL-CLIENT-S-DN\x00",
+        b"X-SSL-CLIENT-S-DN\r",
+        b"\nX-SSL-CLIENT-S-DN",
+        b"X-SSL-CLIENT-S-DN\x85",
+        b"X-SSL-CLIENT-S-DN\xa0",
+        b"X-SSL-CLIENT-S-DN:",
+        b"X-\xdfL-CLIENT-S-DN",
+        b"Remote_DN",
+        b"RemoteDN ",
+        b"R\xe9moteDN",
+    ],
+)
+@pytest.mark.parametrize("peer", [PROXY, STRANGER])
+def test_s02_no_spelling_slips_an_identity_past_the_proxy(spelling: bytes, peer: str) -> None:
+    """The proxy sets its own headers; a client's disguised one must neither count nor be kept beside them."""
+    own = [(b"X-SSL-Client-Verify", b"SUCCESS")]
+    request = read([*own, (spelling, DN.encode())], peer=peer)
+    assert not request.certificate.presented
+    assert DN not in request.arguments.values()
+
+
+@pytest.mark.parametrize(
+    "spelling", ["x-ssl-client-s-dn", "X-SSL-CLIENT-S-DN", "X-Ssl-Client-S-Dn", "x-SSL-client-S-dN"]
+)
+def test_s02_the_case_of_an_identity_header_does_not_matter(spelling: str) -> None:
+    assert not read({spelling: DN}).certificate.presented
+    assert read({spelling: DN, "x-ssl-client-verify": "SUCCESS"}, peer=PROXY).certificate.verified
+
+
+@pytest.mark.parametrize("name", ["X-SSL-CLIENT-S-DN", "RemoteDN", "X-SSL-Client-Verify", "X-SSL-Client-V-End"])
+@pytest.mark.parametrize("again", ["same", "other", ""])
+def test_s02_a_doubled_identity_header_is_not_verified(name: str, again: str) -> None:
+    headers = [(key.encode(), value.encode()) for key, value in IDENTITY.items()]
+    second = IDENTITY[name] if again == "same" else again
+    request = read([*headers, (name.lower().encode(), second.encode())], peer=PROXY)
+    assert (request.certificate.presented, request.certificate.verified) == (True, False)
+    assert request.certificate.fault == "an identity header stands twice in the request"
+
+
+def test_s02_a_doubled_header_that_is_no_identity_changes_nothing() -> None:
+    headers = [(key.encode(), value.encode()) for key, value in IDENTITY.items()]
+    assert read([*headers, (b"System", b"a"), (b"System", b"b")], peer=PROXY).certificate.verified
+
+
+def test_the_dn_is_taken_from_the_first_header_that_has_one() -> None:
+    both = {"RemoteDN": "CN=second", "X-SSL-CLIENT-S-DN": "CN=first", "X-SSL-Client-Verify": "SUCCESS"}
+    assert read(both, peer=PROXY).certificate.text == "CN=first"
+    assert read({**both, "X-SSL-CLIENT-S-DN": " "}, peer=PROXY).certificate.text == "CN=second"
+    del both["X-SSL-CLIENT-S-DN"]
+    assert read(both, peer=PROXY).certificate.text == "CN=second"
+    del both["RemoteDN"]
+    assert read(both, peer=PROXY).certificate == NO_CERTIFICATE
+
+
+def test_the_names_of_the_identity_headers_are_configurable() -> None:
+    identity = IdentityNames(dn=("client-subject",), verify="client-verify", expiry="client-until")
+    headers = {"Client-Subject": DN, "Client-Verify": "SUCCESS", "Client-Until": "2026-11-03T04:33:24Z"}
+    certificate = read(headers, peer=PROXY, identity=identity).certificate
+    assert certificate.verified
+    assert certificate.expires == datetime(2026, 11, 3, 4, 33, 24, tzinfo=UTC)
+    assert read({**IDENTITY}, peer=PROXY, identity=identity).certificate == NO_CERTIFICATE
+    assert read(headers, identity=identity).arguments == {}
+
+
+def test_the_usual_names_are_those_of_the_contract() -> None:
+    assert IdentityNames() == IdentityNames(
+        dn=("x-ssl-client-s-dn", "remotedn"), verify="x-ssl-client-verify", expiry="x-ssl-client-v-end"
+    )
+
+
+VERIFICATIONS = [
+    # verify header, its absence allowed?, presented, verified
+    ("SUCCESS", True, True, True),
+    ("SUCCESS", False, True, True),
+    (" SUCCESS ", True, True, True),
+    ("NONE", True, False, False),
+    ("NONE", False, False, False),
+    ("FAILED:self signed certificate", True, True, False),
+    ("FAILED:self signed certificate", False, True, False),
+    ("FAILED", True, True, False),
+    ("success", True, True, False),
+    ("none", True, True, False),
+    ("SUCCESS,SUCCESS", True, True, False),
+    ("0", True, True, False),
+    (None, True, True, False),
+    (None, False, True, True),
+    ("", True, True, False),
+    ("", False, True, True),
+    (" ", False, True, True),
+]
+
+
+@pytest.mark.parametrize(("verify", "required", "presented", "verified"), VERIFICATIONS)
+def test_s03_a_dn_counts_only_with_success(
+    verify: str | None, required: bool, presented: bool, verified: bool
+) -> None:
+    direct = read_certificate(DN, verify=verify, require_verify=required, now=NOW)
+    headers = {"X-SSL-CLIENT-S-DN": DN} | ({} if verify is None else {"X-SSL-Client-Verify": verify})
+    for certificate in (direct, read(headers, peer=PROXY, require_verify=required).certificate):
+        assert (certificate.presented, certificate.verified) == (presented, verified)
+        assert (certificate.dn is not None) is verified
+        assert bool(certificate.fault) is (presented and not verified)
+
+
+@pytest.mark.parametrize("dn", [None, "", " ", "\t"])
+@pytest.mark.parametrize("verify", ["SUCCESS", "NONE", "FAILED:expired", None])
+def test_s03_without_a_dn_there_is_no_certificate(dn: str | None, verify: str | None) -> None:
+    assert read_certificate(dn, verify=verify, require_verify=True, now=NOW) == NO_CERTIFICATE
+
+
+def judged(**changes: object) -> Certificate:
+    given = {"dn": DN, "verify": "SUCCESS", "expiry": None, "require_verify": True, "now": NOW} | changes
+    return read_certificate(given.pop("dn"), **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"doubled": True}, "an identity header stands twice in the request"),
+        ({"doubled": True, "dn": None}, "an identity header stands twice in the request"),
+        ({"doubled": True, "verify": "NONE"}, "an identity header stands twice in the request"),
+        ({"verify": "FAILED:unable to get\x1blocal issuer"}, "the proxy says FAILED:unable to get local issuer"),
+        ({"verify": "F" * 300}, "the proxy says " + "F" * 200),
+        ({"verify": None}, "the proxy did not say whether it verified the certificate"),
+        ({"dn": "good"}, "the DN cannot be read: no = after the type good"),
+        ({"dn": "CN=good\x00"}, "the DN cannot be read: it contains a control character"),
+        ({"dn": "\u00a0"}, "the DN cannot be read: no attribute type at character 1"),
+        ({"expiry": "soon"}, "its expiry cannot be read"),
+        ({"expiry": "Nov 33 04:33:24 2026 GMT"}, "its expiry cannot be read"),
+        ({"expiry": "Feb 24 18:10:27 2026 GMT"}, "it expired at 2026-02-24T18:10:27.000Z"),
+        ({"expiry": "2026-02-24T18:10:27.192Z"}, "it expired at 2026-02-24T18:10:27.192Z"),
+    ],
+)
+def test_a_certificate_that_does_not_count_says_why(changes: dict[str, object], fault: str) -> None:
+    certificate = judged(**changes)
+    assert (certificate.presented, certificate.verified, certificate.dn) == (True, False, None)
+    assert certificate.fault == fault
+    assert certificate.verified_dn is None
+
+
+def test_a_certificate_is_expired_from_its_instant_on() -> None:
+    assert judged(expiry="2026-02-24T18:10:27.193Z").verified
+    assert judged(expiry="2026-02-24T18:10:27.193Z").expires == NOW + timedelta(milliseconds=1)
+    expired = judged(expiry="2026-02-24T18:10:27.192Z")
+    assert (expired.verified, expired.expires) == (False, NOW)
+
+
+@pytest.mark.parametrize("expiry", [None, "", "  "])
+def test_a_certificate_without_a_stated_expiry_counts(expiry: str | None) -> None:
+    assert judged(expiry=expiry).expires is None
+    assert judged(expiry=expiry).verified
+
+
+def test_the_dn_is_kept_as_received_but_for_control_characters() -> None:
+    assert judged(dn=" CN=a,  O=b ").text == "CN=a,  O=b"
+    assert judged(dn="CN=a\x1b[31m\udc80").text == "CN=a [31m "
+
+
+def test_s04_a_dn_in_other_bytes_than_utf_8_is_not_verified() -> None:
+    own = [(b"X-SSL-Client-Verify", b"SUCCESS")]
+    certificate = read([*own, (b"X-SSL-CLIENT-S-DN", b"CN=M\xfcller")], peer=PROXY).certificate
+    assert (certificate.presented, certificate.verified) == (True, False)
+    certificate.text.encode()
+    assert read([*own, (b"X-SSL-CLIENT-S-DN", "CN=Müller".encode())], peer=PROXY).certificate.verified
+    assert not read([*own, (b"X-SSL-Client-Verify", b"\xff")], peer=PROXY).certificate.verified
+
+
+def test_s04_white_space_that_is_no_blank_belongs_to_the_name() -> None:
+    own = {"X-SSL-Client-Verify": "SUCCESS"}
+    certificate = read({**own, "X-SSL-CLIENT-S-DN": "O=b,CN=good\u00a0"}, peer=PROXY).certificate
+    assert certificate.dn is not None
+    assert certificate.dn.common_name == "good\u00a0"
+
+
+# X-Forwarded-For
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "sender"),
+    [
+        ([], PROXY),
+        (["198.51.100.7"], "198.51.100.7"),
+        (["198.51.100.7, 10.0.0.2"], "198.51.100.7"),
+        (["1.1.1.1, 198.51.100.7, 10.0.0.2, 10.0.0.1"], "198.51.100.7"),
+        (["1.1.1.1", "198.51.100.7"], "198.51.100.7"),
+        (["198.51.100.7", "10.0.0.2"], "198.51.100.7"),
+        (["10.0.0.2, 10.0.0.1"], "10.0.0.2"),
+        ([" , "], PROXY),
+        ([","], PROXY),
+        (["10.0.0.2,,"], "10.0.0.2"),
+        (["a\x1bb"], "a b"),
+        (["x" * 200], "x" * 128),
+    ],
+)
+def test_the_sender_is_the_first_hop_that_is_not_ours(forwarded: list[str], sender: str) -> None:
+    headers = [(b"X-Forwarded-For", value.encode()) for value in forwarded]
+    assert read(headers, peer=PROXY).sender_address == sender
+
+
+def test_on_a_trusted_unix_socket_the_sender_is_known_only_by_the_header() -> None:
+    def trusts(peer: str | None) -> bool:
+        return not peer
+
+    assert read((), peer=None, trusts=trusts).sender_address == ""
+    assert read({"X-Forwarded-For": "198.51.100.7"}, peer="", trusts=trusts).sender_address == "198.51.100.7"
+
+
+# Section 12: described requests
+
+
+def test_a_described_request_is_read_like_a_real_one() -> None:
+    certificate = judged()
+    described = {" feed ": " A ", "X-Y": "1", "system": None, "Type": "", "Fe_ed": "B", "a:b": "c"}
+    request = from_mapping(described, certificate, IdentityNames())
+    assert request.arguments == {"Feed": "A", "X-Y": "1"}
+    assert (request.certificate, request.notes, request.truncated) == (certificate, (), False)
+
+
+def test_s01_identity_among_described_headers_is_ignored_and_told() -> None:
+    identity = IdentityNames(dn=("client-subject",))
+    request = from_mapping({**IDENTITY, "Client-Subject": "CN=x", "Feed": "A"}, NO_CERTIFICATE, identity)
+    assert request.arguments == {"Feed": "A"}
+    assert request.notes == (
+        f"{', '.join([*IDENTITY, 'Client-Subject'])}: ignored, because the certificate is described separately",
+    )
+
+
+# Section 10: what we add
+
+RECEIPT_ID = "1771956627192_0001_P_portal-1"
+
+
+def stamped(request: RequestMetadata, size: int | None = 7, host: str = "portal") -> dict[str, str]:
+    return stamp(request, receipt_id=RECEIPT_ID, now=NOW, host=host, size=size)
+
+
+def test_a_delivery_without_history_gets_all_of_section_10() -> None:
+    request = read({"Feed": "A", "x-y": "z", "Compression": "GZIP"})
+    found = stamped(request)
+    assert uuid.UUID(found.pop("GUID")).version == 4
+    assert found == {
+        "Feed": "A",
+        "X-Y": "z",
+        "ReceiptId": RECEIPT_ID,
+        "ReceiptIdPath": RECEIPT_ID,
+        "ReceivedTime": "2026-02-24T18:10:27.192Z",
+        "ReceivedTimeHistory": "2026-02-24T18:10:27.192Z",
+        "ReceivedPath": "portal",
+        "RemoteAddress": STRANGER,
+        "RemoteHost": STRANGER,
+        "StreamSize": "7",
+    }
+    assert stamped(request)["GUID"] != stamped(request)["GUID"]
+    assert request.guid is None
+
+
+def test_a_supplied_history_is_lengthened() -> None:
+    found = stamped(
+        read(
+            {
+                "GUID": "g-1",
+                "ReceiptId": "second",
+                "ReceiptIdPath": "first, second",
+                "ReceivedTime": "2026-02-24T18:00:00.000Z",
+                "ReceivedTimeHistory": "2026-02-24T17:00:00.000Z,2026-02-24T18:00:00.000Z",
+                "ReceivedPath": "edge, middle",
+            }
+        )
+    )
+    assert found["GUID"] == "g-1"
+    assert read({"guid": "g-1"}).guid == "g-1"
+    assert found["ReceiptId"] == RECEIPT_ID
+    assert found["ReceiptIdPath"] == f"first,second,{RECEIPT_ID}"
+    assert found["ReceivedTime"] == "2026-02-24T18:10:27.192Z"
+    assert found["ReceivedTimeHistory"] == (
+        "2026-02-24T17:00:00.000Z,2026-02-24T18:00:00.000Z,2026-02-24T18:10:27.192Z"
+    )
+    assert found["ReceivedPath"] == "edge,middle,portal"
+
+
+def test_a_supplied_receipt_id_moves_to_the_path() -> None:
+    assert stamped(read({"ReceiptId": "first"}))["ReceiptIdPath"] == f"first,{RECEIPT_ID}"
+    assert stamped(read({"ReceiptId": "b", "ReceiptIdPath": "a"}))["ReceiptIdPath"] == f"a,b,{RECEIPT_ID}"
+    assert stamped(read({"ReceiptIdPath": ",a,"}))["ReceiptIdPath"] == f"a,{RECEIPT_ID}"
+
+
+def test_our_host_is_appended_to_the_path_unless_it_is_already_last() -> None:
+    assert stamped(read({"ReceivedPath": "edge,portal"}))["ReceivedPath"] == "edge,portal"
+    assert stamped(read({"ReceivedPath": "portal,edge"}))["ReceivedPath"] == "portal,edge,portal"
+
+
+def test_the_senders_address_is_ours_to_set_only_without_a_guid() -> None:
+    forged = {"RemoteAddress": "192.0.2.1", "RemoteHost": "forged"}
+    assert stamped(read(forged))["RemoteAddress"] == stamped(read(forged))["RemoteHost"] == STRANGER
+    kept = stamped(read({**forged, "GUID": "g"}))
+    assert (kept["RemoteAddress"], kept["RemoteHost"]) == ("192.0.2.1", "forged")
+    assert "RemoteAddress" not in stamped(read({"GUID": "g"}))
+    assert "RemoteAddress" not in stamped(read(forged, peer=None))
+
+
+def test_the_certificate_is_added_only_where_it_is_verified() -> None:
+    found = stamped(read({**IDENTITY, "RemoteDN": "CN=other"}, peer=PROXY))
+    assert (found["RemoteDN"], found["RemoteCertExpiry"]) == (DN, "2026-11-03T04:33:24.000Z")
+    failed = stamped(read({**IDENTITY, "X-SSL-Client-Verify": "FAILED:x"}, peer=PROXY))
+    assert {"RemoteDN", "RemoteCertExpiry"}.isdisjoint(failed)
+    endless = stamped(read({"RemoteDN": DN, "X-SSL-Client-Verify": "SUCCESS", "RemoteCertExpiry": "x"}, peer=PROXY))
+    assert endless["RemoteDN"] == DN
+    assert "RemoteCertExpiry" not in endless
+    assert {"RemoteDN", "RemoteCertExpiry"}.isdisjoint(stamped(read(IDENTITY)))
+
+
+def test_an_expired_certificate_leaves_no_trace_in_the_metadata() -> None:
+    expired = judged(expiry=format_time(EARLIER))
+    request = replace(read({"Feed": "A"}), certificate=expired)
+    assert {"RemoteDN", "RemoteCertExpiry"}.isdisjoint(stamped(request))
+    valid = replace(request, certificate=judged(expiry=format_time(LATER)))
+    assert stamped(valid)["RemoteCertExpiry"] == format_time(LATER)
+
+
+def test_the_size_is_that_of_the_one_item_or_absent() -> None:
+    assert stamped(read({"StreamSize": "1"}), size=0)["StreamSize"] == "0"
+    assert "StreamSize" not in stamped(read({"StreamSize": "1"}), size=None)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("2026-02-24T18:10:27.192Z", "2026-02-24T18:10:27.192Z"),
+        ("2026-02-24T18:10:27Z", "2026-02-24T18:10:27.000Z"),
+        ("2026-02-24T19:10:27.1929+01:00", "2026-02-24T18:10:27.192Z"),
+        ("2026-02-24T18:10:27", "2026-02-24T18:10:27.000Z"),
+        ("2026-02-24 18:10", "2026-02-24T18:10:00.000Z"),
+        ("2026-02-24", "2026-02-24T00:00:00.000Z"),
+        ("20260224T181027Z", "2026-02-24T18:10:27.000Z"),
+        ("2026-W09-2", "2026-02-24T00:00:00.000Z"),
+        ("2026-02-24T18:10:27,192Z", "2026-02-24T18:10:27.192Z"),
+        ("1771956627192", "2026-02-24T18:10:27.192Z"),
+        ("0", "1970-01-01T00:00:00.000Z"),
+        ("253402300799999", "9999-12-31T23:59:59.999Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"),
+        # Not read, and so kept
+        ("yesterday", "yesterday"),
+        ("2026-02-30T00:00:00Z", "2026-02-30T00:00:00Z"),
+        ("999999999999999", "999999999999999"),
+        ("1771956627192000000", "1771956627192000000"),
+        ("٢٠٢٦", "٢٠٢٦"),
+        ("2026-02-24x18:10:27", "2026-02-24x18:10:27"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),
+        ("Nov  3 04:33:24 2026 GMT", "Nov  3 04:33:24 2026 GMT"),
+        ("-5", "-5"),
+    ],
+)
+def test_effective_time_is_normalised_where_it_can_be_read(given: str, stored: str) -> None:
+    assert stamped(read({"effectivetime": given}))["EffectiveTime"] == stored
+
+
+def test_without_an_effective_time_none_is_invented() -> None:
+    assert "EffectiveTime" not in stamped(read({"Feed": "A"}))
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("Nov  3 04:33:24 2026 GMT", datetime(2026, 11, 3, 4, 33, 24, tzinfo=UTC)),
+        ("Nov 13 04:33:24 2026 GMT", datetime(2026, 11, 13, 4, 33, 24, tzinfo=UTC)),
+        (" Dec 31 23:59:59 9999 GMT ", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("2026-11-03T04:33:24.000Z", datetime(2026, 11, 3, 4, 33, 24, tzinfo=UTC)),
+        ("1771956627192", NOW),
+        ("Nov  3 04:33:24 2026", None),
+        ("Nov  3 04:33:24 2026 CET", None),
+        ("XXX  3 04:33:24 2026 GMT", None),
+        ("Feb 30 04:33:24 2026 GMT", None),
+        ("2026-11-03 GMT", None),
+        ("GMT", None),
+        ("", None),
+    ],
+)
+def test_times_are_read_in_the_forms_that_proxies_write(text: str, moment: datetime | None) -> None:
+    assert parse_time(text) == moment
+
+
+@pytest.mark.parametrize("month", "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+def test_every_month_of_nginx_is_known(month: str) -> None:
+    assert parse_time(f"{month}  3 04:33:24 2026 GMT") is not None
+
+
+def test_times_are_written_in_utc_with_three_decimals() -> None:
+    assert format_time(NOW) == "2026-02-24T18:10:27.192Z"
+    assert format_time(datetime(2026, 1, 2, 3, 4, 5, 999_999, tzinfo=UTC)) == "2026-01-02T03:04:05.999Z"
+    assert format_time(datetime.fromisoformat("2026-02-24T19:10:27+01:00")) == "2026-02-24T18:10:27.000Z"
+
+
+# Section 7: metadata entries
+
+
+@pytest.mark.parametrize(
+    ("data", "values"),
+    [
+        (b"", {}),
+        (b"Feed:A\n", {"Feed": "A"}),
+        (b"Feed:A", {"Feed": "A"}),
+        (b"feed : A \nSYSTEM:\tx\t\n", {"Feed": "A", "System": "x"}),
+        (b"\n\n  \nFeed:A\n\n", {"Feed": "A"}),
+        (b"Feed:A\r\nSystem:x\r\n", {"Feed": "A", "System": "x"}),
+        (b"Feed:A\rSystem:x\r", {"Feed": "A", "System": "x"}),
+        (b"Url:http://a:80/\n", {"Url": "http://a:80/"}),
+        (b"Feed\n", {"Feed": ""}),
+        (b"Feed:\n", {"Feed": ""}),
+        (b":x\n", {}),
+        (b" : x\n", {}),
+        (b"Feed:A\nFEED:B\n", {"Feed": "B"}),
+        (b"\xef\xbb\xbfFeed:A\n", {"Feed": "A"}),
+        ("System:Müller\n".encode(), {"System": "Müller"}),
+        (b"System:\xff\n", {"System": "\ufffd"}),
+        (b"System:a\x1bb\x00\n", {"System": "a b"}),
+        ("System:a\u2028b\x85c\n".encode(), {"System": "a b c"}),
+        (b"\x00Feed\x1f:A\n", {"Feed": "A"}),
+        ("\u00a0Feed\u2003:A\n".encode(), {"Feed": "A"}),
+        (b"Authorization:x\n", {"Authorization": "x"}),
+        (b"x-my-key:v\n", {"X-My-Key": "v"}),
+    ],
+)
+def test_metadata_entries_are_key_and_value_lines(data: bytes, values: dict[str, str]) -> None:
+    assert parse_meta(data) == values
+
+
+def test_s09_an_entry_is_bounded_but_the_limit_never_hides_a_known_name() -> None:
+    many = "".join(f"n{number}:x\n" for number in range(1000)).encode()
+    found = parse_meta(many + b"Feed:A\nn7:y\nn500:y\nGUID:g\n")
+    assert len(found) == MAX_NAMES + 2
+    assert (found["Feed"], found["GUID"], found["N7"]) == ("A", "g", "y")
+    assert "N199" in found
+    assert "N200" not in found
+    assert "N500" not in found
+    fits, too_long = b"n" * MAX_NAME_LENGTH, b"m" * (MAX_NAME_LENGTH + 1)
+    found = parse_meta(fits + b":" + b"v" * 9000 + b"\n" + too_long + b":x\n")
+    assert found == {"N" + "n" * 127: "v" * MAX_VALUE_LENGTH}
+
+
+def test_metadata_is_written_sorted_whatever_the_case_with_line_feeds() -> None:
+    values = {"b": "2", "Feed": "A", "C": "3", "a": "1"}
+    assert format_meta(values) == b"a:1\nb:2\nC:3\nFeed:A\n"
+    assert format_meta({}) == b""
+
+
+def test_s12_no_value_or_name_can_begin_another_line_of_metadata() -> None:
+    values = {"System": "a\r\nFeed:B\nC", "X\nFeed": "B", "Y": "ü\u2028Feed:B\x85\ud800"}
+    written = format_meta(values)
+    assert written == "System:a  Feed:B C\nX Feed:B\nY:ü Feed:B  \n".encode()
+    assert "Feed" not in parse_meta(written)
+
+
+def test_an_entry_overrides_the_requests_arguments() -> None:
+    stored = {"Feed": "A", "System": "x", "RemoteDN": DN}
+    entry = {"feed": "B", "RemoteDN": "CN=upstream", "RemoteCertExpiry": "e", "Own": "o", "RemoteAddress": "r"}
+    assert merge_entry(stored, entry, size=5) == {
+        "Feed": "B",
+        "System": "x",
+        "RemoteDN": "CN=upstream",
+        "RemoteCertExpiry": "e",
+        "Own": "o",
+        "RemoteAddress": "r",
+        "StreamSize": "5",
+    }
+    assert stored == {"Feed": "A", "System": "x", "RemoteDN": DN}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GUID", "ReceiptId", "ReceiptIdPath", "ReceivedTime", "ReceivedTimeHistory", "ReceivedPath", "StreamSize"],
+)
+def test_an_entry_does_not_override_what_this_hop_sets(name: str) -> None:
+    stored = {name: "ours"} | {"StreamSize": "5"}
+    for spelling in (name, name.lower(), name.upper()):
+        assert merge_entry(stored, {spelling: "theirs"}, size=5) == stored
+        assert merge_entry({}, {spelling: "theirs"}, size=5) == {"StreamSize": "5"}
+
+
+@pytest.mark.parametrize("name", ["RemoteAddress", "RemoteHost"])
+def test_without_a_guid_an_entry_does_not_override_the_senders_address(name: str) -> None:
+    merged = merge_entry({name: "ours"}, {name.lower(): "theirs"}, size=1, guid_supplied=False)
+    assert merged[name] == "ours"
+    assert merge_entry({name: "ours"}, {name: "theirs"}, size=1)[name] == "theirs"
+
+
+def test_a_key_without_a_value_overrides_nothing() -> None:
+    assert merge_entry({"Feed": "A"}, {"Feed": "", "Mark": ""}, size=1) == {
+        "Feed": "A",
+        "Mark": "",
+        "StreamSize": "1",
+    }
+
+
+def test_an_entry_cannot_store_what_a_request_cannot() -> None:
+    merged = merge_entry({"Feed": "A"}, dict.fromkeys(NOT_STORED, "x"), size=1)
+    assert merged == {"Feed": "A", "StreamSize": "1"}
+
+
+def test_nothing_in_a_head_can_break_the_stored_metadata() -> None:
+    """A colon or line end in a query name would otherwise write a key of the sender's choice."""
+    query = "a%0aRemoteDN:CN%3dgood=x&RemoteDN%3aCN%3dgood=x&System=a%0d%0aRemoteDN:CN%3dgood"
+    meta = format_meta(stamped(read({"Feed": "A"}, query)))
+    assert "RemoteDN" not in parse_meta(meta)
+    assert re.search(rb"(?m)^RemoteDN", meta) is None
