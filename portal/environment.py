@@ -92,7 +92,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     reader = _Reader(os.environ if environ is None else environ)
     cores = os.cpu_count() or 1
     environment = Environment(
-        host=reader.parsed("HOST", "127.0.0.1", _host, "an address or a host name to listen on"),
+        host=reader.parsed("HOST", "127.0.0.1", _host, "an address, a host name, or unix:/path/of/a/socket"),
         port=reader.parsed("PORT", "8000", _port, "a port number from 1 to 65535"),
         data_dir=reader.parsed(
             "PORTAL_DATA_DIR", str(BASE_DIR / "var"), _directory, "a folder that can be written"
@@ -192,7 +192,7 @@ def _shown(name: str, value: str, fault: Exception) -> str:
 
 
 def _host(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%\w+)?", value):
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%\w+)?|unix:/[^\0]{1,100}", value):
         raise ValueError("not an address")
     return value
 
