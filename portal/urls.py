@@ -3,12 +3,22 @@
 from django.contrib import admin
 from django.urls import include, path
 
+import codes.views
+
+from portal import views
+
 handler400 = "portal.problems.bad_request"
 handler403 = "portal.problems.permission_denied"
 handler404 = "portal.problems.not_found"
 handler500 = "portal.problems.server_error"
 
 urlpatterns = [
+    path("", codes.views.home, name="home"),
+    path("codes/", include("codes.urls")),
     path("admin/", admin.site.urls),
+    path("docs/", views.documentation_index, name="documentation-index"),
+    path("docs/<slug:slug>/", views.documentation_page, name="documentation"),
     path("api/v1/", include("codes.urls_api")),
+    path("api/v1/", include("feeds.urls_api")),
+    path("api/v1/", include("portal.auth_api")),
 ]
