@@ -10,11 +10,10 @@ from datetime import timedelta
 
 from feeds.figures import Slot
 
-BAR = 20
-GAP = 6
+WIDTH = 380
 HEIGHT = 96
 LABEL_ROOM = 18
-AXIS_ROOM = 44
+AXIS_ROOM = 36
 KINDS = ("accepted", "dropped", "refused")
 
 
@@ -63,16 +62,19 @@ class Chart:
         return f"{self.title}: {self.accepted:,} accepted, {self.refused:,} refused, {self.dropped:,} dropped."
 
 
-def stacked_bars(title: str, slots: Sequence[Slot], *, width: timedelta) -> Chart:
-    """Lay out one bar for each slot; `width` is how much time a slot holds."""
+def stacked_bars(title: str, slots: Sequence[Slot], *, span: timedelta, width: int = WIDTH) -> Chart:
+    """Lay out one bar for each slot; `span` is how much time a slot holds."""
     top = nice_top(max((slot.total for slot in slots), default=0))
-    boxes = tuple(box for position, slot in enumerate(slots) for box in _bar(position, slot, top))
+    pitch = (width - AXIS_ROOM) / max(1, len(slots))
+    boxes = tuple(
+        box for place, slot in enumerate(slots) for box in _bar(AXIS_ROOM + place * pitch, pitch, slot, top)
+    )
     return Chart(
         title=title,
-        width=AXIS_ROOM + len(slots) * (BAR + GAP),
+        width=width,
         height=HEIGHT + LABEL_ROOM,
         boxes=boxes,
-        times=tuple(_times(slots, width)),
+        times=tuple(_times(slots, span, pitch)),
         levels=(Tick(HEIGHT - HEIGHT * 0.92, short(top)), Tick(HEIGHT - HEIGHT * 0.46, short(top / 2))),
         slots=tuple(slots),
         accepted=sum(slot.accepted for slot in slots),
@@ -81,8 +83,7 @@ def stacked_bars(title: str, slots: Sequence[Slot], *, width: timedelta) -> Char
     )
 
 
-def _bar(position: int, slot: Slot, top: int) -> list[Box]:
-    x = AXIS_ROOM + position * (BAR + GAP)
+def _bar(x: float, pitch: float, slot: Slot, top: int) -> list[Box]:
     y = float(HEIGHT)
     boxes = []
     for kind in KINDS:
@@ -91,19 +92,21 @@ def _bar(position: int, slot: Slot, top: int) -> list[Box]:
             # Whatever happened at all stays visible.
             height = max(1.5, HEIGHT * 0.92 * count / top)
             y -= height
-            boxes.append(Box(kind, round(x, 1), round(y, 1), BAR, round(height, 1)))
+            boxes.append(Box(kind, round(x, 1), round(y, 1), round(pitch * 0.75, 1), round(height, 1)))
     return boxes
 
 
-def _times(slots: Sequence[Slot], width: timedelta) -> list[Tick]:
-    """About six texts below the bars."""
-    step = max(1, math.ceil(len(slots) / 6))
-    form = "%m-%d" if width >= timedelta(hours=6) else "%H:%M"
-    return [
-        Tick(round(AXIS_ROOM + position * (BAR + GAP) + BAR / 2, 1), f"{slot.start:{form}}")
-        for position, slot in enumerate(slots)
-        if position % step == 0
-    ]
+def _times(slots: Sequence[Slot], span: timedelta, pitch: float) -> list[Tick]:
+    """Texts below the bars, none closer than about 50 units; days where slots are long."""
+    form = "%m-%d" if span >= timedelta(hours=6) else "%H:%M"
+    texts = [f"{slot.start:{form}}" for slot in slots]
+    step = max(1, math.ceil(52 / pitch))
+    ticks: list[Tick] = []
+    for place in range(0, len(slots), step):
+        centre = AXIS_ROOM + place * pitch + pitch * 0.375
+        if not ticks or ticks[-1].text != texts[place]:
+            ticks.append(Tick(round(max(centre, 18), 1), texts[place]))
+    return ticks
 
 
 def nice_top(most: int) -> int:

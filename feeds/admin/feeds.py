@@ -21,9 +21,15 @@ from feeds.admin.listing import (
     RuleExpiryFilter,
     with_figures,
 )
+from feeds.admin.page import feed_panel
+from feeds.admin.past import PastMixin
+from feeds.admin.paste import PasteMixin
+from feeds.admin.test_request import TestRequestMixin
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from feeds.roles import may_delete, may_manage_certificates, may_rename
+
+THIS_CHANGE = "This change"
 
 
 class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
@@ -49,7 +55,7 @@ class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # g
 
 
 @admin.register(Feed)
-class FeedAdmin(BulkStatusMixin):
+class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin):
     """List and page of feeds."""
 
     form = FeedForm
@@ -85,7 +91,7 @@ class FeedAdmin(BulkStatusMixin):
                 "classes": ["collapse"],
             },
         ),
-        ("This change", {"fields": ["change_comment"]}),
+        (THIS_CHANGE, {"fields": ["change_comment", "seen_version"]}),
     ]
 
     @admin.display(description="status", ordering="status")
@@ -133,7 +139,7 @@ class FeedAdmin(BulkStatusMixin):
         """Readers who change nothing are not asked why."""
         fieldsets = super().get_fieldsets(request, obj)
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        return fieldsets if may_write else [entry for entry in fieldsets if entry[0] != "This change"]
+        return fieldsets if may_write else [entry for entry in fieldsets if entry[0] != THIS_CHANGE]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         if isinstance(obj, Feed):
@@ -143,6 +149,16 @@ class FeedAdmin(BulkStatusMixin):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         with commented(request.POST.get("change_comment", "")):
             return super().changeform_view(request, *args, **kwargs)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Add the figures of an existing feed."""
+        context["this_change"] = THIS_CHANGE
+        context["may_manage_certificates"] = may_manage_certificates(request.user)
+        feed = context.get("original")
+        if isinstance(feed, Feed):
+            context["panel"] = feed_panel(feed)
+            context.update(title=feed.name, subtitle=None)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Feed, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
         """Write nothing, and no history, where only the comment was filled in."""

@@ -1,11 +1,14 @@
 """Forms of the feed page."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from feeds.certificates import UnreadableCertificate, read_pasted
+from feeds.dn import BadDistinguishedName, parse_dn
 from feeds.models import CertificateRule, Feed
 
 MAX_LABELS = 50
@@ -53,10 +56,15 @@ class CommentField(forms.CharField):
 
 
 class FeedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    """A feed with a comment on the change."""
+    """A feed with a comment on the change, and the version that the editor saw."""
 
-    labels = LabelsField(required=False, help_text="Words with commas between, to find feeds by.")
+    labels = LabelsField(
+        required=False,
+        help_text="Words with commas between, to find feeds by.",
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+    )
     change_comment = CommentField()
+    seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Feed
@@ -66,10 +74,36 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
             "description": forms.Textarea(attrs={"rows": 3, "cols": 70}),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and "seen_version" in self.fields:
+            self.initial["seen_version"] = self.instance.version
+
     @property
     def changes_feed(self) -> bool:
         """Whether anything but the comment was edited."""
-        return any(name != "change_comment" for name in self.changed_data)
+        return any(name not in {"change_comment", "seen_version"} for name in self.changed_data)
+
+    def clean(self) -> dict[str, Any]:
+        """Two people at one feed: the second is told, and overwrites nothing unseen."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        seen = cleaned.get("seen_version")
+        if self.instance.pk and seen is not None and seen != self.instance.version:
+            latest = self.instance.history.first()
+            who = latest.history_user.get_username() if latest and latest.history_user else "Somebody"
+            raise ValidationError(
+                "%(who)s changed this feed while you edited it. Open it again, then make your change.",
+                code="changed",
+                params={"who": who},
+            )
+        return cleaned
+
+
+class ReadingFeedForm(FeedForm):
+    """The same form when only the paste box is read: it never validates, so that nothing is saved."""
+
+    def clean(self) -> dict[str, Any]:
+        raise ValidationError("Only the pasted certificate was read.", code="reading")
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
@@ -87,3 +121,27 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
             "action": forms.Select(attrs={"aria-label": "Action"}),
             "comment": forms.TextInput(attrs={"aria-label": "Comment"}),
         }
+
+    def clean_subject_dn(self) -> str:
+        """A pasted PEM certificate stands for its subject."""
+        text = str(self.cleaned_data["subject_dn"]).strip()
+        if "-----BEGIN" not in text:
+            return text
+        try:
+            return read_pasted(text).subject
+        except UnreadableCertificate as fault:
+            raise ValidationError("This certificate cannot be read: %(fault)s.", params={"fault": fault}) from fault
+
+    @property
+    def reads_as(self) -> str:
+        """How the saved DN is understood, where that differs from how it is written."""
+        try:
+            understood = str(parse_dn(self.instance.subject_dn)) if self.instance.pk else ""
+        except BadDistinguishedName:
+            return "cannot be read and matches nothing"
+        return understood if understood != self.instance.subject_dn else ""
+
+    @property
+    def expired(self) -> bool:
+        expires = self.instance.expires
+        return bool(self.instance.pk and expires and expires <= datetime.now(UTC))

@@ -1,57 +1,19 @@
 """The admin of feeds: what it shows, what it writes, and who may do what."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from feeds.figures import start_of_hour
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
+from tests.feeds.admin_client import DN, feed_form, one_rule, signed_in
 
 pytestmark = pytest.mark.django_db
-
-DN = "CN=client-a,OU=Test,O=Example,C=GB"
-
-
-def signed_in(*codenames: str, superuser: bool = False) -> Client:
-    """A client whose user has exactly these permissions of the feeds app."""
-    user = User.objects.create_user("someone", password="x", is_staff=True, is_superuser=superuser)
-    user.user_permissions.set(Permission.objects.filter(content_type__app_label="feeds", codename__in=codenames))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-def feed_form(**changes: str) -> dict[str, str]:
-    """What the browser posts from the feed page, without rules."""
-    return {
-        "name": "PAYROLL-PROD",
-        "status": "Receive",
-        "certificate_policy": "none",
-        "description": "",
-        "owner": "",
-        "classification": "",
-        "labels": "",
-        "stream_type": "Raw Events",
-        "encoding": "UTF-8",
-        "context_encoding": "UTF-8",
-        "data_format": "",
-        "schema": "",
-        "schema_version": "",
-        "change_comment": "",
-        "certificate_rules-TOTAL_FORMS": "0",
-        "certificate_rules-INITIAL_FORMS": "0",
-        **changes,
-    }
-
-
-def one_rule(**changes: str) -> dict[str, str]:
-    row = {"action": "allow", "subject_dn": DN, "expires": "", "comment": "", "id": "", "feed": "", **changes}
-    return {
-        "certificate_rules-TOTAL_FORMS": "1",
-        **{f"certificate_rules-0-{name}": value for name, value in row.items()},
-    }
 
 
 def change_url(feed: Feed) -> str:
@@ -184,3 +146,141 @@ def test_every_page_has_the_policy_and_nothing_inline() -> None:
         assert "<style" not in page
         assert not re.search(r"<script(?![^>]*\b(src|type=.application/json))", page)
         assert not re.search(r"""\s(style|on[a-z]+)=["']""", page)
+
+
+def make_counts(feed: str, hour: datetime, outcome: str, count: int, stroom_status: int = 0) -> None:
+    HourlyCount.objects.create(
+        feed=feed, hour=hour, outcome=outcome, count=count, http_status=200, stroom_status=stroom_status
+    )
+
+
+def test_the_list_shows_what_arrived_and_what_was_refused_in_24_hours() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    hour = start_of_hour(datetime.now(UTC))
+    make_counts(feed.name, hour, "received", 1200)
+    make_counts(feed.name, hour - timedelta(hours=2), "refused", 7, 310)
+    make_counts(feed.name, hour - timedelta(hours=30), "received", 50_000)
+    page = signed_in(superuser=True).get(reverse("admin:feeds_feed_changelist")).content.decode()
+    assert '<span class="figure">1,200</span>' in page
+    assert '<span class="figure">7</span>' in page
+    assert "51,200" not in page
+
+
+def test_the_list_costs_the_same_number_of_queries_however_many_feeds() -> None:
+    client = signed_in(superuser=True)
+    Feed.objects.create(name="FEED-0")
+    url = reverse("admin:feeds_feed_changelist")
+    client.get(url)
+    with CaptureQueriesContext(connection) as one:
+        client.get(url)
+    Feed.objects.bulk_create(Feed(name=f"FEED-{number}") for number in range(1, 80))
+    with CaptureQueriesContext(connection) as many:
+        client.get(url)
+    # session, user, facets, count of the page, count of all, feeds
+    assert len(many) == len(one) <= 10
+
+
+def found(client: Client, **query: str) -> set[str]:
+    page = client.get(reverse("admin:feeds_feed_changelist"), query)
+    return {feed.name for feed in page.context["cl"].result_list}
+
+
+def test_quiet_feeds_are_found_by_how_long_nothing_came() -> None:
+    hour = start_of_hour(datetime.now(UTC))
+    for name in ("BUSY-FEED", "QUIET-FEED", "NEVER-FEED", "DROPPING-FEED"):
+        Feed.objects.create(name=name)
+    Feed.objects.create(name="CLOSED-FEED", status="Reject")
+    make_counts("BUSY-FEED", hour, "received", 1)
+    make_counts("QUIET-FEED", hour - timedelta(days=2), "received", 1)
+    make_counts("QUIET-FEED", hour, "refused", 5, 310)
+    make_counts("DROPPING-FEED", hour, "dropped", 1)
+    client = signed_in(superuser=True)
+    assert found(client, quiet="24h") == {"QUIET-FEED", "NEVER-FEED"}
+    assert found(client, quiet="7d") == {"NEVER-FEED"}
+    assert found(client, quiet="never") == {"NEVER-FEED"}
+    assert found(client, refused="yes") == {"QUIET-FEED"}
+    assert found(client, refused="certificate") == {"QUIET-FEED"}
+
+
+def test_rules_that_end_soon_are_found() -> None:
+    now = datetime.now(UTC)
+    for name, days in (("SOON-FEED", 5), ("GONE-FEED", -1), ("LATER-FEED", 90)):
+        feed = Feed.objects.create(name=name)
+        CertificateRule.objects.create(feed=feed, subject_dn=DN, expires=now + timedelta(days=days))
+    client = signed_in(superuser=True)
+    assert found(client, rules="soon") == {"SOON-FEED"}
+    assert found(client, rules="expired") == {"GONE-FEED"}
+
+
+def test_many_feeds_are_set_at_once_after_a_page_that_says_which() -> None:
+    feeds = [Feed.objects.create(name=f"FEED-{number}") for number in range(3)]
+    already = Feed.objects.create(name="FEED-X", status="Drop")
+    client = signed_in("view_feed", "change_feed")
+    chosen = [feed.pk for feed in (*feeds[:2], already)]
+    posted = {"action": "set_drop", "_selected_action": chosen}
+    page = client.post(reverse("admin:feeds_feed_changelist"), posted)
+    text = page.content.decode()
+    assert "FEED-0" in text
+    assert "FEED-2" not in text
+    assert "1 of those chosen is already" in text
+    assert not Feed.objects.filter(status="Drop").exclude(pk=already.pk).exists()
+    form = {"status": "Drop", "feeds": ",".join(map(str, chosen)), "comment": "maintenance"}
+    done = client.post(reverse("admin:feeds_feed_set_status"), form, follow=True).content.decode()
+    assert "2 feeds are now set to Drop" in done
+    assert set(Feed.objects.filter(status="Drop").values_list("name", flat=True)) == {"FEED-0", "FEED-1", "FEED-X"}
+    for feed in feeds[:2]:
+        latest = feed.history.first()
+        assert (latest.status, latest.version, latest.history_change_reason) == ("Drop", 2, "maintenance")
+        assert latest.history_user.username == "someone"
+    assert already.history.count() == 1
+
+
+def test_setting_many_feeds_needs_the_right_to_change_feeds() -> None:
+    feed = Feed.objects.create(name="FEED-1")
+    client = signed_in("view_feed")
+    form = {"status": "Drop", "feeds": str(feed.pk), "comment": "x"}
+    assert client.post(reverse("admin:feeds_feed_set_status"), form).status_code == 403
+    feed.refresh_from_db()
+    assert feed.status == "Receive"
+
+
+def test_feeds_named_by_anything_but_numbers_are_refused() -> None:
+    client = signed_in("view_feed", "change_feed")
+    page = client.post(reverse("admin:feeds_feed_set_status"), {"status": "Drop", "feeds": "1;2", "comment": "x"})
+    assert page.status_code == 200
+    assert "There is nothing to change" in page.content.decode()
+
+
+def test_the_second_of_two_editors_is_told_and_overwrites_nothing() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    client = signed_in(superuser=True)
+    client.post(change_url(feed), feed_form(owner="first", seen_version="1"))
+    page = client.post(change_url(feed), feed_form(status="Drop", seen_version="1"))
+    assert "someone changed this feed while you edited it" in page.content.decode()
+    feed.refresh_from_db()
+    assert (feed.owner, feed.status) == ("first", "Receive")
+
+
+def test_a_copy_takes_the_rules_along() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD", certificate_policy="restricted")
+    rule = CertificateRule.objects.create(feed=feed, subject_dn=DN)
+    client = signed_in(superuser=True)
+    rows = one_rule(id=str(rule.pk), feed=str(feed.pk))
+    rows["certificate_rules-INITIAL_FORMS"] = "1"
+    posted = feed_form(name="PAYROLL-COPY", certificate_policy="restricted", _saveasnew="1", **rows)
+    assert client.post(change_url(feed), posted).status_code == 302
+    copy = Feed.objects.get(name="PAYROLL-COPY")
+    assert (copy.certificate_policy, copy.certificate_rules.get().subject_dn) == ("restricted", DN)
+    assert feed.certificate_rules.count() == 1
+
+
+def test_the_feed_page_shows_traffic_as_a_picture_and_as_a_table() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    hour = start_of_hour(datetime.now(UTC))
+    make_counts(feed.name, hour, "received", 41)
+    make_counts(feed.name, hour, "refused", 3, 310)
+    page = signed_in(superuser=True).get(change_url(feed)).content.decode()
+    assert 'aria-label="Last 24 hours: 41 accepted, 3 refused, 0 dropped."' in page
+    assert 'class="bar-refused"' in page
+    assert '<td class="num">41</td>' in page
+    assert "/codes/stroom/310/" in page

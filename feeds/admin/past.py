@@ -1,0 +1,212 @@
+"""Pages about a feed's past: who changed what, put a former state back, delete with a reason, restore."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.urls.resolvers import URLPattern
+
+from feeds.admin.forms import CommentField
+from feeds.changes import OfficerNeeded
+from feeds.history import commented
+from feeds.models import Feed
+from feeds.restore import compare, deleted_feed, deleted_feeds, restore, revert, state_at, state_of
+from feeds.roles import may_manage_certificates
+from feeds.story import RULES, Change, ValueChange, story_of
+
+PER_PAGE = 50
+
+
+@dataclass(frozen=True)
+class DiffLine:
+    """One difference as the pages show it."""
+
+    label: str
+    old: str
+    new: str
+
+
+class WhyForm(forms.Form):
+    """A change that always wants a reason."""
+
+    change_comment = CommentField(required=True)
+
+
+def diff_lines(changes: Sequence[ValueChange]) -> list[DiffLine]:
+    """Differences in words: a rule as one line, a field by its label."""
+    return [_line(change) for change in changes]
+
+
+def _line(change: ValueChange) -> DiffLine:
+    if change.field == RULES:
+        return DiffLine("certificate rule", _rule_text(change.old), _rule_text(change.new))
+    label = str(Feed._meta.get_field(change.field).verbose_name)  # type: ignore[union-attr]  # a column
+    return DiffLine(label, as_text(change.old), as_text(change.new))
+
+
+def _rule_text(rule: Any) -> str:
+    if rule is None:
+        return ""
+    extras = [f"until {as_text(rule['expires'])}" if rule["expires"] else "", rule["comment"]]
+    told = "; ".join(extra for extra in extras if extra)
+    return f"{rule['action']} {rule['subject_dn']}" + (f" ({told})" if told else "")
+
+
+def as_text(value: Any) -> str:
+    """A value as people read it in a list of changes."""
+    if value is None or value in ("", []):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A change with its lines and the instant that a revert refers to."""
+
+    change: Change
+    lines: list[DiffLine]
+    at: str
+
+
+class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Adds the pages about the past to the admin of feeds."""
+
+    object_history_template = "admin/feeds/feed/history.html"
+    delete_confirmation_template = "admin/feeds/feed/delete.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("deleted/", wrap(self.deleted_view), name="feeds_feed_deleted"),
+            path("deleted/<int:feed_id>/", wrap(self.restore_view), name="feeds_feed_restore"),
+            path("<int:feed_id>/revert/", wrap(self.revert_view), name="feeds_feed_revert"),
+            *super().get_urls(),
+        ]
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Every change of the feed and its rules, newest first."""
+        feed = get_object_or_404(Feed, pk=object_id)
+        if not self.has_view_permission(request, feed):
+            raise PermissionDenied
+        entries = [
+            HistoryEntry(change, diff_lines(change.changes), change.at.isoformat())
+            for change in story_of([feed.pk])
+        ]
+        pages = Paginator(entries, PER_PAGE)
+        context = {
+            **self._page(request, f"History of {feed.name}"),
+            "object": feed,
+            "page": pages.get_page(request.GET.get("p")),
+            "may_revert": self.has_change_permission(request, feed),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, self.object_history_template, context)
+
+    def revert_view(self, request: HttpRequest, feed_id: int) -> HttpResponse:
+        """Show what putting a former state back would change, and do it."""
+        feed = get_object_or_404(Feed, pk=feed_id)
+        if not self.has_change_permission(request, feed):
+            raise PermissionDenied
+        wanted = state_at(feed.pk, _instant(request.GET.get("at")))
+        if wanted is None:
+            raise Http404("The feed did not exist then.")
+        changes = compare(state_of(feed), wanted)
+        form = WhyForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                revert(feed, wanted, user=request.user, comment=form.cleaned_data["change_comment"])
+            except OfficerNeeded:
+                form.add_error(None, OFFICER_NEEDED)
+            except ValidationError as fault:
+                form.add_error(None, fault.messages)
+            else:
+                messages.success(request, f"{wanted.name} is as it was at {request.GET['at'][:19]} UTC.")
+                return HttpResponseRedirect(reverse("admin:feeds_feed_history", args=[feed.pk]))
+        context = {
+            **self._page(request, f"Put {feed.name} back"),
+            "object": feed,
+            "at": _instant(request.GET.get("at")),
+            "lines": diff_lines(changes),
+            "form": form,
+            "officer_needed": any(change.field in {RULES, "certificate_policy"} for change in changes)
+            and not may_manage_certificates(request.user),
+        }
+        return TemplateResponse(request, "admin/feeds/feed/revert.html", context)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Nothing is deleted without a reason."""
+        form = WhyForm(request.POST if request.method == "POST" else None)
+        context = {**(extra_context or {}), "why_form": form}
+        if request.method == "POST" and not form.is_valid():
+            # Shows the page again, with the fault: Django deletes as soon as anything is posted.
+            request.method, request.POST = "GET", QueryDict()
+            return super().delete_view(request, object_id, context)
+        with commented(form.cleaned_data["change_comment"] if form.is_bound else ""):
+            return super().delete_view(request, object_id, context)
+
+    def deleted_view(self, request: HttpRequest) -> HttpResponse:
+        """Feeds that are gone and could come back."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self._page(request, "Deleted feeds"),
+            "deleted": deleted_feeds(),
+            "may_restore": self.has_add_permission(request),
+        }
+        return TemplateResponse(request, "admin/feeds/feed/deleted.html", context)
+
+    def restore_view(self, request: HttpRequest, feed_id: int) -> HttpResponse:
+        """Show what would come back, and bring it back."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        deleted = deleted_feed(feed_id)
+        if deleted is None:
+            raise Http404("No such feed was deleted.")
+        form = WhyForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                feed = restore(deleted, comment=form.cleaned_data["change_comment"])
+            except ValidationError as fault:
+                form.add_error(None, fault.messages)
+            else:
+                messages.success(request, f"{feed.name} is back, with its rules. It is {feed.status} at once.")
+                return HttpResponseRedirect(reverse("admin:feeds_feed_change", args=[feed.pk]))
+        context = {**self._page(request, f"Restore {deleted.state.name}"), "deleted": deleted, "form": form}
+        return TemplateResponse(request, "admin/feeds/feed/restore.html", context)
+
+    def _page(self, request: HttpRequest, title: str) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+
+
+OFFICER_NEEDED = (
+    "This would change the certificate policy or rules, or the name they guard. A certificate officer may."
+)
+
+
+def _instant(text: str | None) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError as fault:
+        raise Http404("No such instant.") from fault
+    if moment.tzinfo is None:
+        raise Http404("An instant has a time zone.")
+    return moment

@@ -1,0 +1,213 @@
+"""The page "Test a request": describe one, see the decision step by step and the exact answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.urls.resolvers import URLPattern
+
+from feeds.certificates import UnreadableCertificate, read_pasted
+from feeds.dryrun import DescribedCertificate, DryRun, dry_run
+from feeds.metadata import MAX_NAMES
+from feeds.models import Feed, RefusalSample
+from feeds.policy import TraceStep
+
+MAX_HEADER_TEXT = 64 * 1024
+#: What each step asks, for those that were not reached.
+QUESTIONS = {
+    1: "Does the request name a feed?",
+    2: "Is there a feed of exactly this name?",
+    3: "Does its status let data in?",
+    4: "Is a certificate presented, where one is needed?",
+    5: "Is the certificate verified and not expired?",
+    6: "Do the feed's rules let it in?",
+    7: "Are Compression and Content-Encoding supported?",
+}
+
+
+class TestRequestForm(forms.Form):
+    """A described request."""
+
+    feed = forms.CharField(
+        required=False,
+        max_length=1000,
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false", "list": "feed-names"}),
+        help_text="The Feed header, exactly as sent. Leave it empty to see what happens without.",
+    )
+    headers = forms.CharField(
+        label="Other headers",
+        required=False,
+        max_length=MAX_HEADER_TEXT,
+        widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "spellcheck": "false"}),
+        help_text="One on each line, such as Compression: GZIP.",
+    )
+    presented = forms.ChoiceField(
+        label="Client certificate",
+        choices=[
+            ("none", "none presented"),
+            ("verified", "presented, and verified by the proxy"),
+            ("failed", "presented, verification failed"),
+        ],
+        initial="none",
+        widget=forms.RadioSelect,
+    )
+    certificate = forms.CharField(
+        label="PEM or DN",
+        required=False,
+        max_length=MAX_HEADER_TEXT,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "mono", "spellcheck": "false"}),
+        help_text="A PEM certificate brings its expiry along. A DN counts as one that has not expired.",
+    )
+
+    def clean_headers(self) -> dict[str, str]:
+        return parse_headers(self.cleaned_data["headers"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("presented") in {"verified", "failed"} and not cleaned.get("certificate", "").strip():
+            self.add_error("certificate", "Paste the certificate, or say that none is presented.")
+        return cleaned
+
+    def question(self) -> tuple[dict[str, str], DescribedCertificate | None]:
+        """What `dry_run` takes. Call it on a valid form only."""
+        cleaned = self.cleaned_data
+        headers = {**cleaned["headers"], **({"Feed": cleaned["feed"]} if cleaned["feed"] else {})}
+        if cleaned["presented"] == "none":
+            return headers, None
+        return headers, describe(cleaned["certificate"], verified=cleaned["presented"] == "verified")
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """Read `Name: value` lines.
+
+    Raises:
+        ValidationError: a line has no colon, or there are too many.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > MAX_NAMES:
+        raise ValidationError(f"At most {MAX_NAMES} headers.")
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            raise ValidationError(f"“{line.strip()[:60]}” is not a header: write Name: value.")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def describe(text: str, *, verified: bool) -> DescribedCertificate:
+    """A pasted certificate as a question. What cannot be read is asked as it is: the decision says why it fails."""
+    try:
+        pasted = read_pasted(text)
+    except UnreadableCertificate:
+        return DescribedCertificate(text.strip(), verified)
+    return DescribedCertificate(pasted.subject, verified, pasted.expires.isoformat() if pasted.expires else "")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A dry run as the page shows it."""
+
+    run: DryRun
+    trace: Sequence[TraceStep]
+    not_reached: Sequence[tuple[int, str]]
+    head: str
+
+    @property
+    def feed(self) -> Feed | None:
+        return Feed.objects.filter(name=self.run.decision.feed).first() if self.run.policy else None
+
+
+def outcome_of(run: DryRun) -> Outcome:
+    trace = run.decision.trace
+    last = trace[-1].step if trace else 0
+    fields = "\n".join(f"{name}: {value}" for name, value in run.answer.headers)
+    return Outcome(
+        run=run,
+        trace=trace,
+        not_reached=[(step, question) for step, question in QUESTIONS.items() if step > last],
+        head=f"HTTP/1.1 {run.answer.http}\n{fields}",
+    )
+
+
+def initial_of(sample: RefusalSample) -> dict[str, str]:
+    """The form for a refusal that happened."""
+    headers: Mapping[str, Any] = sample.headers
+    others = {name: value for name, value in headers.items() if name.lower() != "feed"}
+    return {
+        "feed": str(next((value for name, value in headers.items() if name.lower() == "feed"), sample.feed)),
+        "headers": "\n".join(f"{name}: {value}" for name, value in others.items()),
+        "presented": _presented(sample),
+        "certificate": sample.sender_dn,
+    }
+
+
+def _presented(sample: RefusalSample) -> str:
+    if not sample.sender_dn:
+        return "none"
+    stopped = [step.get("step") for step in sample.trace if step.get("outcome") == "stop"]
+    return "failed" if 5 in stopped else "verified"
+
+
+class TestRequestMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Adds the page to the admin of feeds."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.test_view)
+        return [path("test/", view, name="feeds_feed_test"), *super().get_urls()]
+
+    def test_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer a question; a feed or a sampled refusal in the address fills the form and is answered at once."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        sample = _sample(request)
+        form = TestRequestForm(_data(request, sample))
+        asked = form.is_bound
+        outcome = outcome_of(dry_run(*form.question())) if asked and form.is_valid() else None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Test a request",
+            "opts": self.opts,
+            "form": form,
+            "outcome": outcome,
+            "sample": sample,
+            "public_url": _public_url(request),
+        }
+        return TemplateResponse(request, "admin/feeds/feed/test.html", context)
+
+
+def _sample(request: HttpRequest) -> RefusalSample | None:
+    key = request.GET.get("sample", "")
+    if not key:
+        return None
+    if not (key.isascii() and key.isdigit() and len(key) < 19):
+        raise Http404("No such sample.")
+    if not request.user.has_perm("feeds.view_refusalsample"):
+        raise PermissionDenied
+    sample = RefusalSample.objects.filter(pk=key).first()
+    if sample is None:
+        raise Http404("This sample is gone; only the latest are kept.")
+    return sample
+
+
+def _data(request: HttpRequest, sample: RefusalSample | None) -> Any:
+    """What to bind the form to: the posted text, a sample, a feed's name, or nothing."""
+    if request.method == "POST":
+        return request.POST
+    if sample is not None:
+        return initial_of(sample)
+    if "feed" in request.GET:
+        return {"feed": request.GET["feed"][:1000], "headers": "", "presented": "none", "certificate": ""}
+    return None
+
+
+def _public_url(request: HttpRequest) -> str:
+    configured: str = settings.ENVIRONMENT.public_url
+    return configured or f"{request.scheme}://{request.get_host()}"

@@ -1,0 +1,157 @@
+"""A feed as it was: at any instant of its history, or just before it was deleted; compared, and brought back."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from feeds.changes import WRITABLE, FeedChange, OfficerNeeded, RuleValues, change_feed
+from feeds.history import commented
+from feeds.models import CertificateRule, Feed
+from feeds.roles import AnyUser, may_rename
+from feeds.story import RULES, ValueChange
+
+MAX_ROWS = 2000
+#: Rules that fall with their feed are written a moment before it, by the same request.
+DELETED_TOGETHER = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class FeedState:
+    """A feed with its rules at one instant. `change` says everything but the name."""
+
+    name: str
+    change: FeedChange
+
+    @property
+    def rules(self) -> tuple[RuleValues, ...]:
+        return tuple(self.change.rules or ())
+
+
+@dataclass(frozen=True)
+class DeletedFeed:
+    """A feed that is gone and could come back; not under its name if that is taken."""
+
+    feed_id: int
+    state: FeedState
+    at: datetime
+    user: str
+    comment: str
+    version: int
+    name_taken: bool
+
+
+def state_of(feed: Feed) -> FeedState:
+    """The feed as it is now."""
+    return _state(feed, (RuleValues.of(rule) for rule in feed.certificate_rules.all()))
+
+
+def state_at(feed_id: int, moment: datetime) -> FeedState | None:
+    """The feed as it was when everything written up to `moment` counted; None when it did not exist."""
+    row = Feed.history.filter(id=feed_id, history_date__lte=moment).first()
+    if row is None or row.history_type == "-":
+        return None
+    latest: dict[int, Any] = {}
+    for rule in CertificateRule.history.filter(feed_id=feed_id, history_date__lte=moment):
+        latest.setdefault(rule.id, rule)
+    return _state(row, (RuleValues.of(rule) for rule in latest.values() if rule.history_type != "-"))
+
+
+def _state(row: Any, rules: Iterable[RuleValues]) -> FeedState:
+    values = {name: getattr(row, name) for name in WRITABLE}
+    return FeedState(row.name, FeedChange(values, tuple(sorted(rules, key=_title))))
+
+
+def _title(rule: RuleValues) -> tuple[str, str]:
+    return rule.action, rule.subject_dn
+
+
+def compare(old: FeedState, new: FeedState) -> list[ValueChange]:
+    """What has to happen to make `old` into `new`."""
+    names: dict[str, tuple[Any, Any]] = {"name": (old.name, new.name)}
+    names |= {name: (old.change.values.get(name), value) for name, value in new.change.values.items()}
+    changes = [ValueChange(name, before, after) for name, (before, after) in names.items() if before != after]
+    changes += [ValueChange(RULES, None, vars(rule)) for rule in new.rules if rule not in old.rules]
+    changes += [ValueChange(RULES, vars(rule), None) for rule in old.rules if rule not in new.rules]
+    return changes
+
+
+@transaction.atomic
+def revert(feed: Feed, wanted: FeedState, *, user: AnyUser, comment: str) -> None:
+    """Write a former state, its rules and its name, as a new change.
+
+    Raises:
+        OfficerNeeded: policy, rules or the name of a guarded feed would change and the user may not.
+        ValidationError: the state breaks a rule that holds today.
+    """
+    locked = Feed.objects.select_for_update().get(pk=feed.pk)
+    if wanted.name != locked.name:
+        if not may_rename(user, locked):
+            raise OfficerNeeded
+        locked.name = wanted.name
+        locked.full_clean()
+        with commented(comment):
+            locked.save(update_fields=["name"])
+    change_feed(locked, wanted.change, user=user, comment=comment)
+
+
+def deleted_feeds(limit: int = 200) -> list[DeletedFeed]:
+    """Feeds that no longer exist, the last deleted first."""
+    gone = Feed.history.filter(history_type="-").exclude(id__in=Feed.objects.values("pk"))
+    rows: dict[int, Any] = {}
+    for row in gone.select_related("history_user")[:MAX_ROWS]:
+        rows.setdefault(row.id, row)
+    chosen = list(rows.values())[:limit]
+    taken = set(Feed.objects.filter(name__in=[row.name for row in chosen]).values_list("name", flat=True))
+    return [_deleted(row, (), taken) for row in chosen]
+
+
+def deleted_feed(feed_id: int) -> DeletedFeed | None:
+    """A feed that is gone, by its former key, with the rules that fell with it."""
+    row = Feed.history.filter(id=feed_id).select_related("history_user").first()
+    if row is None or row.history_type != "-" or Feed.objects.filter(pk=feed_id).exists():
+        return None
+    together = CertificateRule.history.filter(
+        feed_id=feed_id,
+        history_type="-",
+        request_id=row.request_id,
+        history_date__lte=row.history_date,
+        history_date__gte=row.history_date - DELETED_TOGETHER,
+    )
+    taken = set(Feed.objects.filter(name=row.name).values_list("name", flat=True))
+    return _deleted(row, (RuleValues.of(rule) for rule in together), taken)
+
+
+def _deleted(row: Any, rules: Iterable[RuleValues], taken: set[str]) -> DeletedFeed:
+    return DeletedFeed(
+        feed_id=row.id,
+        state=_state(row, rules),
+        at=row.history_date,
+        user=row.history_user.get_username() if row.history_user else "",
+        comment=row.history_change_reason or "",
+        version=row.version,
+        name_taken=row.name in taken,
+    )
+
+
+@transaction.atomic
+def restore(deleted: DeletedFeed, *, comment: str) -> Feed:
+    """Bring a deleted feed back as it was, guard included, under its former key, so that its history goes on.
+
+    The guard returns with the feed, so whoever may add feeds may do this. The version moves on: no ETag ever
+    names two states.
+
+    Raises:
+        ValidationError: the name is taken, or the state breaks a rule that holds today.
+    """
+    feed = Feed(
+        pk=deleted.feed_id, name=deleted.state.name, version=deleted.version + 1, **deleted.state.change.values
+    )
+    feed.full_clean()
+    with commented(comment):
+        feed.save(force_insert=True)
+        for rule in deleted.state.rules:
+            CertificateRule.objects.create(feed=feed, **vars(rule))
+    return feed

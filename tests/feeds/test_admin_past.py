@@ -1,0 +1,125 @@
+"""Pages about a feed's past: history, putting back, deleting with a reason, restoring."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.urls import reverse
+
+from feeds.models import CertificateRule, Feed
+from tests.feeds.admin_client import DN, feed_form, signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+def make_guarded() -> Feed:
+    feed = Feed.objects.create(name="PAYROLL-PROD", certificate_policy="restricted")
+    CertificateRule.objects.create(feed=feed, subject_dn=DN)
+    return feed
+
+
+def test_the_history_tells_who_what_why_from_where_and_by_which_request() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    client = signed_in(superuser=True)
+    client.post(
+        reverse("admin:feeds_feed_change", args=[feed.pk]),
+        feed_form(status="Drop", owner="<b>Payroll</b>", change_comment="TICKET-7"),
+        headers={"X-Request-ID": "request-0001"},
+        REMOTE_ADDR="192.0.2.7",
+    )
+    page = client.get(reverse("admin:feeds_feed_history", args=[feed.pk])).content.decode()
+    for expected in (
+        "someone",
+        "TICKET-7",
+        "192.0.2.7",
+        "request-0001",
+        "<del>Receive</del>",
+        "<ins>Drop</ins>",
+        "&lt;b&gt;Payroll",
+    ):
+        assert expected in page
+    assert "<b>Payroll" not in page
+
+
+def test_a_change_of_rules_is_in_the_history_of_the_feed() -> None:
+    feed = make_guarded()
+    feed.certificate_rules.get().delete()
+    page = signed_in("view_feed").get(reverse("admin:feeds_feed_history", args=[feed.pk])).content.decode()
+    assert f"<del>allow {DN}</del>" in page
+    assert "Put back" not in page
+
+
+def test_a_former_state_is_shown_before_it_is_put_back_and_wants_a_reason() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    at = datetime.now(UTC).isoformat()
+    feed.status = "Drop"
+    feed.save()
+    client = signed_in("view_feed", "change_feed")
+    url = reverse("admin:feeds_feed_revert", args=[feed.pk]) + "?at=" + at.replace("+", "%2B")
+    assert "<ins>Receive</ins>" in client.get(url).content.decode()
+    assert "This field is required" in client.post(url, {"change_comment": " "}).content.decode()
+    feed.refresh_from_db()
+    assert feed.status == "Drop"
+    assert client.post(url, {"change_comment": "undo"}).status_code == 302
+    feed.refresh_from_db()
+    assert feed.status == "Receive"
+    assert feed.history.first().history_change_reason == "undo"
+
+
+def test_a_feed_editor_cannot_put_back_a_former_guard() -> None:
+    feed = make_guarded()
+    at = datetime.now(UTC).isoformat().replace("+", "%2B")
+    feed.certificate_policy = "none"
+    feed.save()
+    client = signed_in("view_feed", "change_feed")
+    url = reverse("admin:feeds_feed_revert", args=[feed.pk]) + "?at=" + at
+    assert "Ask a certificate officer" in client.get(url).content.decode()
+    assert client.post(url, {"change_comment": "x"}).status_code == 200
+    feed.refresh_from_db()
+    assert feed.certificate_policy == "none"
+
+
+@pytest.mark.parametrize("at", ["", "yesterday", "2026-01-01T00:00:00", "1999-01-01T00:00:00%2B00:00"])
+def test_an_instant_that_never_was_is_not_found(at: str) -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    url = reverse("admin:feeds_feed_revert", args=[feed.pk]) + f"?at={at}"
+    assert signed_in(superuser=True).get(url).status_code == 404
+
+
+def test_nothing_is_deleted_without_a_reason() -> None:
+    feed = make_guarded()
+    client = signed_in(superuser=True)
+    url = reverse("admin:feeds_feed_delete", args=[feed.pk])
+    page = client.post(url, {"post": "yes", "change_comment": "  "})
+    assert "This field is required" in page.content.decode()
+    assert Feed.objects.filter(pk=feed.pk).exists()
+    assert client.post(url, {"post": "yes", "change_comment": "retired"}).status_code == 302
+    assert not Feed.objects.filter(pk=feed.pk).exists()
+    row = Feed.history.filter(id=feed.pk).first()
+    assert (row.history_type, row.history_change_reason, row.history_user.username) == ("-", "retired", "someone")
+    rule = CertificateRule.history.filter(feed_id=feed.pk).first()
+    assert (rule.history_type, rule.history_change_reason) == ("-", "retired")
+
+
+def test_a_deleted_feed_is_listed_and_restored_with_its_rules() -> None:
+    feed = make_guarded()
+    key = feed.pk
+    client = signed_in(superuser=True)
+    client.post(reverse("admin:feeds_feed_delete", args=[key]), {"post": "yes", "change_comment": "retired"})
+    listed = client.get(reverse("admin:feeds_feed_deleted")).content.decode()
+    assert "PAYROLL-PROD" in listed
+    assert "retired" in listed
+    url = reverse("admin:feeds_feed_restore", args=[key])
+    assert DN in client.get(url).content.decode()
+    client.post(url, {"change_comment": "needed after all"})
+    back = Feed.objects.get(pk=key)
+    assert (back.certificate_policy, back.certificate_rules.get().subject_dn) == ("restricted", DN)
+    assert client.get(url).status_code == 404
+
+
+def test_restoring_needs_the_right_to_add_feeds() -> None:
+    feed = make_guarded()
+    key = feed.pk
+    feed.delete()
+    client = signed_in("view_feed", "change_feed")
+    assert client.post(reverse("admin:feeds_feed_restore", args=[key]), {"change_comment": "x"}).status_code == 403
+    assert not Feed.objects.exists()
