@@ -259,6 +259,7 @@ class Position:
     source: str
     lines: tuple[int, int] | None
     text: str
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -463,7 +464,7 @@ def _presence_differences(
 
 def _presence(source: Source, entry: Entry | None) -> Position:
     if entry is None:
-        return Position(source.slug, None, "does not list it")
+        return Position(source.slug, None, "does not list it", absent=True)
     return Position(source.slug, entry.lines, f"lists it as “{entry.name}”")
 
 

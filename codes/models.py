@@ -25,7 +25,8 @@ class Keyed(models.Model):
 
 class RegistryQuerySet(models.QuerySet["Registry"]):
     def with_counts(self) -> Self:
-        return self.annotate(code_count=Count("codes")).prefetch_related("classes")
+        # A query that counts forgets the model's own order.
+        return self.annotate(code_count=Count("codes")).order_by("position").prefetch_related("classes")
 
 
 class Registry(models.Model):
@@ -55,6 +56,10 @@ class Registry(models.Model):
         """The word before a number: "HTTP 404", "Stroom 110"."""
         return "HTTP" if self.slug == "http" else self.slug.capitalize()
 
+    @property
+    def plural(self) -> str:
+        return f"{self.short_name} status codes"
+
 
 class CodeClass(Keyed):
     registry = models.ForeignKey(Registry, models.CASCADE, related_name="classes")
@@ -74,10 +79,15 @@ class CodeClass(Keyed):
         verbose_name_plural = "classes"
 
     def __str__(self) -> str:
-        return f"{self.slug} {self.name}"
+        return f"{self.label} {self.name}"
 
     def get_absolute_url(self) -> str:
         return reverse("codes:detail", args=[self.registry_id, self.slug])
+
+    @property
+    def label(self) -> str:
+        """The first digit as in 4xx; the class of invalid numbers has none and shows its range."""
+        return self.slug if self.slug[:1].isdigit() else f"{self.first}–{self.last}"
 
 
 class Vendor(models.Model):
@@ -247,7 +257,8 @@ class HeaderUse(Keyed):
 
 class SourceQuerySet(models.QuerySet["Source"]):
     def with_counts(self) -> Self:
-        return self.annotate(entry_count=Count("entries"))
+        # A query that counts forgets the model's own order.
+        return self.annotate(entry_count=Count("entries")).order_by("rank", "slug")
 
 
 class Source(models.Model):
@@ -351,6 +362,12 @@ class Disagreement(Keyed):
         if self.class_key == "any":
             return reverse("codes:registry", args=[self.registry_id])
         return reverse("codes:detail", args=[self.registry_id, self.class_key])
+
+    @property
+    def absent(self) -> list[tuple[str, str]]:
+        """For a listing difference: title and page of each source that leaves the code out."""
+        lacking = [position for position in self.positions if position["absent"]]
+        return [(position["title"], reverse("codes:source", args=[position["source"]])) for position in lacking]
 
 
 class ReleaseQuerySet(models.QuerySet["Release"]):

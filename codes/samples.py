@@ -73,6 +73,8 @@ def http_sample(code: int, meaning: Meaning) -> str:
         f"HTTP/1.1 {code} {meaning.name}",
         *_lines(code, (use for use in uses if use.direction == "response"), levels),
     ]
+    if len(request) + len(answer) == 1:
+        return ""  # a status line alone shows nothing that the heading has not said
     if not request:
         return "\n".join(answer)
     return "\n".join([f"{METHODS.get(code, 'GET')} /here HTTP/1.1", "Host: example.org", *request, "", *answer])

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from codes import facets
 from codes.api import asked_code, compared_codes
-from codes.catalogue import HTTP, PRESENCE, STROOM, Severity
+from codes.catalogue import HTTP, NAME, PRESENCE, STROOM, Severity
 from codes.comparison import READY_SETS, compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet
 from codes.headers import headers
@@ -169,11 +169,16 @@ def _code_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
         "address": address,
         "canonical": public_link(address),
         "entries": found.entries,
-        "disputes": [item for item in found.disagreements if item.aspect != PRESENCE],
-        "presence": [item for item in found.disagreements if item.aspect == PRESENCE],
+        "disputes": [item for item in found.disagreements if not _seen_in_the_table(item)],
+        "differences": [item for item in found.disagreements if _seen_in_the_table(item)],
         "weighty": weighty(found),
     }
     return render(request, "codes/detail.html", context)
+
+
+def _seen_in_the_table(item: Disagreement) -> bool:
+    """Who lists a code and how each spells it is what the table of sources shows already."""
+    return item.aspect == PRESENCE or (item.aspect == NAME and not item.authored)
 
 
 def _unknown_page(request: HttpRequest, found: FoundCode) -> HttpResponse:

@@ -13,6 +13,18 @@ VERDICTS: Mapping[str, str] = {
     "never": "never",
     "unknown": "not said",
 }
+# For dense lists, where the word stands beside the number.
+SHORT_VERDICTS: Mapping[str, str] = {
+    "not_needed": "",
+    "as_is_later": "later",
+    "after_wait": "wait",
+    "after_change": "change",
+    "after_auth": "log in",
+    "elsewhere": "go there",
+    "other_protocol": "protocol",
+    "never": "never",
+    "unknown": "",
+}
 STANDINGS: Mapping[str, str] = {
     "registered": "registered",
     "temporary": "temporary, may have lapsed",

@@ -11,6 +11,7 @@ register = template.Library()
 
 KINDS: Mapping[str, Mapping[Any, str]] = {
     "retry": words.VERDICTS,
+    "again": words.SHORT_VERDICTS,
     "standing": words.STANDINGS,
     "cache": words.CACHEABILITY,
     "body": words.BODIES,
