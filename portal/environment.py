@@ -175,7 +175,7 @@ class _Reader:
         """A misspelt setting would otherwise be a silent default."""
         for name in sorted(self._environ):
             if name.upper().startswith("PORTAL_") and name not in self._known:
-                near = difflib.get_close_matches(name.upper(), self._known, n=1)
+                near = difflib.get_close_matches(name.upper(), self._known, n=1, cutoff=0.8)
                 remedy = f"Did you mean {near[0]}?" if near else "Correct its name or remove it."
                 self.fault(f"{name} is not a setting of the portal. {remedy}")
 
