@@ -15,6 +15,7 @@ handler500 = "portal.problems.server_error"
 urlpatterns = [
     path("", codes.views.home, name="home"),
     path("codes/", include("codes.urls")),
+    path("favicon.ico", views.favicon),
     path("admin/", admin.site.urls),
     path("docs/", views.documentation_index, name="documentation-index"),
     path("docs/<slug:slug>/", views.documentation_page, name="documentation"),

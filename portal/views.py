@@ -1,7 +1,8 @@
 """Pages that belong to no app: the documentation."""
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
 from portal import documentation
@@ -20,3 +21,9 @@ def documentation_page(request: HttpRequest, slug: str) -> HttpResponse:
     if page is None:
         raise Http404("The documentation has no such page.")
     return render(request, "docs/page.html", {"page": page, "pages": documentation.pages()})
+
+
+@require_safe
+def favicon(_request: HttpRequest) -> HttpResponse:
+    """Browsers ask for this address wherever a page names no icon, as Swagger UI and parts of the admin do."""
+    return redirect(static("favicon.svg"))
