@@ -4,7 +4,6 @@ from django.contrib import admin
 from django.urls import include, path
 
 import codes.views
-
 from portal import views
 
 handler400 = "portal.problems.bad_request"
