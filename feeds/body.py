@@ -14,6 +14,7 @@ Send = Callable[[Message], Awaitable[None]]
 EXTENSION = "portal.connection"
 RATE_WINDOW_SECONDS = 60.0
 MIN_BYTES_PER_SECOND = 1024
+LINGER_SECONDS = 1.0
 
 
 @dataclass
@@ -82,7 +83,11 @@ class Body:
         self._window_ends += seconds
 
     async def drain(self, most: int, seconds: float) -> None:
-        """Read and forget the rest, up to a limit: many clients look for an answer only once they have written."""
+        """Read and forget the rest, up to a limit: many clients look for an answer only once they have written.
+
+        At the limit the connection stays open for a moment without being read. Closed at once, with data unread,
+        it would be reset, and the reset can overtake the answer: nginx then says 502.
+        """
         if not self.expected:
             return
         try:
@@ -90,6 +95,8 @@ class Body:
                 start = self.received
                 while not self.complete and self.received - start < most:
                     await self.next()
+                if not self.complete:
+                    await asyncio.sleep(LINGER_SECONDS)
         except (TimeoutError, Incomplete):
             return
 

@@ -76,7 +76,8 @@ class PortalProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        if self._in_head:
+        was_in_head = self._in_head
+        if was_in_head:
             self._start_head_timer()
         self._head_seen = self._body_seen = False
         self._feed(data)
@@ -84,7 +85,7 @@ class PortalProtocol(HttpToolsProtocol):
             return
         if not self._in_head:
             self._watch_body(len(data))
-        elif not self._head_seen:
+        elif was_in_head and not self._head_seen:
             self._packet_bytes += len(data)
             if self._packet_bytes > HEAD_LIMIT:
                 self._refuse(HEADERS_TOO_LARGE)

@@ -1,0 +1,120 @@
+"""Starts the real portal on a port and a data folder of its own."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Self
+
+from tests.deploy.authority import GOOD_DN
+from tests.deploy.proxy import free_port
+
+ROOT = Path(__file__).parents[2]
+OPEN, REQUIRED, RESTRICTED, DENYING, REJECTING = (
+    "OPEN-FEED",
+    "REQUIRED-FEED",
+    "RESTRICTED-FEED",
+    "DENYING",
+    "REJECTING",
+)
+SMUGGLED = "SMUGGLED-FEED"
+
+_SETUP = f"""
+import django; django.setup()
+from feeds.models import Feed, CertificateRule
+Feed.objects.bulk_create([
+    Feed(name={OPEN!r}), Feed(name={SMUGGLED!r}),
+    Feed(name={REQUIRED!r}, certificate_policy="required"),
+    Feed(name={RESTRICTED!r}, certificate_policy="restricted"),
+    Feed(name={DENYING!r}, certificate_policy="required"),
+    Feed(name={REJECTING!r}, status="Reject"),
+])
+CertificateRule.objects.create(feed=Feed.objects.get(name={RESTRICTED!r}), action="allow", subject_dn={GOOD_DN!r})
+CertificateRule.objects.create(feed=Feed.objects.get(name={DENYING!r}), action="deny", subject_dn={GOOD_DN!r})
+"""
+
+
+class Portal:
+    """One running portal that believes the proxy in front of it."""
+
+    def __init__(self, folder: Path, *, unix: Path | None = None, workers: int = 2) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.unix = unix
+        self.upstream = f"unix:{unix}" if unix else f"127.0.0.1:{self.port}"
+        self._log = folder / "portal.log"
+        self._digests: dict[str, str] = {}
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")},
+            "PORTAL_DATA_DIR": str(folder),
+            "HOST": f"unix:{unix}" if unix else "127.0.0.1",
+            "PORT": str(self.port),
+            "PORTAL_WORKERS": str(workers),
+            "PORTAL_TRUSTED_PROXIES": "unix" if unix else "127.0.0.1",
+            "PORTAL_MIN_FREE_BYTES": "0",
+            "PORTAL_ADMIN_PASSWORD": "not-a-real-secret-1",
+            "DJANGO_SETTINGS_MODULE": "portal.settings",
+        }
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command; what it printed."""
+        return self._run(str(ROOT / "manage.py"), *arguments)
+
+    def _run(self, *arguments: str) -> str:
+        run = subprocess.run(
+            [sys.executable, *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    def __enter__(self) -> Self:
+        self.manage("migrate", "--verbosity", "0")
+        self._run("-c", _SETUP)
+        with self._log.open("wb") as log:
+            command = [sys.executable, str(ROOT / "manage.py"), "serve"]
+            self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
+        self._wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def stored(self) -> dict[str, str]:
+        """Receipt id and SHA-256 of everything in the store."""
+        for path in self.folder.glob("store/received/**/*.dat"):
+            if path.stem not in self._digests:  # a stored file never changes
+                self._digests[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return dict(self._digests)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log()
+            if "Serving on" in self.log() and (self.unix or self._is_ready()):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"the portal does not start: {self.log()}")
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
