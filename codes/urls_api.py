@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from codes import api
+from codes import api, explain_api
 
 app_name = "codes_api"
 
 urlpatterns = [
     path("codes/", api.CodeList.as_view(), name="codes"),
     path("codes/lookup/", api.Lookup.as_view(), name="lookup"),
+    path("codes/explain/", explain_api.Explain.as_view(), name="explain"),
     path("codes/compare/", api.Compare.as_view(), name="compare"),
     path("codes/export.json", api.ExportJson.as_view(), name="export-json"),
     path("codes/export.csv", api.ExportCsv.as_view(), name="export-csv"),

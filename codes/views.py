@@ -19,6 +19,7 @@ from codes.filters import CodeFilterSet, DisagreementFilterSet
 from codes.headers import headers
 from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
 from codes.pairs import Pair, judge
+from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
 from codes.resolve import NUMBERS, FoundCode, find_code, find_meaning
 from codes.shown import show_meanings, weighty
 from portal.api import conditional_page
@@ -128,6 +129,8 @@ def detail(request: HttpRequest, registry: str, code: str) -> HttpResponse:
     found = find_code(registry, code)
     if found is None:
         raise Http404
+    if wants_plain_text(request):
+        return plain_response(code_text(found, None if found.known else find_code(HTTP, str(found.treat_as))))
     return _code_page(request, found) if found.known else _unknown_page(request, found)
 
 
@@ -152,6 +155,8 @@ def meaning_page(request: HttpRequest, registry: str, code: str, owner: str) -> 
     found = find_meaning(registry, code, owner)
     if found is None:
         raise Http404
+    if wants_plain_text(request):
+        return plain_response(code_text(found))
     return _code_page(request, found)
 
 
@@ -173,7 +178,7 @@ def _code_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
         "differences": [item for item in found.disagreements if _seen_in_the_table(item)],
         "weighty": weighty(found),
     }
-    return render(request, "codes/detail.html", context)
+    return negotiated(render(request, "codes/detail.html", context))
 
 
 def _seen_in_the_table(item: Disagreement) -> bool:
@@ -190,7 +195,7 @@ def _unknown_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
         "fallback_name": fallback.name if fallback else "",
         "canonical": public_link((found.code_class or found.registry).get_absolute_url()),
     }
-    return render(request, "codes/unknown.html", context)
+    return negotiated(render(request, "codes/unknown.html", context))
 
 
 def _neighbours(found: FoundCode) -> list[StatusCode]:

@@ -1,0 +1,241 @@
+"""Explaining a pasted text over REST. Open to all, and nothing of the text is kept or logged."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import APIException, ParseError, ValidationError
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from codes.explain import Answer, Explanation, TooLong, explain
+from codes.models import Meaning
+from codes.plaintext import explanation_text
+from codes.recognise import MAX_LENGTH, Found
+from codes.resolve import FoundCode
+from codes.serializers import RetrySerializer
+from portal.api import OpenToAllMixin, StrictQueryMixin
+from portal.links import public_link
+from portal.parsing import StrictJSONParser
+from portal.problems import answers
+
+Shape = serializers.Serializer[Any]
+
+
+class TextTooLong(APIException):
+    status_code = 413
+    default_code = "too_long"
+
+
+class PlainTextParser(BaseParser):
+    """The text as it is: `curl … | curl --data-binary @- -H 'Content-Type: text/plain' …`."""
+
+    media_type = "text/plain"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        raw = stream.read(MAX_LENGTH + 1)
+        if len(raw) > MAX_LENGTH:
+            raise TextTooLong(str(TooLong()))
+        try:
+            return {"text": raw.decode()}
+        except UnicodeDecodeError:
+            raise ParseError("The text is not UTF-8.") from None
+
+
+class PlainTextRenderer(BaseRenderer):
+    """For terminals."""
+
+    media_type = "text/plain"
+    format = "txt"
+    charset = "utf-8"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> str:
+        explanation = (renderer_context or {}).get("explanation")
+        return explanation_text(explanation) if isinstance(explanation, Explanation) else str(data)
+
+
+class PastedTextSerializer(Shape):
+    text = serializers.CharField(
+        allow_blank=True, trim_whitespace=False, help_text=f"At most {MAX_LENGTH} bytes of UTF-8. It is not kept."
+    )
+
+
+class PassageSerializer(Shape):
+    """A passage of the text that names a code."""
+
+    registry = serializers.CharField()
+    code = serializers.IntegerField()
+    kind = serializers.CharField(help_text="What sort of passage it is, such as `status line`.")
+    start = serializers.IntegerField(help_text="Offset of its first character, counted in code points from 0.")
+    end = serializers.IntegerField(help_text="Offset after its last character.")
+    line = serializers.IntegerField()
+    passage = serializers.CharField()
+
+
+class ExplainedPairSerializer(Shape):
+    """The numbers of one answer. `consistent` is null where there is only one of them."""
+
+    http = serializers.IntegerField(allow_null=True)
+    stroom = serializers.IntegerField(allow_null=True)
+    consistent = serializers.BooleanField(allow_null=True)
+    generation = serializers.CharField(allow_null=True)
+    explanation = serializers.CharField()
+    recognised = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Positions in the list of passages."
+    )
+
+
+class ExplainedCodeSerializer(Shape):
+    registry = serializers.CharField()
+    code = serializers.IntegerField()
+    name = serializers.CharField()
+    known = serializers.BooleanField()
+    valid = serializers.BooleanField()
+    treat_as = serializers.IntegerField(allow_null=True)
+    url = serializers.CharField()
+
+
+class ExplainedAdviceSerializer(Shape):
+    """What one meaning of the code to act on advises each reader."""
+
+    pair = serializers.IntegerField(help_text="Position in the list of pairs.")
+    registry = serializers.CharField()
+    code = serializers.IntegerField()
+    owner = serializers.CharField()
+    name = serializers.CharField()
+    summary = serializers.CharField()
+    sender = serializers.CharField()
+    server = serializers.CharField()
+    administrator = serializers.CharField()
+    retry = RetrySerializer()
+
+
+class ExplanationSerializer(Shape):
+    """What was recognised in the text, and what it means. All lists are empty where nothing was."""
+
+    message = serializers.CharField()
+    recognised = PassageSerializer(many=True)
+    pairs = ExplainedPairSerializer(many=True)
+    codes = ExplainedCodeSerializer(many=True)
+    advice = ExplainedAdviceSerializer(many=True)
+    left_out = serializers.IntegerField(help_text="Answers beyond those that are explained.")
+
+
+class Explain(OpenToAllMixin, StrictQueryMixin, APIView):
+    """Explain a pasted response, log line, client message or refusal."""
+
+    detail = True
+    parser_classes = (StrictJSONParser, PlainTextParser)
+    renderer_classes = (JSONRenderer, PlainTextRenderer)
+
+    def known_query(self) -> set[str]:
+        return {"format"}
+
+    @extend_schema(
+        operation_id="codes_explain",
+        tags=["catalogue"],
+        auth=[],
+        request=PastedTextSerializer,
+        responses=answers(ExplanationSerializer, 400, 413, 415),
+        examples=[
+            OpenApiExample(
+                "a refusal",
+                value={"text": "HTTP/1.1 406 Not Acceptable\nStroom-Status: 110"},
+                request_only=True,
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        try:
+            explanation = explain(_pasted_text(request.data))
+        except TooLong as fault:
+            raise TextTooLong(str(fault)) from fault
+        response = Response(as_json(explanation))
+        response["Cache-Control"] = "no-store"
+        self.explanation = explanation
+        return response
+
+    def get_renderer_context(self) -> dict[str, Any]:
+        return {**super().get_renderer_context(), "explanation": getattr(self, "explanation", None)}
+
+
+def _pasted_text(data: Any) -> str:
+    """The text of a body that holds that and nothing else."""
+    if not isinstance(data, Mapping):
+        raise ValidationError({"text": "the body must be an object with the key text"})
+    if unknown := sorted(set(data) - {"text"}):
+        raise ValidationError({key[:80]: "is not known here; known is text" for key in unknown})
+    text = data.get("text")
+    if not isinstance(text, str):
+        raise ValidationError({"text": "is missing" if "text" not in data else "must be a text"})
+    return text
+
+
+def as_json(explanation: Explanation) -> dict[str, Any]:
+    """The explanation in the shape of `ExplanationSerializer`."""
+    position = {id(passage): index for index, passage in enumerate(explanation.passages)}
+    codes = {(c.registry.slug, c.code): c for answer in explanation.answers for c in answer.codes}
+    return {
+        "message": explanation.message,
+        "recognised": [_passage(passage) for passage in explanation.passages],
+        "pairs": [_pair(answer, position) for answer in explanation.answers],
+        "codes": [_code(code) for code in codes.values()],
+        "advice": [
+            _advice(index, answer.acts_on, meaning)
+            for index, answer in enumerate(explanation.answers)
+            for meaning in answer.meanings
+        ],
+        "left_out": explanation.left_out,
+    }
+
+
+def _passage(found: Found) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in ("registry", "code", "kind", "start", "end", "line", "passage")}
+
+
+def _pair(answer: Answer, position: Mapping[int, int]) -> dict[str, Any]:
+    judged = answer.judged
+    return {
+        "http": judged.http.code if judged.http else None,
+        "stroom": judged.stroom.code if judged.stroom else None,
+        "consistent": judged.consistent,
+        "generation": judged.generation,
+        "explanation": answer.explanation,
+        "recognised": [position[id(passage)] for passage in answer.passages],
+    }
+
+
+def _code(code: FoundCode) -> dict[str, Any]:
+    return {
+        "registry": code.registry.slug,
+        "code": code.code,
+        "name": code.name,
+        "known": code.known,
+        "valid": code.valid,
+        "treat_as": code.treat_as,
+        "url": public_link(code.url),
+    }
+
+
+def _advice(pair: int, code: FoundCode, meaning: Meaning) -> dict[str, Any]:
+    return {
+        "pair": pair,
+        "registry": code.registry.slug,
+        "code": code.code,
+        "owner": meaning.owner_id,
+        "name": meaning.name,
+        "summary": meaning.summary,
+        **{reader: meaning.what_to_do.get(reader, "") for reader in ("sender", "server", "administrator")},
+        "retry": RetrySerializer(meaning.retry).data,
+    }

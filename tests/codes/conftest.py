@@ -1,0 +1,31 @@
+"""The catalogue as values, and in the database: loaded once for a whole module and gone afterwards."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from codes import loading
+from codes.authoring import read_catalogue
+from codes.catalogue import Catalogue
+
+
+@pytest.fixture(scope="session")
+def authored() -> Catalogue:
+    """What the files of the product say."""
+    return read_catalogue(loading.DATA_DIRECTORY)
+
+
+@pytest.fixture(scope="module")
+def catalogue(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[loading.Report]:
+    """The files of the product in the database; what a test adds is undone by its own `db` fixture."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield loading.load()
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def site(catalogue: loading.Report, db: None) -> Client:
+    """A caller without a login, at a portal that has the catalogue."""
+    return Client(headers={"host": "localhost"})
