@@ -5,10 +5,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from feeds.admin.display import chip, size, stroom_pair
+from feeds.admin.refusals import RefusalsMixin
 from feeds.models import HourlyCount, Receipt, RefusalSample
 
 
@@ -101,7 +103,7 @@ class HourlyCountAdmin(ReadOnlyAdmin):
 
 
 @admin.register(RefusalSample)
-class RefusalSampleAdmin(ReadOnlyAdmin):
+class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
     """Examples of refused deliveries, with the steps that led to the refusal."""
 
     list_display = ["at", "feed", "answer", "sender_dn", "remote_address", "receipt_id"]
@@ -121,4 +123,4 @@ class RefusalSampleAdmin(ReadOnlyAdmin):
 
     @admin.display(description="steps")
     def steps(self, sample: RefusalSample) -> SafeString:
-        return as_text(sample.trace)
+        return mark_safe(render_to_string("admin/feeds/_trace.html", {"trace": sample.trace}))  # noqa: S308  # a template's

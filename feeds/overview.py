@@ -1,0 +1,184 @@
+"""The state of the whole portal for its administrators: a few numbers, and lists of what needs somebody."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Sum
+
+from feeds.charts import Chart, stacked_bars
+from feeds.figures import ARRIVED, HOUR, RefusalCount, first_hour, refusals, slots
+from feeds.metadata import parse_time
+from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, Receipt
+
+SOON = timedelta(days=30)
+LISTED = 8
+RECENT_RECEIPTS = 2000
+
+
+@dataclass(frozen=True)
+class QuietFeed:
+    """A feed that used to receive and has stopped."""
+
+    feed: Feed
+    last: datetime
+
+
+@dataclass(frozen=True)
+class EndingCertificate:
+    """A certificate that senders used lately and that ends soon."""
+
+    dn: str
+    expires: datetime
+    feed: str
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Room in the store, in bytes."""
+
+    total: int
+    free: int
+
+    @property
+    def used_percent(self) -> int:
+        return round(100 * (self.total - self.free) / self.total) if self.total else 0
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that the first page of the admin shows."""
+
+    chart: Chart
+    stored_bytes: int
+    feeds_by_status: dict[str, int]
+    refused: list[RefusalCount]
+    quiet: list[QuietFeed]
+    quiet_count: int
+    rules_ending: list[CertificateRule]
+    rules_ending_count: int
+    certificates_ending: list[EndingCertificate]
+    disk: Disk | None
+
+
+def overview(now: datetime | None = None) -> Overview:
+    """Collect the numbers, in a fixed number of queries whatever the size of the portal."""
+    moment = now or datetime.now(UTC)
+    quiet = went_quiet(moment)
+    ending = rules_ending(moment)
+    return Overview(
+        chart=stacked_bars("All feeds, last 24 hours", slots(moment, hours=24, width=1), span=HOUR, width=760),
+        stored_bytes=_stored_bytes(moment),
+        feeds_by_status=feeds_by_status(),
+        refused=refusals(moment, hours=24),
+        quiet=quiet[:LISTED],
+        quiet_count=len(quiet),
+        rules_ending=list(ending[:LISTED]),
+        rules_ending_count=ending.count(),
+        certificates_ending=certificates_ending(moment)[:LISTED],
+        disk=disk(settings.DATA_DIR),
+    )
+
+
+def feeds_by_status() -> dict[str, int]:
+    """How many feeds there are of each status, in the order of the statuses."""
+    counted = dict(Feed.objects.order_by().values_list("status").annotate(total=Count("pk")))
+    return {status.value: counted.get(status.value, 0) for status in Feed.Status}
+
+
+def _stored_bytes(now: datetime) -> int:
+    received = HourlyCount.objects.filter(outcome=Outcome.RECEIVED, hour__gte=first_hour(now, 24))
+    return int(received.aggregate(total=Sum("bytes"))["total"] or 0)
+
+
+def went_quiet(now: datetime) -> list[QuietFeed]:
+    """Feeds that took something in the last 7 days but nothing in the last 24 hours, the latest first."""
+    counts = HourlyCount.objects.filter(outcome__in=ARRIVED, hour__gte=first_hour(now, 168))
+    last = {
+        name: hour
+        for name, hour in counts.order_by().values_list("feed").annotate(last=Max("hour"))
+        if hour < first_hour(now, 24)
+    }
+    feeds = Feed.objects.filter(name__in=list(last)).exclude(status=Feed.Status.REJECT)
+    return sorted((QuietFeed(feed, last[feed.name]) for feed in feeds), key=_last, reverse=True)
+
+
+def _last(quiet: QuietFeed) -> datetime:
+    return quiet.last
+
+
+def rules_ending(now: datetime) -> QuerySet[CertificateRule]:
+    """Allow rules that end within 30 days, the next first."""
+    rules = CertificateRule.objects.filter(
+        action=CertificateRule.Action.ALLOW, expires__gt=now, expires__lte=now + SOON
+    )
+    return rules.select_related("feed").order_by("expires")
+
+
+def certificates_ending(now: datetime) -> list[EndingCertificate]:
+    """Certificates seen on the latest deliveries that end within 30 days, the next first.
+
+    Read from the metadata of a bounded number of receipts; a sender that has been silent for long is not seen.
+    """
+    recent = Receipt.objects.filter(received_at__gte=now - timedelta(days=7)).order_by("-received_at", "-id")
+    found: dict[str, EndingCertificate] = {}
+    for feed, dn, headers in recent.values_list("feed", "sender_dn", "headers")[:RECENT_RECEIPTS]:
+        expires = parse_time(str(headers.get("RemoteCertExpiry", ""))) if dn and isinstance(headers, dict) else None
+        if dn and expires is not None and expires <= now + SOON:
+            found.setdefault(dn, EndingCertificate(dn, expires, feed))
+    return sorted(found.values(), key=_end)
+
+
+def _end(certificate: EndingCertificate) -> datetime:
+    return certificate.expires
+
+
+def disk(folder: Path) -> Disk | None:
+    """Room where the data lives; None when it cannot be read."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return Disk(usage.total, usage.free)
+
+
+# --- what is being refused ---
+
+
+@dataclass(frozen=True)
+class RefusedFeed:
+    """Refusals of one feed with one pair of statuses."""
+
+    feed: str
+    known: bool
+    http_status: int
+    stroom_status: int
+    last_hour: int
+    count: int
+    last: datetime
+
+
+def refused_feeds(
+    now: datetime, *, known: bool, stroom_status: int | None = None, limit: int = 100
+) -> list[RefusedFeed]:
+    """What was refused in 24 hours by feed and status, most frequent first; of names that exist, or that do not."""
+    counts = HourlyCount.objects.filter(outcome=Outcome.REFUSED, hour__gte=first_hour(now, 24), hour__lte=now)
+    exists = Exists(Feed.objects.filter(name=OuterRef("feed")))
+    counts = counts.filter(exists if known else ~exists)
+    if stroom_status is not None:
+        counts = counts.filter(stroom_status=stroom_status)
+    groups = counts.order_by().values_list("feed", "http_status", "stroom_status")
+    totals = groups.annotate(total=Sum("count"), last=Max("hour")).order_by("-total", "feed")[:limit]
+    latest = dict(_last_hour(counts, now))
+    return [
+        RefusedFeed(feed, known, http, stroom, latest.get((feed, http, stroom), 0), total, last)
+        for feed, http, stroom, total, last in totals
+    ]
+
+
+def _last_hour(counts: QuerySet[HourlyCount], now: datetime) -> list[tuple[tuple[str, int, int], int]]:
+    rows = counts.filter(hour__gte=first_hour(now, 1)).order_by()
+    summed = rows.values_list("feed", "http_status", "stroom_status").annotate(total=Sum("count"))
+    return [((feed, http, stroom), total) for feed, http, stroom, total in summed]
