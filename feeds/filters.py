@@ -1,5 +1,6 @@
 """What lists of feeds, receipts and refusals can be narrowed by; values are bounded, an unusable one is named."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import django_filters
@@ -42,6 +43,7 @@ class InstantFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
     """An instant; a day alone is its midnight."""
 
     field_class = _InstantField
+    schema: Mapping[str, str] = {"type": "string", "format": "date-time"}
 
 
 class _HasLabel(Func):

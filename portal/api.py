@@ -29,6 +29,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.problems import BadQuery, PreconditionFailed
+from portal.throttling import AnonymousThrottle, rate_limit_headers
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -39,6 +40,8 @@ else:  # importing it here would go in a circle: DRF's views read our settings w
 
 MAX_LIMIT = 1000
 MAX_OFFSET = 10**9
+#: What scripts of other sites may read of an answer of the catalogue.
+READABLE_HEADERS = "ETag, Link, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
@@ -296,11 +299,14 @@ class OpenToAllMixin(ConditionalMixin):
 
     authentication_classes: Sequence[Any] = ()
     permission_classes: Sequence[Any] = ()
+    throttle_classes: Sequence[Any] = (AnonymousThrottle,)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)
         final["Access-Control-Allow-Origin"] = "*"
-        final["Access-Control-Expose-Headers"] = "ETag, Link"
+        final["Access-Control-Expose-Headers"] = READABLE_HEADERS
+        for name, value in rate_limit_headers(request).items():
+            final[name] = value
         return final
 
 

@@ -1,6 +1,6 @@
 """Tokens: get one for a user name and password; see and revoke one's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.exceptions import NotAuthenticated, ValidationError
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -89,10 +89,14 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
     filter_backends: Sequence[Any] = ()
     pagination_class = None
 
+    schema_problems: Mapping[str, tuple[int, ...]] = {"create": (401,)}
+
     def get_authenticate_header(self, request: Request) -> str:
         return BearerAuthentication().authenticate_header(request)
 
+    @extend_schema(request=TokenRequestSerializer, responses={201: NewTokenSerializer}, auth=[])
     def create(self, request: Request) -> Response:
+        """Get a token for a user name and password. The secret is shown in this answer and never again."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         asked = serializer.validated_data
@@ -112,6 +116,7 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
         return Response(NewTokenSerializer(answer).data, status=201, headers={"Cache-Control": "no-store"})
 
 
+@extend_schema_view(list=extend_schema(description="Your tokens, newest first, without their secrets."))
 class TokenViewSet(PrivateMixin, ListMixin, GenericViewSet[ApiToken]):
     """One's own tokens. Those of others do not exist here, whoever asks."""
 
@@ -128,14 +133,17 @@ class TokenViewSet(PrivateMixin, ListMixin, GenericViewSet[ApiToken]):
         return super().get_queryset().filter(user_id=self.request.user.pk)
 
     def retrieve(self, request: Request, token_id: int) -> Response:
+        """One of your tokens."""
         return Response(self.get_serializer(self._find(token_id)).data)
 
     def revoke(self, request: Request, token_id: int) -> Response:
+        """Revoke one of your tokens, at once."""
         self._find(token_id).delete()
         return Response(status=204)
 
+    @extend_schema(parameters=[OpenApiParameter("all", str, enum=["true"], required=True)], filters=False)
     def revoke_all(self, request: Request) -> Response:
-        """Asked for in so many words: a forgotten id in a script must not revoke everything."""
+        """Revoke all your tokens. Wants `all=true`: an id forgotten in a script must not revoke everything."""
         if request.query_params.get("all") != "true":
             raise ValidationError("DELETE one token by its id, or say ?all=true to revoke all your tokens.")
         self.get_queryset().delete()

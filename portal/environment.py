@@ -80,6 +80,7 @@ class Environment:
     try_endpoints: bool
     require_verify_header: bool
     change_comment_required: bool = False
+    anonymous_rate: int | None = None
     debug: bool = False
 
 
@@ -135,6 +136,9 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         ),
         try_endpoints=reader.parsed("PORTAL_TRY_ENDPOINTS", "on", _switch, "on or off"),
         require_verify_header=reader.parsed("PORTAL_REQUIRE_VERIFY_HEADER", "on", _switch, "on or off"),
+        anonymous_rate=reader.parsed(
+            "PORTAL_ANONYMOUS_RATE", "12000", _rate, "requests a minute, or 0 for no limit"
+        ),
         change_comment_required=reader.parsed(
             "PORTAL_CHANGE_COMMENT", "optional", _comment_need, "optional or required"
         ),
@@ -217,6 +221,13 @@ def _count(value: str) -> int:
 def _bytes(value: str) -> int | None:
     """Zero would refuse everything."""
     return _number(value, 1) if value else None
+
+
+def _rate(value: str) -> int | None:
+    number = int(value)
+    if number < 0:
+        raise ValueError("negative")
+    return number or None
 
 
 def _bytes_or_zero(value: str) -> int | None:

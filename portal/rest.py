@@ -1,11 +1,13 @@
 """What the endpoints of our own data share, beside `portal.api`: private answers, stricter queries, long CSV."""
 
+import builtins
 import csv
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -82,10 +84,13 @@ class PrivateMixin(ConditionalMixin, StrictQueryMixin):
 class ListMixin(ViewSetBase):
     """GET of a list: a page of JSON, or with `format=csv` all that match, streamed (a page, with `limit`)."""
 
-    renderer_classes = LIST_RENDERERS
     filter_backends = [StrictFilterBackend]
     pagination_class: Any = Pages
     csv_name = "list"
+
+    def get_renderers(self) -> builtins.list[BaseRenderer]:
+        """CSV is for lists only."""
+        return [renderer() for renderer in LIST_RENDERERS] if self.action == "list" else super().get_renderers()
 
     def list(self, request: Request, **_: Any) -> HttpResponseBase:
         queryset = self._ordered(self.filter_queryset(self.get_queryset()))

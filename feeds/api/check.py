@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -29,7 +30,9 @@ class CheckViewSet(PrivateMixin, GenericViewSet[Feed]):
     filter_backends = []
     pagination_class = None
 
+    @extend_schema(request=CheckSerializer, responses=DryRunSerializer)
     def check(self, request: Request) -> Response:
+        """Say what would happen to a delivery. The decision, the exact answer of `/datafeed`, and every step."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         asked = serializer.validated_data

@@ -1,6 +1,6 @@
 """Feeds by name: read, make, replace, change, delete, many at once, and what happened to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,12 +9,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, QuerySet
 from django.http import Http404
 from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from feeds.api.serializers import FeedSerializer, HistorySerializer
+from feeds.api.serializers import FeedSerializer, HistorySerializer, NewFeedSerializer
 from feeds.changes import OfficerNeeded, change_feed, create_feed
 from feeds.filters import FeedFilters
 from feeds.history import commented
@@ -47,6 +48,7 @@ def etag_of(feed: Feed) -> str:
     return f'"{feed.pk}-{feed.version}"'
 
 
+@extend_schema_view(list=extend_schema(description="Feeds, by name. Each with its certificate rules."))
 class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
     """Feeds by name."""
 
@@ -58,18 +60,35 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
     ordering_fields = ["name", "status", "owner", "certificate_policy", "created", "updated"]
     ordering = ["name"]
     csv_name = "feeds"
+    schema_marks = ("etag", "location")
+    schema_problems: Mapping[str, tuple[int, ...]] = {
+        "create": (409,),
+        "update": (409, 412),
+        "partial_update": (412,),
+        "destroy": (412,),
+    }
     query_of = {"destroy": frozenset({"comment"}), "history": frozenset({"limit", "offset"})}
 
+    def get_serializer_class(self) -> Any:
+        if self.action == "history":
+            return HistorySerializer
+        return NewFeedSerializer if self.action in {"create", "bulk"} else FeedSerializer
+
+    @extend_schema(responses=FeedSerializer)
     def retrieve(self, request: Request, name: str) -> Response:
+        """One feed."""
         return self._answer(self._find(self.get_queryset(), name))
 
+    @extend_schema(request=NewFeedSerializer, responses={201: FeedSerializer})
     def create(self, request: Request) -> Response:
+        """Make a feed. What is left out takes its default; guarding it takes a certificate officer."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         return self._create(serializer.validated_data["name"], serializer)
 
+    @extend_schema(responses={200: FeedSerializer, 201: FeedSerializer})
     def update(self, request: Request, name: str) -> Response:
-        """Replace the feed; where there is none of this name, make it."""
+        """Make the feed, or replace it. What is left out takes its default; repeating it changes nothing."""
         with transaction.atomic():
             feed = self._locked(name)
             self._check_preconditions(feed)
@@ -86,7 +105,9 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
             self._change(feed, serializer, whole=True)
         return self._answer(self._find(self.get_queryset(), name))
 
+    @extend_schema(request=FeedSerializer, responses=FeedSerializer)
     def partial_update(self, request: Request, name: str) -> Response:
+        """Change some of a feed's values. Certificate rules, where given, replace all there are."""
         with transaction.atomic():
             feed = self._locked(name)
             self._check_preconditions(feed)
@@ -98,7 +119,9 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
             self._change(feed, serializer)
         return self._answer(self._find(self.get_queryset(), name))
 
+    @extend_schema(parameters=[OpenApiParameter("comment", str, description="Why; kept with the history.")])
     def destroy(self, request: Request, name: str) -> Response:
+        """Delete a feed. Its receipts, their files and its history stay."""
         comment = self._comment(request.query_params.get("comment", ""))
         with transaction.atomic():
             feed = self._locked(name)
@@ -111,8 +134,9 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
                 feed.delete()
         return Response(status=204)
 
+    @extend_schema(request=NewFeedSerializer(many=True), responses=FeedSerializer(many=True), filters=False)
     def bulk(self, request: Request) -> Response:
-        """Change many feeds in one go: all of them, or on any error none."""
+        """Change many feeds in one go. All of them, or on any error none; `errors` gives the index of each."""
         items = self._bulk_items(request.data)
         with transaction.atomic():
             names = [item["name"] for item in items]
@@ -132,15 +156,16 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
                 raise RefusedItems(faults)
             self._apply(changes, items)
         changed = {feed.name: feed for feed in self.get_queryset().filter(name__in=names)}
-        return Response(self.get_serializer([changed[name] for name in names], many=True).data)
+        return Response(FeedSerializer([changed[name] for name in names], many=True).data)
 
+    @extend_schema(responses=HistorySerializer(many=True), filters=False)
     def history(self, request: Request, name: str) -> Response:
         """Every change of the feed and its rules, newest first; also of a feed that was deleted."""
         keys = feeds_once_called(name) if name.isprintable() else []
         if not keys:
             raise Http404(f"There never was a feed called {name}.")
         page = self.paginate_queryset(story_of(keys))  # type: ignore[arg-type]  # a list is fine
-        return self.get_paginated_response(HistorySerializer(page, many=True).data)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def _find(self, feeds: QuerySet[Feed], name: str) -> Feed:
         feed = feeds.filter(name=name).first() if name.isprintable() else None
@@ -195,7 +220,8 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
             raise _officer_needed() from None
 
     def _answer(self, feed: Feed, status: int = 200) -> Response:
-        return Response(self.get_serializer(feed).data, status=status, headers={"ETag": etag_of(feed)})
+        serializer = FeedSerializer(feed, context=self.get_serializer_context())
+        return Response(serializer.data, status=status, headers={"ETag": etag_of(feed)})
 
     def _bulk_items(self, data: Any) -> list[dict[str, Any]]:
         if not isinstance(data, list) or not 1 <= len(data) <= MAX_BULK:

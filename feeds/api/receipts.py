@@ -8,7 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404
+from django.http import FileResponse, Http404, HttpResponseBase
+from django.utils.cache import get_conditional_response
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,6 +41,11 @@ class MayDownload(BasePermission):
         return request.user.has_perm("feeds.download_receipt")
 
 
+@extend_schema_view(
+    list=extend_schema(
+        description="Accepted deliveries, newest first. `feed` finds a receipt by any feed that it holds data of."
+    )
+)
 class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
     """Accepted deliveries, newest first."""
 
@@ -50,6 +58,7 @@ class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
     csv_name = "receipts"
 
     def retrieve(self, request: Request, receipt_id: str) -> Response:
+        """One receipt, by the id that its sender was given."""
         return Response(self.get_serializer(find_receipt(self.get_queryset(), receipt_id)).data)
 
 
@@ -76,8 +85,15 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         """Whatever the Accept header wants: these bytes are all there is."""
         return super().perform_content_negotiation(request, force=True)
 
-    def retrieve(self, request: Request, receipt_id: str) -> FileResponse:
+    @extend_schema(
+        operation_id="receipts_content", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}
+    )
+    def retrieve(self, request: Request, receipt_id: str) -> HttpResponseBase:
+        """The stored bytes, exactly as received after any Content-Encoding. Needs the right to download."""
         receipt = find_receipt(self.get_queryset(), receipt_id)
+        etag = f'"{receipt.sha256}"'
+        if unchanged := get_conditional_response(request._request, etag=etag):
+            return unchanged
         try:
             file = _stored_file(receipt).open("rb")
         except FileNotFoundError:
@@ -91,7 +107,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         )
         response["X-Content-Type-Options"] = "nosniff"
         response["Content-Security-Policy"] = "sandbox"
-        response["ETag"] = f'"{receipt.sha256}"'
+        response["ETag"] = etag
         return response
 
 
@@ -104,6 +120,11 @@ def _stored_file(receipt: Receipt) -> Path:
     return path
 
 
+@extend_schema_view(
+    list=extend_schema(
+        description="Refused deliveries, counted by feed, code and hour, each with a few examples and their trace."
+    )
+)
 class RejectionViewSet(PrivateMixin, ListMixin, GenericViewSet[HourlyCount]):
     """Refused deliveries by feed, code and hour, newest hour first, each with a few examples."""
 

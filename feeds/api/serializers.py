@@ -46,11 +46,8 @@ class RuleSerializer(StrictKeysMixin):
 class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerializer[Feed]):
     """A feed with its rules. On a PUT, what is left out takes its default."""
 
-    serializer_field_mapping = {
-        **serializers.ModelSerializer.serializer_field_mapping,
-    }
-
     name = Text(
+        required=False,
         max_length=FEED_NAME_LENGTH,
         validators=[validate_feed_name],
         help_text="Exactly as senders give it. Set when the feed is made; later it may only be repeated.",
@@ -107,6 +104,15 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
         return "" if fine else "This key cannot be set; leave it out or repeat what you were given."
 
 
+class NewFeedSerializer(FeedSerializer):
+    """A feed that nothing but the body names."""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        fields["name"].required = True
+        return fields
+
+
 def _instant(value: Any) -> datetime | None:
     try:
         found: datetime = Instant().run_validation(value)
@@ -123,7 +129,7 @@ class HistoryChangeSerializer(Shape):
     new = serializers.JSONField(allow_null=True)
 
 
-class HistorySerializer(Shape):
+class HistorySerializer(ChosenFieldsMixin):
     """One change of a feed, its rules included."""
 
     at = serializers.DateTimeField()

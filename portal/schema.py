@@ -1,0 +1,254 @@
+"""The OpenAPI description: every answer of every endpoint, errors included, without each view repeating them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+
+from codes.catalogue import Verdict
+from portal.api import MAX_LIMIT, MAX_OFFSET, FlagFilter, WholeNumberFilter
+from portal.documentation import version
+from portal.problems import PROBLEM_TYPE, ProblemSerializer, status_name
+from portal.rest import PrivateMixin
+
+READING = ("GET", "HEAD")
+STANDARD_ACTIONS = frozenset({"list", "retrieve", "create", "update", "partial_update", "destroy"})
+
+_TEXT: Mapping[str, Any] = {"type": "string"}
+#: Headers of answers, by the name under which the description refers to them.
+HEADERS: Mapping[str, Mapping[str, Any]] = {
+    "X-Request-ID": {
+        "description": "Id of this request: the caller's own, or one made here. It stands in logs and history.",
+        "schema": _TEXT,
+    },
+    "ETag": {"description": "Version of what was read. See If-None-Match and If-Match.", "schema": _TEXT},
+    "Link": {"description": 'Neighbouring pages, `rel="next"` and `rel="prev"` (RFC 8288).', "schema": _TEXT},
+    "Location": {"description": "Address of what was made.", "schema": _TEXT},
+    "WWW-Authenticate": {"description": "The challenge: a bearer token is wanted.", "schema": _TEXT},
+    "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}},
+    "RateLimit": {
+        "description": "How many requests are left (`r`) and for how many seconds (`t`).",
+        "schema": _TEXT,
+    },
+    "RateLimit-Policy": {
+        "description": "How many requests (`q`) one address has in how many seconds (`w`).",
+        "schema": _TEXT,
+    },
+}
+_HEADERS_OF_PROBLEM = {
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    503: ("Retry-After",),
+}
+#: When an endpoint of ours gives each of these.
+PROBLEMS: Mapping[int, str] = {
+    400: "A parameter or key is unknown or cannot be used; `errors` names each.",
+    401: "No token or session, or one that is worth nothing.",
+    403: "The caller is known and may not do this.",
+    404: "There is nothing at this address.",
+    406: "The Accept header names no form that there is.",
+    409: "It conflicts with what is stored.",
+    412: "If-Match or If-None-Match does not fit what is stored.",
+    413: "The body is too long.",
+    415: "The body is not `application/json`.",
+    429: "Too many requests.",
+    500: "Something failed here; it is logged under the request id.",
+    503: "The database does not answer now; try again.",
+}
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Our tokens, in words that Swagger UI understands."""
+
+    target_class = "portal.tokens.BearerAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token of scope `read`, `write` or `check`, from `POST /api/v1/auth/token/`.",
+        }
+
+
+class PortalSchema(AutoSchema):
+    """Adds what is true of all our endpoints: errors, conditional requests, chosen fields, bounds of pages."""
+
+    def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> Any:
+        operation = super().get_operation(path, path_regex, path_prefix, method, registry)
+        if operation is None:
+            return None
+        self.resolve_serializer(ProblemSerializer, "response")
+        given = operation["responses"]
+        responses = {code: self._success(code, found) for code, found in given.items() if code < "4"}
+        if "200" in responses and method in READING:
+            responses["304"] = {"description": "Unchanged since If-None-Match.", "headers": _refs("ETag")}
+        explicit = {int(code) for code in given if code[:1] >= "4"}
+        for status in sorted(explicit | set(self._problems(operation))):
+            responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+        operation["responses"] = responses
+        parameters = [*operation.get("parameters", ()), *self._conditions(responses)]
+        parameters += self._chosen_fields(parameters)
+        operation["parameters"] = [self._exact(parameter) for parameter in parameters]
+        return operation
+
+    def get_operation_id(self) -> str:
+        action = getattr(self.view, "action", None)
+        if action is None or action in STANDARD_ACTIONS:
+            return super().get_operation_id()
+        words = [word for word in self._tokenize_path() if not word.startswith("{")]
+        return "_".join([*words, *([action] if action not in words else [])])
+
+    def get_tags(self) -> list[str]:
+        tags: list[str] = getattr(self.view, "schema_tags", None) or super().get_tags()
+        return tags
+
+    def get_summary(self) -> str:
+        """The first sentence of what the method, else the view, says of itself."""
+        return self.get_description().partition(". ")[0].removesuffix(".")
+
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it
+        action = getattr(self.view, getattr(self.view, "action", None) or "", None)
+        own = getattr(action, "__doc__", None) if action is not None else None
+        return " ".join((own or str(super().get_description())).split())
+
+    def _problems(self, operation: Mapping[str, Any]) -> Iterator[int]:
+        yield from (400, 500, 503)
+        if any(operation.get("security", ())):
+            yield from (401, 403)
+        if getattr(self.view, "throttle_classes", ()):
+            yield 429
+        if "{" in self.path:
+            yield 404
+        if self.method in READING:
+            yield 406
+        if "requestBody" in operation:
+            yield from (406, 413, 415)
+        yield from getattr(self.view, "schema_problems", {}).get(getattr(self.view, "action", ""), ())
+
+    def _success(self, code: str, response: Mapping[str, Any]) -> dict[str, Any]:
+        """With its headers; CSV is text, whatever the shape of its JSON sibling."""
+        found = dict(response)
+        content = {kind: dict(body) for kind, body in found.get("content", {}).items()}
+        if "text/csv" in content:
+            content["text/csv"] = {"schema": _TEXT}
+        if content:
+            found["content"] = content
+        names = ["X-Request-ID"]
+        if code == "200" and (self.method in READING or "etag" in getattr(self.view, "schema_marks", ())):
+            names.append("ETag")
+        if "Paginated" in str(content.get("application/json", {})):
+            names.append("Link")
+        if code == "201" and "location" in getattr(self.view, "schema_marks", ()):
+            names += ["Location", "ETag"]
+        if getattr(self.view, "throttle_classes", ()):
+            names += ["RateLimit", "RateLimit-Policy"]
+        found["headers"] = {**_refs(*names), **found.get("headers", {})}
+        return found
+
+    def _conditions(self, responses: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if "304" in responses:
+            return [_header("If-None-Match", "An ETag you have: the answer is 304 while it holds.")]
+        if "412" in responses:
+            return [
+                _header("If-Match", "The ETag that you read: the answer is 412 if it has changed since."),
+                *(
+                    [_header("If-None-Match", "`*`: only make it, never replace it.")]
+                    if getattr(self.view, "action", "") == "update"
+                    else []
+                ),
+            ]
+        return []
+
+    def _exact(self, parameter: Mapping[str, Any]) -> dict[str, Any]:
+        """With bounds, where DRF only says integer or string."""
+        found = dict(parameter)
+        match (found["in"], found["name"]):
+            case ("query", "limit"):
+                found["schema"] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
+            case ("query", "offset"):
+                found["schema"] = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
+            case ("query", "fields"):
+                found.update(_words(self._field_names()))
+                found["description"] = "Only these keys, with commas between."
+            case ("query", "ordering") if names := list(getattr(self.view, "ordering_fields", ())):
+                found.update(_words([*names, *(f"-{name}" for name in names)]))
+                found["description"] = "What to sort by, with commas between; - turns it round."
+            case ("query", name):
+                found["schema"] = {**found["schema"], **self._bounds_of_filter(name)}
+        return found
+
+    def _bounds_of_filter(self, name: str) -> dict[str, Any]:
+        filters = getattr(getattr(self.view, "filterset_class", None), "base_filters", {})
+        known = filters.get(name)
+        if known is None:
+            return {}
+        if isinstance(known, FlagFilter):
+            return {"type": "boolean", "enum": [True, False]}
+        if isinstance(known, WholeNumberFilter):
+            return {"type": "integer", "minimum": known.extra["min_value"], "maximum": known.extra["max_value"]}
+        if "max_length" in known.extra:
+            return {"minLength": 1, "maxLength": known.extra["max_length"]}
+        return dict(getattr(known, "schema", {}))
+
+    def _chosen_fields(self, parameters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        known = self.view.known_query() if isinstance(self.view, PrivateMixin) else set()
+        if "fields" not in known or any(parameter["name"] == "fields" for parameter in parameters):
+            return []
+        return [{"in": "query", "name": "fields"}]
+
+    def _field_names(self) -> list[str]:
+        found: Any = self.get_response_serializers()
+        if isinstance(found, dict):
+            found = found.get(200)
+        found = getattr(found, "child", found)
+        serializer = found() if isinstance(found, type) else found
+        return [name for name, field in serializer.fields.items() if not field.write_only]
+
+
+def retry_verdicts() -> list[str]:
+    """The words that stand under two names, `verdict` and `retry`, and shall be one type."""
+    return list(Verdict)
+
+
+def _refs(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"in": "header", "name": name, "description": description, "schema": _TEXT}
+
+
+def _words(names: list[str]) -> dict[str, Any]:
+    """A list in one parameter, with commas between."""
+    return {
+        "schema": {"type": "array", "items": {"type": "string", "enum": names}, "minItems": 1},
+        "style": "form",
+        "explode": False,
+    }
+
+
+def describe_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Put the answers that the operations refer to beside the schemas (hook of drf-spectacular)."""
+    components = result["components"]
+    components["headers"] = {name: dict(header) for name, header in HEADERS.items()}
+    components["responses"] = {f"Problem{status}": _problem(status, when) for status, when in PROBLEMS.items()}
+    result["info"]["version"] = version()
+    return result
+
+
+def _problem(status: int, when: str) -> dict[str, Any]:
+    example = {
+        "type": f"/codes/http/{status}/",
+        "title": status_name(status),
+        "status": status,
+        "detail": when,
+        "instance": "/api/v1/feeds/",
+        "request_id": "0f3c9d0e5b7a4c1e8a2d6b90c4f1e7aa",
+    }
+    return {
+        "description": when,
+        "headers": _refs("X-Request-ID", *_HEADERS_OF_PROBLEM.get(status, ())),
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
+    }

@@ -1,0 +1,98 @@
+"""How often one address may ask without a login, and the headers that tell it so."""
+
+import ipaddress
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+if TYPE_CHECKING:  # DRF's views read our settings while they load
+    from rest_framework.views import APIView
+
+WINDOW = 60.0
+MAX_ADDRESSES = 10_000
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What an address has left in its window of a minute."""
+
+    allowed: bool
+    limit: int
+    left: int
+    resets_in: int
+
+
+class Counter:
+    """Counts by address in windows of a minute, in this process; bounded, so that many addresses cost no memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def take(self, address: str, limit: int, now: float) -> Allowance:
+        """Count one request. A refused one counts for nothing, so that waiting always helps."""
+        with self._lock:
+            started, used = self._windows.get(address, (now, 0))
+            if now - started >= WINDOW:
+                started, used = now, 0
+            allowed = used < limit
+            if address not in self._windows and len(self._windows) >= MAX_ADDRESSES:
+                self._forget(now)
+            self._windows[address] = (started, used + allowed)
+        resets_in = max(1, int(started + WINDOW - now + 0.999))
+        return Allowance(allowed, limit, max(0, limit - used - allowed), resets_in)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._windows.clear()
+
+    def _forget(self, now: float) -> None:
+        """Drop the windows that are over; where none is, the oldest tenth."""
+        over = [address for address, (started, _) in self._windows.items() if now - started >= WINDOW]
+        for address in over or sorted(self._windows, key=lambda key: self._windows[key][0])[: MAX_ADDRESSES // 10]:
+            del self._windows[address]
+
+
+counter = Counter()
+
+
+class AnonymousThrottle(BaseThrottle):
+    """PORTAL_ANONYMOUS_RATE for each address; IPv6 callers have a whole /64, so that is what counts."""
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        limit = settings.ENVIRONMENT.anonymous_rate
+        if limit is None:
+            return True
+        address = getattr(request, "client_address", "") or str(request.META.get("REMOTE_ADDR") or "")
+        self._allowance = counter.take(_network_of(address), limit, time.monotonic())
+        request._request.allowance = self._allowance  # type: ignore[attr-defined]  # for the headers of the answer
+        return self._allowance.allowed
+
+    def wait(self) -> float:
+        return float(self._allowance.resets_in)
+
+
+def rate_limit_headers(request: Request) -> dict[str, str]:
+    """RateLimit fields as the IETF draft has them; none where there is no limit."""
+    allowance = getattr(request._request, "allowance", None)
+    if not isinstance(allowance, Allowance):
+        return {}
+    return {
+        "RateLimit-Policy": f'"anonymous";q={allowance.limit};w={int(WINDOW)}',
+        "RateLimit": f'"anonymous";r={allowance.left};t={allowance.resets_in}',
+    }
+
+
+def _network_of(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
