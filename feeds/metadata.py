@@ -319,16 +319,21 @@ def format_meta(values: Mapping[str, str]) -> bytes:
 def parse_meta(data: bytes) -> dict[str, str]:
     """Read a metadata entry. A line without a colon is a key without a value; the last of a key counts.
 
-    Whatever another reader of the same bytes could take for a line or a key is one here too (a lone CR ends a
-    line, control characters around a key do not hide it): the feed that is decided on must be the feed that
-    Stroom will see. The limits of section 3.4 hold, but never cost a name that is known.
+    The feed that is decided on must be the feed that Stroom will see, so whatever another reader of the same bytes
+    could take for a line or a key is one here too: a lone CR ends a line, control characters around a key do not
+    hide it, and two different feeds are joined with a comma, as in a repeated header, which names no feed at all.
+    The limits of section 3.4 hold, but never cost a name that is known.
     """
     values: dict[str, str] = {}
-    for line in _LINE_END.split(data.decode("utf-8-sig", errors="replace")):
-        given, _, value = line.partition(":")
-        name = canonical_name(_clean(given))
-        if name and len(name) <= MAX_NAME_LENGTH and (len(values) < MAX_NAMES or name in values or _known(name)):
-            values[name] = _clean(value)[:MAX_VALUE_LENGTH]
+    for line in _LINE_END.split(data.decode(errors="replace").replace("\ufeff", "")):
+        given, _, rest = line.partition(":")
+        name, value = canonical_name(_clean(given)), _clean(rest)
+        if not name or len(name) > MAX_NAME_LENGTH:
+            continue
+        if name == "Feed":
+            value = ",".join(dict.fromkeys(filter(None, (values.get(name), value))))
+        if len(values) < MAX_NAMES or name in values or name.lower() in _SPELLINGS:
+            values[name] = value[:MAX_VALUE_LENGTH]
     return values
 
 
@@ -341,10 +346,6 @@ def canonical_name(name: str) -> str:
     return _SPELLINGS.get(lower) or "-".join(
         part.capitalize() if part[:1].isascii() else part for part in lower.split("-")
     )
-
-
-def _known(name: str) -> bool:
-    return name.lower() in _SPELLINGS
 
 
 def parse_time(text: str) -> datetime | None:
