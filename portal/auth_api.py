@@ -88,6 +88,7 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
     permission_classes: Sequence[Any] = (AllowAny,)
     filter_backends: Sequence[Any] = ()
     pagination_class = None
+    schema_tags = ["tokens"]
 
     schema_problems: Mapping[str, tuple[int, ...]] = {"create": (401,)}
 
@@ -127,6 +128,7 @@ class TokenViewSet(PrivateMixin, ListMixin, GenericViewSet[ApiToken]):
     ordering_fields = ["created", "name", "expires", "last_used"]
     ordering = ["-created"]
     csv_name = "tokens"
+    schema_tags = ["tokens"]
     query_of = {"revoke_all": frozenset({"all"})}
 
     def get_queryset(self) -> QuerySet[ApiToken]:

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import codes.views
 from portal import views
@@ -21,4 +22,6 @@ urlpatterns = [
     path("api/v1/", include("codes.urls_api")),
     path("api/v1/", include("feeds.urls_api")),
     path("api/v1/", include("portal.auth_api")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="api-docs"),
 ]

@@ -29,6 +29,7 @@ class CheckViewSet(PrivateMixin, GenericViewSet[Feed]):
     required_scopes = ("check", "read")
     filter_backends = []
     pagination_class = None
+    schema_tags = ["dry run"]
 
     @extend_schema(request=CheckSerializer, responses=DryRunSerializer)
     def check(self, request: Request) -> Response:

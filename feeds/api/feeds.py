@@ -60,6 +60,7 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
     ordering_fields = ["name", "status", "owner", "certificate_policy", "created", "updated"]
     ordering = ["name"]
     csv_name = "feeds"
+    schema_tags = ["feeds"]
     schema_marks = ("etag", "location")
     schema_problems: Mapping[str, tuple[int, ...]] = {
         "create": (409,),

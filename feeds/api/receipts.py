@@ -56,6 +56,7 @@ class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
     pagination_class = CursorPages
     cursor_field = "received_at"
     csv_name = "receipts"
+    schema_tags = ["receipts"]
 
     def retrieve(self, request: Request, receipt_id: str) -> Response:
         """One receipt, by the id that its sender was given."""
@@ -77,6 +78,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
     permission_classes = [HasScope, ModelPermissions, MayDownload]
     filter_backends = []
     pagination_class = None
+    schema_tags = ["receipts"]
 
     def known_query(self) -> set[str]:
         return set()
@@ -135,6 +137,7 @@ class RejectionViewSet(PrivateMixin, ListMixin, GenericViewSet[HourlyCount]):
     ordering_fields = ["hour", "feed", "http_status", "stroom_status", "count"]
     ordering = ["-hour", "feed", "stroom_status"]
     csv_name = "rejections"
+    schema_tags = ["receipts"]
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)

@@ -193,6 +193,7 @@ def test_without_any_setting_there_are_safe_defaults(monkeypatch: pytest.MonkeyP
         try_endpoints=True,
         require_verify_header=True,
         change_comment_required=False,
+        anonymous_rate=12000,
         debug=False,
     )
     assert Path(data_dir).stat().st_mode & 0o777 == 0o700
