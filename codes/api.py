@@ -355,6 +355,7 @@ class WholeCatalogue(OpenToAllMixin, StrictQueryMixin, APIView):
         digest = export.current_digest()
         etag = f'"{digest}"'
         if unchanged := get_conditional_response(request, etag=etag):
+            unchanged["ETag"] = etag
             return unchanged
         response = HttpResponse(type(self).make(digest), content_type=self.content_type)
         response["ETag"] = etag

@@ -1,6 +1,7 @@
 """The JSON of the catalogue, as interface section 4 has it; keys beyond it are additions."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -11,14 +12,17 @@ from codes.resolve import FoundCode
 from portal.api import ChosenFieldsMixin
 from portal.links import public_link
 
-Shape = serializers.Serializer[Any]
 
+class Shape(serializers.Serializer[Any]):
+    """`keys` gives fields a key that Python, or DRF, keeps for itself: `class`, `source`."""
 
-def renamed(fields: dict[str, Any], **names: str) -> dict[str, Any]:
-    """Give fields a key that Python keeps for itself, such as `class`."""
-    for name in names:
-        fields[name].source = fields[name].source or name
-    return {names.get(name, name): field for name, field in fields.items()}
+    keys: ClassVar[Mapping[str, str]] = {}
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for name in self.keys:
+            fields[name].source = fields[name].source or name
+        return {self.keys.get(name, name): field for name, field in fields.items()}
 
 
 class LinkField(serializers.Field[Any, Any, str, Any]):
@@ -168,13 +172,14 @@ class DisagreementSerializer(Shape):
 class ListedDisagreementSerializer(ChosenFieldsMixin, DisagreementSerializer):
     """In the list of all: with the code, or the class, that it is about."""
 
+    keys = {"class_key": "class"}
     registry = serializers.CharField(source="registry_id")
     code = serializers.IntegerField(source="status_code.code", default=None, allow_null=True)
     class_key = serializers.SerializerMethodField("get_class_key")
     url = PageLink()
 
     def get_fields(self) -> dict[str, Any]:
-        fields = renamed(super().get_fields(), class_key="class")
+        fields = super().get_fields()
         first = [name for name in ("registry", "code", "class") if name in fields]
         return {name: fields[name] for name in [*first, *(name for name in fields if name not in first)]}
 
@@ -202,9 +207,10 @@ class ClassNameSerializer(Shape):
     name = serializers.CharField()
 
 
-class CodeSerializer(ChosenFieldsMixin):
+class CodeSerializer(ChosenFieldsMixin, Shape):
     """One number, known or not. `meanings` and `entries` are always lists."""
 
+    keys = {"code_class": "class"}
     registry = serializers.CharField(source="registry.slug")
     code = serializers.IntegerField()
     known = serializers.BooleanField()
@@ -224,11 +230,9 @@ class CodeSerializer(ChosenFieldsMixin):
     local_notes = LocalNoteSerializer(many=True)
     url = PageLink()
 
-    def get_fields(self) -> dict[str, Any]:
-        return renamed(super().get_fields(), code_class="class")
 
-
-class ListedCodeSerializer(ChosenFieldsMixin):
+class ListedCodeSerializer(ChosenFieldsMixin, Shape):
+    keys = {"code_class": "class"}
     registry = serializers.CharField(source="registry_id")
     code = serializers.IntegerField()
     name = serializers.CharField()
@@ -238,14 +242,11 @@ class ListedCodeSerializer(ChosenFieldsMixin):
     retry = serializers.ChoiceField(choices=list(Verdict))
     url = PageLink()
 
-    def get_fields(self) -> dict[str, Any]:
-        return renamed(super().get_fields(), code_class="class")
-
     def get_code_class(self, row: StatusCode) -> str:
         return row.code_class_id.partition("/")[2]
 
 
-class SourceSerializer(ChosenFieldsMixin):
+class SourceSerializer(ChosenFieldsMixin, Shape):
     slug = serializers.CharField()
     title = serializers.CharField()
     kind = serializers.CharField()
@@ -261,13 +262,11 @@ class SourceSerializer(ChosenFieldsMixin):
 
 
 class SourceNoteSerializer(Shape):
+    keys = {"class_key": "class"}
     registry = serializers.CharField()
     class_key = serializers.CharField(source="key")
     lines = LinesField(allow_null=True)
     summary = serializers.CharField()
-
-    def get_fields(self) -> dict[str, Any]:
-        return renamed(super().get_fields(), class_key="class")
 
 
 class SourceEntryOfSourceSerializer(EntrySerializer):
@@ -298,7 +297,7 @@ class ClassInRegistrySerializer(Shape):
     url = PageLink()
 
 
-class RegistrySerializer(ChosenFieldsMixin):
+class RegistrySerializer(ChosenFieldsMixin, Shape):
     slug = serializers.CharField()
     name = serializers.CharField()
     found_in = serializers.CharField()
@@ -321,7 +320,7 @@ class ClassNoteSerializer(Shape):
         return {"source": serializers.CharField(), **super().get_fields()}
 
 
-class ClassSerializer(ChosenFieldsMixin):
+class ClassSerializer(ChosenFieldsMixin, Shape):
     """A class with its rules and its codes."""
 
     registry = serializers.CharField(source="registry_id")
@@ -352,7 +351,7 @@ class UseSerializer(Shape):
     url = PageLink()
 
 
-class VendorSerializer(ChosenFieldsMixin):
+class VendorSerializer(ChosenFieldsMixin, Shape):
     slug = serializers.CharField()
     name = serializers.CharField()
     products = serializers.ListField(child=serializers.CharField())
@@ -376,7 +375,7 @@ class HeaderCodeSerializer(Shape):
     url = serializers.CharField()
 
 
-class HeaderSerializer(ChosenFieldsMixin):
+class HeaderSerializer(ChosenFieldsMixin, Shape):
     """A header field with the codes that it belongs to."""
 
     slug = serializers.CharField()

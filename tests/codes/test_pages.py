@@ -1,0 +1,305 @@
+"""The pages: what stands on them, how they answer, how little they weigh and ask."""
+
+import gzip
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from codes.catalogue import Catalogue
+from codes.models import LocalNote, Meaning
+
+pytestmark = pytest.mark.django_db
+
+PAGES = [
+    "/",
+    "/codes/",
+    "/codes/?q=too+large",
+    "/codes/?registry=http&retry=never",
+    "/codes/?q=nothing-like-this",
+    "/codes/http/",
+    "/codes/stroom/",
+    "/codes/http/4xx/",
+    "/codes/http/invalid/",
+    "/codes/stroom/3xx/",
+    "/codes/http/404/",
+    "/codes/http/503/",
+    "/codes/http/104/",
+    "/codes/http/451/",
+    "/codes/http/451/microsoft/",
+    "/codes/http/499/",
+    "/codes/http/520/",
+    "/codes/http/471/",
+    "/codes/http/799/",
+    "/codes/stroom/0/",
+    "/codes/stroom/110/",
+    "/codes/stroom/310/",
+    "/codes/stroom/555/",
+    "/codes/sources/",
+    "/codes/sources/api-response-codes/",
+    "/codes/sources/iana/",
+    "/codes/vendors/",
+    "/codes/vendors/nginx/",
+    "/codes/headers/",
+    "/codes/headers/retry-after/",
+    "/codes/disagreements/",
+    "/codes/disagreements/?aspect=presence",
+    "/codes/disagreements/?page=2",
+    "/codes/compare/",
+    "/codes/compare/?codes=301,302,307,308",
+    "/codes/compare/?registry=stroom&codes=300,310",
+    "/codes/lookup/",
+    "/codes/lookup/?http=403&stroom=310",
+    "/codes/lookup/?stroom=310",
+    "/codes/data/",
+]
+
+
+class Outline(HTMLParser):
+    """Collects what a page is made of."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.headings: list[int] = []
+        self.ids: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        if re.fullmatch(r"h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if identity := attributes.get("id"):
+            self.ids.append(identity)
+
+    def addresses(self) -> list[str]:
+        return [str(a.get("href")) for tag, a in self.tags if tag == "a" and a.get("href")]
+
+
+def page(site: Client, address: str, status: int = 200) -> str:
+    answer = site.get(address)
+    assert answer.status_code == status
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    return answer.content.decode()
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_is_well_made(site: Client, address: str) -> None:
+    html = page(site, address)
+    outline = Outline(html)
+    names = [tag for tag, _ in outline.tags]
+    assert names.count("h1") == names.count("main") == names.count("title") == 1
+    assert ("html", {"lang": "en"}) in outline.tags
+    assert any(a.get("href") == "#main" for tag, a in outline.tags if tag == "a")
+    assert outline.headings[0] == 1
+    assert all(after <= before + 1 for before, after in zip(outline.headings, outline.headings[1:], strict=False))
+    assert len(outline.ids) == len(set(outline.ids))
+    inputs = {
+        a.get("id")
+        for tag, a in outline.tags
+        if tag in {"input", "select", "textarea"} and a.get("type") != "hidden"
+    }
+    assert inputs <= {a.get("for") for tag, a in outline.tags if tag == "label"}
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_runs_no_script_of_its_own_and_asks_nobody_else(site: Client, address: str) -> None:
+    outline = Outline(page(site, address))
+    assert not [a for tag, a in outline.tags if tag == "style" or "style" in a]
+    assert not [a for _, a in outline.tags if any(name.startswith("on") for name in a)]
+    assert not [a for tag, a in outline.tags if tag == "script" and "src" not in a]
+    loaded = [
+        a["href"] for tag, a in outline.tags if tag == "link" and a.get("rel") in {"stylesheet", "icon", "preload"}
+    ]
+    loaded += [a.get("src") for tag, a in outline.tags if tag in {"script", "img", "iframe", "source"}]
+    outside = [address for address in loaded if not str(address).startswith(("/static/", "data:"))]
+    assert outside == []
+    requests = [address for address in loaded if str(address).startswith("/static/")]
+    assert 1 + len(requests) <= 3
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_weighs_less_than_30_kb_on_the_wire_with_its_style_sheet(site: Client, address: str) -> None:
+    style = settings.STATICFILES_DIRS[0] / "portal.css"
+    weight = len(gzip.compress(page(site, address).encode())) + len(gzip.compress(style.read_bytes()))
+    assert weight < 30_000
+
+
+def test_every_link_within_the_catalogue_leads_somewhere(site: Client) -> None:
+    links = {link.partition("#")[0] for address in PAGES for link in Outline(page(site, address)).addresses()}
+    own = sorted(link for link in links if link.startswith(("/codes/", "/api/v1/")))
+    assert len(own) > 300
+    broken = [link for link in own if site.get(link).status_code not in {200, 302}]
+    assert broken == []
+
+
+def test_every_number_of_the_catalogue_has_its_page(site: Client, authored: Catalogue) -> None:
+    for meaning in authored.meanings:
+        html = page(site, f"/codes/{meaning.registry}/{meaning.code}/{meaning.owner}/")
+        assert meaning.name.replace("'", "&#x27;") in html
+        assert f'<span class="number">{meaning.code}</span>' in html
+
+
+def test_the_answer_stands_before_the_proof(site: Client) -> None:
+    html = page(site, "/codes/http/503/")
+    order = [
+        "Service Unavailable",
+        "What to do now",
+        "Sources disagree about",
+        "On the wire",
+        "What each source says",
+    ]
+    places = [html.index(text, html.index("<h1>")) for text in order]
+    assert places == sorted(places)
+    assert "Retry-After: 30" in html
+    assert "lines 259–265" in html
+
+
+def test_a_stroom_code_shows_its_pair_and_the_answer_that_a_sender_sees(site: Client) -> None:
+    html = page(site, "/codes/stroom/110/")
+    assert "HTTP/1.1 406 Not Acceptable" in html
+    assert "Stroom-Status: 110" in html
+    assert "Stroom Status 110 - Feed is not set to receive data" in html
+    assert "/codes/lookup/?http=406&amp;stroom=110" in html
+
+
+def test_two_owners_of_a_number_are_equal_cards(site: Client) -> None:
+    html = page(site, "/codes/http/499/")
+    outline = Outline(html)
+    cards = [a for tag, a in outline.tags if tag == "article" and "card" in str(a.get("class"))]
+    assert [card["id"] for card in cards] == ["nginx", "esri"]
+    assert {card["class"] for card in cards} == {cards[0]["class"]}
+    assert "none of the meanings is the right one" in html
+
+
+def test_an_unknown_number_is_told_what_to_act_on(site: Client) -> None:
+    html = page(site, "/codes/http/471/")
+    assert "Act as on" in html
+    assert 'href="/codes/http/400/"' in html
+    assert '<meta name="robots" content="noindex">' in html
+    assert '<link rel="canonical" href="/codes/http/4xx/">' in html
+    assert "invalid" in page(site, "/codes/http/799/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/codes/http/12/",
+        "/codes/http/abc/",
+        "/codes/http/9xx/",
+        "/codes/stroom/1000/",
+        "/codes/abc/",
+        "/codes/sources/x/",
+        "/codes/vendors/x/",
+        "/codes/headers/x/",
+        "/codes/http/404/nginx/",
+        "/codes/12/",
+        "/codes/http/0404/",
+    ],
+)
+def test_what_is_not_there_is_404_with_a_way_on(site: Client, address: str) -> None:
+    html = page(site, address, 404)
+    assert "Not Found" in html
+    assert 'href="/codes/"' in html
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "target"),
+    [
+        ("/codes/404/", 302, "/codes/http/404/"),
+        ("/codes/0/", 302, "/codes/stroom/0/"),
+        ("/codes/http/404", 301, "/codes/http/404/"),
+        ("/codes/HTTP/404/", 302, "/codes/http/404/"),
+        ("/codes/http/4XX/", 302, "/codes/http/4xx/"),
+        ("/codes/Stroom/", 302, "/codes/stroom/"),
+        ("/codes/http/451/Microsoft/", 302, "/codes/http/451/microsoft/"),
+        ("/codes/headers/Retry-After/", 302, "/codes/headers/retry-after/"),
+        ("/codes/?q=404", 302, "/codes/http/404/"),
+        ("/codes/?q=stroom+110", 302, "/codes/stroom/110/"),
+        ("/codes/?q=406/110", 302, "/codes/lookup/?http=406&stroom=110"),
+    ],
+)
+def test_other_spellings_lead_to_the_one_address(site: Client, address: str, status: int, target: str) -> None:
+    answer = site.get(address)
+    assert (answer.status_code, answer["Location"]) == (status, target)
+
+
+def test_a_number_of_both_registries_is_a_choice(site: Client) -> None:
+    html = page(site, "/codes/?q=100")
+    assert 'href="/codes/http/100/"' in html
+    assert 'href="/codes/stroom/100/"' in html
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/codes/?class=9",
+        "/codes/?retry=often",
+        "/codes/disagreements/?severity=grave",
+        "/codes/compare/?codes=12",
+        "/codes/lookup/?http=12",
+        "/codes/compare/?codes=a",
+    ],
+)
+def test_a_filter_that_cannot_be_used_is_named(site: Client, address: str) -> None:
+    assert 'class="notice"' in page(site, address, 400)
+
+
+@pytest.mark.parametrize(
+    "address", ["/codes/?q=<script>alert(1)</script>", "/codes/compare/?codes=<b>", "/codes/?owner=<i>"]
+)
+def test_what_a_reader_types_is_never_markup(site: Client, address: str) -> None:
+    html = site.get(address).content.decode()
+    assert "<script>alert" not in html
+    assert "<b>," not in html
+    assert "<i>" not in html
+
+
+def test_a_note_of_the_site_is_shown(site: Client) -> None:
+    LocalNote.objects.create(meaning=Meaning.objects.get(pk="http/503/ietf"), text="Call <b>4711</b>.")
+    html = page(site, "/codes/http/503/")
+    assert "Note of this site" in html
+    assert "<b>4711</b>" not in html
+
+
+def test_pages_are_conditional(site: Client) -> None:
+    first = site.get("/codes/http/404/")
+    again = site.get("/codes/http/404/", headers={"if-none-match": first["ETag"]})
+    assert again.status_code == 304
+    assert "Cookie" in first["Vary"]
+    assert "Set-Cookie" not in first
+
+
+QUERIES = [
+    ("/", 4, "registries, their classes, disagreements, sources"),
+    ("/codes/", 4, "codes, classes, owners and sources for the filters"),
+    ("/codes/http/", 4, "registry, codes, classes, disagreements about the scheme"),
+    ("/codes/http/4xx/", 3, "class, codes, disagreements about the class"),
+    (
+        "/codes/http/404/",
+        8,
+        "code, meanings, vendors, headers, notes, entries, disagreements, names of related codes",
+    ),
+    ("/codes/http/499/", 8, "the same for two owners"),
+    ("/codes/http/471/", 6, "code, registry, classes, the code to act on, two neighbours each way"),
+    ("/codes/stroom/110/", 8, "the same as for HTTP"),
+    ("/codes/sources/", 1, "sources with their counts"),
+    ("/codes/sources/iana/", 2, "source, entries with their codes"),
+    ("/codes/vendors/", 2, "vendors, meanings"),
+    ("/codes/headers/", 1, "uses"),
+    ("/codes/disagreements/", 4, "count, rows, sources and aspects for the filters"),
+    ("/codes/compare/?codes=301,302,307,308,404,503", 7, "as for one code"),
+    ("/codes/data/", 1, "releases"),
+]
+
+
+@pytest.mark.parametrize(("address", "count", "which"), QUERIES)
+def test_the_number_of_queries_is_fixed(
+    site: Client, django_assert_num_queries: Any, address: str, count: int, which: str
+) -> None:
+    with django_assert_num_queries(count, info=which):
+        page(site, address)
