@@ -54,6 +54,7 @@ class Body:
         self.expected = bool(self.length) or header(scope, b"transfer-encoding") is not None
         self.received = 0
         self.complete = False
+        self.broken = False
         self._connection = connection_of(scope)
         self._receive = receive
         self._loop = asyncio.get_running_loop()
@@ -66,6 +67,13 @@ class Body:
         Raises:
             Incomplete: there will be no end.
         """
+        try:
+            return await self._next()
+        except Incomplete:
+            self.broken = True
+            raise
+
+    async def _next(self) -> bytes:
         while not self.complete:
             try:
                 async with asyncio.timeout_at(self._window_ends):
@@ -88,7 +96,7 @@ class Body:
         At the limit the connection stays open for a moment without being read. Closed at once, with data unread,
         it would be reset, and the reset can overtake the answer: nginx then says 502.
         """
-        if not self.expected:
+        if self.broken or not self.expected:
             return
         try:
             async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""The real server on a real socket, in a thread of the test process: the edge, the receiver and the test database."""
+"""The real server on a real socket, in a thread of the test process, with the test database behind it."""
 
 import contextlib
 import dataclasses

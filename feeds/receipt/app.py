@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from feeds import stroom_status
-from feeds.body import Body, Scope, Send, header
+from feeds.body import Body, Incomplete, Scope, Send, header
 from feeds.body import Receive as ReceiveMessage
 from feeds.metadata import RequestMetadata, read_request
 from feeds.models import Outcome as Counted
@@ -140,7 +140,11 @@ class Receiver:
 
     async def _take_in(self, head: _Head, request: RequestMetadata, decision: Decision, body: Body) -> Outcome:
         """Receive the body into the store, one batch being written while the next is received."""
-        batch = await _next_batch(body)
+        try:
+            batch = await _next_batch(body)
+        except Incomplete as fault:
+            refusal = failure(decision, fault, compressed=request.is_gzip or request.is_zip)
+            return Outcome(refusal, Counted.REFUSED, head.receipt_id)
         if body.complete:
             return await self._in(self._work, self._whole, request, decision, head.receipt_id, batch)
         delivery = await self._in(self._work, self._service.begin, request, decision, head.receipt_id)

@@ -1,0 +1,329 @@
+"""Bodies arrive whole or not at all; what is stored is what was sent (contract section 4; R7, R8, S6)."""
+
+import gzip
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from feeds import body as body_module
+from feeds.receipt import app as receiver_app
+from portal import server as server_module
+from tests.factories import make_feed
+from tests.live import Live, chunks, parse, read_all, request
+
+OPEN = {"Feed": "OPEN-FEED"}
+UPGRADE = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQCAAAAAAIAAAAA"}
+DATA = random.Random(7).randbytes(300_000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def feeds(live: Live) -> None:
+    make_feed("OPEN-FEED")
+    make_feed("REJECT-FEED", status="Reject")
+
+
+@pytest.fixture(autouse=True)
+def empty(live: Live) -> Iterator[None]:
+    yield
+    for _ in range(100):
+        if live.worker.receiver.running == 0:
+            break
+        time.sleep(0.02)
+    live.clear()
+
+
+def upgrading(headers: dict[str, str], body: bytes, *, chunked: bool) -> bytes:
+    """A request that offers an upgrade, as curl --http2 and Java's client do; its connection stays open."""
+    data = request("/datafeed", {**headers, **UPGRADE}, body, chunked=chunked)
+    return data.replace(b"Connection: close\r\n", b"", 1)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("size", [0, 1, 1000, 70_000, 300_000])
+@pytest.mark.parametrize("piece", [1 << 20, 1000, 37])
+def test_an_offered_upgrade_is_as_if_it_were_absent(live: Live, size: int, piece: int, chunked: bool) -> None:
+    data = upgrading(OPEN, DATA[:size], chunked=chunked)
+    if piece == 37:
+        size = min(size, 3000)
+        data = upgrading(OPEN, DATA[:size], chunked=chunked)
+    with live.connect() as connection:
+        for start in range(0, len(data), piece):
+            connection.sendall(data[start : start + piece])
+        connection.sendall(request("/datafeed", OPEN, b"second"))
+        answers = read_all(connection)
+    first, second = (parse(b"HTTP/1.1 " + part) for part in answers.split(b"HTTP/1.1 ")[1:])
+    assert (first.outcome, second.outcome) == ((200, 0), (200, 0))
+    assert [live.data(receipt) for receipt in live.receipts()] == [DATA[:size], b"second"][size == 0 :]
+
+
+def test_many_upgrades_in_one_packet_do_not_exhaust_the_stack(live: Live) -> None:
+    one = b"POST /datafeed HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with live.connect() as connection:
+        connection.sendall(one * 1500 + request("/datafeed", {}, b""))
+        assert read_all(connection).count(b"HTTP/1.1 406") == 1501
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_r07_an_upgrading_request_that_is_cut_off_is_not_stored(live: Live, chunked: bool) -> None:
+    data = upgrading(OPEN, DATA, chunked=chunked)
+    with live.connect() as connection:
+        connection.sendall(data[:-10])
+    wait_for_refusal(live)
+    assert live.files() == []
+
+
+def test_an_upgrade_to_a_web_socket_is_ignored_too(live: Live) -> None:
+    headers = {**OPEN, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "x"}
+    data = request("/datafeed", headers, b"data").replace(b"Connection: close\r\n", b"", 1)
+    with live.connect() as connection:
+        connection.sendall(data)
+        assert parse(connection.recv(65536)).outcome == (200, 0)
+    assert live.data(live.receipts()[0]) == b"data"
+
+
+def wait_for_refusal(live: Live) -> None:
+    for _ in range(200):
+        if live.worker.receiver.running == 0 and any(key[1] == "refused" for key in live.counts()):
+            return
+        time.sleep(0.02)
+    raise AssertionError(live.counts())
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [({}, (500, 999)), ({"Compression": "GZIP"}, (500, 400)), ({"Compression": "ZIP"}, (500, 400))],
+)
+def test_r07_a_half_closed_short_body_is_told_so_and_not_stored(
+    live: Live, headers: dict[str, str], expected: tuple[int, int], chunked: bool
+) -> None:
+    body = gzip.compress(DATA[:1000])
+    data = request("/datafeed", {**OPEN, **headers}, body, chunked=chunked)
+    answer = live.exchange(data[:-5], half_close=True)
+    assert answer.outcome == expected
+    assert live.files() == []
+    assert live.receipts() == []
+
+
+def test_a_whole_body_behind_which_the_client_closes_its_side_is_accepted(live: Live) -> None:
+    for chunked in (False, True):
+        answer = live.exchange(request("/datafeed", OPEN, DATA, chunked=chunked), half_close=True)
+        assert answer.outcome == (200, 0)
+        assert live.stored(answer.text) == DATA
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        chunks(DATA)[:-2],
+        chunks(DATA)[:-5],
+        chunks(DATA)[:-8],
+        chunks(DATA).replace(b"\r\n0\r\n\r\n", b"\r\n"),
+        chunks(DATA[:1000])[:-5] + b"zz\r\nxx",
+        chunks(DATA[:1000])[:-5] + b"-1\r\nxx",
+        chunks(DATA[:1000])[:-5] + b"5\r\nxxxxxyy\r\n0\r\n\r\n",
+        chunks(DATA[:1000])[:-5] + b"FFFFFFFFFFFFFFFFF\r\nxx",
+    ],
+)
+@pytest.mark.parametrize("half_close", [False, True])
+def test_r07_a_chunked_body_without_its_end_is_never_acknowledged(
+    live: Live, damaged: bytes, half_close: bool
+) -> None:
+    head = request("/datafeed", OPEN, b"", chunked=True)[: -len(chunks(b""))]
+    with live.connect() as connection:
+        connection.sendall(head + damaged)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        else:
+            connection.settimeout(0.2)
+        try:
+            seen = read_all(connection)
+        except TimeoutError:
+            seen = b""
+    assert not seen.startswith(b"HTTP/1.1 200")
+    if seen:
+        assert parse(seen).stroom_status in {999, 400}
+    wait_for_refusal(live)
+    assert live.files() == []
+    assert live.receipts() == []
+
+
+def test_r07_random_cuts_are_never_stored(live: Live) -> None:
+    """500 cuts at random places of Content-Length and chunked bodies, plain and gzip."""
+    rng = random.Random(3)
+    plain, packed = DATA[:20_000], gzip.compress(DATA[:20_000])
+    complete = 0
+    for number in range(500):
+        compressed = number % 2 == 0
+        headers = {**OPEN, "Compression": "GZIP"} if compressed else OPEN
+        data = request("/datafeed", headers, packed if compressed else plain, chunked=number % 4 < 2)
+        cut = rng.randrange(len(data))
+        with live.connect() as connection:
+            connection.sendall(data[:cut])
+            if number % 3:
+                connection.shutdown(socket.SHUT_WR)
+                seen = read_all(connection)
+                complete += seen.startswith(b"HTTP/1.1 200")
+    for _ in range(100):
+        if live.worker.receiver.running == 0:
+            break
+        time.sleep(0.02)
+    assert complete == 0
+    assert live.receipts() == []
+    assert live.files() == []
+
+
+def test_r08_bytes_stored_are_bytes_sent(live: Live) -> None:
+    """Sizes around every buffer of the way, up to 64 MiB; length and chunked, POST and PUT."""
+    rng = random.Random(11)
+    around = [n + d for n in (1, 4096, 65536, 262_144, 524_288, 1_048_576) for d in (-1, 0, 1)]
+    sizes = [*around, *(rng.randrange(3_000_000) for _ in range(20))]
+    block = rng.randbytes(3_000_001)
+    for size in sizes:
+        for method in ("POST", "PUT"):
+            for chunked in (False, True):
+                answer = live.send("/datafeed", OPEN, block[:size], method=method, chunked=chunked)
+                assert answer.outcome == (200, 0), size
+                if size:
+                    assert live.stored(answer.text) == block[:size]
+        live.clear()
+    large = block * 22
+    answer = live.send("/datafeed", OPEN, large)
+    assert live.stored(answer.text) == large
+    assert live.receipts()[-1].bytes == len(large)
+
+
+def test_s06_no_second_request_is_ever_seen_inside_a_body(live: Live) -> None:
+    inner = request("/datafeed", OPEN, b"smuggled")
+    for outer in (
+        request("/datafeed", OPEN, inner),
+        request("/datafeed", OPEN, inner, chunked=True),
+        request("/datafeed", {"Feed": "REJECT-FEED"}, inner),
+        request("/datafeed", {"Feed": "REJECT-FEED"}, inner, chunked=True),
+        request("/datafeed", {**OPEN, **UPGRADE}, inner),
+        request("/nowhere", {}, inner),
+    ):
+        keep_open = outer.replace(b"Connection: close\r\n", b"", 1)
+        with live.connect(timeout=5) as connection:
+            connection.sendall(keep_open)
+            connection.settimeout(0.3)
+            try:
+                seen = read_all(connection)
+            except TimeoutError:
+                seen = connection.recv(0)
+        assert seen.count(b"HTTP/1.1 ") <= 1
+    assert all(live.data(receipt) == inner for receipt in live.receipts())
+
+
+def test_s06_trailers_are_not_arguments_of_this_request_nor_of_the_next(live: Live) -> None:
+    first = request("/datafeed", {}, b"", chunked=True).replace(b"Connection: close\r\n", b"", 1)
+    first = first.removesuffix(b"0\r\n\r\n") + b"4\r\ndata\r\n0\r\nFeed: OPEN-FEED\r\n\r\n"
+    with live.connect() as connection:
+        connection.sendall(first + request("/datafeed", {}, b"data"))
+        seen = read_all(connection)
+    outcomes = [parse(b"HTTP/1.1 " + part).outcome for part in seen.split(b"HTTP/1.1 ")[1:]]
+    assert outcomes[0] == (406, 100)
+    assert set(outcomes) == {(406, 100)}
+    assert live.receipts() == []
+
+
+@pytest.mark.parametrize("endless", [b"X: " + b"y" * 1000, b"X: y\r\n" * 100, b"1;" + b"z" * 1000])
+def test_s09_endless_trailers_and_extensions_are_cut_off(live: Live, endless: bytes) -> None:
+    head = request("/datafeed", OPEN, b"", chunked=True)[: -len(chunks(b""))]
+    start = b"" if endless.startswith(b"1;") else b"0\r\n"
+    with live.connect() as connection:
+        connection.sendall(head + b"4\r\ndata\r\n" + start)
+        with pytest.raises(OSError, match="reset|Broken|aborted"):  # noqa: PT012  # it takes some sends
+            for _ in range(3000):
+                connection.sendall(endless)
+    wait_for_refusal(live)
+    assert live.receipts() == []
+
+
+def test_a_refused_request_is_answered_before_its_body_is_read(live: Live) -> None:
+    head = request("/datafeed", {"Feed": "REJECT-FEED"}, b"").replace(b"Content-Length: 0", b"Content-Length: 1000000")
+    with live.connect() as connection:
+        connection.sendall(head)
+        assert parse(connection.recv(65536)).outcome == (406, 110)
+
+
+@pytest.mark.parametrize("feed", ["OPEN-FEED", "REJECT-FEED"])
+def test_a_continue_is_sent_only_to_an_accepted_request(live: Live, feed: str) -> None:
+    head = request("/datafeed", {"Feed": feed, "Expect": "100-continue"}, b"12345")[:-5]
+    with live.connect() as connection:
+        connection.sendall(head)
+        first = connection.recv(65536)
+        if feed == "OPEN-FEED":
+            assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(b"12345")
+            assert parse(read_all(connection)).outcome == (200, 0)
+        else:
+            assert parse(first + read_all(connection)).outcome == (406, 110)
+
+
+def test_a_client_that_writes_all_before_it_reads_sees_the_refusal(live: Live) -> None:
+    answer = live.send("/datafeed", {"Feed": "REJECT-FEED"}, b"x" * 900_000)
+    assert answer.outcome == (406, 110)
+
+
+def test_r16_a_sender_below_the_rate_is_cut_off_and_one_above_is_not(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_module, "RATE_WINDOW_SECONDS", 0.4)
+    outcomes = {}
+
+    def drip(name: str, piece: bytes) -> None:
+        with live.connect() as connection:
+            connection.sendall(request("/datafeed", OPEN, b"").replace(b"Content-Length: 0", b"Content-Length: 2000"))
+            for start in range(0, 2000, len(piece)):
+                try:
+                    connection.sendall(piece[: 2000 - start])
+                except OSError:
+                    break
+                time.sleep(0.05)
+            outcomes[name] = parse(read_all(connection)).outcome
+
+    threads = [
+        threading.Thread(target=drip, args=("slow", b"x" * 10)),
+        threading.Thread(target=drip, args=("steady", b"x" * 100)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == {"slow": (500, 999), "steady": (200, 0)}
+
+
+def test_a_head_that_takes_too_long_is_closed(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.3)
+    for sent in (b"", b"POST /datafeed HTTP/1.1\r\nFe", b"\r\n"):
+        started = time.monotonic()
+        with live.connect() as connection:
+            connection.sendall(sent)
+            assert read_all(connection) == b""
+        assert 0.2 < time.monotonic() - started < 2
+
+
+def test_kill_of_the_client_during_an_upload_leaves_nothing(live: Live) -> None:
+    before = threading.active_count()
+    for chunked in (False, True):
+        connection = live.connect()
+        connection.sendall(request("/datafeed", OPEN, DATA * 10, chunked=chunked)[:1_500_000])
+        time.sleep(0.1)
+        connection.close()
+    wait_for_refusal(live)
+    for _ in range(100):
+        if not live.files():
+            break
+        time.sleep(0.02)
+    assert live.files() == []
+    assert live.receipts() == []
+    assert threading.active_count() <= before + 8
+
+
+def test_memory_of_a_batch_is_bounded() -> None:
+    assert receiver_app.BATCH + receiver_app.MAX_BATCH <= 1024 * 1024
