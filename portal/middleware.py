@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.common import CommonMiddleware
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -29,6 +30,13 @@ class RequestContextMiddleware:
         response = self._get_response(request)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         return response
+
+
+class SlashMiddleware(CommonMiddleware):
+    """Django's, but below /api/ nothing is redirected to its address with a slash: a redirected write is lost."""
+
+    def should_redirect_with_slash(self, request: HttpRequest) -> bool:
+        return not request.path_info.startswith("/api/") and super().should_redirect_with_slash(request)
 
 
 class ContentSecurityPolicyMiddleware:

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
+from django.urls import is_valid_path
 from django.template.loader import render_to_string
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
@@ -197,7 +198,10 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # Django's signature
-    return _error_page(request, 404, "There is nothing at this address.")
+    hint = ""
+    if request.path.startswith(API_PREFIX) and not request.path.endswith("/") and is_valid_path(f"{request.path}/"):
+        hint = f" Addresses end with a slash: {request.path}/"
+    return _error_page(request, 404, f"There is nothing at this address.{hint}")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

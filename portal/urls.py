@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import codes.views
 from portal import views
+from portal.schema_views import DocsView, SchemaView
 
 handler400 = "portal.problems.bad_request"
 handler403 = "portal.problems.permission_denied"
@@ -22,6 +22,6 @@ urlpatterns = [
     path("api/v1/", include("codes.urls_api")),
     path("api/v1/", include("feeds.urls_api")),
     path("api/v1/", include("portal.auth_api")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="api-docs"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", DocsView.as_view(), name="api-docs"),
 ]

@@ -77,7 +77,7 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
 
     @extend_schema(responses=FeedSerializer)
     def retrieve(self, request: Request, name: str) -> Response:
-        """One feed."""
+        """One feed by its name, with its certificate rules."""
         return self._answer(self._find(self.get_queryset(), name))
 
     @extend_schema(request=NewFeedSerializer, responses={201: FeedSerializer})
