@@ -61,6 +61,7 @@ class DeliveryCounts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()
         self._counts: Counter[Tally] = Counter()
         self._bytes: Counter[Tally] = Counter()
         self._samples: list[Sample] = []
@@ -94,6 +95,10 @@ class DeliveryCounts:
         Raises:
             Unavailable: the database cannot be written; everything is kept for the next time.
         """
+        with self._flushing:
+            self._flush()
+
+    def _flush(self) -> None:
         with self._lock:
             counts, sizes, samples = self._counts, self._bytes, self._samples
             self._counts, self._bytes, self._samples = Counter(), Counter(), []

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,9 @@ class Live:
 
     def clear(self) -> None:
         """Forget what was received and counted."""
-        self.worker.service.counts.flush()
+        counts = self.worker.service.counts
+        counts.flush()
+        counts._hour = datetime.min.replace(tzinfo=UTC)
         Receipt.objects.all().delete()
         HourlyCount.objects.all().delete()
         RefusalSample.objects.all().delete()

@@ -86,7 +86,10 @@ def test_other_paths_are_not_receive_paths(live: Live, path: str) -> None:
         (b"POST /datafeed HTTP/1.1\r\n" + b"X: y\r\n" * 12_000 + b"\r\n", (431, 999)),
         (b"POST /datafeed HTTP/1.1\r\nHost: a\r\n\r\n", (406, 100)),
         (b"POST /datafeed HTTP/1.0\r\n\r\n", (406, 100)),
-        (b"POST http://elsewhere.example.org/datafeed HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", (406, 100)),
+        (
+            b"POST http://elsewhere.example.org/datafeed HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            (406, 100),
+        ),
         (b"POST /datafeed HTTP/1.1\r\nHost: $%&/()\r\nConnection: close\r\n\r\n", (406, 100)),
         (b"POST /datafeed HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", (406, 100)),
         (b"POST /datafeed?Feed=%ff%00%0d%0a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", (406, 110)),
@@ -201,7 +204,11 @@ def test_s21_unknown_and_rejecting_feeds_give_the_same_bytes(live: Live) -> None
 
 
 def test_no_cookies_no_redirects_no_challenges(live: Live) -> None:
-    for headers in ({}, {"Feed": "OPEN-FEED"}, {"Feed": "X", "Cookie": "sessionid=abc", "Authorization": "Basic x"}):
+    for headers in (
+        {},
+        {"Feed": "OPEN-FEED"},
+        {"Feed": "X", "Cookie": "sessionid=abc", "Authorization": "Basic x"},
+    ):
         answer = live.send("/datafeed", headers, b"data")
         assert not {"set-cookie", "location", "www-authenticate", "vary", "server"} & {n for n, _ in answer.headers}
 

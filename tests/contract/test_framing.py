@@ -245,7 +245,9 @@ def test_s09_endless_trailers_and_extensions_are_cut_off(live: Live, endless: by
 
 
 def test_a_refused_request_is_answered_before_its_body_is_read(live: Live) -> None:
-    head = request("/datafeed", {"Feed": "REJECT-FEED"}, b"").replace(b"Content-Length: 0", b"Content-Length: 1000000")
+    head = request("/datafeed", {"Feed": "REJECT-FEED"}, b"").replace(
+        b"Content-Length: 0", b"Content-Length: 1000000"
+    )
     with live.connect() as connection:
         connection.sendall(head)
         assert parse(connection.recv(65536)).outcome == (406, 110)
@@ -278,7 +280,9 @@ def test_r16_a_sender_below_the_rate_is_cut_off_and_one_above_is_not(
 
     def drip(name: str, piece: bytes) -> None:
         with live.connect() as connection:
-            connection.sendall(request("/datafeed", OPEN, b"").replace(b"Content-Length: 0", b"Content-Length: 2000"))
+            connection.sendall(
+                request("/datafeed", OPEN, b"").replace(b"Content-Length: 0", b"Content-Length: 2000")
+            )
             for start in range(0, 2000, len(piece)):
                 try:
                     connection.sendall(piece[: 2000 - start])

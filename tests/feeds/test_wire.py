@@ -1,0 +1,211 @@
+"""getFeedStatus: exactly the keys of contract section 11, for chunked and packed questions, or an HTTP error."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import DjangoDbBlocker
+
+from feeds import wire
+from feeds.pools import Unavailable
+from portal.models import ApiToken
+from tests.factories import DN, make_feed, make_rule
+from tests.live import Live, Response, forget_everything, running
+
+V1, V2 = "/api/feedStatus/v1/getFeedStatus", "/api/feedStatus/v2/getFeedStatus"
+RECEIVE = {"status": "Receive"}
+DROP = {"status": "Drop"}
+NO_NAME = {
+    "status": "Reject",
+    "message": "Feed must be specified",
+    "stroomStatusCode": "FEED_MUST_BE_SPECIFIED",
+}
+UNKNOWN = {"status": "Reject", "message": "Feed is not defined", "stroomStatusCode": "FEED_IS_NOT_DEFINED"}
+REJECT_V1 = {"status": "Reject", "message": "Feed is not set to receive data"}
+REJECT_V2 = {**REJECT_V1, "stroomStatusCode": "FEED_IS_NOT_SET_TO_RECEIVE_DATA"}
+REQUIRED = {
+    "status": "Reject",
+    "message": "Client Certificate Required",
+    "stroomStatusCode": "CLIENT_CERTIFICATE_REQUIRED",
+}
+DENIED_V1 = {"status": "Reject", "message": "Client Certificate not authorised"}
+DENIED_V2 = {**DENIED_V1, "stroomStatusCode": "CLIENT_CERTIFICATE_NOT_AUTHENTICATED"}
+
+
+@pytest.fixture
+def db() -> None:
+    """Instead of pytest-django's: no transaction may hide rows from the server."""
+
+
+@pytest.fixture(autouse=True)
+def database(db: None) -> None:
+    """Every test here needs the database."""
+
+
+@pytest.fixture(scope="module")
+def live(
+    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Live]:
+    with django_db_blocker.unblock():
+        make_feed("OPEN-FEED")
+        make_feed("DROP-FEED", status="Drop")
+        make_feed("REJECT-FEED", status="Reject", certificate_policy="required")
+        make_feed("REQUIRED-FEED", certificate_policy="required")
+        make_feed("LISTED-FEED", allow=[DN])
+        make_rule(make_feed("DENY-FEED", certificate_policy="required"), DN, action="deny")
+        with running(tmp_path_factory.mktemp("data")) as portal:
+            yield portal
+        forget_everything()
+        User.objects.all().delete()
+
+
+@pytest.fixture(scope="module")
+def key(live: Live) -> str:
+    user = User.objects.create_user("proxy")
+    return ApiToken.objects.issue(user, scopes=["check"])[1]
+
+
+def ask(
+    live: Live, key: str | None, path: str, question: object, *, chunked: bool = True, packed: bool = True
+) -> Response:
+    body = question if isinstance(question, bytes) else json.dumps(question).encode()
+    headers = {"Content-Type": "application/json"}
+    headers |= {"Authorization": f"Bearer {key}"} if key else {}
+    headers |= {"Content-Encoding": "gzip"} if packed else {}
+    return live.send(path, headers, gzip.compress(body) if packed else body, chunked=chunked)
+
+
+CASES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+    (V1, {"feedName": "OPEN-FEED"}, RECEIVE),
+    (V1, {"feedName": "OPEN-FEED", "senderDn": None}, RECEIVE),
+    (V1, {"feedName": "DROP-FEED"}, DROP),
+    (V1, {}, NO_NAME),
+    (V1, {"feedName": None}, NO_NAME),
+    (V1, {"feedName": "  "}, NO_NAME),
+    (V1, {"feedName": "DUMMY_FEED"}, UNKNOWN),
+    (V1, {"feedName": "REJECT-FEED"}, REJECT_V1),
+    (V1, {"feedName": "REQUIRED-FEED"}, REQUIRED),
+    (V1, {"feedName": "REQUIRED-FEED", "senderDn": ""}, REQUIRED),
+    (V1, {"feedName": "REQUIRED-FEED", "senderDn": "CN=anyone,O=b"}, RECEIVE),
+    (V1, {"feedName": "REQUIRED-FEED", "senderDn": "not a dn"}, DENIED_V1),
+    (V1, {"feedName": "LISTED-FEED", "senderDn": DN}, RECEIVE),
+    (V1, {"feedName": "LISTED-FEED", "senderDn": "/C=GB/O=Example/OU=Test/CN=client-a"}, RECEIVE),
+    (V1, {"feedName": "LISTED-FEED", "senderDn": "CN=client-b,O=Example"}, DENIED_V1),
+    (V1, {"feedName": "DENY-FEED", "senderDn": DN}, DENIED_V1),
+    (V1, {"feedName": "OPEN-FEED", "unknown": {"deep": [1, 2]}}, RECEIVE),
+    (V1, {"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": DN}}, REQUIRED),
+    (V2, {"feedName": "OPEN-FEED"}, RECEIVE),
+    (V2, {"feedName": "OPEN-FEED", "userDesc": None, "attributeMap": None}, RECEIVE),
+    (V2, {"feedName": "DROP-FEED", "attributeMap": {}}, DROP),
+    (V2, {"feedName": ""}, NO_NAME),
+    (V2, {"feedName": "open-feed"}, UNKNOWN),
+    (V2, {"feedName": "REJECT-FEED", "attributeMap": {"RemoteDN": DN}}, REJECT_V2),
+    (V2, {"feedName": "REQUIRED-FEED"}, REQUIRED),
+    (V2, {"feedName": "REQUIRED-FEED", "userDesc": {"subjectId": DN, "displayName": DN}}, REQUIRED),
+    (V2, {"feedName": "REQUIRED-FEED", "attributeMap": {"RemoteDN": None}}, REQUIRED),
+    (V2, {"feedName": "REQUIRED-FEED", "attributeMap": {"remotedn": DN}}, RECEIVE),
+    (V2, {"feedName": "REQUIRED-FEED", "attributeMap": {"X-SSL-CLIENT-S-DN": DN}}, RECEIVE),
+    (
+        V2,
+        {"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": "CN=b,O=c", "X-SSL-CLIENT-S-DN": DN}},
+        DENIED_V2,
+    ),
+    (
+        V2,
+        {"feedName": "LISTED-FEED", "attributeMap": {"REMOTEDN": DN, "X-SSL-Client-Verify": "SUCCESS"}},
+        RECEIVE,
+    ),
+    (
+        V2,
+        {"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": DN, "x-ssl-client-verify": "FAILED:x"}},
+        DENIED_V2,
+    ),
+    (V2, {"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": DN, "X-SSL-Client-Verify": "NONE"}}, REQUIRED),
+    (V2, {"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": DN, "X-SSL-Client-Verify": None}}, RECEIVE),
+    (V2, {"feedName": "DENY-FEED", "attributeMap": {"RemoteDN": DN, "Compression": "RAR"}}, DENIED_V2),
+    (V2, {"feedName": "OPEN-FEED", "attributeMap": {"Compression": "RAR"}}, RECEIVE),
+    (V2, {"feedName": "LISTED-FEED", "senderDn": DN}, REQUIRED),
+]
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize(("path", "question", "expected"), CASES)
+def test_the_keys_and_values_are_exactly_as_listed(
+    live: Live, key: str, path: str, question: dict[str, Any], expected: dict[str, str], chunked: bool, packed: bool
+) -> None:
+    answer = ask(live, key, path, question, chunked=chunked, packed=packed)
+    assert answer.status == 200
+    assert answer.header("content-type") == "application/json"
+    assert json.loads(answer.body) == expected
+    assert list(json.loads(answer.body)) == list(expected)
+
+
+@pytest.mark.parametrize("path", [V1, V2])
+def test_s32_a_trailing_slash_is_the_same_and_any_host_is_served(live: Live, key: str, path: str) -> None:
+    assert ask(live, key, f"{path}/", {"feedName": "OPEN-FEED"}).text == '{"status":"Receive"}'
+
+
+def test_s22_without_a_usable_key_nothing_is_told(live: Live, key: str) -> None:
+    user = User.objects.get(username="proxy")
+    reader = ApiToken.objects.issue(user, scopes=["read", "write"])[1]
+    expired = ApiToken.objects.issue(user, scopes=["check"], expires=datetime(2020, 1, 1, tzinfo=UTC))[1]
+    for wrong, status in ((None, 401), ("wrong", 401), (expired, 401), (reader, 403)):
+        answer = ask(live, wrong, V2, {"feedName": "OPEN-FEED"})
+        assert answer.status == status
+        assert (answer.header("www-authenticate") is not None) == (status == 401)
+        assert "Receive" not in answer.text
+    User.objects.filter(username="proxy").update(is_active=False)
+    assert ask(live, key, V2, {"feedName": "OPEN-FEED"}).status == 401
+    User.objects.filter(username="proxy").update(is_active=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b'"text"', 400),
+        (b"\xff\xfe", 400),
+        (b"[" * 100_000, 400),
+        (b'{"feedName": 1}', 400),
+        (b'{"feedName": "A", "attributeMap": []}', 200),
+        (b'{"feedName": "A", "attributeMap": [1]}', 400),
+        (b'{"feedName": "A", "attributeMap": {"RemoteDN": 7}}', 400),
+        (b'{"feedName": "' + b"A" * 1_048_600 + b'"}', 413),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_no_question_is_an_http_error(live: Live, key: str, body: bytes, status: int, packed: bool) -> None:
+    assert ask(live, key, V2, body, packed=packed).status == status
+
+
+def test_s07_a_packed_question_is_limited_by_what_it_unpacks_to(live: Live, key: str) -> None:
+    bomb = b'{"feedName": "A"}' + b" " * 50_000_000
+    assert ask(live, key, V2, bomb).status == 413
+
+
+def test_broken_gzip_and_unknown_encodings_are_refused(live: Live, key: str) -> None:
+    good = gzip.compress(b'{"feedName": "OPEN-FEED"}')
+    headers = {"Authorization": f"Bearer {key}", "Content-Encoding": "gzip"}
+    assert live.send(V2, headers, good[:-4]).status == 400
+    assert live.send(V2, headers, b"not gzip").status == 400
+    assert live.send(V2, {**headers, "Content-Encoding": "br"}, good).status == 415
+    assert live.send(V2, headers, method="GET").status == 405
+
+
+def test_r13_when_the_rules_cannot_be_read_the_answer_is_an_error_never_a_guess(
+    live: Live, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: object) -> None:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(wire, "read_policy", gone)
+    answer = ask(live, key, V2, {"feedName": "OPEN-FEED"})
+    assert answer.status == 503
+    assert "status" not in json.loads(answer.body)
