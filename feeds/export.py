@@ -7,7 +7,6 @@ have ended: each receipt is handed over once.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from django.db import transaction
 from django.db.models import Q
 
+from feeds.maintenance import only_one
 from feeds.metadata import format_meta
 from feeds.models import Receipt, ReceiptFeed, ReceiptQuerySet
 from feeds.receipt.canonical import CanonicalZip, ExportFault, Stored, demand_unchanged, items_of
@@ -29,8 +29,8 @@ FORWARDED = Receipt.Status.FORWARDED
 NOT_YET = (Receipt.Status.STORED, Receipt.Status.FAILED)
 
 
-class ExportBusy(Exception):
-    """Another export is running, or the folders cannot be used; the text says which."""
+class CannotExport(Exception):
+    """The folders cannot be used; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Staging:
         """Make the folders.
 
         Raises:
-            ExportBusy: they cannot be made, or are on two file systems.
+            CannotExport: they cannot be made, or are on two file systems.
         """
         staging = folder or output.parent / f".{output.name}.staging"
         try:
@@ -103,9 +103,9 @@ class Staging:
             staging.mkdir(mode=0o700, parents=True, exist_ok=True)
             same = output.stat().st_dev == staging.stat().st_dev
         except OSError as fault:
-            raise ExportBusy(f"{fault.filename} cannot be used: {fault.strerror}.") from fault
+            raise CannotExport(f"{fault.filename} cannot be used: {fault.strerror}.") from fault
         if not same or staging.resolve().is_relative_to(output.resolve()):
-            raise ExportBusy(
+            raise CannotExport(
                 "The staging folder must be on the file system of the output folder and not inside it."
             )
         return cls(output, staging)
@@ -174,9 +174,9 @@ class Exporter:
         """Finish what an earlier run left, then export the selection.
 
         Raises:
-            ExportBusy: another export is running.
+            Busy: other maintenance is running.
         """
-        with _only_one(self._store), _only_one(self._staging.folder):
+        with only_one(self._store), only_one(self._staging.folder):
             self.recover()
             names = selection.receipts().order_by("feed").values_list("feed", flat=True).distinct()
             for feed in list(names):
@@ -268,10 +268,13 @@ class Exporter:
         stored = _stored(self._store, receipt)
         try:
             demand_unchanged(stored)
-            return frozenset(item.feed for item in items_of(stored))
+            feeds = frozenset(item.feed for item in items_of(stored))
+            if "" in feeds:
+                raise ExportFault("its feed is not known")
         except (ExportFault, StreamInvalid, OSError) as fault:
             self._report.faults.append((receipt.receipt_id, str(fault)))
             return None
+        return feeds
 
     def _begin(self, feed: str, batch: list[Receipt]) -> CanonicalZip:
         """Start an archive under a name that neither folder has, and that any file system takes."""
@@ -285,7 +288,7 @@ class Exporter:
             ]
             if not any(path.exists() for path in taken):
                 return CanonicalZip(self._staging.folder / name, feed)
-        raise ExportBusy(f"The output folder is full of archives called {stem}.")
+        raise CannotExport(f"The output folder is full of archives called {stem}.")
 
     def _fill(self, writer: CanonicalZip, holders: list[Receipt]) -> None:
         for receipt in holders:
@@ -340,17 +343,3 @@ def _dropped(receipts: list[Receipt]) -> set[tuple[int, str]]:
     """Pairs of receipt and feed whose groups are kept only because the archive is stored whole."""
     links = ReceiptFeed.objects.filter(receipt_id__in=[receipt.pk for receipt in receipts], dropped=True)
     return set(links.values_list("receipt_id", "feed"))
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder; the kernel frees it when the process ends, however it ends."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as fault:
-        raise ExportBusy("Another export is running.") from fault
-    finally:
-        os.close(descriptor)

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from feeds.export import ExportBusy, Exporter, Limits, Selection, Staging
+from feeds.export import Exporter, Limits, Selection, Staging
+from feeds.maintenance import Busy
 from feeds.metadata import parse_meta
 from feeds.models import Receipt, ReceiptFeed
 from feeds.receipt.archive import read_archive
@@ -21,7 +22,7 @@ from feeds.receipt.canonical import CanonicalZip, Content, ExportFault, Item
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 FEED, OTHER = "PAYROLL-PROD-EVENTS", "WEB-ACCESS-EVENTS"
 
@@ -309,7 +310,7 @@ def test_two_exports_at_once_are_refused(depot: Depot, output: Path) -> None:
     staging = Staging.beside(output)
 
     def second(_: str) -> None:
-        with pytest.raises(ExportBusy):
+        with pytest.raises(Busy):
             Exporter(depot.root, staging).run(Selection())
 
     report = Exporter(depot.root, staging, tell=second).run(Selection())

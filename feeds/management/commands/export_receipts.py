@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Sum
 
-from feeds.export import ExportBusy, Exporter, Limits, Report, Selection, Staging
+from feeds.export import CannotExport, Exporter, Limits, Report, Selection, Staging
+from feeds.maintenance import Busy
 from feeds.receipt.canonical import ExportFault
 
 
@@ -68,7 +69,7 @@ class Command(BaseCommand):
                 tell=self.stdout.write,
             )
             return exporter.run(selection)
-        except (ExportBusy, ExportFault, OSError) as fault:
+        except (Busy, CannotExport, ExportFault, OSError) as fault:
             raise CommandError(str(fault)) from fault
 
     def _finish(self, report: Report) -> None:

@@ -1,0 +1,334 @@
+"""Explain every object in the store (threat model, R12): its row, its writer, or what went wrong with it.
+
+Runs beside a working portal. What a living writer is just making is left alone: its slot's lock says that it lives.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from django.db import IntegrityError
+from django.db.models import QuerySet
+
+from feeds.metadata import format_meta
+from feeds.models import Receipt
+from feeds.receipt.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, data_path, meta_path
+from feeds.receipt.slots import PARTS, sweep_dead
+from feeds.receipt.spool import PART_SUFFIX, write_beside
+from feeds.recovery import adopt
+from feeds.retention import REMOVED, finish_removals
+
+#: No writer takes longer from its rename to its commit.
+IN_FLIGHT_SECONDS = 600
+_HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})/(\d{2})")
+_SLOT_FILES = frozenset({"lock", "health.probe"})
+_NEW_META = f"{META_SUFFIX}.new"
+STEP = timedelta(hours=1)
+
+
+class Kind(StrEnum):
+    """What is wrong with an object. `MISSING`, `DAMAGED` and `UNEXPLAINED` are never repaired by themselves."""
+
+    MISSING = "row without file"
+    DAMAGED = "file differs from row"
+    UNEXPLAINED = "unexplained"
+    UNRECORDED = "file without row"
+    HALF_WRITTEN = "half written"
+    METADATA = "metadata missing or damaged"
+    REMOVING = "removal not finished"
+
+
+LOSSES = frozenset({Kind.MISSING, Kind.DAMAGED})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One object that is not as it should be. `path` is relative to the store."""
+
+    kind: Kind
+    path: str
+    detail: str = ""
+    repaired: bool = False
+
+
+@dataclass
+class Totals:
+    """What was looked at."""
+
+    receipts: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class _Row:
+    pk: int
+    receipt_id: str
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass
+class StoreCheck:
+    """One walk over store and rows.
+
+    `deep` reads every byte: checksums of data, content of metadata. `repair` mends what can be mended without
+    losing anything. `newest` looks at so many folders of hours only: what a crash leaves is among the last.
+    """
+
+    root: Path
+    deep: bool = False
+    repair: bool = False
+    newest: int | None = None
+    totals: Totals = field(default_factory=Totals)
+
+    def run(self) -> Iterator[Finding]:
+        """Find everything that is not as it should be; repaired where that was asked for."""
+        self._living = living_writers(self.root)
+        for name in sorted(_names(self.root)):
+            if name == PARTS:
+                yield from self._parts()
+            elif name == REMOVED:
+                yield from self._removed()
+            elif name != RECEIVED:
+                yield Finding(Kind.UNEXPLAINED, name)
+        yield from self._received()
+
+    # Parts of uploads
+    def _parts(self) -> Iterator[Finding]:
+        for path in sorted((self.root / PARTS).rglob("*")):
+            inside = path.relative_to(self.root / PARTS).parts
+            if len(inside) == 1 and path.is_dir() and inside[0].isdecimal():
+                continue
+            self.totals.files += 1
+            relative = str(path.relative_to(self.root))
+            if len(inside) != 2 or not path.is_file():
+                yield Finding(Kind.UNEXPLAINED, relative)
+            elif path.name in _SLOT_FILES or int(inside[0]) in self._living:
+                continue
+            elif path.suffix == PART_SUFFIX:
+                yield self._mend(Finding(Kind.HALF_WRITTEN, relative, "its writer is gone"), self._sweep)
+            else:
+                yield Finding(Kind.UNEXPLAINED, relative)
+
+    def _sweep(self) -> None:
+        sweep_dead(self.root)
+
+    # Files on their way out
+    def _removed(self) -> Iterator[Finding]:
+        names = sorted(_names(self.root / REMOVED))
+        self.totals.files += len(names)
+        for name in names:
+            finding = Finding(Kind.REMOVING, f"{REMOVED}/{name}", "a removal was interrupted")
+            yield replace(finding, repaired=self.repair)
+        if names and self.repair:
+            finish_removals(self.root)
+
+    # Received data
+    def _received(self) -> Iterator[Finding]:
+        folders = list(self._hours())
+        visited = set()
+        for hour, folder in folders if self.newest is None else folders[-self.newest :]:
+            if hour is None:
+                yield Finding(Kind.UNEXPLAINED, str(folder.relative_to(self.root)))
+                continue
+            visited.add(hour)
+            yield from self._hour(hour, folder)
+        if self.newest is None:
+            yield from self._rows_elsewhere(visited)
+
+    def _hours(self) -> Iterator[tuple[datetime | None, Path]]:
+        """Every folder of an hour, oldest first; what is none comes with None."""
+        top = self.root / RECEIVED
+        for day in sorted(_names(top)):
+            for name in sorted(_names(top / day)) if (top / day).is_dir() else [""]:
+                folder = top / day / name
+                yield _hour_of(f"{day}/{name}") if folder.is_dir() else None, folder
+
+    def _hour(self, hour: datetime, folder: Path) -> Iterator[Finding]:
+        # Files first: a receipt that is stored meanwhile is then seen as a row, and its file is looked for again.
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.stat().st_size if _is_plain(entry) else None) for entry in entries]
+        sizes = {name: size for name, size in found if size is not None}
+        self.totals.files += len(sizes)
+        relative = folder.relative_to(self.root)
+        rows = {PurePosixPath(row.path).name: row for row in _rows_of(hour) if _is_in_place(row)}
+        self.totals.receipts += len(rows)
+        for name in sorted(name for name, size in found if size is None):
+            yield Finding(Kind.UNEXPLAINED, str(relative / name))
+        for name in sorted(rows.keys() | sizes.keys()):
+            yield from self._object(PurePosixPath(relative / name), rows, sizes)
+
+    def _object(self, path: PurePosixPath, rows: dict[str, _Row], sizes: dict[str, int]) -> Iterator[Finding]:
+        if path.name in rows:
+            yield from self._recorded(path, rows[path.name], sizes)
+        elif path.suffix == DATA_SUFFIX and _is_own_place(path):
+            yield from self._unrecorded(path)
+        elif path.suffix == META_SUFFIX and _is_own_place(path.with_suffix(DATA_SUFFIX)):
+            data = path.with_suffix(DATA_SUFFIX).name
+            if data not in sizes and data not in rows:
+                yield from self._left_over(path, "metadata of an upload that was not finished")
+        elif path.name.endswith(_NEW_META):
+            yield from self._left_over(path, "metadata that was being written")
+        else:
+            yield Finding(Kind.UNEXPLAINED, str(path))
+
+    def _recorded(self, path: PurePosixPath, row: _Row, sizes: dict[str, int]) -> Iterator[Finding]:
+        size = sizes.get(path.name)
+        if size is None:
+            yield from self._missing(row)
+            return
+        if size != row.bytes:
+            yield Finding(Kind.DAMAGED, str(path), f"{size} bytes, recorded are {row.bytes}")
+        elif self.deep and _sha256(self.root / path) != row.sha256 and _exists(row):
+            yield Finding(Kind.DAMAGED, str(path), "its SHA-256 is not the recorded one")
+        meta = meta_path(path)
+        if self._is_bad_metadata(meta, row, sizes):
+            finding = Finding(Kind.METADATA, str(meta))
+            yield self._mend(finding, lambda: write_beside(self.root / meta, _metadata(row)))
+
+    def _is_bad_metadata(self, meta: PurePosixPath, row: _Row, sizes: dict[str, int]) -> bool:
+        if not sizes.get(meta.name) and not _size(self.root / meta):
+            return _exists(row)
+        if not self.deep:
+            return False
+        try:
+            return (self.root / meta).read_bytes() != _metadata(row)
+        except OSError:
+            return _exists(row)
+
+    def _missing(self, row: _Row) -> Iterator[Finding]:
+        if _size(self.root / row.path) is None and _exists(row):
+            yield Finding(Kind.MISSING, row.path, f"receipt {row.receipt_id}, {row.bytes} bytes")
+
+    def _unrecorded(self, path: PurePosixPath) -> Iterator[Finding]:
+        if self._is_in_flight(path) or Receipt.objects.filter(receipt_id=path.stem).exists():
+            return
+        yield self._mend(Finding(Kind.UNRECORDED, str(path)), lambda: self._adopt(path))
+
+    def _adopt(self, path: PurePosixPath) -> None:
+        try:
+            adopt(self.root, path)
+        except IntegrityError:
+            return  # its row came while we looked
+
+    def _left_over(self, path: PurePosixPath, what: str) -> Iterator[Finding]:
+        if not self._is_in_flight(path):
+            yield self._mend(
+                Finding(Kind.HALF_WRITTEN, str(path), what), lambda: (self.root / path).unlink(missing_ok=True)
+            )
+
+    def _is_in_flight(self, path: PurePosixPath) -> bool:
+        """Whether a living writer may be just about to record this file, or has taken it away already."""
+        match = RECEIPT_ID.match(path.name)
+        slot = match["node"].rpartition("-")[2] if match else ""
+        if slot.isdecimal() and int(slot) not in self._living:
+            return False
+        try:
+            age = time.time() - (self.root / path).stat().st_mtime
+        except FileNotFoundError:
+            return True
+        return bool(self._living) and abs(age) < IN_FLIGHT_SECONDS
+
+    def _rows_elsewhere(self, visited: set[datetime]) -> Iterator[Finding]:
+        """Rows whose folder is gone, or whose path is not their own."""
+        for row in _rows(Receipt.objects.order_by()):
+            if _is_in_place(row) and _hour_of("/".join(PurePosixPath(row.path).parts[1:3])) in visited:
+                continue
+            self.totals.receipts += 1
+            yield from self._missing(row)
+
+    def _mend(self, finding: Finding, how: Callable[[], object]) -> Finding:
+        if not self.repair:
+            return finding
+        how()
+        return replace(finding, repaired=True)
+
+
+def living_writers(root: Path) -> set[int]:
+    """Numbers of the slots that a process holds."""
+    return {
+        int(name) for name in _names(root / PARTS) if name.isdecimal() and _is_held(root / PARTS / name / "lock")
+    }
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        descriptor = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _names(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208  # names are all that is wanted
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
+
+
+def _hour_of(text: str) -> datetime | None:
+    """The hour that a folder is for; None when the name is no hour."""
+    if not _HOUR.fullmatch(text):
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d/%H").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _rows_of(hour: datetime) -> Iterator[_Row]:
+    """Rows whose ids were made in this hour; ids begin with their milliseconds."""
+    first, last = (f"{int(moment.timestamp() * 1000):013d}" for moment in (hour, hour + STEP))
+    return _rows(Receipt.objects.order_by().filter(receipt_id__gte=first, receipt_id__lt=last))
+
+
+def _rows(query: QuerySet[Receipt]) -> Iterator[_Row]:
+    values = query.values_list("pk", "receipt_id", "path", "bytes", "sha256")
+    return (_Row(*row) for row in values.iterator(chunk_size=5000))
+
+
+def _is_in_place(row: _Row) -> bool:
+    return bool(RECEIPT_ID.fullmatch(row.receipt_id)) and row.path == str(data_path(row.receipt_id))
+
+
+def _is_own_place(path: PurePosixPath) -> bool:
+    """Whether a data file is where its id says."""
+    return bool(RECEIPT_ID.fullmatch(path.stem)) and path == data_path(path.stem)
+
+
+def _exists(row: _Row) -> bool:
+    return Receipt.objects.filter(pk=row.pk).exists()
+
+
+def _metadata(row: _Row) -> bytes:
+    return format_meta(Receipt.objects.values_list("headers", flat=True).get(pk=row.pk))
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""

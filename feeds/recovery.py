@@ -1,0 +1,127 @@
+"""Give a stored file without a row its row again, from the file and the metadata beside it.
+
+A crash between the rename and the commit leaves such a file, and so does a database that is older than the store.
+What neither file says is left empty: the real peer, the version of the feed that decided.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from django.db import transaction
+
+from feeds.metadata import parse_meta
+from feeds.models import Feed, Receipt, ReceiptFeed
+from feeds.policy import FeedStatus
+from feeds.receipt.archive import Contents, read_archive
+from feeds.receipt.compression import GzipCheck, StreamInvalid
+from feeds.receipt.ids import meta_path, received_at
+
+STEP = 256 * 1024
+MAX_LISTED_GROUPS = 1000
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What the bytes of a file are."""
+
+    compression: str
+    contents: Contents | None = None
+    note: str = ""
+
+
+def adopt(root: Path, path: PurePosixPath) -> Receipt:
+    """Record a whole file that has no row.
+
+    Args:
+        root: the store.
+        path: the data file, relative to the store.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    metadata = read_metadata(root / meta_path(path))
+    file = root / path
+    size, digest = _measure(file)
+    shape = _shape(file, size, metadata)
+    feed = metadata.get("Feed", "")
+    groups = [(group.name, group.feed or feed) for group in shape.contents.groups] if shape.contents else []
+    dropping = _dropping({feed, *(name for _, name in groups)})
+    notes = ["recovered: this file had no record", *([shape.note] if shape.note else [])]
+    if not metadata:
+        notes.append("the metadata beside it is missing")
+    receipt = Receipt(
+        receipt_id=path.stem,
+        feed=feed[:255],
+        received_at=received_at(path.stem),
+        bytes=size,
+        wire_bytes=size,
+        sha256=digest,
+        compression=shape.compression,
+        path=str(path),
+        sender_dn=metadata.get("RemoteDN"),
+        headers=metadata,
+        groups=[
+            {"name": name, "feed": own, "dropped": own in dropping} for name, own in groups[:MAX_LISTED_GROUPS]
+        ],
+        notes=notes,
+        guid=metadata.get("GUID", "")[:200],
+        recovered=True,
+    )
+    with transaction.atomic():
+        receipt.save(force_insert=True)
+        ReceiptFeed.objects.bulk_create(
+            ReceiptFeed(receipt=receipt, feed=name[:255], dropped=name in dropping)
+            for name in {feed, *(own for _, own in groups)}
+        )
+    return receipt
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata beside a file; empty where it is missing."""
+    try:
+        return parse_meta(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+
+
+def _measure(file: Path) -> tuple[int, str]:
+    with file.open("rb") as data:
+        digest = hashlib.file_digest(data, "sha256").hexdigest()
+        return data.tell(), digest
+
+
+def _shape(file: Path, size: int, metadata: dict[str, str]) -> _Shape:
+    """Tell what was sent: Compression is not part of the metadata, but the size of the data item is.
+
+    The size is that of the data unpacked, so it differs from the file's where the data is GZIP; a ZIP has none.
+    """
+    noted = metadata.get("StreamSize", "")
+    if re.fullmatch(r"\d+", noted) and int(noted) == size:
+        return _Shape("NONE")
+    inflated = _inflated(file)
+    if inflated is not None and noted in {"", str(inflated)}:
+        return _Shape("GZIP", note="" if noted else "GZIP was told from the data")
+    try:
+        return _Shape("ZIP", read_archive(file))
+    except StreamInvalid:
+        return _Shape("NONE", note="what the data is could not be told from its metadata")
+
+
+def _inflated(file: Path) -> int | None:
+    """The unpacked size of gzip data; None when it is something else."""
+    check = GzipCheck()
+    try:
+        with file.open("rb") as data:
+            while piece := data.read(STEP):
+                check.feed(piece)
+        check.finish()
+    except StreamInvalid:
+        return None
+    return check.inflated
+
+
+def _dropping(feeds: set[str]) -> set[str]:
+    found = Feed.objects.filter(name__in=feeds, status=FeedStatus.DROP.value)
+    return set(found.values_list("name", flat=True))
