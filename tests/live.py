@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connections
 
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
@@ -235,7 +236,7 @@ def trusted(*addresses: str) -> TrustedProxies:
 
 def forget_everything() -> None:
     """Empty the tables that the tests of the wire fill, for the next module."""
-    for model in (Receipt, CertificateRule, Feed, HourlyCount, RefusalSample, ApiToken):
+    for model in (Receipt, CertificateRule, Feed, HourlyCount, RefusalSample, ApiToken, User):
         model.objects.all().delete()
     Feed.history.model.objects.all().delete()
     CertificateRule.history.model.objects.all().delete()

@@ -237,7 +237,7 @@ def test_s09_endless_trailers_and_extensions_are_cut_off(live: Live, endless: by
     start = b"" if endless.startswith(b"1;") else b"0\r\n"
     with live.connect() as connection:
         connection.sendall(head + b"4\r\ndata\r\n" + start)
-        with pytest.raises(OSError, match="reset|Broken|aborted"):  # noqa: PT012  # it takes some sends
+        with pytest.raises(OSError, match=r"reset|Broken|aborted"):  # noqa: PT012  # it takes some sends
             for _ in range(3000):
                 connection.sendall(endless)
     wait_for_refusal(live)

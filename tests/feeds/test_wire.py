@@ -60,7 +60,6 @@ def live(
         with running(tmp_path_factory.mktemp("data")) as portal:
             yield portal
         forget_everything()
-        User.objects.all().delete()
 
 
 @pytest.fixture(scope="module")
