@@ -1,6 +1,7 @@
 """Stroom feeds, the rules that guard them, and what has been received and refused."""
 
 import re
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -367,3 +368,16 @@ class RetentionPolicy(models.Model):
 
     def __str__(self) -> str:
         return self.feed or "every other feed"
+
+
+class PendingImport(models.Model):
+    """A file of feeds between its preview and the confirmation, for its uploader alone; removed after a day."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created = models.DateTimeField(auto_now_add=True, db_index=True)
+    filename = models.CharField(max_length=255)
+    content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.filename

@@ -25,6 +25,7 @@ from feeds.admin.page import feed_panel
 from feeds.admin.past import PastMixin
 from feeds.admin.paste import PasteMixin
 from feeds.admin.test_request import TestRequestMixin
+from feeds.admin.transfer import TransferMixin
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from feeds.roles import may_delete, may_manage_certificates, may_rename
@@ -55,7 +56,7 @@ class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # g
 
 
 @admin.register(Feed)
-class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin):
+class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, TransferMixin):
     """List and page of feeds."""
 
     form = FeedForm

@@ -1,0 +1,155 @@
+"""What importing a file would change, feed by feed; and doing exactly that, all or nothing."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from feeds.changes import FeedChange, RuleValues, change_feed, create_feed
+from feeds.models import CertificateRule, Feed
+from feeds.restore import FeedState, compare
+from feeds.roles import AnyUser, may_manage_certificates
+from feeds.story import RULES, ValueChange
+from feeds.transfer import ImportFile, ImportRow
+
+
+class ImportRefused(Exception):
+    """The file cannot be imported as it stands; the plan says which rows and why."""
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """One row: `create`, `change`, `same` or `fault`, with every difference or every reason."""
+
+    row: ImportRow
+    action: str
+    changes: tuple[ValueChange, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """What would happen. Nothing happens while a row is at fault."""
+
+    kind: str
+    rows: tuple[PlannedRow, ...]
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        return Counter(row.action for row in self.rows)
+
+    @property
+    def possible(self) -> bool:
+        return not self.counts["fault"] and bool(self.counts["create"] + self.counts["change"])
+
+    @cached_property
+    def digest(self) -> str:
+        """Names this very plan: one that was seen and one that would be done now are the same or not."""
+        told = [
+            (row.row.name, row.action, [(change.field, change.old, change.new) for change in row.changes])
+            for row in self.rows
+        ]
+        return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
+
+
+def plan_import(file: ImportFile, user: AnyUser) -> ImportPlan:
+    """Compare a file with what there is, for this user. Reads the database twice, whatever the file's length."""
+    names = {row.name for row in file.rows}
+    present = {
+        feed.name: feed for feed in Feed.objects.filter(name__in=names).prefetch_related("certificate_rules")
+    }
+    times = Counter(row.name for row in file.rows if row.name)
+    officer = may_manage_certificates(user)
+    rows = [_plan_row(row, present.get(row.name), times[row.name] > 1, user, officer=officer) for row in file.rows]
+    return ImportPlan(file.kind, tuple(rows))
+
+
+def _plan_row(row: ImportRow, feed: Feed | None, repeated: bool, user: AnyUser, *, officer: bool) -> PlannedRow:  # noqa: FBT001
+    faults = list(row.faults)
+    if repeated:
+        faults.append("the file names this feed more than once")
+    if faults:
+        return PlannedRow(row, "fault", faults=tuple(faults))
+    change = FeedChange(row.values, row.rules)
+    faults += _invalid(row, feed)
+    if feed is None:
+        changes = compare(FeedState(row.name, _BLANK), FeedState(row.name, change.with_defaults()))
+        action = "create"
+    else:
+        changes = compare(*_both(feed, change))
+        action = "change" if changes else "same"
+    faults += _forbidden(action, changes, user, officer=officer)
+    return PlannedRow(row, "fault" if faults else action, tuple(changes), tuple(faults))
+
+
+_BLANK = FeedChange({}).with_defaults()
+
+
+def _both(feed: Feed, change: FeedChange) -> tuple[FeedState, FeedState]:
+    """The feed now and after, in what the file speaks of."""
+    now = {name: getattr(feed, name) for name in change.values}
+    rules = tuple(RuleValues.of(rule) for rule in feed.certificate_rules.all())
+    after = rules if change.rules is None else tuple(change.rules)
+    return FeedState(feed.name, FeedChange(now, rules)), FeedState(feed.name, FeedChange(change.values, after))
+
+
+def _invalid(row: ImportRow, feed: Feed | None) -> list[str]:
+    """What the models themselves would refuse, each in its words."""
+    candidate = Feed(name=row.name) if feed is None else Feed(pk=feed.pk, name=row.name)
+    for name, value in row.values.items():
+        setattr(candidate, name, value)
+    candidates: list[tuple[str, Any, list[str]]] = [("", candidate, [])]
+    for number, rule in enumerate(row.rules or (), 1):
+        candidates.append((f"certificate rule {number}: ", CertificateRule(**vars(rule)), ["feed"]))
+    return [fault for prefix, model, exclude in candidates for fault in _faults(prefix, model, exclude)]
+
+
+def _faults(prefix: str, model: Any, exclude: Sequence[str]) -> list[str]:
+    try:
+        # The choices say what the check constraints say, without a query for each.
+        model.full_clean(exclude=exclude, validate_unique=False, validate_constraints=False)
+    except ValidationError as fault:
+        return [f"{prefix}{name}: {' '.join(reasons)}" for name, reasons in fault.message_dict.items()]
+    return []
+
+
+def _forbidden(action: str, changes: Sequence[ValueChange], user: AnyUser, *, officer: bool) -> list[str]:
+    faults = []
+    if action == "create" and not user.has_perm("feeds.add_feed"):  # type: ignore[union-attr]  # both kinds have it
+        faults.append("you may not create feeds")
+    if action == "change" and not user.has_perm("feeds.change_feed"):  # type: ignore[union-attr]
+        faults.append("you may not change feeds")
+    if not officer and any(change.field in {RULES, "certificate_policy"} for change in changes):
+        faults.append("a certificate officer is needed for its certificate policy or rules")
+    return faults
+
+
+@transaction.atomic
+def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str | None = None) -> ImportPlan:
+    """Do what the plan says, all of it, each feed with its own history.
+
+    Args:
+        digest: that of the plan which the user agreed to; another plan is refused. None: whatever it is now.
+
+    Raises:
+        ImportRefused: a row is at fault, there is nothing to do, or the plan is not the agreed one any more.
+    """
+    list(Feed.objects.select_for_update().filter(name__in=[row.name for row in file.rows]).values_list("pk"))
+    plan = plan_import(file, user)
+    if digest is not None and plan.digest != digest:
+        raise ImportRefused("Feeds have changed since this was shown. Look at it again.")
+    if not plan.possible:
+        raise ImportRefused("There are faults, or nothing to do.")
+    for planned in plan.rows:
+        change = FeedChange(planned.row.values, planned.row.rules)
+        if planned.action == "create":
+            create_feed(planned.row.name, change, user=user, comment=comment)
+        elif planned.action == "change":
+            change_feed(Feed.objects.get(name=planned.row.name), change, user=user, comment=comment)
+    return plan

@@ -1,0 +1,379 @@
+"""Feeds in files: Stroom's export ZIP, its FeedDoc JSON, our JSON and CSV, read without guessing and written.
+
+Reading gives rows and never touches the database (`feeds.importing` does). What a file does not say stays as it
+is. A column or key that nobody knows is refused by name, so that a misspelt one is never silently left out.
+"""
+
+import csv
+import io
+import json
+import re
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from feeds.changes import WRITABLE, RuleValues
+from feeds.metadata import parse_time
+from feeds.models import Feed
+
+MAX_FILE = 8 * 1024 * 1024
+MAX_INFLATED = 32 * 1024 * 1024
+MAX_ROWS = 10_000
+MAX_RULES = 1_000
+RULE_KEYS = ("action", "subject_dn", "expires", "comment")
+COLUMNS = ("name", *WRITABLE[:5], "certificate_rules", *WRITABLE[5:])
+#: Keys of our REST answers that nobody sets; a file may repeat them.
+GIVEN = frozenset({"version", "created", "updated"})
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+
+#: Stroom's FeedDoc (its names) to ours. Old exports call the status feedStatus.
+FEED_DOC = {
+    "name": "name",
+    "status": "status",
+    "feedStatus": "status",
+    "description": "description",
+    "classification": "classification",
+    "encoding": "encoding",
+    "contextEncoding": "context_encoding",
+    "reference": "reference",
+    "streamType": "stream_type",
+    "dataFormat": "data_format",
+    "schema": "schema",
+    "schemaVersion": "schema_version",
+}
+#: What a FeedDoc says that we have no use for.
+FEED_DOC_IGNORED = frozenset(
+    "type uuid version createTime createTimeMs updateTime updateTimeMs createUser updateUser retentionDayAge "
+    "contextFormat volumeGroup ingestType data uniqueName plugin".split()
+)
+FEED_DOC_STATUS = {status.value.upper(): status.value for status in Feed.Status}
+_FEED_META = re.compile(r"(?:^|/)[^/]*\.Feed\.[0-9A-Fa-f-]{36}\.meta$")
+
+
+class UnreadableFile(ValueError):
+    """The file as a whole cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class ImportRow:
+    """One feed of a file. `rules` is None where the file says nothing of them; `faults` make it unusable."""
+
+    place: str
+    name: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[RuleValues, ...] | None = None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportFile:
+    """What was read: the kind of file in words, and its rows in the file's order."""
+
+    kind: str
+    rows: tuple[ImportRow, ...]
+
+
+def read_file(data: bytes) -> ImportFile:
+    """Tell the kind of file by its content, and read it.
+
+    Raises:
+        UnreadableFile: it is none of the kinds, damaged, too large, or has columns that nobody knows.
+    """
+    if len(data) > MAX_FILE:
+        raise UnreadableFile(f"it is larger than {MAX_FILE // 1024 // 1024} MiB")
+    if data.startswith(b"PK"):
+        return _limited(ImportFile("Stroom export (ZIP)", tuple(_read_zip(data))))
+    text = _decode(data)
+    if text.lstrip().startswith(("{", "[")):
+        return _limited(_read_json(text))
+    return _limited(ImportFile("CSV", tuple(_read_csv(text))))
+
+
+def _limited(file: ImportFile) -> ImportFile:
+    if not file.rows:
+        raise UnreadableFile("there is no feed in it")
+    if len(file.rows) > MAX_ROWS:
+        raise UnreadableFile(f"it has more than {MAX_ROWS} feeds")
+    return file
+
+
+def _decode(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise UnreadableFile("it is not UTF-8 text") from fault
+
+
+# --- JSON ---
+
+
+def _read_json(text: str) -> ImportFile:
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as fault:
+        raise UnreadableFile(f"it is not JSON: {str(fault)[:200]}") from fault
+    items = value.get("results", [value]) if isinstance(value, dict) else value
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise UnreadableFile("it is neither a feed nor a list of feeds")
+    if any("type" in item for item in items):
+        return ImportFile("FeedDoc (JSON)", tuple(_feed_doc(f"item {n}", item) for n, item in enumerate(items, 1)))
+    return ImportFile("feeds (JSON)", tuple(_our_row(f"item {n}", item) for n, item in enumerate(items, 1)))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _feed_doc(place: str, item: Mapping[str, Any]) -> ImportRow:
+    if item.get("type") != "Feed":
+        return ImportRow(place, str(item.get("name", ""))[:200], faults=("its type is not Feed",))
+    unknown = [key for key in item if key not in FEED_DOC and key not in FEED_DOC_IGNORED]
+    values = {FEED_DOC[key]: value for key, value in item.items() if key in FEED_DOC and value is not None}
+    status = values.get("status")
+    if status is not None:
+        values["status"] = FEED_DOC_STATUS.get(str(status).upper(), status)
+    return _checked(place, values, None, [f"unknown key {key}" for key in unknown])
+
+
+def _our_row(place: str, item: Mapping[str, Any]) -> ImportRow:
+    unknown = [key for key in item if key not in COLUMNS and key not in GIVEN]
+    faults = [f"unknown key {key}" for key in unknown]
+    rules = None
+    if "certificate_rules" in item:
+        rules, rule_faults = _rules(item["certificate_rules"])
+        faults += rule_faults
+    values = {key: value for key, value in item.items() if key in ("name", *WRITABLE)}
+    return _checked(place, values, rules, faults)
+
+
+def _rules(value: Any) -> tuple[tuple[RuleValues, ...], list[str]]:
+    if not isinstance(value, list) or len(value) > MAX_RULES:
+        return (), [f"certificate_rules is not a list of at most {MAX_RULES} rules"]
+    rules, faults = [], []
+    for number, item in enumerate(value, 1):
+        rule, fault = _rule(item)
+        if rule is None:
+            faults.append(f"certificate rule {number}: {fault}")
+        else:
+            rules.append(rule)
+    return tuple(rules), faults
+
+
+def _rule(item: Any) -> tuple[RuleValues | None, str]:
+    if not isinstance(item, dict) or not all(key in RULE_KEYS for key in item):
+        return None, f"it has other keys than {', '.join(RULE_KEYS)}"
+    if not all(isinstance(item.get(key) or "", str) for key in RULE_KEYS):
+        return None, "its values are not text"
+    expires = None
+    if item.get("expires"):
+        expires = parse_time(item["expires"])
+        if expires is None:
+            return None, "its expiry is not a time such as 2027-01-31T00:00:00Z"
+    return RuleValues(
+        item.get("action") or "", item.get("subject_dn") or "", expires, item.get("comment") or ""
+    ), ""
+
+
+def _checked(
+    place: str, values: dict[str, Any], rules: tuple[RuleValues, ...] | None, faults: Sequence[str]
+) -> ImportRow:
+    """Take the name out and hold every value to its type; a value of another type is never converted."""
+    problems = list(faults)
+    name = values.pop("name", "")
+    if not isinstance(name, str) or not name:
+        problems.append("it has no name")
+        name = ""
+    for key, value in values.items():
+        wanted = _TYPES.get(key, _is_text)
+        if not wanted(value):
+            problems.append(f"{key} is not {_TYPE_WORDS.get(key, 'text')}")
+    return ImportRow(place, name, values, rules, tuple(problems))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+_TYPES: dict[str, Callable[[Any], bool]] = {"reference": _is_flag, "labels": _is_words}
+_TYPE_WORDS = {"reference": "true or false", "labels": "a list of words"}
+
+
+# --- CSV ---
+
+
+def _read_csv(text: str) -> Iterable[ImportRow]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        lines = [(reader.line_num, line) for line in reader if line]
+    except csv.Error as fault:
+        raise UnreadableFile(f"it is not CSV: {fault}") from fault
+    if not lines:
+        return
+    header = [column.strip() for column in lines[0][1]]
+    unknown = [column for column in header if column not in COLUMNS and column not in GIVEN]
+    if unknown or "name" not in header or len(set(header)) < len(header):
+        raise UnreadableFile(_header_fault(header, unknown))
+    for line_number, cells in lines[1:]:
+        yield _csv_row(f"line {line_number}", header, cells)
+
+
+def _header_fault(header: Sequence[str], unknown: Sequence[str]) -> str:
+    if unknown:
+        named = ", ".join(repr(column[:60]) for column in unknown[:10])
+        return f"nobody knows the column {named}; known are {', '.join(COLUMNS)}"
+    return "there is no column name" if "name" not in header else "a column stands twice"
+
+
+def _csv_row(place: str, header: Sequence[str], cells: Sequence[str]) -> ImportRow:
+    if len(cells) != len(header):
+        return ImportRow(place, faults=(f"it has {len(cells)} cells, the header {len(header)}",))
+    texts = {column: unescape_cell(cell) for column, cell in zip(header, cells, strict=True) if column not in GIVEN}
+    faults: list[str] = []
+    values: dict[str, Any] = {key: text for key, text in texts.items() if key != "certificate_rules"}
+    if "reference" in texts:
+        values["reference"] = {"true": True, "false": False, "": False}.get(texts["reference"].lower())
+    if "labels" in texts:
+        values["labels"] = _labels(texts["labels"])
+    rules = None
+    if "certificate_rules" in texts:
+        rules, faults = _rules(_json_list(texts["certificate_rules"]))
+    return _checked(place, values, rules, faults)
+
+
+def _labels(text: str) -> Any:
+    if text.startswith("["):
+        return _json_list(text)
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _json_list(text: str) -> Any:
+    try:
+        return json.loads(text) if text else []
+    except (ValueError, RecursionError):
+        return None
+
+
+# --- ZIP ---
+
+
+def _read_zip(data: bytes) -> Iterable[ImportRow]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            chosen = [entry for entry in archive.infolist() if _FEED_META.search(entry.filename)]
+            if len(chosen) > MAX_ROWS or sum(entry.file_size for entry in chosen) > MAX_INFLATED:
+                raise UnreadableFile("it is too large when unpacked")
+            return [_zip_row(archive, entry) for entry in chosen]
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as fault:
+        raise UnreadableFile(f"the ZIP is damaged or encrypted: {str(fault)[:200]}") from fault
+
+
+def _zip_row(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> ImportRow:
+    place = entry.filename.rsplit("/", 1)[-1][:200]
+    with archive.open(entry) as file:
+        # The directory may lie about the size; what is read is bounded all the same.
+        raw = file.read(MAX_FILE + 1)
+    try:
+        item = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return ImportRow(place, faults=("it is not JSON",))
+    return _feed_doc(place, item) if isinstance(item, dict) else ImportRow(place, faults=("it is not a document",))
+
+
+# --- writing ---
+
+
+def export_rows(feeds: Iterable[Feed]) -> list[dict[str, Any]]:
+    """Feeds as our REST bodies have them. The queryset should prefetch the rules."""
+    return [
+        {
+            **{name: getattr(feed, name) for name in ("name", *WRITABLE[:5])},
+            "certificate_rules": [_exported(rule) for rule in feed.certificate_rules.all()],
+            **{name: getattr(feed, name) for name in WRITABLE[5:]},
+        }
+        for feed in feeds
+    ]
+
+
+def _exported(rule: Any) -> dict[str, Any]:
+    expires = rule.expires.astimezone(UTC).isoformat().replace("+00:00", "Z") if rule.expires else None
+    return {"action": rule.action, "subject_dn": rule.subject_dn, "expires": expires, "comment": rule.comment}
+
+
+def write_json(feeds: Iterable[Feed]) -> bytes:
+    """Everything about the feeds, as our REST interface spells it."""
+    return (json.dumps(export_rows(feeds), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def write_csv(feeds: Iterable[Feed]) -> bytes:
+    """Everything about the feeds as a table that no spreadsheet takes for formulas."""
+    output = io.StringIO()
+    writer = csv.writer(output)
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(row[column]) for column in COLUMNS] for row in export_rows(feeds))
+    return output.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return escape_cell(json.dumps(value, ensure_ascii=False)) if value else ""
+    return escape_cell(str(value))
+
+
+def escape_cell(text: str) -> str:
+    """Put a ' before what a spreadsheet would calculate (S11), and before a ' so that reading can undo it."""
+    return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
+
+
+def unescape_cell(text: str) -> str:
+    """Undo `escape_cell`; a ' before anything else is the value's own."""
+    return text[1:] if text.startswith("'") and text[1:].startswith((*FORMULA_STARTS, "'")) else text
+
+
+def write_zip(feeds: Iterable[Feed]) -> bytes:
+    """A ZIP that Stroom imports. FeedDoc knows no certificate policy, rules, owner or labels: they stay behind."""
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
+        for feed in feeds:
+            # The same feed keeps its identity in every export.
+            key = uuid.uuid5(uuid.NAMESPACE_OID, f"stroom-portal/feed/{feed.name}")
+            base = f"{re.sub(r'[^A-Za-z0-9_-]', '_', feed.name)}.Feed.{key}"
+            archive.writestr(_entry(f"{base}.meta"), json.dumps(_as_feed_doc(feed, key), indent=2) + "\n")
+            archive.writestr(_entry(f"{base}.node"), f"name={feed.name}\npath=\ntype=Feed\nuuid={key}\n")
+    return output.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A fixed time, so that the same feeds give the same bytes."""
+    info = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
+
+
+def _as_feed_doc(feed: Feed, key: uuid.UUID) -> dict[str, Any]:
+    ours = {theirs: getattr(feed, name) for theirs, name in FEED_DOC.items() if theirs != "feedStatus"}
+    return {"type": "Feed", "uuid": str(key), "version": str(key), **ours, "status": feed.status.upper()}
+
+
+def export_name(kind: str, now: datetime) -> str:
+    return f"feeds-{now:%Y%m%d-%H%M%S}.{kind}"
