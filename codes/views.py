@@ -32,7 +32,6 @@ NAMED_NUMBER = re.compile(r"(http|stroom)(?:-status)?[\s:/]*([0-9]{1,3})", re.IG
 DISPUTES_PER_PAGE = 40
 EXAMPLES = (
     ("404", "/codes/http/404/"),
-    ("HTTP 503", "/codes/http/503/"),
     ("406/110", "/codes/lookup/?http=406&stroom=110"),
     ("Stroom 310", "/codes/stroom/310/"),
     ("too large", "/codes/?q=too+large"),
@@ -40,6 +39,7 @@ EXAMPLES = (
     ("401 or 403?", "/codes/compare/?codes=401,403"),
     ("499, whose?", "/codes/http/499/"),
     ("471", "/codes/http/471/"),
+    ("paste an answer", "/codes/explain/"),
 )
 
 
@@ -171,7 +171,7 @@ def _code_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
         "names": [shown.meaning.name for shown in meanings],
         "registered": own.owner_id == "ietf",
         "permalink_of": found if is_part else None,
-        "address": address,
+        "api_address": _api_address(found, own.owner_id if is_part else None),
         "canonical": public_link(address),
         "entries": found.entries,
         "disputes": [item for item in found.disagreements if not _seen_in_the_table(item)],
@@ -179,6 +179,12 @@ def _code_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
         "weighty": weighty(found),
     }
     return negotiated(render(request, "codes/detail.html", context))
+
+
+def _api_address(found: FoundCode, owner: str | None = None) -> str:
+    """The page's twin for programs."""
+    place = [found.registry.slug, str(found.code)]
+    return reverse("codes_api:meaning", args=[*place, owner]) if owner else reverse("codes_api:code", args=place)
 
 
 def _seen_in_the_table(item: Disagreement) -> bool:
@@ -193,6 +199,7 @@ def _unknown_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
         "found": found,
         "neighbours": neighbours,
         "fallback_name": fallback.name if fallback else "",
+        "api_address": _api_address(found),
         "canonical": public_link((found.code_class or found.registry).get_absolute_url()),
     }
     return negotiated(render(request, "codes/unknown.html", context))

@@ -58,9 +58,11 @@ SEVERITIES: Mapping[str, str] = {
     "low": "wording",
     "info": "listing",
 }
+PROPER: Mapping[str, str] = {"http": "HTTP", "stroom": "Stroom", "rfc": "RFC"}
 YES_NO: Mapping[bool, str] = {True: "yes", False: "no"}
 
 
 def aspect_words(aspect: str) -> str:
-    """An aspect's slug as words: `follow_method` is "follow method"."""
-    return aspect.replace("_", " ").replace("-", " ")
+    """An aspect's slug as words: `follow_method` is "follow method", `http_status` "HTTP status"."""
+    words = aspect.replace("_", " ").replace("-", " ").split()
+    return " ".join(PROPER.get(word, word) for word in words)
