@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from codes.catalogue import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
+from codes.finding import ranked
 from codes.models import CodeClass, Disagreement, Owner, Source, StatusCode, Vendor
 from portal.api import FlagFilter, WholeNumberFilter
 
@@ -103,7 +104,9 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     code = WholeNumberFilter(min_value=0, max_value=LAST_THREE_DIGITS)
     code__in = NumbersFilter(label="Numbers with commas between", max_length=400)
     q = django_filters.CharFilter(
-        method="filter_q", max_length=200, label="Words that occur in names, texts, headers"
+        method="filter_q",
+        max_length=200,
+        label="A number, a name old or new, a phrase, a header, an owner; the one meant first",
     )
 
     class Meta:
@@ -124,8 +127,7 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         return queryset.filter(meanings__headers__slug=value.lower()).distinct()
 
     def filter_q(self, queryset: Any, _name: str, value: str) -> QuerySet[StatusCode]:
-        found: QuerySet[StatusCode] = queryset.matching(value)
-        return found
+        return ranked(queryset, value)
 
 
 class DisagreementFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped

@@ -1,0 +1,185 @@
+"""The search of the loaded catalogue: its index, made once for each release, and what a query leads straight to."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.urls import reverse
+
+from codes import search
+from codes.catalogue import HTTP, STROOM
+from codes.everyday import PHRASES
+from codes.explain import current_vocabulary
+from codes.models import CodeClass, HeaderUse, Meaning, Registry, Release, SourceEntry, StatusCode, Vendor
+from codes.recognise import Vocabulary, recognise
+from codes.resolve import NUMBERS
+from codes.search import Document, Hit, Index, Place, Result, Text
+from codes.vocabulary import CONSTANTS
+
+PAIR = re.compile(
+    r"(?:http\s*)?([1-9][0-9]{2})(\s*[/+,&|-]\s*|\s+(?:or|vs\.?|versus|and|with)\s+|\s+)"
+    r"(stroom(?:[- ]status)?\s*:?\s*)?([0-9]{1,3})\??",
+    re.IGNORECASE,
+)
+SEVERAL = re.compile(r"[1-9][0-9]{2}(?:(?:\s*[,/]\s*|\s+(?:or|and)?\s*)[1-9][0-9]{2}){1,9}\??", re.IGNORECASE)
+NAMED_NUMBER = re.compile(r"(http|stroom)(?:[- ]?status)?[\s:/]*([0-9]{1,3})", re.IGNORECASE)
+_EXPLAINED_SCORE = 500.0
+
+
+def current_index() -> Index:
+    return _index(Release.objects.latest_digest())
+
+
+def find(query: str) -> Result:
+    """The codes that fit a query, the one meant first; also those that a pasted message names."""
+    query = query.strip()
+    result = current_index().search(_without_value(query))
+    named = [
+        Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind)
+        for found in recognise(query[: search.MAX_QUERY], current_vocabulary())
+    ]
+    known = set(StatusCode.objects.filter(pk__in=[hit.key for hit in named]).values_list("pk", flat=True))
+    first = {hit.key: hit for hit in named if hit.key in known}
+    if not first:
+        return result
+    kept = result.hits if result.complete else ()
+    hits = (*first.values(), *(hit for hit in kept if hit.key not in first))
+    return replace(result, hits=hits, complete=True, suggestions=())
+
+
+def _without_value(query: str) -> str:
+    """A header line means the header, whatever its value."""
+    name, sign, value = query.partition(":")
+    is_header = sign and value.strip() and HeaderUse.objects.filter(slug=name.strip().lower()).exists()
+    return name if is_header else query
+
+
+def ranked(queryset: QuerySet[StatusCode], query: str) -> QuerySet[StatusCode]:
+    """The rows that fit a query, the one meant first."""
+    keys = find(query).keys
+    order = Case(
+        *(When(pk=key, then=Value(position)) for position, key in enumerate(keys)),
+        default=Value(len(keys)),
+        output_field=IntegerField(),
+    )
+    return queryset.filter(pk__in=keys).order_by(order, "registry__position", "code")
+
+
+def straight_to(query: str) -> str | None:
+    """The one page that a query means: a pair, codes to compare, or a number that only one registry has."""
+    asked = query.strip()
+    if address := _pair_page(asked) or _comparison(asked):
+        return address
+    if named := NAMED_NUMBER.fullmatch(asked):
+        registry, number = named[1].lower(), str(int(named[2]))
+        return reverse("codes:detail", args=[registry, number]) if NUMBERS[registry].fullmatch(number) else None
+    if not NUMBERS[HTTP].fullmatch(asked):
+        return None
+    stroom = int(asked) in current_vocabulary().stroom_codes
+    http = StatusCode.objects.filter(pk=f"{HTTP}/{asked}").exists() or not stroom
+    return reverse("codes:detail", args=[HTTP if http else STROOM, asked]) if http != stroom else None
+
+
+def _pair_page(asked: str) -> str | None:
+    """A pair of numbers, where the second is Stroom's."""
+    match = PAIR.fullmatch(asked)
+    if match is None:
+        return None
+    http, sign, word, stroom = match[1], match[2].strip(), match[3], int(match[4])
+    vocabulary = current_vocabulary()
+    if not (word or sign == "/" or _means_pair(stroom, vocabulary)):
+        return None
+    if sign == "/" and not word and not _may_be_pair(int(http), stroom, vocabulary):
+        return None
+    return f"{reverse('codes:lookup')}?http={http}&stroom={stroom}"
+
+
+def _means_pair(second: int, vocabulary: Vocabulary) -> bool:
+    """Without a slash: the second number is one of Stroom's and no HTTP status."""
+    return second in vocabulary.stroom_codes and second not in vocabulary.names
+
+
+def _may_be_pair(first: int, second: int, vocabulary: Vocabulary) -> bool:
+    """With a slash: unless both are HTTP's and the second is none of Stroom's."""
+    return second in vocabulary.stroom_codes or second not in vocabulary.names or first not in vocabulary.names
+
+
+def _comparison(asked: str) -> str | None:
+    """ "401 or 403?", "301, 302, 307": HTTP codes side by side."""
+    if not SEVERAL.fullmatch(asked):
+        return None
+    numbers = list(dict.fromkeys(re.findall(r"\d{3}", asked)))
+    return f"{reverse('codes:compare')}?codes={','.join(numbers)}" if len(numbers) > 1 else None
+
+
+@lru_cache(maxsize=2)
+def _index(_digest: str) -> Index:
+    return Index(_documents(), _places())
+
+
+def _documents() -> Iterator[Document]:
+    headers, said = _headers_by_meaning(), _names_by_meaning()
+    constants: dict[int, list[str]] = defaultdict(list)
+    for name, code in CONSTANTS.items():
+        constants[code].append(name)
+    rows = Meaning.objects.select_related("status_code", "owner").prefetch_related("vendors")
+    for meaning in rows.in_page_order():
+        row = meaning.status_code
+        is_first = meaning.position == 0
+        names = [item["name"] for item in row.constants] if row.registry_id == HTTP else constants[row.code]
+        texts = [
+            Text(search.NAME, meaning.name, "name"),
+            *(Text(search.FORMER, former["name"], "former name") for former in meaning.former_names),
+            *(Text(search.SOURCE_NAME, name, "also called") for name in said[meaning.pk]),
+            *(Text(search.PHRASE, phrase, "that is") for phrase in PHRASES.get(row.pk, ()) if is_first),
+            *(Text(search.CONSTANT, name, "in programs") for name in dict.fromkeys(names) if is_first),
+            *headers[meaning.pk],
+            Text(search.OWNER, meaning.owner.name, "owner"),
+            Text(search.OWNER, meaning.owner_id, "owner"),
+            *(Text(search.OWNER, vendor.name, "owner") for vendor in meaning.vendors.all()),
+            *(Text(search.PRODUCT, product, "product") for v in meaning.vendors.all() for product in v.products),
+            Text(search.SUMMARY, meaning.summary, ""),
+            Text(search.DETAIL, meaning.detail, ""),
+        ]
+        registered = meaning.owner_id in {"ietf", STROOM}
+        yield Document(row.registry_id, row.code, meaning.owner_id, tuple(texts), registered=registered)
+
+
+def _headers_by_meaning() -> dict[str, list[Text]]:
+    found: dict[str, list[Text]] = defaultdict(list)
+    for header in HeaderUse.objects.order_by("position"):
+        # An answer is known by what it carries itself; what a request should have had says less.
+        own = header.direction == "response" and header.level != "related"
+        found[header.meaning_id].append(Text(search.HEADER if own else search.SUMMARY, header.name, "header"))
+    return found
+
+
+def _names_by_meaning() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for code, owner, name in SourceEntry.objects.values_list("status_code", "owner", "name"):
+        found[f"{code}/{owner}"].append(name)
+    return found
+
+
+def _places() -> Iterable[Place]:
+    headers = HeaderUse.objects.order_by("slug").values_list("slug", "name").distinct()
+    for slug, name in dict(headers).items():
+        yield Place((slug,), f"Header {name}", reverse("codes:header", args=[slug]))
+    for vendor in Vendor.objects.all():
+        names = (vendor.slug, vendor.name)
+        yield Place(names, f"Codes of {vendor.name}", vendor.get_absolute_url(), in_passing=True)
+    for registry in Registry.objects.all():
+        yield Place(tuple(_called(registry)), f"All {registry.short_name} codes", registry.get_absolute_url())
+    for row in CodeClass.objects.select_related("registry"):
+        alone = (row.slug, row.name) if row.registry_id == HTTP else ()
+        title = f"Class {row.registry.short_name} {row.label} {row.name}"
+        yield Place((f"{row.registry_id} {row.slug}", *alone), title, row.get_absolute_url())
+
+
+def _called(registry: Registry) -> Iterator[str]:
+    yield registry.name
+    for word in ("", "codes", "status", "status codes", "errors"):
+        yield f"{registry.slug} {word}"

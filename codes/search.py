@@ -1,0 +1,320 @@
+"""Ranks the catalogue's codes for what somebody typed: numbers, names old and new, phrases, headers, owners. Pure.
+
+Forgiving of typing slips: a word that nobody uses counts as the nearest one that somebody does.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+MAX_QUERY = 200
+MAX_WORDS = 12
+
+# How much a word counts by where it stands; those from `STRONG` on are words that a slip may have meant.
+NAME, PHRASE, FORMER, SOURCE_NAME, CONSTANT, HEADER, OWNER, PRODUCT, SUMMARY, DETAIL = 10, 9, 8, 7, 6, 5, 5, 4, 2, 1
+STRONG = PRODUCT
+
+_WORD = re.compile(r"[^\W_]+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# These say that a code is meant, not which one: they add to a match but are not missed.
+_NOISE = frozenset(
+    """a about an and answer are at be been by can cannot code codes do does error errors for from get getting got
+    has have how http https i if in is it its me mean meaning means my no not of on or our response responses
+    result returned returns s says see server should so status t that the this to was we what when which why with
+    you your""".split()
+)
+# A code that many people meet comes before one that few do, where nothing else decides.
+_OFTEN_MET = (
+    "404 500 403 401 503 502 400 504 429 413 302 405 301 409 406 408 422 410 200 201 204 304 415 307".split()
+)
+_BONUS = {int(number): 6 - position * 0.2 for position, number in enumerate(_OFTEN_MET)}
+_VENDOR_FACTOR = 0.8
+_PREFIX_FACTOR, _NEAR_FACTOR = 0.7, 0.6
+_NUMBER_SCORE = 150.0
+_SAME_NAME, _WITHIN_NAME = 8.0, 4.0
+
+
+@dataclass(frozen=True)
+class Text:
+    """Something that a code is known by, and what sort of thing it is."""
+
+    weight: int
+    text: str
+    sort: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """One owner's meaning of one number, with all texts it can be found by."""
+
+    registry: str
+    code: int
+    owner: str
+    texts: tuple[Text, ...]
+    registered: bool = True
+
+    @property
+    def key(self) -> str:
+        return f"{self.registry}/{self.code}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page other than a code's, with the words that mean it: a header, a vendor, a class.
+
+    `in_passing` is true where it is worth a link also when it is only one word of several.
+    """
+
+    words: tuple[str, ...]
+    title: str
+    url: str
+    in_passing: bool = False
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A code that fits; `why` says which of its texts did."""
+
+    key: str
+    owner: str
+    score: float
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The hits, the one meant first; `complete` is false where none has all words, `read_as` are mended slips."""
+
+    hits: tuple[Hit, ...] = ()
+    places: tuple[Place, ...] = ()
+    read_as: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = True
+    suggestions: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        return [hit.key for hit in self.hits]
+
+
+@dataclass(frozen=True)
+class _Indexed:
+    """A document with its words: for each the best text it stands in."""
+
+    document: Document
+    words: Mapping[str, Text]
+    phrases: tuple[tuple[str, Text], ...]
+
+
+class Index:
+    """All documents, ready to be asked."""
+
+    def __init__(self, documents: Iterable[Document], places: Iterable[Place] = ()) -> None:
+        self._documents = [_indexed(document) for document in documents]
+        self._places = [(place, {letters(word) for word in place.words}) for place in places]
+
+    @cached_property
+    def _strong_words(self) -> Mapping[int, list[str]]:
+        """The words that a slip may have meant, by length."""
+        by_length: dict[int, set[str]] = defaultdict(set)
+        for indexed in self._documents:
+            for word, text in indexed.words.items():
+                if text.weight >= STRONG and len(word) > 2 and not word.isdigit():
+                    by_length[len(word)].add(word)
+        return {length: sorted(found) for length, found in by_length.items()}
+
+    @cached_property
+    def _all_words(self) -> frozenset[str]:
+        return frozenset(word for indexed in self._documents for word in indexed.words)
+
+    def search(self, query: str) -> Result:
+        """The codes that fit, best first."""
+        asked = query[:MAX_QUERY]
+        words = list(dict.fromkeys(words_of(asked)))[:MAX_WORDS]
+        if not words:
+            return Result()
+        registry, words = _registry_in(words)
+        read_as = self._mended(words)
+        mended = [read_as.get(word, word) for word in words]
+        hits = self._hits(asked, mended, frozenset(read_as.values()), registry)
+        whole = [hit for hit, missing in hits if not missing]
+        places = self._places_for(asked, mended)
+        if whole or places:
+            return Result(_best_of_each_code(whole), places, read_as)
+        most = [hit for hit, missing in hits if missing * 2 <= len(_significant(mended))]
+        return Result(_best_of_each_code(most), places, read_as, complete=False, suggestions=self._suggested(words))
+
+    def _mended(self, words: Sequence[str]) -> dict[str, str]:
+        """For each word that nobody uses the nearest one that somebody does, where one is near enough."""
+        mended = {}
+        for word in words:
+            if len(word) < 4 or any(character.isdigit() for character in word) or self._is_used(word):
+                continue
+            if near := self._nearest(word, 1 if len(word) < 7 else 2):
+                mended[word] = near
+        return mended
+
+    def _is_used(self, word: str) -> bool:
+        return word in self._all_words or any(other.startswith(word) for other in self._all_words)
+
+    def _nearest(self, word: str, most: int) -> str | None:
+        best: tuple[int, int, str] | None = None
+        for length in range(len(word) - most, len(word) + most + 1):
+            for other in self._strong_words.get(length, ()):
+                slips = distance(word, other, most)
+                rank = (slips, word[0] != other[0], other)
+                if slips <= most and (best is None or rank < best):
+                    best = rank
+        return best[2] if best else None
+
+    def _suggested(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Words of the catalogue that look like those asked for, however far."""
+        near = [self._nearest(word, max(2, len(word) // 3)) for word in words if len(word) > 3]
+        return tuple(dict.fromkeys(word for word in near if word is not None and word not in words))
+
+    def _hits(
+        self, asked: str, words: Sequence[str], mended: frozenset[str], registry: str | None
+    ) -> list[tuple[Hit, int]]:
+        """Each document that has any of the words, with how many of the significant ones it lacks."""
+        phrase = letters(" ".join(words) if mended else asked)
+        found = []
+        for indexed in self._documents:
+            if registry in {None, indexed.document.registry}:
+                hit, missing, matched = _judged(indexed, phrase, words, mended)
+                if matched:
+                    found.append((hit, missing))
+        return found
+
+    def _places_for(self, asked: str, words: Sequence[str]) -> tuple[Place, ...]:
+        """Pages that the whole query, or an owner in it, names."""
+        whole = {letters(asked), letters(asked.partition(":")[0]), letters("".join(words))}
+        exact = [place for place, names in self._places if names & whole]
+        if exact:
+            return tuple(exact)
+        return tuple(place for place, names in self._places if place.in_passing and names & set(words))
+
+
+def _judged(indexed: _Indexed, phrase: str, words: Sequence[str], mended: frozenset[str]) -> tuple[Hit, int, int]:
+    """The hit, how many significant words are missing, and how many words matched at all."""
+    document = indexed.document
+    score, why = _phrase_score(indexed, phrase)
+    missing = matched = 0
+    significant = _significant(words)
+    for word in words:
+        points, text = _word_score(indexed, word)
+        matched += points > 0
+        missing += points == 0 and word in significant
+        score += points * (_NEAR_FACTOR if word in mended else 1)
+        why = why or (text if points >= STRONG else None)
+    names_owner = any(indexed.words[word].sort == "owner" for word in words if word in indexed.words)
+    if not document.registered and not names_owner:
+        score *= _VENDOR_FACTOR
+    score += _BONUS.get(document.code, 0) if document.registry == "http" else 3
+    return Hit(document.key, document.owner, round(score, 3), _why(why)), missing, matched
+
+
+def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, Text | None]:
+    """What it is worth that the whole query is one of the document's names, or a part of one."""
+    best, why = 0.0, None
+    if len(phrase) < 3:
+        return best, why
+    for other, text in indexed.phrases:
+        if phrase == other:
+            points = text.weight * _SAME_NAME
+        elif phrase in other:
+            points = text.weight * _WITHIN_NAME * len(phrase) / len(other)
+        else:
+            continue
+        if points > best:
+            best, why = points, text
+    return best, why
+
+
+def _word_score(indexed: _Indexed, word: str) -> tuple[float, Text | None]:
+    if word.isdigit() and (points := _number_score(indexed.document.code, word)):
+        return points, None
+    if text := indexed.words.get(word):
+        return float(text.weight), text
+    if len(word) > 2:
+        begun = [text for other, text in indexed.words.items() if other.startswith(word)]
+        if begun:
+            best = max(begun, key=lambda text: text.weight)
+            return best.weight * _PREFIX_FACTOR, best
+    return 0.0, None
+
+
+def _number_score(code: int, word: str) -> float:
+    """A whole number means that code; its first digits may mean it."""
+    if word == str(code):
+        return _NUMBER_SCORE
+    return _NUMBER_SCORE / 3 if len(word) < 3 and code > 99 and str(code).startswith(word) else 0.0
+
+
+def _why(text: Text | None) -> str:
+    return f"{text.sort}: {text.text}" if text is not None and text.sort not in {"", "name"} else ""
+
+
+def _best_of_each_code(hits: Iterable[Hit]) -> tuple[Hit, ...]:
+    best: dict[str, Hit] = {}
+    for hit in sorted(hits, key=lambda hit: -hit.score):
+        best.setdefault(hit.key, hit)
+    return tuple(best.values())
+
+
+def _significant(words: Sequence[str]) -> frozenset[str]:
+    """The words that must be met; where all are noise, all count."""
+    return frozenset(word for word in words if word not in _NOISE) or frozenset(words)
+
+
+def _registry_in(words: list[str]) -> tuple[str | None, list[str]]:
+    """ "stroom 310" asks among Stroom's codes only; "stroom" alone is a word like any other."""
+    if "stroom" in words and len(words) > 1:
+        return "stroom", [word for word in words if word != "stroom"]
+    return None, words
+
+
+def _indexed(document: Document) -> _Indexed:
+    words: dict[str, Text] = {}
+    for text in document.texts:
+        for word in [*words_of(text.text), *_joined(text.text)]:
+            if word not in words or words[word].weight < text.weight:
+                words[word] = text
+    phrases = tuple((letters(text.text), text) for text in document.texts if text.weight >= STRONG)
+    return _Indexed(document, words, phrases)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, "ServerTimeout" being two."""
+    return [word.casefold() for word in _WORD.findall(_HUMP.sub(" ", text.replace("'", "").replace("’", "")))]
+
+
+def _joined(text: str) -> list[str]:
+    """Words with dashes or humps inside also as one: "timeout" for "Time-out", "arcgis" for "ArcGIS"."""
+    return [letters(part) for part in text.split() if not part.isalnum() or _HUMP.search(part)]
+
+
+def letters(text: str) -> str:
+    """The letters and digits alone, so that neither case nor blanks nor dashes make a difference."""
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def distance(one: str, other: str, most: int) -> int:
+    """How many slips lie between two words: a letter too much, too few, wrong, or two swapped.
+
+    Counting ends above `most`.
+    """
+    if abs(len(one) - len(other)) > most:
+        return most + 1
+    before, last = list[int](), list(range(len(other) + 1))
+    for i, left in enumerate(one, start=1):
+        row = [i]
+        for j, right in enumerate(other, start=1):
+            slips = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (left != right))
+            if before and j > 1 and left == other[j - 2] and one[i - 2] == right:
+                slips = min(slips, before[j - 2] + 1)
+            row.append(slips)
+        if min(row) > most:
+            return most + 1
+        before, last = last, row
+    return last[-1]
