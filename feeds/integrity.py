@@ -31,6 +31,7 @@ _HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})/(\d{2})")
 _SLOT_FILES = frozenset({"lock", "health.probe"})
 _NEW_META = f"{META_SUFFIX}.new"
 STEP = timedelta(hours=1)
+_Span = tuple[str, str]
 
 
 class Kind(StrEnum):
@@ -134,12 +135,12 @@ class StoreCheck:
     # Received data
     def _received(self) -> Iterator[Finding]:
         folders = list(self._hours())
-        visited = set()
+        visited: dict[str, _Span] = {}
         for hour, folder in folders if self.newest is None else folders[-self.newest :]:
             if hour is None:
                 yield Finding(Kind.UNEXPLAINED, str(folder.relative_to(self.root)))
                 continue
-            visited.add(hour)
+            visited[str(folder.relative_to(self.root))] = _span(hour)
             yield from self._hour(hour, folder)
         if self.newest is None:
             yield from self._rows_elsewhere(visited)
@@ -154,16 +155,16 @@ class StoreCheck:
 
     def _hour(self, hour: datetime, folder: Path) -> Iterator[Finding]:
         # Files first: a receipt that is stored meanwhile is then seen as a row, and its file is looked for again.
-        with os.scandir(folder) as entries:
-            found = [(entry.name, entry.stat().st_size if _is_plain(entry) else None) for entry in entries]
-        sizes = {name: size for name, size in found if size is not None}
+        sizes, strange = _list(folder)
         self.totals.files += len(sizes)
         relative = folder.relative_to(self.root)
-        rows = {PurePosixPath(row.path).name: row for row in _rows_of(hour) if _is_in_place(row)}
+        # Ids of this hour belong into this very folder, so comparing texts is enough.
+        rows = {f"{row.receipt_id}{DATA_SUFFIX}": row for row in _rows_of(hour) if _is_in(str(relative), row)}
         self.totals.receipts += len(rows)
-        for name in sorted(name for name, size in found if size is None):
+        for name in strange:
             yield Finding(Kind.UNEXPLAINED, str(relative / name))
-        for name in sorted(rows.keys() | sizes.keys()):
+        healthy = set() if self.deep else {name for row in rows.values() for name in _healthy(row, sizes)}
+        for name in sorted((rows.keys() | sizes.keys()) - healthy):
             yield from self._object(PurePosixPath(relative / name), rows, sizes)
 
     def _object(self, path: PurePosixPath, rows: dict[str, _Row], sizes: dict[str, int]) -> Iterator[Finding]:
@@ -237,10 +238,12 @@ class StoreCheck:
             return True
         return bool(self._living) and abs(age) < IN_FLIGHT_SECONDS
 
-    def _rows_elsewhere(self, visited: set[datetime]) -> Iterator[Finding]:
+    def _rows_elsewhere(self, visited: dict[str, _Span]) -> Iterator[Finding]:
         """Rows whose folder is gone, or whose path is not their own."""
         for row in _rows(Receipt.objects.order_by()):
-            if _is_in_place(row) and _hour_of("/".join(PurePosixPath(row.path).parts[1:3])) in visited:
+            folder = row.path.rpartition("/")[0]
+            first, last = visited.get(folder, ("", ""))
+            if first <= row.receipt_id < last and _is_in(folder, row):
                 continue
             self.totals.receipts += 1
             yield from self._missing(row)
@@ -277,8 +280,20 @@ def _names(folder: Path) -> list[str]:
     return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208  # names are all that is wanted
 
 
-def _is_plain(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False)
+def _list(folder: Path) -> tuple[dict[str, int], list[str]]:
+    """Sizes of the files in a folder, and the names of what is no file. What goes meanwhile is left out."""
+    sizes: dict[str, int] = {}
+    strange = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    sizes[entry.name] = entry.stat().st_size
+                else:
+                    strange.append(entry.name)
+            except FileNotFoundError:
+                continue
+    return sizes, sorted(strange)
 
 
 def _hour_of(text: str) -> datetime | None:
@@ -293,7 +308,7 @@ def _hour_of(text: str) -> datetime | None:
 
 def _rows_of(hour: datetime) -> Iterator[_Row]:
     """Rows whose ids were made in this hour; ids begin with their milliseconds."""
-    first, last = (f"{int(moment.timestamp() * 1000):013d}" for moment in (hour, hour + STEP))
+    first, last = _span(hour)
     return _rows(Receipt.objects.order_by().filter(receipt_id__gte=first, receipt_id__lt=last))
 
 
@@ -302,8 +317,20 @@ def _rows(query: QuerySet[Receipt]) -> Iterator[_Row]:
     return (_Row(*row) for row in values.iterator(chunk_size=5000))
 
 
-def _is_in_place(row: _Row) -> bool:
-    return bool(RECEIPT_ID.fullmatch(row.receipt_id)) and row.path == str(data_path(row.receipt_id))
+def _span(hour: datetime) -> _Span:
+    """Between which texts the ids of an hour are: they begin with their milliseconds."""
+    first, last = (f"{int(moment.timestamp() * 1000):013d}" for moment in (hour, hour + STEP))
+    return first, last
+
+
+def _is_in(folder: str, row: _Row) -> bool:
+    return row.path == f"{folder}/{row.receipt_id}{DATA_SUFFIX}"
+
+
+def _healthy(row: _Row, sizes: dict[str, int]) -> tuple[str, ...]:
+    """The two names of a receipt whose files are as they should be; none otherwise."""
+    data, meta = f"{row.receipt_id}{DATA_SUFFIX}", f"{row.receipt_id}{META_SUFFIX}"
+    return (data, meta) if sizes.get(data) == row.bytes and sizes.get(meta) else ()
 
 
 def _is_own_place(path: PurePosixPath) -> bool:

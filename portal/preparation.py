@@ -19,6 +19,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
+from feeds.receipt.recovery import Recovery
 from feeds.receipt.slots import sweep_dead
 
 Say = Callable[[str], None]
@@ -33,7 +34,7 @@ def prepare(say: Say) -> None:
         load_catalogue(say)
         create_first_administrator(say)
         collect_static(say)
-        sweep_store(say)
+        recover_store(say)
 
 
 def migrate(say: Say) -> None:
@@ -76,11 +77,18 @@ def collect_static(say: Say) -> None:
     say("The static files are gathered.")
 
 
-def sweep_store(say: Say) -> None:
-    """Remove what dead writers left half written."""
-    removed = sweep_dead(settings.STORE_DIR)
-    if removed:
-        say(f"Removed {removed} unfinished uploads of writers that are gone.")
+def recover_store(say: Say) -> None:
+    """Explain what a crash may have left: unfinished parts, files without rows, lost metadata files."""
+    parts = sweep_dead(settings.STORE_DIR)
+    if parts:
+        say(f"Removed {parts} unfinished uploads of writers that are gone.")
+    found = Recovery(settings.STORE_DIR).run()
+    if found.adopted:
+        say(f"Adopted {len(found.adopted)} whole deliveries whose senders had not been told so.")
+    if found.rewritten:
+        say(f"Wrote {len(found.rewritten)} metadata files again.")
+    for receipt_id in found.missing:
+        say(f"The data of receipt {receipt_id} is MISSING from the store.")
 
 
 def _static_digest() -> str:
