@@ -19,11 +19,12 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
-from feeds.receipt.recovery import Recovery
-from feeds.receipt.slots import sweep_dead
+from feeds.integrity import StoreCheck
 
 Say = Callable[[str], None]
 _STAMP = "static.stamp"
+#: Folders of the store that are looked at before each start; `check_store` looks at all of them.
+NEWEST_HOURS = 3
 
 
 def prepare(say: Say) -> None:
@@ -78,17 +79,10 @@ def collect_static(say: Say) -> None:
 
 
 def recover_store(say: Say) -> None:
-    """Explain what a crash may have left: unfinished parts, files without rows, lost metadata files."""
-    parts = sweep_dead(settings.STORE_DIR)
-    if parts:
-        say(f"Removed {parts} unfinished uploads of writers that are gone.")
-    found = Recovery(settings.STORE_DIR).run()
-    if found.adopted:
-        say(f"Adopted {len(found.adopted)} whole deliveries whose senders had not been told so.")
-    if found.rewritten:
-        say(f"Wrote {len(found.rewritten)} metadata files again.")
-    for receipt_id in found.missing:
-        say(f"The data of receipt {receipt_id} is MISSING from the store.")
+    """Mend what a crash may have left: unfinished parts, whole files without rows, lost metadata files."""
+    for finding in StoreCheck(settings.STORE_DIR, repair=True, newest=NEWEST_HOURS).run():
+        done = "repaired" if finding.repaired else "see manage.py check_store"
+        say(f"Store: {finding.kind}: {finding.path} {finding.detail} ({done})")
 
 
 def _static_digest() -> str:

@@ -34,7 +34,7 @@ def take_slot(store: Path) -> Slot:
         RuntimeError: every number is taken.
     """
     for number in range(1, _MOST):
-        slot = _try(store / PARTS / str(number), number)
+        slot = lock_slot(store, number)
         if slot is not None:
             sweep(slot)
             return slot
@@ -58,7 +58,7 @@ def _free_slots(store: Path) -> Iterator[Slot]:
     folder = store / PARTS
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.name.isdecimal():
-            slot = _try(path, int(path.name))
+            slot = lock_slot(store, int(path.name))
             if slot is not None:
                 yield slot
 
@@ -70,7 +70,9 @@ def _sweep_and_release(slot: Slot) -> int:
         slot.release()
 
 
-def _try(folder: Path, number: int) -> Slot | None:
+def lock_slot(store: Path, number: int) -> Slot | None:
+    """Take this number if no living process has it."""
+    folder = store / PARTS / str(number)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -1,0 +1,257 @@
+"""`manage.py serve` as a process of its own: quick starts, graceful stops, nothing left behind (interface, 1)."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live import Response, parse, read_all, request
+
+pytestmark = pytest.mark.server
+ROOT = Path(__file__).parents[2]
+
+
+class Serve:
+    """One `manage.py serve` with a data dir and a port of its own."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.port = int(listener.getsockname()[1])
+        keep = {name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))}
+        self.environment = {
+            **keep,
+            "PORTAL_DATA_DIR": str(data_dir),
+            "PORT": str(self.port),
+            "PORTAL_WORKERS": "2",
+            "PORTAL_MIN_FREE_BYTES": "0",
+            **settings,
+        }
+        self.output = ""
+
+    def start(self) -> float:
+        """Start and wait until it answers; the seconds that it took."""
+        began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        while time.monotonic() - began < 60:
+            if self.process.poll() is not None:
+                break
+            try:
+                if self.send("/codes/", method="GET", host="localhost").status == 200:
+                    return time.monotonic() - began
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError(self.stop())
+
+    def stop(self, number: int = signal.SIGTERM) -> str:
+        """Stop and return all that it printed."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=60)
+        self.output += output
+        return self.output
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def send(
+        self, path: str, body: bytes = b"", *, method: str = "POST", feed: str = "F", host: str = "a"
+    ) -> Response:
+        data = request(path, {"Feed": feed}, body, method=method).replace(b"somewhere.example.org", host.encode())
+        with self.connect() as connection:
+            connection.sendall(data)
+            return parse(read_all(connection))
+
+    def shell(self, code: str) -> str:
+        """Run a piece of Python in the portal's settings."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", "shell", "-c", code],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+    def make_feed(self, name: str) -> None:
+        self.shell(f"from feeds.models import Feed; Feed.objects.get_or_create(name={name!r})")
+
+    def stored(self) -> list[Path]:
+        return [
+            path
+            for path in (self.data_dir / "store").rglob("*")
+            if path.is_file() and path.name not in {"lock", "health.probe"}
+        ]
+
+    def workers(self) -> set[int]:
+        """Process ids of the children."""
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, check=False
+        )
+        return {int(pid) for pid in found.stdout.split()}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data dir that has served once, with a feed."""
+    data_dir = tmp_path_factory.mktemp("prepared")
+    serve = Serve(data_dir)
+    serve.start()
+    output = serve.stop()
+    password = re.search(r"Password \(shown this once\): (\S{16,})", output)
+    assert password, output
+    assert f"http://127.0.0.1:{serve.port}" in output
+    assert serve.process.returncode == 0
+    serve.make_feed("OPEN-FEED")
+    return data_dir
+
+
+@pytest.fixture
+def serve(prepared: Path) -> Iterator[Serve]:
+    serve = Serve(prepared)
+    yield serve
+    serve.stop(signal.SIGKILL)
+    for path in serve.stored():
+        path.unlink()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(pids: set[int], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_second_start_takes_under_3_seconds_and_prints_no_password(serve: Serve) -> None:
+    assert serve.start() < 3
+    output = serve.stop()
+    assert "Password" not in output
+    assert serve.process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_that_was_started(serve: Serve, number: int) -> None:
+    serve.start()
+    workers = serve.workers()
+    assert len(workers) == 2
+    began = time.monotonic()
+    serve.stop(number)
+    assert time.monotonic() - began < 5
+    assert serve.process.returncode == 0
+    assert not any(alive(pid) for pid in workers)
+    with pytest.raises(ConnectionRefusedError):
+        serve.connect()
+
+
+def test_r21_a_stop_finishes_running_uploads_and_refuses_new_ones(serve: Serve) -> None:
+    serve.start()
+    with serve.connect() as running:
+        running.sendall(request("/datafeed", {"Feed": "OPEN-FEED"}, b"x" * 100_000)[:50_000])
+        time.sleep(0.3)
+        serve.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        refused = [serve.send("/datafeed", b"data", feed="OPEN-FEED") for _ in range(6)]
+        running.sendall(request("/datafeed", {"Feed": "OPEN-FEED"}, b"x" * 100_000)[50_000:])
+        answer = parse(read_all(running))
+    assert answer.outcome == (200, 0)
+    # The worker without an upload may have stopped already; nobody was told a wrong thing.
+    assert {response.outcome for response in refused} == {(503, 999)}
+    serve.stop()
+    assert serve.process.returncode == 0
+    (data,) = (path for path in serve.stored() if path.suffix == ".dat")
+    assert data.read_bytes() == b"x" * 100_000
+
+
+def test_kill_9_of_the_parent_takes_the_workers_along(serve: Serve) -> None:
+    serve.start()
+    workers = serve.workers()
+    serve.process.kill()
+    assert wait_until_gone(workers, 10)
+
+
+def test_r03_a_killed_worker_is_replaced_and_its_upload_is_not_kept(serve: Serve) -> None:
+    serve.start()
+    before = serve.workers()
+    with serve.connect() as running:
+        running.sendall(request("/datafeed", {"Feed": "OPEN-FEED"}, b"x" * 900_000)[:700_000])
+        time.sleep(0.5)
+        assert [path.suffix for path in serve.stored()] == [".part"]
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        assert read_all(running) == b""
+    deadline = time.monotonic() + 10
+    while len(serve.workers() - before) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    answer = serve.send("/datafeed", b"data", feed="OPEN-FEED")
+    assert answer.outcome == (200, 0)
+    serve.stop()
+    assert sorted(path.suffix for path in serve.stored()) == [".dat", ".meta"]
+
+
+def test_r12_a_whole_file_without_a_row_is_adopted_at_the_next_start(serve: Serve) -> None:
+    serve.start()
+    receipt_id = serve.send("/datafeed", b"data", feed="OPEN-FEED").lines[0]
+    serve.stop()
+    serve.shell(f"from feeds.models import Receipt; Receipt.objects.filter(receipt_id='{receipt_id}').delete()")
+    serve.start()
+    assert receipt_id in serve.stop()
+    recovered = serve.shell(
+        f"from feeds.models import Receipt; r = Receipt.objects.get(receipt_id='{receipt_id}');"
+        "print(r.recovered, r.feed, r.bytes)"
+    )
+    assert recovered == "True OPEN-FEED 4"
+
+
+def test_receipt_ids_of_two_workers_have_two_node_ids(serve: Serve) -> None:
+    serve.start()
+    nodes = set()
+    for _ in range(200):
+        nodes.add(serve.send("/datafeed", b"data", feed="OPEN-FEED").lines[0].rpartition("_P_")[2])
+        if len(nodes) == 2:
+            break
+    assert {node.rpartition("-")[2] for node in nodes} == {"1", "2"}
+
+
+def test_r22_a_taken_port_is_named_with_the_remedy(prepared: Path) -> None:
+    serve = Serve(prepared)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", serve.port))
+        other.listen()
+        done = subprocess.run(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT,
+            env=serve.environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert f"Cannot listen on 127.0.0.1:{serve.port}" in done.stderr
+    assert "Set HOST or PORT" in done.stderr
