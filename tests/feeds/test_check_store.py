@@ -15,7 +15,6 @@ from feeds.maintenance import only_one
 from feeds.models import Receipt
 from feeds.receipt.ids import data_path
 from feeds.receipt.slots import take_slot
-from portal.preparation import sweep_store
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed
 from tests.feeds.dying import dies_at
@@ -23,7 +22,6 @@ from tests.feeds.dying import dies_at
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FEED, OTHER = "PAYROLL-PROD-EVENTS", "WEB-ACCESS-EVENTS"
-LATER_SUFFIX = ".dat"
 
 
 @pytest.fixture
@@ -253,17 +251,3 @@ def test_r12_thousands_of_objects_in_less_than_their_share_of_ten_seconds(depot:
     started = time.monotonic()
     assert examine(depot) == []
     assert time.monotonic() - started < 0.6
-
-
-def test_r12_starting_the_portal_mends_what_a_crash_left(depot: Depot) -> None:
-    lost = depot.keep(FEED, b"stored and never recorded")
-    Receipt.objects.all().delete()
-    (depot.slot.folder / "1.part").write_bytes(b"never finished")
-    depot.close()
-    said: list[str] = []
-    sweep_store(said.append)
-    depot.slot = take_slot(depot.root)
-    assert Receipt.objects.get(receipt_id=lost.receipt_id).recovered
-    assert not list(depot.root.glob("parts/*/*.part"))
-    assert len(said) == 2
-    assert all("(repaired)" in line for line in said)
