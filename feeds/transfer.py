@@ -328,11 +328,14 @@ def write_csv(feeds: Iterable[Feed]) -> bytes:
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(row[column]) for column in COLUMNS] for row in export_rows(feeds))
+    writer.writerows([csv_cell(row[column]) for column in COLUMNS] for row in export_rows(feeds))
     return output.getvalue().encode()
 
 
-def _cell(value: Any) -> str:
+def csv_cell(value: Any) -> str:
+    """A value as `_read_csv` reads it back."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -4,6 +4,7 @@ from django.urls import path
 
 from feeds.api.check import CheckViewSet
 from feeds.api.feeds import FeedViewSet
+from feeds.api.importing import ImportViewSet
 from feeds.api.receipts import ContentViewSet, ReceiptViewSet, RejectionViewSet
 
 app_name = "feeds_api"
@@ -14,6 +15,7 @@ urlpatterns = [
         FeedViewSet.as_view({"get": "list", "post": "create", "patch": "bulk"}),
         name="feeds",
     ),
+    path("feeds/import/", ImportViewSet.as_view({"post": "from_file"}), name="feeds-import"),
     path(
         "feeds/<str:name>/",
         FeedViewSet.as_view({"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}),

@@ -170,7 +170,12 @@ class StrictQueryMixin(ViewBase):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.refuse_unknown_query(request)
+        if request.method in self.allowed_methods:  # else the answer is 405, whatever the query
+            self.refuse_unknown_query(request)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
+        """A method that there is not is answered 405, whatever form of answer is wanted."""
+        return super().perform_content_negotiation(request, force or request.method not in self.allowed_methods)
 
     def refuse_unknown_query(self, request: Request) -> None:
         known = self.known_query()

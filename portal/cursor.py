@@ -98,7 +98,7 @@ class CursorPages(BasePagination):
                 "name": "cursor",
                 "in": "query",
                 "description": "Taken from `next` or `previous` of an earlier answer.",
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "minLength": 1, "maxLength": MAX_CURSOR},
             },
             {
                 "name": "ordering",

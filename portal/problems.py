@@ -10,8 +10,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
-from django.urls import is_valid_path
 from django.template.loader import render_to_string
+from django.urls import is_valid_path
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.views import set_rollback

@@ -2,7 +2,7 @@
 
 import builtins
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
@@ -96,8 +96,10 @@ class ListMixin(ViewSetBase):
         queryset = self._ordered(self.filter_queryset(self.get_queryset()))
         wants_csv = request.accepted_renderer.format == "csv"
         if wants_csv and not {"limit", "offset", "cursor"} & set(request.query_params):
-            return self._stream(queryset)
+            return self._csv(queryset.iterator(chunk_size=CSV_CHUNK))
         page = self.paginate_queryset(queryset)
+        if wants_csv:
+            return self._csv(page or ())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def _ordered(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -106,11 +108,16 @@ class ListMixin(ViewSetBase):
             return self.paginator.ordered(queryset, self.request, self)
         return queryset.order_by(*queryset.query.order_by, "pk")
 
-    def _stream(self, queryset: QuerySet[Any]) -> StreamingHttpResponse:
+    def csv_cell(self, value: Any) -> str:
+        return csv_cell(value)
+
+    def _csv(self, objects: Iterable[Any]) -> StreamingHttpResponse:
+        """One line for each object, made as it is sent."""
         serializer: Any = self.get_serializer()
         columns = [name for name, field in serializer.fields.items() if not field.write_only]
-        rows = (serializer.to_representation(row) for row in queryset.iterator(chunk_size=CSV_CHUNK))
-        response = StreamingHttpResponse(csv_lines(columns, rows), content_type="text/csv; charset=utf-8")
+        rows = (serializer.to_representation(item) for item in objects)
+        lines = csv_lines(columns, ([self.csv_cell(row.get(name)) for name in columns] for row in rows))
+        response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{self.csv_name}.csv"'
         return response
 
@@ -122,9 +129,9 @@ class _Line:
         return line
 
 
-def csv_lines(columns: list[str], rows: Iterator[Mapping[str, Any]]) -> Iterator[str]:
-    """The lines of a table, one at a time, safe to open in a spreadsheet."""
+def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table, one at a time."""
     writer = csv.writer(_Line())
     yield writer.writerow(columns)
     for row in rows:
-        yield writer.writerow([csv_cell(row.get(name)) for name in columns])
+        yield writer.writerow(row)

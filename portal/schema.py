@@ -7,7 +7,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
 from codes.catalogue import Verdict
-from portal.api import MAX_LIMIT, MAX_OFFSET, FlagFilter, WholeNumberFilter
+from portal.api import MAX_LIMIT, MAX_OFFSET, ChosenFieldsMixin, FlagFilter, WholeNumberFilter
 from portal.documentation import version
 from portal.problems import PROBLEM_TYPE, ProblemSerializer, status_name
 from portal.rest import PrivateMixin
@@ -90,6 +90,7 @@ class PortalSchema(AutoSchema):
         operation["responses"] = responses
         parameters = [*operation.get("parameters", ()), *self._conditions(responses)]
         parameters += self._chosen_fields(parameters)
+        parameters = [parameter for parameter in parameters if self._is_known(parameter)]
         operation["parameters"] = [self._exact(parameter) for parameter in parameters]
         return operation
 
@@ -112,6 +113,13 @@ class PortalSchema(AutoSchema):
         action = getattr(self.view, getattr(self.view, "action", None) or "", None)
         own = getattr(action, "__doc__", None) if action is not None else None
         return " ".join((own or str(super().get_description())).split())
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        """Where the caller chooses the fields, an answer need not have any one of them."""
+        schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        if direction == "response" and isinstance(serializer, ChosenFieldsMixin):
+            schema.pop("required", None)
+        return schema
 
     def _problems(self, operation: Mapping[str, Any]) -> Iterator[int]:
         yield from (400, 500, 503)
@@ -176,21 +184,29 @@ class PortalSchema(AutoSchema):
                 found.update(_words([*names, *(f"-{name}" for name in names)]))
                 found["description"] = "What to sort by, with commas between; - turns it round."
             case ("query", name):
-                found["schema"] = {**found["schema"], **self._bounds_of_filter(name)}
+                found["schema"] = self._schema_of_filter(name, found["schema"])
         return found
 
-    def _bounds_of_filter(self, name: str) -> dict[str, Any]:
+    def _schema_of_filter(self, name: str, guessed: Mapping[str, Any]) -> dict[str, Any]:
         filters = getattr(getattr(self.view, "filterset_class", None), "base_filters", {})
         known = filters.get(name)
-        if known is None:
-            return {}
         if isinstance(known, FlagFilter):
             return {"type": "boolean", "enum": [True, False]}
         if isinstance(known, WholeNumberFilter):
             return {"type": "integer", "minimum": known.extra["min_value"], "maximum": known.extra["max_value"]}
-        if "max_length" in known.extra:
-            return {"minLength": 1, "maxLength": known.extra["max_length"]}
-        return dict(getattr(known, "schema", {}))
+        if known is not None and "max_length" in known.extra:
+            least = {"minLength": 1} if isinstance(self.view, PrivateMixin) else {}
+            return {**guessed, **least, "maxLength": known.extra["max_length"]}
+        return dict(getattr(known, "schema", guessed))
+
+    def _is_known(self, parameter: Mapping[str, Any]) -> bool:
+        """Whether the view takes it: not every list can be ordered, and pages are a matter of reading."""
+        match parameter["name"]:
+            case "ordering":
+                return bool(getattr(self.view, "ordering_fields", ()) or getattr(self.view, "cursor_field", ""))
+            case "limit" | "offset":
+                return self.method in READING
+        return True
 
     def _chosen_fields(self, parameters: list[dict[str, Any]]) -> list[dict[str, Any]]:
         known = self.view.known_query() if isinstance(self.view, PrivateMixin) else set()

@@ -33,7 +33,7 @@ class SchemaView(OpenToAllMixin, StrictQueryMixin, SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        renderer = request.accepted_renderer  # type: ignore[attr-defined]  # set by APIView.initial
+        renderer = request.accepted_renderer
         kind = "json" if renderer.format.endswith("json") else "yaml"
         return HttpResponse(description(kind), content_type=renderer.media_type)
 

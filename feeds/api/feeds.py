@@ -22,6 +22,7 @@ from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from feeds.roles import may_delete
 from feeds.story import feeds_once_called, story_of
+from feeds.transfer import csv_cell as transfer_cell
 from portal.api import StrictFilterBackend, StrictOrdering, require_match
 from portal.problems import PreconditionFailed, RefusedItems
 from portal.rest import ListMixin, PrivateMixin
@@ -41,6 +42,26 @@ class NameTaken(APIException):
 
 
 RULES: Any = Prefetch("certificate_rules", CertificateRule.objects.order_by("pk"))
+
+
+COMMENT = OpenApiParameter(
+    "comment",
+    {"type": "string", "minLength": 1, "maxLength": MAX_COMMENT},
+    description="Why; kept with the history.",
+)
+
+
+def checked_comment(text: str) -> str:
+    """The reason for a change.
+
+    Raises:
+        ValidationError: there is none, and the operator wants one; or it is too long.
+    """
+    if len(text) > MAX_COMMENT:
+        raise ValidationError({"comment": [f"At most {MAX_COMMENT} characters."]})
+    if settings.ENVIRONMENT.change_comment_required and not text.strip():
+        raise ValidationError({"comment": ["Say why: this portal keeps a reason with every change."]})
+    return text
 
 
 def etag_of(feed: Feed) -> str:
@@ -120,10 +141,10 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
             self._change(feed, serializer)
         return self._answer(self._find(self.get_queryset(), name))
 
-    @extend_schema(parameters=[OpenApiParameter("comment", str, description="Why; kept with the history.")])
+    @extend_schema(parameters=[COMMENT])
     def destroy(self, request: Request, name: str) -> Response:
         """Delete a feed. Its receipts, their files and its history stay."""
-        comment = self._comment(request.query_params.get("comment", ""))
+        comment = checked_comment(request.query_params.get("comment", ""))
         with transaction.atomic():
             feed = self._locked(name)
             self._check_preconditions(feed)
@@ -168,6 +189,10 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
         page = self.paginate_queryset(story_of(keys))  # type: ignore[arg-type]  # a list is fine
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
+    def csv_cell(self, value: Any) -> str:
+        """As the import reads it."""
+        return transfer_cell(value)
+
     def _find(self, feeds: QuerySet[Feed], name: str) -> Feed:
         feed = feeds.filter(name=name).first() if name.isprintable() else None
         if feed is None:
@@ -187,20 +212,8 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
         if self.request.headers.get("If-None-Match", "").strip() == "*":
             raise PreconditionFailed("The feed exists already.")
 
-    def _comment(self, text: str) -> str:
-        """The reason for a change.
-
-        Raises:
-            ValidationError: there is none, and the operator wants one; or it is too long.
-        """
-        if len(text) > MAX_COMMENT:
-            raise ValidationError({"comment": [f"At most {MAX_COMMENT} characters."]})
-        if settings.ENVIRONMENT.change_comment_required and not text.strip():
-            raise ValidationError({"comment": ["Say why: this portal keeps a reason with every change."]})
-        return text
-
     def _create(self, name: str, serializer: Any) -> Response:
-        comment = self._comment(serializer.validated_data.get("comment", ""))
+        comment = checked_comment(serializer.validated_data.get("comment", ""))
         try:
             with transaction.atomic():
                 create_feed(name, serializer.change(), user=self.request.user, comment=comment)
@@ -214,7 +227,7 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
 
     def _change(self, feed: Feed, serializer: Any, *, whole: bool = False) -> None:
         change = serializer.change().with_defaults() if whole else serializer.change()
-        comment = self._comment(serializer.validated_data.get("comment", ""))
+        comment = checked_comment(serializer.validated_data.get("comment", ""))
         try:
             change_feed(feed, change, user=self.request.user, comment=comment)
         except OfficerNeeded:

@@ -85,7 +85,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
         """Whatever the Accept header wants: these bytes are all there is."""
-        return super().perform_content_negotiation(request, force=True)
+        return super().perform_content_negotiation(request, True)  # noqa: FBT003
 
     @extend_schema(
         operation_id="receipts_content", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}

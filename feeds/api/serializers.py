@@ -22,6 +22,7 @@ from portal.fields import Flag, Instant, Shape, StrictKeysMixin, Text
 from portal.links import public_link
 
 MAX_RULES = 1000
+DEFAULT_PATTERN = "^[A-Z0-9_-]{3,}$"
 MAX_LABELS = 50
 MAX_COMMENT = 1000
 #: Keys that an answer has and a body may bring back.
@@ -43,10 +44,15 @@ class RuleSerializer(StrictKeysMixin):
     comment = Text(max_length=500, allow_blank=True, default="")
 
 
+@extend_schema_field({"type": "string", "maxLength": FEED_NAME_LENGTH, "pattern": DEFAULT_PATTERN})
+class FeedName(Text):
+    """The name by which senders call the feed. Its pattern is a setting; the description has the default."""
+
+
 class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerializer[Feed]):
     """A feed with its rules. On a PUT, what is left out takes its default."""
 
-    name = Text(
+    name = FeedName(
         required=False,
         max_length=FEED_NAME_LENGTH,
         validators=[validate_feed_name],

@@ -1,0 +1,186 @@
+"""Many feeds from a file: first what it would change, then, if asked so, exactly that."""
+
+from typing import IO, Any
+
+from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from feeds.api.feeds import COMMENT, checked_comment
+from feeds.api.serializers import HistoryChangeSerializer
+from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
+from feeds.models import Feed
+from feeds.transfer import MAX_FILE, ImportFile, UnreadableFile, read_file
+from portal.fields import Shape
+from portal.problems import BadQuery, RefusedItems
+from portal.rest import PrivateMixin
+from portal.tokens import HasScope
+
+ACTIONS = ("create", "change", "same", "fault")
+FILE = {"type": "string", "format": "binary"}
+
+
+class PlanChanged(APIException):
+    """The feeds are not any more as they were when the plan was shown."""
+
+    status_code = 409
+    default_code = "plan_changed"
+
+
+class AnyFile(BaseParser):
+    """The body as it is; what kind of file it is, its content tells."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None) -> Any:
+        return stream.read(MAX_FILE + 1)
+
+
+class MayImport(BasePermission):
+    """The preview shows what feeds are now; what each row may do is judged row by row."""
+
+    message = "Importing needs the rights to see feeds and to add or change them."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        user = request.user
+        return user.has_perm("feeds.view_feed") and (
+            user.has_perm("feeds.add_feed") or user.has_perm("feeds.change_feed")
+        )
+
+
+class ImportCountsSerializer(Shape):
+    """How many rows there are of each kind."""
+
+    create = serializers.IntegerField()  # type: ignore[assignment]  # shadows DRF's own
+    change = serializers.IntegerField()
+    same = serializers.IntegerField()
+    fault = serializers.IntegerField()
+
+
+class ImportRowSerializer(Shape):
+    """One feed of the file, and every difference to what there is."""
+
+    place = serializers.CharField(help_text="Line, item or entry of the file.")
+    name = serializers.CharField()
+    action = serializers.ChoiceField(choices=ACTIONS)
+    changes = HistoryChangeSerializer(many=True)
+    faults = serializers.ListField(child=serializers.CharField())
+
+
+class ImportPlanSerializer(Shape):
+    """What the import would do, or has done."""
+
+    kind = serializers.CharField()
+    dry_run = serializers.BooleanField()
+    possible = serializers.BooleanField(help_text="Whether there is something to do and no row is at fault.")
+    digest = serializers.CharField(help_text="Names this very plan; give it back to be sure that it is done.")
+    counts = ImportCountsSerializer()
+    rows = ImportRowSerializer(many=True)
+
+
+class ImportViewSet(PrivateMixin, GenericViewSet[Feed]):
+    """Import of feeds."""
+
+    queryset = Feed.objects.all()
+    serializer_class = ImportPlanSerializer
+    permission_classes = [HasScope, MayImport]
+    parser_classes = [MultiPartParser, AnyFile]
+    filter_backends = []
+    pagination_class = None
+    schema_tags = ["feeds"]
+    schema_problems = {"from_file": (409, 413)}
+    query_of = {"from_file": frozenset({"dry_run", "comment", "digest"})}
+
+    @extend_schema(
+        operation_id="feeds_import",
+        parameters=[
+            OpenApiParameter("dry_run", bool, default=True, description="Only show what would change."),
+            COMMENT,
+            OpenApiParameter(
+                "digest",
+                {"type": "string", "minLength": 64, "maxLength": 64},
+                description="Of the plan that was seen; if it is another now, the answer is 409.",
+            ),
+        ],
+        request={
+            "application/zip": FILE,
+            "text/csv": FILE,
+            "application/octet-stream": FILE,
+            "multipart/form-data": {
+                "type": "object",
+                "properties": {"file": FILE},
+                "required": ["file"],
+                "additionalProperties": False,
+            },
+        },
+        responses=ImportPlanSerializer,
+    )
+    def from_file(self, request: Request) -> Response:
+        """Import feeds from a file. A Stroom export (ZIP), FeedDoc (JSON), or JSON or CSV in our own form; by
+        default a dry run that shows every difference and writes nothing. What a file does not say stays as it is.
+        """
+        query = request.query_params
+        dry_run = query.get("dry_run", "true")
+        if dry_run not in {"true", "false"}:
+            raise BadQuery({"dry_run": "must be true or false"})
+        file = _read(request)
+        if dry_run == "true":
+            return self._answer(plan_import(file, request.user), dry_run=True)
+        comment = checked_comment(query.get("comment", ""))
+        try:
+            done = apply_import(file, request.user, comment=comment, digest=query.get("digest"))
+        except ImportRefused as refusal:
+            raise _refusal(plan_import(file, request.user), str(refusal)) from None
+        return self._answer(done, dry_run=False)
+
+    def _answer(self, plan: ImportPlan, *, dry_run: bool) -> Response:
+        rows = [_row(planned) for planned in plan.rows]
+        answer = {
+            "kind": plan.kind,
+            "dry_run": dry_run,
+            "possible": plan.possible,
+            "digest": plan.digest,
+            "counts": {action: plan.counts[action] for action in ACTIONS},
+            "rows": rows,
+        }
+        return Response(self.get_serializer(answer).data)
+
+
+def _read(request: Request) -> ImportFile:
+    data: Any = request.data
+    if not isinstance(data, bytes):
+        names = set(data)
+        upload = data.get("file")
+        if names != {"file"} or not isinstance(upload, UploadedFile):
+            raise ParseError("Send the file as the body, or as the part called file and no other.")
+        data = upload.read(MAX_FILE + 1)
+    try:
+        return read_file(data)
+    except UnreadableFile as fault:
+        raise ParseError(f"This file cannot be imported: {fault}.") from None
+
+
+def _row(planned: PlannedRow) -> dict[str, Any]:
+    return {
+        "place": planned.row.place,
+        "name": planned.row.name,
+        "action": planned.action,
+        "changes": planned.changes,
+        "faults": planned.faults,
+    }
+
+
+def _refusal(plan: ImportPlan, reason: str) -> APIException:
+    """Rows at fault are named by their index; else the plan is another by now, or there is nothing to do."""
+    faults = [
+        {"index": index, "field": planned.row.name, "detail": fault}
+        for index, planned in enumerate(plan.rows)
+        for fault in planned.faults
+    ]
+    return RefusedItems(faults) if faults else PlanChanged(reason)
