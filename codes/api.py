@@ -111,7 +111,7 @@ class CodeList(CatalogueList):
     serializer_class = ListedCodeSerializer
     filterset_class = CodeFilterSet
     ordering_fields = ("code", "registry", "name", "standing", "retry")
-    queryset = StatusCode.objects.in_page_order()
+    queryset = StatusCode.objects.for_lists()
 
     @listing("codes_list", ListedCodeSerializer)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

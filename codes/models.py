@@ -8,8 +8,9 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Count, Prefetch, Q
-from django.urls import reverse
 from simple_history.models import HistoricalRecords
+
+from codes.links import page
 
 KEY_LENGTH = 200
 
@@ -49,7 +50,7 @@ class Registry(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("codes:registry", args=[self.slug])
+        return page("registry", self.slug)
 
     @property
     def short_name(self) -> str:
@@ -82,7 +83,7 @@ class CodeClass(Keyed):
         return f"{self.label} {self.name}"
 
     def get_absolute_url(self) -> str:
-        return reverse("codes:detail", args=[self.registry_id, self.slug])
+        return page("detail", self.registry_id, self.slug)
 
     @property
     def label(self) -> str:
@@ -104,7 +105,7 @@ class Vendor(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("codes:vendor", args=[self.slug])
+        return page("vendor", self.slug)
 
 
 class Owner(models.Model):
@@ -127,11 +128,15 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
     def in_page_order(self) -> Self:
         return self.order_by("registry__position", "code")
 
+    def for_lists(self) -> Self:
+        """In page order, without the long columns that a list does not show."""
+        return self.in_page_order().defer("search", "constants", "note")
+
     def with_meanings(self) -> Self:
         """All that a code's page or API answer shows, in a fixed number of queries."""
         return self.select_related("registry", "code_class").prefetch_related(
             Prefetch("meanings", Meaning.objects.select_related("owner").prefetch_related("vendors", "headers")),
-            Prefetch("entries", SourceEntry.objects.select_related("source")),
+            Prefetch("entries", SourceEntry.objects.with_titles()),
             "disagreements",
             "meanings__local_notes",
         )
@@ -178,7 +183,7 @@ class StatusCode(Keyed):
         return f"{self.key} {self.name}"
 
     def get_absolute_url(self) -> str:
-        return reverse("codes:detail", args=[self.registry_id, self.code])
+        return page("detail", self.registry_id, str(self.code))
 
 
 class MeaningQuerySet(models.QuerySet["Meaning"]):
@@ -222,8 +227,8 @@ class Meaning(Keyed):
         """The owner's permalink where a number has several owners, else the code's page."""
         registry, code, owner = self.key.split("/")
         if self.shared_number:
-            return reverse("codes:meaning", args=[registry, code, owner])
-        return reverse("codes:detail", args=[registry, code])
+            return page("meaning", registry, code, owner)
+        return page("detail", registry, code)
 
 
 class MeaningVendor(Keyed):
@@ -285,10 +290,13 @@ class Source(models.Model):
         return self.title
 
     def get_absolute_url(self) -> str:
-        return reverse("codes:source", args=[self.slug])
+        return page("source", self.slug)
 
 
 class SourceEntryQuerySet(models.QuerySet["SourceEntry"]):
+    def with_titles(self) -> Self:
+        return self.select_related("source").defer("source__notes", "source__summary")
+
     def in_page_order(self) -> Self:
         return self.order_by("status_code__registry__position", "status_code__code", "owner__position")
 
@@ -358,16 +366,16 @@ class Disagreement(Keyed):
     def get_absolute_url(self) -> str:
         if self.status_code_id:
             registry, code = self.status_code_id.split("/")
-            return f"{reverse('codes:detail', args=[registry, code])}#disagreements"
+            return f"{page('detail', registry, code)}#disagreements"
         if self.class_key == "any":
-            return reverse("codes:registry", args=[self.registry_id])
-        return reverse("codes:detail", args=[self.registry_id, self.class_key])
+            return page("registry", self.registry_id)
+        return page("detail", self.registry_id, self.class_key)
 
     @property
     def absent(self) -> list[tuple[str, str]]:
         """For a listing difference: title and page of each source that leaves the code out."""
         lacking = [position for position in self.positions if position["absent"]]
-        return [(position["title"], reverse("codes:source", args=[position["source"]])) for position in lacking]
+        return [(position["title"], page("source", position["source"])) for position in lacking]
 
 
 class ReleaseQuerySet(models.QuerySet["Release"]):

@@ -245,6 +245,20 @@ class ListedCodeSerializer(ChosenFieldsMixin, Shape):
     def get_code_class(self, row: StatusCode) -> str:
         return row.code_class_id.partition("/")[2]
 
+    def to_representation(self, row: StatusCode) -> dict[str, Any]:
+        """The same as field by field, at a fifth of the time: a list has a hundred of these."""
+        item = {
+            "registry": row.registry_id,
+            "code": row.code,
+            "name": row.name,
+            "owners": row.owners,
+            "class": self.get_code_class(row),
+            "standing": row.standing,
+            "retry": row.retry,
+            "url": public_link(row.get_absolute_url()),
+        }
+        return {name: value for name, value in item.items() if name in self.fields}
+
 
 class SourceSerializer(ChosenFieldsMixin, Shape):
     slug = serializers.CharField()

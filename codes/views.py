@@ -62,7 +62,7 @@ def code_list(request: HttpRequest) -> HttpResponse:
     query = request.GET.get("q", "").strip()
     if set(request.GET) == {"q"} and (target := _straight_to(query)):
         return HttpResponseRedirect(target)
-    filterset = CodeFilterSet(request.GET, StatusCode.objects.in_page_order().select_related("registry"))
+    filterset = CodeFilterSet(request.GET, StatusCode.objects.for_lists())
     rows = list(filterset.qs) if filterset.is_valid() else []
     context = {
         "query": query,
@@ -100,7 +100,7 @@ def registry_page(request: HttpRequest, registry: str) -> HttpResponse:
     space = Registry.objects.filter(pk=registry).first()
     if space is None:
         return _number_alone(registry)
-    rows = list(space.codes.select_related("registry").order_by("code"))
+    rows = list(space.codes.for_lists())
     classes = list(space.classes.all())
     by_class = [(item, [row for row in rows if row.code_class_id == item.pk]) for item in classes]
     disputes = space.disagreements.filter(class_key="any").select_related("registry")

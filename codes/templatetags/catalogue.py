@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 
 from codes import words
+from codes.links import page
 
 register = template.Library()
 
@@ -44,6 +45,16 @@ def tone(row: Any) -> str:
     """The colour of a number: its class, or Stroom."""
     registry, _, key = str(row).partition("/")
     return "stroom" if registry == "stroom" else f"c{key[:1]}"
+
+
+@register.filter
+def source_page(slug: str) -> str:
+    return page("source", slug)
+
+
+@register.filter
+def header_page(slug: str) -> str:
+    return page("header", slug)
 
 
 @register.filter
