@@ -15,8 +15,10 @@ except ImportError:  # where there is no wheel for the machine; three times slow
 STEP = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _RAW = -zlib.MAX_WBITS
-_FLAGS_AT = 3
-_RESERVED_FLAGS = 0xE0
+#: Longest header of a member: an extra field of 64 KB, and names.
+_MAX_HEADER = 80_000
+_FIXED_HEADER = 10
+_HAS_CHECKSUM, _HAS_EXTRA, _HAS_NAME, _HAS_COMMENT, _RESERVED_FLAGS = 0x02, 0x04, 0x08, 0x10, 0xE0
 _NOT_ZERO = re.compile(rb"[^\0]")
 _FAULTS = (zlib.error, cast("type[Exception]", _engine.error))
 
@@ -34,7 +36,8 @@ class Gunzip:
 
     def __init__(self) -> None:
         self._member = _engine.decompressobj(_GZIP)
-        self._header = b""
+        self._header = bytearray()
+        self._header_read = False
         self._in_member = False
         self._padding = False
         self._members = 0
@@ -65,20 +68,25 @@ class Gunzip:
             if self._padding or (self._members and not self._in_member and data[0] == 0):
                 self._skip_padding(data)
                 return
-            self._check_header(data)
+            self._in_member = True
+            if not self._header_read:
+                data = self._read_header(data)
+                if not data:
+                    return
             output, data = self._inflate(data)
             if output:
                 yield output
 
-    def _check_header(self, data: bytes) -> None:
-        """Refuse reserved flags, as RFC 1952 demands; the fast engine lets them pass."""
-        if not self._in_member:
-            self._in_member, self._header = True, b""
-        if len(self._header) < _FLAGS_AT + 1:
-            self._header += data[: _FLAGS_AT + 1 - len(self._header)]
-            is_gzip = self._header.startswith(b"\x1f\x8b") and len(self._header) > _FLAGS_AT
-            if is_gzip and self._header[_FLAGS_AT] & _RESERVED_FLAGS:
-                raise StreamInvalid("The data is not valid gzip: reserved flags are set")
+    def _read_header(self, data: bytes) -> bytes:
+        """Gather a member's header: the fast engine misreads one that comes in pieces. Empty until it is whole."""
+        self._header += data
+        if not _is_whole_header(self._header):
+            if len(self._header) > _MAX_HEADER:
+                raise StreamInvalid("The data is not valid gzip: its header does not end")
+            return b""
+        self._header_read = True
+        whole, self._header = bytes(self._header), bytearray()
+        return whole
 
     def _inflate(self, data: bytes) -> tuple[bytes, bytes]:
         """One call of the engine: what it gave, and the input it has not used."""
@@ -90,7 +98,7 @@ class Gunzip:
             return output, self._member.unconsumed_tail
         rest: bytes = self._member.unused_data
         self._member = _engine.decompressobj(_GZIP)
-        self._in_member = False
+        self._in_member = self._header_read = False
         self._members += 1
         return output, rest
 
@@ -99,6 +107,32 @@ class Gunzip:
         self._padding = True
         if _NOT_ZERO.search(data):
             raise StreamInvalid("There are bytes behind the end of the gzip data")
+
+
+def _is_whole_header(data: bytes | bytearray) -> bool:
+    """Whether a member's header (RFC 1952) is complete in what has come so far.
+
+    Raises:
+        StreamInvalid: it is none, has reserved flags, which the fast engine lets pass.
+    """
+    if not b"\x1f\x8b\x08".startswith(data[:3]):
+        raise StreamInvalid("The data is not gzip")
+    if len(data) < _FIXED_HEADER:
+        return False
+    flags = data[3]
+    if flags & _RESERVED_FLAGS:
+        raise StreamInvalid("The data is not valid gzip: reserved flags are set")
+    end = _FIXED_HEADER
+    if flags & _HAS_EXTRA:
+        end += 2 + int.from_bytes(data[end : end + 2], "little")
+    for field in (_HAS_NAME, _HAS_COMMENT):
+        if flags & field:
+            terminator = data.find(0, end)
+            if terminator < 0:
+                return False
+            end = terminator + 1
+    end += 2 if flags & _HAS_CHECKSUM else 0
+    return end <= len(data)
 
 
 class GzipCheck:

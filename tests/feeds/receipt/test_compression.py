@@ -1,0 +1,205 @@
+"""GZIP is verified to the last byte, whatever the pieces (R9, S7). zlib is the oracle."""
+
+import gzip
+import random
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feeds.receipt import compression
+from feeds.receipt.compression import STEP, Gunzip, GzipCheck, StreamInvalid, TooLarge, inflate_raw
+
+SAMPLE = random.Random(1).randbytes(700) + b"a line of text\n" * 100
+PACKED = gzip.compress(SAMPLE, mtime=0)
+
+
+def check(data: bytes, piece: int | None = None, limit: int | None = None) -> int:
+    """The unpacked size."""
+    checker = GzipCheck(limit)
+    for start in range(0, len(data), piece or len(data) or 1):
+        checker.feed(data[start : start + (piece or len(data))])
+    checker.finish()
+    return checker.inflated
+
+
+def is_good(data: bytes, piece: int | None = None) -> bool:
+    try:
+        check(data, piece)
+    except StreamInvalid:
+        return False
+    return True
+
+
+def zlib_says(data: bytes) -> bool:
+    """Whether zlib reads it as exactly one whole member."""
+    reader = zlib.decompressobj(31)
+    try:
+        reader.decompress(data)
+    except zlib.error:
+        return False
+    return reader.eof and not reader.unused_data
+
+
+@pytest.fixture(params=["the fast engine", "zlib"], autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test with the fast engine and with the fallback."""
+    if request.param == "zlib":
+        monkeypatch.setattr(compression, "_engine", zlib)
+
+
+@pytest.mark.parametrize("piece", [None, 1, 2, 7, 4096])
+def test_one_member_and_several_are_whole(piece: int | None) -> None:
+    assert check(PACKED, piece) == len(SAMPLE)
+    assert check(PACKED * 3, piece) == 3 * len(SAMPLE)
+    assert check(gzip.compress(b"") + PACKED + gzip.compress(b""), piece) == len(SAMPLE)
+
+
+@pytest.mark.parametrize("piece", [None, 61])
+def test_r09_every_truncation_is_refused(piece: int | None) -> None:
+    for length in range(len(PACKED)):
+        assert not is_good(PACKED[:length], piece), length
+        if length:
+            assert not is_good(PACKED + PACKED[:length], piece), length
+
+
+def test_r09_every_bit_flip_is_judged_as_zlib_does() -> None:
+    differing = []
+    for bit in range(len(PACKED) * 8):
+        flipped = bytearray(PACKED)
+        flipped[bit // 8] ^= 1 << bit % 8
+        if is_good(bytes(flipped)) != zlib_says(bytes(flipped)):
+            differing.append(bit)
+    assert differing == []
+
+
+@pytest.mark.parametrize("piece", [None, 1, 3])
+@pytest.mark.parametrize(
+    "tail", [b"x", b"\0x", b"\0" * 600 + b"x", b"\x1f", b"\x1f\x8b", b"\x1f\x8bjunk" * 9, b"PK"]
+)
+def test_r09_trailing_bytes_are_refused(tail: bytes, piece: int | None) -> None:
+    assert not is_good(PACKED + tail, piece)
+
+
+def test_zero_padding_is_accepted_but_no_member_behind_it() -> None:
+    """Java's reader ends at the padding: what comes behind it would be lost."""
+    assert check(PACKED + b"\0" * 100_000, 777) == len(SAMPLE)
+    assert not is_good(PACKED + b"\0" + PACKED)
+
+
+def test_padding_alone_is_no_gzip() -> None:
+    assert not is_good(b"\0" * 100)
+    assert not is_good(b"")
+
+
+@pytest.mark.parametrize("flag", [0x20, 0x40, 0x80])
+def test_reserved_flags_are_refused_also_in_a_later_member_in_pieces(flag: int) -> None:
+    wrong = bytearray(PACKED)
+    wrong[3] |= flag
+    for piece in (None, 1, len(PACKED) + 2):
+        assert not is_good(bytes(wrong), piece)
+        assert not is_good(PACKED + bytes(wrong), piece)
+
+
+def test_what_is_not_gzip_is_called_that() -> None:
+    with pytest.raises(StreamInvalid, match="The data is not gzip"):
+        check(b"hello world, this is text")
+
+
+def with_header(flags: int) -> bytes:
+    """The sample with these optional header fields."""
+    header = bytearray(PACKED[:10])
+    header[3] = flags
+    header += b"\x04\0ab\0d" if flags & 4 else b""
+    header += b"name.log\0" if flags & 8 else b""
+    header += b"comment\0" if flags & 16 else b""
+    header += (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little") if flags & 2 else b""
+    return bytes(header) + PACKED[10:]
+
+
+@pytest.mark.parametrize("flags", [n for n in range(32) if not n & 1])
+def test_optional_header_fields_are_read_wherever_the_pieces_end(flags: int) -> None:
+    """The fast engine misreads headers in pieces: each must reach it whole, also that of a later member."""
+    data = with_header(flags)
+    for cut in range(1, len(data) - len(PACKED) + 14):
+        for before in (b"", PACKED):
+            checker = GzipCheck()
+            checker.feed(before + data[:cut])
+            checker.feed(data[cut:])
+            checker.finish()
+            assert checker.inflated == len(SAMPLE) * (2 if before else 1)
+    assert check(data, 1) == len(SAMPLE)
+
+
+def test_a_member_that_begins_at_the_very_end_of_a_step() -> None:
+    for shift in range(30):
+        first = gzip.compress(random.Random(2).randbytes(STEP - 60 - shift), mtime=0)
+        assert check(first + with_header(0x1E)) == STEP - 60 - shift + len(SAMPLE)
+
+
+@pytest.mark.parametrize("flags", [8, 16])
+def test_s07_a_header_that_does_not_end_is_cut_off(flags: int) -> None:
+    header = bytearray(PACKED[:10])
+    header[3] = flags
+    with pytest.raises(StreamInvalid, match="header does not end"):
+        check(bytes(header) + b"x" * 200_000, 1000)
+
+
+def test_a_wrong_header_checksum_is_refused() -> None:
+    data = bytearray(with_header(2))
+    data[10] ^= 1
+    assert not is_good(bytes(data))
+    assert not is_good(bytes(data), 1)
+
+
+def test_the_limit_counts_unpacked_bytes_of_all_members() -> None:
+    assert check(PACKED * 2, limit=2 * len(SAMPLE)) == 2 * len(SAMPLE)
+    with pytest.raises(TooLarge):
+        check(PACKED * 2, limit=2 * len(SAMPLE) - 1)
+
+
+def test_s07_a_bomb_takes_constant_memory() -> None:
+    bomb = gzip.compress(b"\0" * 200_000_000, 9)
+    tracemalloc.start()
+    assert check(bomb, 65536) == 200_000_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4_000_000
+
+
+def test_pieces_are_never_larger_than_a_step() -> None:
+    assert max(len(piece) for piece in Gunzip().feed(gzip.compress(b"\0" * 3_000_000))) <= STEP
+
+
+@given(st.binary(max_size=3000), st.integers(0, 3000), st.integers(1, 500))
+@settings(max_examples=60, deadline=None)
+def test_whatever_the_pieces_the_result_is_the_data(data: bytes, repeat: int, piece: int) -> None:
+    data = data * (1 + repeat % 50)
+    packed = gzip.compress(data)
+    gunzip = Gunzip()
+    pieces = (packed[start : start + piece] for start in range(0, len(packed), piece))
+    assert b"".join(out for part in pieces for out in gunzip.feed(part)) == data
+    gunzip.finish()
+
+
+@given(st.binary(min_size=1, max_size=200), st.integers(0, 199), st.integers(1, 30))
+@settings(max_examples=100, deadline=None)
+def test_r09_nothing_is_accepted_that_zlib_refuses(junk: bytes, at: int, piece: int) -> None:
+    damaged = PACKED[:at] + junk + PACKED[at + len(junk) :]
+    assert is_good(damaged, piece) == zlib_says(damaged)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 131_072, 131_073, 400_000])
+def test_a_raw_stream_ends_exactly_where_it_should(size: int) -> None:
+    rng = random.Random(size)
+    for data in (b"a" * size, rng.randbytes(size)):
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        raw = packer.compress(data) + packer.flush()
+        for piece in (997, 65536):
+            pieces = [raw[start : start + piece] for start in range(0, len(raw), piece)]
+            assert b"".join(inflate_raw(iter(pieces))) == data
+        for wrong in (raw[:-1], raw + b"\0", raw + b"x", b"\xff" + raw[1:]):
+            with pytest.raises(StreamInvalid):
+                list(inflate_raw(iter([wrong])))
