@@ -2,8 +2,13 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from feeds.counting import DeliveryCounts
 from feeds.metadata import IdentityNames, read_request
@@ -20,15 +25,28 @@ class Depot:
     def __init__(self, root: Path) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
-        self.slot = take_slot(root)
+        self._running = False
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Be another process: with a slot of its own, knowing nothing of folders made before."""
+        self.close()
+        self.slot = take_slot(self.root)
+        self._running = True
         self.ids = ReceiptIds(f"test-{self.slot.number}")
         settings = ReceiptSettings(
-            host="portal.example.org", trusts=lambda _: False, identity=IdentityNames(), space=SpaceMark(root, 0)
+            host="portal.example.org",
+            trusts=lambda _: False,
+            identity=IdentityNames(),
+            space=SpaceMark(self.root, 0),
         )
-        self._service = ReceiptService(settings, Store(root), self.slot, self.ids, DeliveryCounts())
+        self._service = ReceiptService(settings, Store(self.root), self.slot, self.ids, DeliveryCounts())
 
     def close(self) -> None:
-        self.slot.release()
+        """Die: the lock on the slot goes."""
+        if self._running:
+            self.slot.release()
+        self._running = False
 
     def send(self, feed: str, body: bytes, compression: str = "", **arguments: str) -> Outcome:
         """Deliver to a feed; what the sender would be told."""
@@ -63,3 +81,13 @@ def packed(entries: dict[str, bytes | str]) -> bytes:
         for name, content in entries.items():
             archive.writestr(name, content)
     return buffer.getvalue()
+
+
+def running_depot(root: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depot]:
+    """A depot in the place of the configured store, for a fixture to yield."""
+    settings.STORE_DIR = root
+    # The receiver replaces connections that were left in the middle of something; a test's is always so.
+    monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda _: None)
+    depot = Depot(root)
+    yield depot
+    depot.close()

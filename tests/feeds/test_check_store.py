@@ -14,24 +14,20 @@ from feeds.integrity import Finding, Kind, StoreCheck
 from feeds.maintenance import only_one
 from feeds.models import Receipt
 from feeds.receipt.ids import data_path
-from feeds.receipt.slots import take_slot
 from tests.factories import make_feed
-from tests.feeds.depot import Depot, packed
+from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 FEED, OTHER = "PAYROLL-PROD-EVENTS", "WEB-ACCESS-EVENTS"
 
 
 @pytest.fixture
-def depot(tmp_path: Path, settings: Any) -> Iterator[Depot]:
-    settings.STORE_DIR = tmp_path / "store"
+def depot(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depot]:
     make_feed(FEED)
     make_feed(OTHER)
-    depot = Depot(settings.STORE_DIR)
-    yield depot
-    depot.close()
+    yield from running_depot(tmp_path / "store", settings, monkeypatch)
 
 
 def examine(depot: Depot, *, deep: bool = False, repair: bool = False, alive: bool = False) -> list[Finding]:
@@ -42,7 +38,7 @@ def examine(depot: Depot, *, deep: bool = False, repair: bool = False, alive: bo
         return list(StoreCheck(depot.root, deep=deep, repair=repair).run())
     finally:
         if not alive:
-            depot.slot = take_slot(depot.root)
+            depot.start_again()
 
 
 def kinds(findings: list[Finding]) -> list[Kind]:
@@ -219,7 +215,6 @@ def test_the_newest_hours_alone_are_looked_at_when_the_portal_starts(depot: Depo
     Receipt.objects.all().delete()
     depot.close()
     findings = list(StoreCheck(depot.root, repair=True, newest=1).run())
-    depot.slot = take_slot(depot.root)
     assert kinds(findings) == [Kind.UNRECORDED]
     assert Receipt.objects.get().recovered
 

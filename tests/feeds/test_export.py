@@ -20,21 +20,18 @@ from feeds.models import Receipt, ReceiptFeed
 from feeds.receipt.archive import read_archive
 from feeds.receipt.canonical import CanonicalZip, Content, ExportFault, Item
 from tests.factories import make_feed
-from tests.feeds.depot import Depot, packed
+from tests.feeds.depot import Depot, packed, running_depot
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 FEED, OTHER = "PAYROLL-PROD-EVENTS", "WEB-ACCESS-EVENTS"
 
 
 @pytest.fixture
-def depot(tmp_path: Path, settings: Any) -> Iterator[Depot]:
-    settings.STORE_DIR = tmp_path / "store"
+def depot(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depot]:
     make_feed(FEED)
     make_feed(OTHER)
-    depot = Depot(settings.STORE_DIR)
-    yield depot
-    depot.close()
+    yield from running_depot(tmp_path / "store", settings, monkeypatch)
 
 
 @pytest.fixture

@@ -1,0 +1,74 @@
+"""Kill a prune at random moments and look at what is left. Run by test_retention.py; prints the number killed."""
+
+import os
+import random
+import signal
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402  # after Django is ready
+from django.core.management import call_command  # noqa: E402
+from django.db import connections  # noqa: E402
+
+from feeds.models import Receipt, RetentionPolicy  # noqa: E402
+from feeds.receipt.ids import ReceiptIds, data_path  # noqa: E402
+from feeds.retention import REMOVED, Pruner, find_due  # noqa: E402
+
+ROOT = settings.STORE_DIR
+DAY_AGO = datetime.now(UTC) - timedelta(days=5)
+IDS = ReceiptIds("kill-1", clock=DAY_AGO.timestamp)
+
+
+def store(number: int) -> None:
+    for _ in range(number):
+        path = data_path(receipt_id := IDS.next())
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_bytes(b"1")
+        (ROOT / path).with_suffix(".meta").write_bytes(b"Feed:X\n")
+        Receipt.objects.create(
+            receipt_id=receipt_id, feed="X", bytes=1, path=str(path), received_at=DAY_AGO, status="forwarded"
+        )
+
+
+def names(pattern: str) -> set[str]:
+    return {path.stem for path in ROOT.glob(pattern)}
+
+
+def killed_run() -> bool:
+    """Start a run and kill it; whether it had not ended by then."""
+    connections.close_all()
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(tell, b"1")
+        Pruner(ROOT, batch=2, pause_seconds=0.001).run(find_due())
+        os._exit(0)
+    os.read(ready, 1)
+    time.sleep(random.uniform(0.0, 0.05))
+    os.kill(pid, signal.SIGKILL)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+def main(rounds: int) -> None:
+    call_command("migrate", verbosity=0)
+    RetentionPolicy.objects.create(feed="", keep_days=1)
+    killed = 0
+    for _ in range(rounds):
+        store(12)
+        killed += killed_run()
+        rows = set(Receipt.objects.values_list("receipt_id", flat=True))
+        in_place = names("received/**/*.dat")
+        assert in_place <= rows, "a file in its place has its row"
+        assert rows <= in_place | names(f"{REMOVED}/*.dat"), "a row has its file, in its place or on its way out"
+        Pruner(ROOT, pause_seconds=0).run(find_due())
+        assert not Receipt.objects.exists()
+        assert not names("received/**/*.dat") | names("received/**/*.meta") | names(f"{REMOVED}/*")
+    sys.stdout.write(f"{killed}\n")
+
+
+main(int(sys.argv[1]))
