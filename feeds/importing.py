@@ -17,6 +17,7 @@ from feeds.restore import FeedState, compare
 from feeds.roles import AnyUser, may_manage_certificates
 from feeds.story import RULES, ValueChange
 from feeds.transfer import ImportFile, ImportRow
+from portal.audit import together
 
 
 class ImportRefused(Exception):
@@ -146,10 +147,15 @@ def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str |
         raise ImportRefused("Feeds have changed since this was shown. Look at it again.")
     if not plan.possible:
         raise ImportRefused("There are faults, or nothing to do.")
-    for planned in plan.rows:
-        change = FeedChange(planned.row.values, planned.row.rules)
-        if planned.action == "create":
-            create_feed(planned.row.name, change, user=user, comment=comment)
-        elif planned.action == "change":
-            change_feed(Feed.objects.get(name=planned.row.name), change, user=user, comment=comment)
+    with together():
+        for planned in plan.rows:
+            _apply(planned, user, comment)
     return plan
+
+
+def _apply(planned: PlannedRow, user: AnyUser, comment: str) -> None:
+    change = FeedChange(planned.row.values, planned.row.rules)
+    if planned.action == "create":
+        create_feed(planned.row.name, change, user=user, comment=comment)
+    elif planned.action == "change":
+        change_feed(Feed.objects.get(name=planned.row.name), change, user=user, comment=comment)

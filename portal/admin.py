@@ -12,7 +12,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from feeds.admin.forms import UtcDateTimeField
-from portal.models import SCOPES, ApiToken
+from feeds.admin.records import ReadOnlyAdmin
+from portal.models import SCOPES, ApiToken, AuditRecord
 
 ISSUED_FIELDS = ["name", "scopes", "expires"]
 
@@ -149,6 +150,26 @@ class PortalGroupAdmin(GroupAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and _is_superuser(request)
+
+
+@admin.register(AuditRecord)
+class AuditRecordAdmin(ReadOnlyAdmin):
+    """Who changed what, chained. Nobody edits it, not even a superuser."""
+
+    list_display = ["number", "at", "actor", "action", "kind", "name", "comment", "remote_address"]
+    list_filter = ["kind", "action"]
+    search_fields = ["name__icontains", "actor__exact", "request_id__exact", "comment__icontains"]
+    search_help_text = "Part of a name or comment, an exact user name, or an exact request id."
+    readonly_fields = ["before", "after"]
+    exclude = ["old", "new"]
+
+    @admin.display(description="before")
+    def before(self, entry: AuditRecord) -> SafeString:
+        return format_html('<pre class="stored" tabindex="0">{}</pre>', entry.old)
+
+    @admin.display(description="after")
+    def after(self, entry: AuditRecord) -> SafeString:
+        return format_html('<pre class="stored" tabindex="0">{}</pre>', entry.new)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

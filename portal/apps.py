@@ -7,6 +7,14 @@ class PortalConfig(AppConfig):
     name = "portal"
     verbose_name = "Access"
 
+    def ready(self) -> None:
+        from django.db.models.signals import post_migrate
+
+        from portal import audit_signals, roles
+
+        post_migrate.connect(roles.put_right, dispatch_uid="portal.roles.put_right")
+        audit_signals.connect()
+
 
 class PortalAdminConfig(admin_apps.AdminConfig):
     """Django's admin with our site in the place of the default one."""

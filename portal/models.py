@@ -84,3 +84,29 @@ class ApiToken(models.Model):
         now = timezone.now()
         if self.last_used is None or now - self.last_used > LAST_USE_STEP:
             ApiToken.objects.filter(pk=self.pk).update(last_used=now)
+
+
+class AuditRecord(models.Model):
+    """One entry of the record of changes. Written by `portal.audit.record`, never changed or removed (S23)."""
+
+    number = models.PositiveBigIntegerField(unique=True)
+    at = models.CharField("time (UTC)", max_length=30)
+    actor = models.CharField(max_length=150, blank=True, help_text="Empty: the portal itself, or a command.")
+    remote_address = models.CharField(max_length=100, blank=True)
+    request_id = models.CharField(max_length=128, blank=True)
+    action = models.CharField(max_length=30)
+    kind = models.CharField(max_length=40)
+    key = models.CharField(max_length=100, blank=True)
+    name = models.CharField(max_length=300, blank=True)
+    old = models.TextField(blank=True)
+    new = models.TextField(blank=True)
+    comment = models.TextField(blank=True)
+    previous = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering = ["-number"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.action} {self.kind} {self.name}"

@@ -16,8 +16,10 @@ from django.urls.resolvers import URLPattern
 from feeds.admin.forms import CommentField
 from feeds.history import commented
 from feeds.models import Feed
+from portal.audit import together
 
 MAX_NAMED = 200
+PART = 200
 
 EFFECTS = {
     Feed.Status.RECEIVE: "Senders are answered 200 and their data is stored.",
@@ -116,10 +118,17 @@ class BulkStatusMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic on
         return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
 
 
-@transaction.atomic
 def set_status(keys: list[int], status: Feed.Status, comment: str) -> int:
-    """Give these feeds the status, all or none; return how many had another one."""
-    with commented(comment):
+    """Give these feeds the status; return how many had another one.
+
+    In parts, so that deliveries never wait long for the database's one writer (SQLite).
+    """
+    return sum(_set_part(keys[start : start + PART], status, comment) for start in range(0, len(keys), PART))
+
+
+@transaction.atomic
+def _set_part(keys: list[int], status: Feed.Status, comment: str) -> int:
+    with commented(comment), together():
         feeds = list(Feed.objects.select_for_update().filter(pk__in=keys).exclude(status=status))
         for feed in feeds:
             feed.status = status

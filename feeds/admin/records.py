@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from feeds.admin.display import chip, size, stroom_pair
 from feeds.admin.refusals import RefusalsMixin
-from feeds.models import HourlyCount, Receipt, RefusalSample
+from feeds.models import HourlyCount, Receipt, RefusalSample, RetentionPolicy
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
@@ -124,3 +124,21 @@ class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
     @admin.display(description="steps")
     def steps(self, sample: RefusalSample) -> SafeString:
         return mark_safe(render_to_string("admin/feeds/_trace.html", {"trace": sample.trace}))  # noqa: S308  # a template's
+
+
+@admin.register(RetentionPolicy)
+class RetentionPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """How long received data is kept."""
+
+    list_display = ["feed_text", "keep_days", "keep_bytes_text", "only_forwarded"]
+    search_fields = ["feed__startswith"]
+    show_facets = admin.ShowFacets.ALWAYS
+    actions = None
+
+    @admin.display(description="feed", ordering="feed")
+    def feed_text(self, policy: RetentionPolicy) -> str:
+        return str(policy)
+
+    @admin.display(description="keep at most", ordering="keep_bytes")
+    def keep_bytes_text(self, policy: RetentionPolicy) -> str:
+        return size(policy.keep_bytes)

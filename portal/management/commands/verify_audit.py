@@ -1,0 +1,48 @@
+"""Check that nobody has edited, removed or reordered entries of the audit record."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from portal.audit import HEADS_FILE, Head, read_heads, stored_entries, verify
+from portal.models import AuditRecord
+
+
+class Command(BaseCommand):
+    help = "Check the chain of the audit record, and compare it with the heads that were announced."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--heads",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="a log or file in which heads were announced; the portal's own file is always read",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        heads = [head for path in self._files(options["heads"]) for head in self._read(path)]
+        faults = verify(stored_entries(), heads)
+        for fault in faults[:100]:
+            self.stderr.write(fault)
+        if faults:
+            raise CommandError(f"The audit record is not whole: {len(faults)} faults.")
+        last = AuditRecord.objects.order_by("-number").first()
+        head = Head(last.number, last.digest) if last else None
+        self.stdout.write(f"The audit record is whole: {last.number if last else 0} entries, {len(heads)} heads.")
+        if head:
+            self.stdout.write(f"Head: {head}")
+
+    def _files(self, named: list[str]) -> list[Path]:
+        own = Path(settings.DATA_DIR) / HEADS_FILE
+        return [*(Path(name) for name in named), *([own] if own.is_file() else [])]
+
+    def _read(self, path: Path) -> list[Head]:
+        try:
+            with path.open(errors="replace") as file:
+                return read_heads(file)
+        except OSError as fault:
+            raise CommandError(f"{path} cannot be read: {fault.strerror}") from fault

@@ -1,0 +1,60 @@
+"""The roles that the portal ships, as groups: what each may do, and nothing else (threat model, S13 and S30).
+
+They are put right after every migration, so that a right that a release takes from a role is really gone. Groups
+that an installation makes itself are never touched. Certificate policies and rules are the officers' alone, also
+an administrator gets them only by being an officer too.
+"""
+
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+
+VIEWER = "Viewer"
+FEED_EDITOR = "Feed editor"
+CERTIFICATE_OFFICER = "Certificate officer"
+AUDITOR = "Auditor"
+ADMINISTRATOR = "Administrator"
+
+_SEE = frozenset(
+    "feeds.view_feed feeds.view_certificaterule feeds.view_receipt feeds.view_receiptfeed feeds.view_hourlycount "
+    "feeds.view_refusalsample feeds.view_retentionpolicy feeds.view_historicalfeed "
+    "feeds.view_historicalcertificaterule portal.view_apitoken portal.add_apitoken portal.delete_apitoken".split()
+)
+_EDIT = frozenset("feeds.add_feed feeds.change_feed feeds.delete_feed".split())
+_GUARD = frozenset(
+    "feeds.change_feed feeds.add_certificaterule feeds.change_certificaterule feeds.delete_certificaterule".split()
+)
+_AUDIT = frozenset("portal.view_auditrecord auth.view_user auth.view_group admin.view_logentry".split())
+_ADMINISTER = frozenset(
+    "auth.add_user auth.change_user auth.delete_user feeds.download_receipt feeds.add_retentionpolicy "
+    "feeds.change_retentionpolicy feeds.delete_retentionpolicy".split()
+)
+
+ROLES: dict[str, frozenset[str]] = {
+    VIEWER: _SEE,
+    FEED_EDITOR: _SEE | _EDIT,
+    CERTIFICATE_OFFICER: _SEE | _GUARD,
+    AUDITOR: _SEE | _AUDIT,
+    ADMINISTRATOR: _SEE | _EDIT | _AUDIT | _ADMINISTER,
+}
+
+
+def put_right(sender: AppConfig, **kwargs: Any) -> None:
+    """Make the shipped groups what they should be (receiver of post_migrate, which comes once for each app)."""
+    if sender.label != "portal":
+        return
+    using: str = kwargs.get("using", "default")
+    for label in ("auth", "admin", "feeds", "portal"):
+        create_permissions(apps.get_app_config(label), verbosity=0, using=using)
+    by_name = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.using(using).select_related("content_type")
+    }
+    for name, wanted in ROLES.items():
+        group, _ = Group.objects.using(using).get_or_create(name=name)
+        present = set(group.permissions.values_list("pk", flat=True))
+        permissions = [by_name[key] for key in wanted if key in by_name]
+        if present != {permission.pk for permission in permissions}:
+            group.permissions.set(permissions)
