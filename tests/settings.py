@@ -5,7 +5,8 @@ import os
 import shutil
 import tempfile
 
-if "PORTAL_DATA_DIR" not in os.environ:
+# Each worker of a parallel run has its own; the environment is inherited from the process that started it.
+if "PORTAL_DATA_DIR" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["PORTAL_DATA_DIR"] = tempfile.mkdtemp(prefix="portal-test-")
     atexit.register(shutil.rmtree, os.environ["PORTAL_DATA_DIR"], ignore_errors=True)
 
