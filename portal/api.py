@@ -183,6 +183,16 @@ class StrictQueryMixin(ViewBase):
         if unknown:
             hint = f"is not known here; known are {', '.join(sorted(known))}"
             raise BadQuery({name[:80]: hint for name in unknown})
+        if "fields" in request.query_params and getattr(self, "serializer_class", None) is not None:
+            self._refuse_unknown_fields(request.query_params["fields"])
+
+    def _refuse_unknown_fields(self, chosen: str) -> None:
+        """Name an unknown field also where no item would reveal it."""
+        serializer = self.get_serializer_class()()  # type: ignore[attr-defined]  # of the generic views
+        known = [name for name, field in serializer.fields.items() if not field.write_only]
+        unknown = sorted({name for name in chosen.split(",") if name not in known})
+        if unknown:
+            raise BadQuery({"fields": f"unknown {', '.join(unknown)[:200]!r}; known are {', '.join(known)}"})
 
     def known_query(self) -> set[str]:
         known = {settings.REST_FRAMEWORK.get("URL_FORMAT_OVERRIDE", "format"), "fields", *self.extra_query}
