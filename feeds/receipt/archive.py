@@ -235,18 +235,16 @@ def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
 
 
 def _find_end(file: BinaryIO) -> tuple[int, tuple[bytes, int, int, int, int, int, int, int]]:
-    """The last end record whose comment reaches exactly to the end of the file."""
+    """The end record: its comment must reach exactly to the end of the file, and hold no other record's mark."""
     total = file.seek(0, 2)
     tail_start = max(0, total - _END.size - _MAX_COMMENT)
     file.seek(tail_start)
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
-        if at + _END.size <= len(tail):
-            record = _END.unpack_from(tail, at)
-            if at + _END.size + record[-1] == len(tail):
-                return tail_start + at, record
-        at = tail.rfind(b"PK\x05\x06", 0, at)
+    if 0 <= at <= len(tail) - _END.size:
+        record = _END.unpack_from(tail, at)
+        if at + _END.size + record[-1] == len(tail):
+            return tail_start + at, record
     raise StreamInvalid("The data is not a ZIP, or its end is missing: there is no central directory")
 
 
