@@ -25,8 +25,7 @@ RECEIVE = re.compile(r"/(?:stroom/(?:noauth/)?)?datafeed(?:/.*)?|/stroom/datafee
 FEED_STATUS = re.compile(r"/api/feedStatus/v[12]/getFeedStatus/?")
 STATUS = frozenset({"/status", "/stroom/noauth/status", "/status/", "/stroom/noauth/status/"})
 LIVE, READY = "/livez", frozenset({"/readyz", "/healthz"})
-#: Try-it endpoints take bodies of any size and never look at them.
-DISCARDING = "/try/"
+TRY_IT = re.compile(r"/try(?:/.*)?", re.DOTALL)
 
 MAX_BODY = 32 * 1024 * 1024
 SPOOL_OVER = 1024 * 1024
@@ -48,6 +47,7 @@ class Edge:
         *,
         receiver: Application,
         feed_status: Application,
+        try_it: Application,
         django: DjangoBridge,
         health: Callable[[], Health],
         trusts: Callable[[str | None], bool],
@@ -59,6 +59,7 @@ class Edge:
         Args:
             receiver: takes deliveries.
             feed_status: answers stroom-proxies.
+            try_it: answers with any status that is asked for.
             django: serves everything else.
             health: the latest health result.
             trusts: whose identity and forwarding headers are believed.
@@ -67,6 +68,7 @@ class Edge:
         """
         self._receiver = receiver
         self._feed_status = feed_status
+        self._try_it = try_it
         self._django = django
         self._health = health
         self._trusts = trusts
@@ -80,6 +82,8 @@ class Edge:
             await self._receiver(scope, receive, send)
         elif FEED_STATUS.fullmatch(path):
             await self._feed_status(scope, receive, send)
+        elif TRY_IT.fullmatch(path):
+            await self._try_it(scope, receive, send)
         elif path in STATUS or path == LIVE:
             await _send_state(scope, send, 200, {"status": "UP"})
         elif path in READY:
@@ -105,15 +109,12 @@ class Edge:
 
     async def _read(self, scope: Scope, body: Body) -> tuple[BinaryIO, int]:
         """The whole body as a file at its start: Django needs its length, which a chunked body does not tell."""
-        discard = scope["path"].startswith(DISCARDING)
-        if body.length is not None and body.length > MAX_BODY and not discard:
+        if body.length is not None and body.length > MAX_BODY:
             raise BodyTooLarge
         file = cast("BinaryIO", tempfile.SpooledTemporaryFile(SPOOL_OVER))  # noqa: SIM115  # closed by the caller
         try:
             length = 0
             while piece := await body.next():
-                if discard:
-                    continue
                 length += len(piece)
                 if length > MAX_BODY:
                     raise BodyTooLarge

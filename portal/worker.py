@@ -25,6 +25,7 @@ from portal.bridge import DjangoBridge
 from portal.environment import Environment
 from portal.server import PortalProtocol, PortalServer
 from portal.tokens import BearerOutcome, authenticate_bearer
+from portal.tryit import TryIt, catalogue_names
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,15 @@ def make_worker(environment: Environment) -> Worker:
     edge = Edge(
         receiver=receiver,
         feed_status=feed_status,
+        try_it=TryIt(
+            enabled=environment.try_endpoints,
+            names=catalogue_names,
+            threads=decisions,
+            trusts=trusts,
+            identity=environment.identity_headers,
+            require_verify=environment.require_verify_header,
+            public_url=environment.public_url,
+        ),
         django=DjangoBridge(WSGIHandler(), pages),
         health=lambda: health.current,
         trusts=trusts,
