@@ -28,7 +28,6 @@ from feeds.retention import REMOVED, finish_removals
 #: No writer takes longer from its rename to its commit.
 IN_FLIGHT_SECONDS = 600
 _HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})/(\d{2})")
-_STAMP = "recovered.stamp"
 _SLOT_FILES = frozenset({"lock", "health.probe"})
 _NEW_META = f"{META_SUFFIX}.new"
 STEP = timedelta(hours=1)
@@ -99,7 +98,7 @@ class StoreCheck:
                 yield from self._parts()
             elif name == REMOVED:
                 yield from self._removed()
-            elif name not in {RECEIVED, _STAMP}:
+            elif name != RECEIVED:
                 yield Finding(Kind.UNEXPLAINED, name)
         yield from self._received()
 

@@ -41,7 +41,10 @@ CertificateRule.objects.create(feed=Feed.objects.get(name={DENYING!r}), action="
 class Portal:
     """One running portal that believes the proxy in front of it."""
 
-    def __init__(self, folder: Path, *, unix: Path | None = None, workers: int = 2) -> None:
+    def __init__(self, folder: Path, *, unix: Path | None = None, workers: int = 2, fresh: bool = True) -> None:
+        """Prepare; a fresh data folder gets the feeds that the tests send to."""
+        folder.mkdir(exist_ok=True)
+        self._fresh = fresh
         self.folder = folder
         self.port = free_port()
         self.unix = unix
@@ -77,8 +80,9 @@ class Portal:
         return run.stdout
 
     def __enter__(self) -> Self:
-        self.manage("migrate", "--verbosity", "0")
-        self._run("-c", _SETUP)
+        if self._fresh:
+            self.manage("migrate", "--verbosity", "0")
+            self._run("-c", _SETUP)
         with self._log.open("wb") as log:
             command = [sys.executable, str(ROOT / "manage.py"), "serve"]
             self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)

@@ -1,0 +1,54 @@
+"""Record every stored file that has no row: after the database was lost, or replaced by an older copy."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from feeds.integrity import Kind, StoreCheck
+from feeds.maintenance import Busy, only_one
+from feeds.models import Receipt
+
+
+class Command(BaseCommand):
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--forwarded-before", default="", help="what was received before was handed over already"
+        )
+        parser.add_argument("--wait", action="store_true", help="wait for an export or a backup that is running")
+
+    def handle(self, *args: Any, forwarded_before: str, wait: bool, **options: Any) -> None:
+        before = _instant(forwarded_before)
+        started = datetime.now(UTC)
+        known = Receipt.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        try:
+            with only_one(settings.STORE_DIR, wait=wait):
+                findings = list(StoreCheck(settings.STORE_DIR, repair=True).run())
+        except Busy as fault:
+            raise CommandError(str(fault)) from fault
+        recorded = Receipt.objects.filter(pk__gt=known, recovered=True)
+        if before is not None:
+            recorded.filter(received_at__lt=before).update(status=Receipt.Status.FORWARDED)
+        seconds = (datetime.now(UTC) - started).total_seconds()
+        self.stdout.write(f"{recorded.count()} receipts recorded in {seconds:.1f} s.")
+        unknown = recorded.filter(feed="").count()
+        if unknown:
+            self.stdout.write(f"{unknown} of them lost their metadata: their feed is not known.")
+        left = [finding for finding in findings if not finding.repaired and finding.kind is not Kind.UNRECORDED]
+        for finding in left:
+            self.stderr.write(f"{finding.kind}: {finding.path} {finding.detail}")
+        if left:
+            raise CommandError(f"{len(left)} objects are not as they should be.")
+
+
+def _instant(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as fault:
+        raise CommandError(f"{text} is not a time such as 2027-01-31T12:00.") from fault
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
