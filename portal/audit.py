@@ -19,6 +19,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.crypto import salted_hmac
 from simple_history.models import HistoricalRecords
 
 from portal.models import AuditRecord
@@ -165,6 +166,42 @@ def announce(head: Head) -> None:
             file.write(f"{head}\n")
     except OSError as fault:
         log.warning("the audit chain's head cannot be written to %s: %s", path.name, fault)
+
+
+# --- settings ---
+
+
+def record_settings(values: Mapping[str, str]) -> bool:
+    """Append an entry where the portal starts with other settings than the last time; tell whether it did.
+
+    `values` must hold no secret: give its fingerprint instead.
+    """
+    last = AuditRecord.objects.filter(kind="settings").order_by("-number").first()
+    before: dict[str, str] = json.loads(last.new) if last else {}
+    changed = [name for name in sorted({*before, *values}) if before.get(name) != values.get(name)]
+    if not changed:
+        return False
+    record(
+        "changed" if last else "created",
+        kind="settings",
+        key="",
+        name="settings of the portal",
+        old={name: before[name] for name in changed if name in before},
+        new=values,  # all of them: the next start compares with these
+        comment=f"changed: {', '.join(changed)}" if last else "",
+    )
+    return True
+
+
+def told_settings(environment: Any) -> dict[str, str]:
+    """The settings in words; of secrets a short keyed fingerprint, which shows a change and nothing else."""
+    told = {}
+    for name, value in sorted(vars(environment).items()):
+        if name in {"secret_key", "admin_password", "database_url"}:
+            told[name] = salted_hmac("portal.audit.settings", str(value)).hexdigest()[:16] if value else ""
+        else:
+            told[name] = str(value)
+    return told
 
 
 # --- verifying ---

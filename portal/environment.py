@@ -80,6 +80,7 @@ class Environment:
     try_endpoints: bool
     require_verify_header: bool
     change_comment_required: bool = False
+    signin_header: str = ""
     anonymous_rate: int | None = None
     debug: bool = False
 
@@ -142,8 +143,11 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         change_comment_required=reader.parsed(
             "PORTAL_CHANGE_COMMENT", "optional", _comment_need, "optional or required"
         ),
+        signin_header=reader.parsed("PORTAL_SIGNIN_HEADER", "", _optional_header, "empty, or a header name"),
         debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
     )
+    if environment.signin_header and environment.trusted_proxies == TrustedProxies():
+        reader.fault("PORTAL_SIGNIN_HEADER needs PORTAL_TRUSTED_PROXIES: nobody else's word is taken. Set both.")
     if environment.debug and environment.public_url:
         reader.fault("PORTAL_DEBUG shows the inside of the portal to everyone. Remove it, or PORTAL_PUBLIC_URL.")
     reader.refuse_unknown()
@@ -312,6 +316,10 @@ def _header_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]+", value):
         raise ValueError("not a header name; underscores are never let through")
     return value.lower()
+
+
+def _optional_header(value: str) -> str:
+    return _header_name(value) if value else ""
 
 
 def _header_names(value: str) -> tuple[str, ...]:

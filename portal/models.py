@@ -110,3 +110,17 @@ class AuditRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.action} {self.kind} {self.name}"
+
+
+class LoginTry(models.Model):
+    """Tries to sign in with one user name from one network since the last success; soon forgotten."""
+
+    pair = models.CharField(max_length=64, primary_key=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    last = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.pair[:8]}: {self.tries}"

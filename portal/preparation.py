@@ -20,6 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
 from feeds.integrity import StoreCheck
+from portal.audit import record_settings, told_settings
 
 Say = Callable[[str], None]
 _STAMP = "static.stamp"
@@ -34,6 +35,7 @@ def prepare(say: Say) -> None:
         migrate(say)
         load_catalogue(say)
         create_first_administrator(say)
+        note_settings(say)
         collect_static(say)
         recover_store(say)
 
@@ -65,6 +67,12 @@ def create_first_administrator(say: Say) -> None:
         say(f"Administrator {environment.admin_username} is created with the password from the settings.")
     else:
         say(f"Administrator: {environment.admin_username}   Password (shown this once): {password}")
+
+
+def note_settings(say: Say) -> None:
+    """Keep in the audit record with which settings the portal runs from now on."""
+    if record_settings(told_settings(settings.ENVIRONMENT)):
+        say("The settings are noted in the audit record.")
 
 
 def collect_static(say: Say) -> None:
