@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
@@ -27,19 +27,34 @@ PAIR = re.compile(
 SEVERAL = re.compile(r"[1-9][0-9]{2}(?:(?:\s*[,/]\s*|\s+(?:or|and)?\s*)[1-9][0-9]{2}){1,9}\??", re.IGNORECASE)
 NAMED_NUMBER = re.compile(r"(http|stroom)(?:[- ]?status)?[\s:/]*([0-9]{1,3})", re.IGNORECASE)
 _EXPLAINED_SCORE = 500.0
+_NEARLY_AS_GOOD = 0.6
+MOST_BEST = 8
 
 
 def current_index() -> Index:
     return _index(Release.objects.latest_digest())
 
 
+@dataclass(frozen=True)
+class FoundRow:
+    """A code of the results as its page lists it: where it leads, and which of its texts fits."""
+
+    row: StatusCode
+    why: str
+    address: str
+
+
 def find(query: str) -> Result:
     """The codes that fit a query, the one meant first; also those that a pasted message names."""
-    query = query.strip()
+    return _find(Release.objects.latest_digest(), query.strip()[: search.MAX_QUERY])
+
+
+@lru_cache(maxsize=128)
+def _find(_digest: str, query: str) -> Result:
     result = current_index().search(_without_value(query))
     named = [
         Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind)
-        for found in recognise(query[: search.MAX_QUERY], current_vocabulary())
+        for found in recognise(query, current_vocabulary())
     ]
     known = set(StatusCode.objects.filter(pk__in=[hit.key for hit in named]).values_list("pk", flat=True))
     first = {hit.key: hit for hit in named if hit.key in known}
@@ -48,6 +63,23 @@ def find(query: str) -> Result:
     kept = result.hits if result.complete else ()
     hits = (*first.values(), *(hit for hit in kept if hit.key not in first))
     return replace(result, hits=hits, complete=True, suggestions=())
+
+
+def best_and_others(rows: Iterable[StatusCode], result: Result) -> tuple[list[FoundRow], list[StatusCode]]:
+    """Those that are nearly as good as the first, ready to be shown, and the rest."""
+    by_key = {row.pk: row for row in rows}
+    hits = [hit for hit in result.hits if hit.key in by_key]
+    least = hits[0].score * _NEARLY_AS_GOOD if hits else 0
+    best = [hit for hit in hits if hit.score >= least][:MOST_BEST]
+    shown = [FoundRow(by_key[hit.key], hit.why, _address(by_key[hit.key], hit)) for hit in best]
+    return shown, [by_key[hit.key] for hit in hits[len(best) :]]
+
+
+def _address(row: StatusCode, hit: Hit) -> str:
+    """The owner's own page where a number has several and one was meant."""
+    if len(row.owners) > 1 and hit.owner and (hit.owner_named or hit.owner != row.owners[0]):
+        return reverse("codes:meaning", args=[row.registry_id, row.code, hit.owner])
+    return row.get_absolute_url()
 
 
 def _without_value(query: str) -> str:

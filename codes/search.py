@@ -75,12 +75,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Hit:
-    """A code that fits; `why` says which of its texts did."""
+    """A code that fits; `why` says which of its texts did, `owner_named` that the query names the owner."""
 
     key: str
     owner: str
     score: float
     why: str = ""
+    owner_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def _judged(indexed: _Indexed, phrase: str, words: Sequence[str], mended: frozen
     if not document.registered and not names_owner:
         score *= _VENDOR_FACTOR
     score += _BONUS.get(document.code, 0) if document.registry == "http" else 3
-    return Hit(document.key, document.owner, round(score, 3), _why(why)), missing, matched
+    return Hit(document.key, document.owner, round(score, 3), _why(why), names_owner), missing, matched
 
 
 def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, Text | None]:

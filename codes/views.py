@@ -16,6 +16,7 @@ from codes.api import asked_code, compared_codes
 from codes.catalogue import HTTP, NAME, PRESENCE, STROOM, Severity
 from codes.comparison import READY_SETS, compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet
+from codes.finding import best_and_others, find, straight_to
 from codes.headers import headers
 from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
 from codes.pairs import Pair, judge
@@ -27,8 +28,6 @@ from portal.links import public_link
 from portal.problems import BadQuery
 
 CLASS_KEY = re.compile(r"[0-9]xx|invalid", re.IGNORECASE)
-PAIR = re.compile(r"([1-9][0-9]{2})\s*[/,+ ]\s*([0-9]{1,3})")
-NAMED_NUMBER = re.compile(r"(http|stroom)(?:-status)?[\s:/]*([0-9]{1,3})", re.IGNORECASE)
 DISPUTES_PER_PAGE = 40
 EXAMPLES = (
     ("404", "/codes/http/404/"),
@@ -60,30 +59,21 @@ def home(request: HttpRequest) -> HttpResponse:
 def code_list(request: HttpRequest) -> HttpResponse:
     """Search and filters. What can only be one page is answered with it."""
     query = request.GET.get("q", "").strip()
-    if set(request.GET) == {"q"} and (target := _straight_to(query)):
+    if set(request.GET) == {"q"} and (target := straight_to(query)):
         return HttpResponseRedirect(target)
     filterset = CodeFilterSet(request.GET, StatusCode.objects.for_lists())
     rows = list(filterset.qs) if filterset.is_valid() else []
+    result = find(query) if query and filterset.is_valid() else None
+    best, others = best_and_others(rows, result) if result else ([], rows)
     context = {
         "query": query,
-        "by_class": _by_class(rows),
+        "result": result,
+        "best": best,
+        "by_class": _by_class(others),
         "total": len(rows),
         **facets.context(request.GET, filterset, facets.code_groups()),
     }
     return render(request, "codes/list.html", context, status=200 if filterset.is_valid() else 400)
-
-
-def _straight_to(query: str) -> str | None:
-    """The one page that a query means: a pair, or a number with its registry."""
-    if pair := PAIR.fullmatch(query):
-        return f"{reverse('codes:lookup')}?http={pair[1]}&stroom={int(pair[2])}"
-    if named := NAMED_NUMBER.fullmatch(query):
-        registry, number = named[1].lower(), str(int(named[2]))
-        return reverse("codes:detail", args=[registry, number]) if NUMBERS[registry].fullmatch(number) else None
-    is_http_alone = (
-        NUMBERS[HTTP].fullmatch(query) and not StatusCode.objects.filter(pk=f"{STROOM}/{query}").exists()
-    )
-    return reverse("codes:detail", args=[HTTP, query]) if is_http_alone else None
 
 
 def _by_class(rows: Iterable[StatusCode]) -> list[tuple[CodeClass, list[StatusCode]]]:

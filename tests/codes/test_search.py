@@ -1,0 +1,375 @@
+"""The search: the first result is the one meant, also with old names, everyday words and typing slips."""
+
+import time
+from functools import cache
+
+import pytest
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django.fixtures import DjangoAssertNumQueries
+
+from codes.everyday import PHRASES
+from codes.finding import current_index, find, straight_to
+from codes.models import HeaderUse, Meaning, StatusCode
+from codes.search import Document, Index, Place, Text, distance, words_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
+
+MEANT = [
+    # names of today, in any spelling
+    ("Not Found", "http/404"),
+    ("not found", "http/404"),
+    ("notfound", "http/404"),
+    ("NotFound", "http/404"),
+    ("NOT_FOUND", "http/404"),
+    ("404", "http/404"),
+    ("http 404", "http/404"),
+    ("error 404", "http/404"),
+    ("404 not found", "http/404"),
+    ("what does 502 mean?", "http/502"),
+    ("bad gateway", "http/502"),
+    ("gateway", "http/502"),
+    ("internal server error", "http/500"),
+    ("server error", "http/500"),
+    ("service unavailable", "http/503"),
+    ("unauthorized", "http/401"),
+    ("method not allowed", "http/405"),
+    ("conflict", "http/409"),
+    ("gone", "http/410"),
+    ("precondition", "http/412"),
+    ("early hints", "http/103"),
+    ("legal reasons", "http/451"),
+    ("moved permanently", "http/301"),
+    ("no content", "http/204"),
+    ("partial content", "http/206"),
+    ("im used", "http/226"),
+    ("variant", "http/506"),
+    ("loop detected", "http/508"),
+    ("bandwidth", "http/509"),
+    # names of the past and of sources
+    ("request entity too large", "http/413"),
+    ("payload too large", "http/413"),
+    ("request-uri too long", "http/414"),
+    ("unprocessable entity", "http/422"),
+    ("moved temporarily", "http/302"),
+    ("switch proxy", "http/306"),
+    ("I'm a teapot", "http/418"),
+    ("teapot", "http/418"),
+    ("ServerTimeout", "http/504"),
+    ("request time-out", "http/408"),
+    # names in programs
+    ("HTTP_404_NOT_FOUND", "http/404"),
+    ("SC_FORBIDDEN", "http/403"),
+    ("HttpStatus.CONFLICT", "http/409"),
+    # headers
+    ("retry-after", "http/503"),
+    ("Retry-After: 120", "http/503"),
+    ("WWW-Authenticate", "http/401"),
+    ("proxy-authenticate", "http/407"),
+    ("Allow", "http/405"),
+    ("content-range", "http/206"),
+    ("location", "http/302"),
+    ("upgrade", "http/426"),
+    ("if-match", "http/428"),
+    ("CF-RAY", "http/520"),
+    # owners and products
+    ("cloudflare 520", "http/520"),
+    ("nginx 499", "http/499"),
+    ("esri token required", "http/499"),
+    ("railgun", "http/527"),
+    ("arcgis invalid token", "http/498"),
+    ("aws forwarded addresses", "http/463"),
+    ("google resume", "http/308"),
+    ("microsoft redirect", "http/451"),
+    # everyday words
+    ("too large", "http/413"),
+    ("rate limit", "http/429"),
+    ("throttled", "http/429"),
+    ("login required", "http/401"),
+    ("permission denied", "http/403"),
+    ("maintenance", "http/503"),
+    ("overload", "http/503"),
+    ("timeout", "http/504"),
+    ("redirect", "http/302"),
+    ("captive portal", "http/511"),
+    ("disk full", "http/507"),
+    ("websocket", "http/101"),
+    ("validation failed", "http/422"),
+    ("censored", "http/451"),
+    ("cached", "http/304"),
+    # typing slips
+    ("forbiden", "http/403"),
+    ("unauthorised", "http/401"),
+    ("servce unavailble", "http/503"),
+    ("mehtod not allowed", "http/405"),
+    ("too many reqests", "http/429"),
+    ("acepted", "http/202"),
+    ("prcondition failed", "http/412"),
+    ("unknown compresion", "stroom/200"),
+    ("certifcate required", "stroom/300"),
+    # Stroom
+    ("Feed is not set to receive data", "stroom/110"),
+    ("Feed is not set", "stroom/110"),
+    ("feed must be specified", "stroom/100"),
+    ("no feed", "stroom/100"),
+    ("unknown feed", "stroom/101"),
+    ("feed is not defined", "stroom/101"),
+    ("FEED_IS_NOT_SET_TO_RECEIVE_DATA", "stroom/110"),
+    ("CLIENT_CERTIFICATE_NOT_AUTHENTICATED", "stroom/310"),
+    ("client certificate not authorised", "stroom/310"),
+    ("certificate required", "stroom/300"),
+    ("stroom certificate", "stroom/300"),
+    ("compressed stream invalid", "stroom/400"),
+    ("stream invalid", "stroom/400"),
+    ("unknown compression", "stroom/200"),
+    ("unknown error", "stroom/999"),
+    ("stroom 310", "stroom/310"),
+    ("data feed key expired", "stroom/314"),
+    ("policy rules", "stroom/113"),
+    # pasted messages
+    ("curl: (22) The requested URL returned error: 413", "http/413"),
+    ("Stroom Status 300 - Client Certificate Required", "stroom/300"),
+    ("HTTP/1.1 429 Too Many Requests", "http/429"),
+]
+
+
+@pytest.mark.parametrize(("query", "key"), MEANT)
+def test_the_first_result_is_the_one_meant(query: str, key: str) -> None:
+    result = find(query)
+    assert result.complete
+    assert result.keys[0] == key
+
+
+@pytest.mark.parametrize(
+    ("query", "keys"),
+    [
+        ("too large", {"http/413", "http/431", "http/494", "stroom/410"}),
+        ("token", {"http/498", "http/499", "stroom/301", "stroom/311"}),
+        ("certificate", {"stroom/300", "stroom/310", "http/526"}),
+        ("timeout", {"http/408", "http/504", "http/440", "http/524"}),
+        ("redirect", {"http/302", "http/307", "http/308", "http/451"}),
+        ("aws", {"http/460", "http/463", "http/464", "http/561"}),
+        ("40", {"http/400", "http/404", "http/409"}),
+        ("200", {"http/200", "stroom/200"}),
+        ("retry-after", {"http/503", "http/429", "http/413", "http/202"}),
+    ],
+)
+def test_all_that_fit_are_found(query: str, keys: set[str]) -> None:
+    assert keys <= set(find(query).keys)
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("retry-after", "Header Retry-After"),
+        ("Retry-After: 120", "Header Retry-After"),
+        ("cloudflare", "Codes of Cloudflare"),
+        ("cloudflare 520", "Codes of Cloudflare"),
+        ("4xx", "Class HTTP 4xx Client Error"),
+        ("client error", "Class HTTP 4xx Client Error"),
+        ("stroom", "All Stroom codes"),
+        ("http status codes", "All HTTP codes"),
+    ],
+)
+def test_a_header_an_owner_and_a_class_have_pages_of_their_own(query: str, title: str) -> None:
+    assert title in [place.title for place in find(query).places]
+
+
+@pytest.mark.parametrize(
+    ("query", "address"),
+    [
+        ("406/110", "/codes/lookup/?http=406&stroom=110"),
+        ("406 / 110", "/codes/lookup/?http=406&stroom=110"),
+        ("403 310", "/codes/lookup/?http=403&stroom=310"),
+        ("503/999", "/codes/lookup/?http=503&stroom=999"),
+        ("200/0", "/codes/lookup/?http=200&stroom=0"),
+        ("HTTP 406 + Stroom 110", "/codes/lookup/?http=406&stroom=110"),
+        ("406/555", "/codes/lookup/?http=406&stroom=555"),
+        ("401 or 403?", "/codes/compare/?codes=401,403"),
+        ("301, 302, 307, 308", "/codes/compare/?codes=301,302,307,308"),
+        ("502/504", "/codes/compare/?codes=502,504"),
+        ("404", "/codes/http/404/"),
+        ("471", "/codes/http/471/"),
+        ("799", "/codes/http/799/"),
+        ("110", "/codes/stroom/110/"),
+        ("http 200", "/codes/http/200/"),
+        ("Stroom-Status: 310", "/codes/stroom/310/"),
+        ("stroom 0", "/codes/stroom/0/"),
+        ("200", None),
+        ("400", None),
+        ("12", None),
+        ("http 12", None),
+        ("not found", None),
+        ("", None),
+    ],
+)
+def test_a_query_that_can_only_mean_one_page_leads_there(query: str, address: str | None) -> None:
+    assert straight_to(query) == address
+    if address is not None:
+        response = Client().get("/codes/", {"q": query})
+        assert (response.status_code, response["Location"]) == (302, address)
+
+
+def test_every_name_old_and_new_finds_its_code_first() -> None:
+    """Among the registered ones; a vendor's name may be another's in part."""
+    twins = {"content too large", "ok", "unknown error", "unauthorized", "redirect", "(unused)"}
+    for meaning in Meaning.objects.select_related("status_code"):
+        for name in (meaning.name, *(former["name"] for former in meaning.former_names)):
+            if name.casefold() not in twins:
+                assert find(name).keys[0] == meaning.status_code_id, name
+
+
+def test_every_everyday_phrase_finds_its_code_first() -> None:
+    for key, phrases in PHRASES.items():
+        for phrase in phrases:
+            assert find(phrase).keys[0] == key, phrase
+
+
+def test_every_header_finds_all_its_codes() -> None:
+    for slug in HeaderUse.objects.values_list("slug", flat=True).distinct():
+        own = set(HeaderUse.objects.filter(slug=slug).values_list("meaning__status_code", flat=True))
+        assert own <= set(find(slug).keys), slug
+
+
+def test_every_number_finds_itself() -> None:
+    for row in StatusCode.objects.all():
+        assert row.pk in find(str(row.code)).keys
+
+
+@pytest.mark.parametrize("query", ["flibbertigibbet", "zzzz", "?!", "", "   ", "\0", "日本語"])
+def test_nothing_is_found_for_nonsense(query: str) -> None:
+    assert find(query).hits == ()
+
+
+def test_near_words_are_suggested_when_nothing_is_found() -> None:
+    result = find("unavxxxable")
+    assert result.hits == ()
+    assert not result.complete
+    assert "unavailable" in result.suggestions
+
+
+def test_what_lacks_a_word_is_shown_when_nothing_has_all() -> None:
+    result = find("forbidden flibbertigibbet")
+    assert not result.complete
+    assert result.keys[0] == "http/403"
+
+
+def test_a_mended_slip_is_told() -> None:
+    assert dict(find("forbiden").read_as) == {"forbiden": "forbidden"}
+
+
+def test_says_by_what_a_code_was_found() -> None:
+    hits = {hit.key: hit.why for hit in find("payload too large").hits}
+    assert hits["http/413"] == "former name: Payload Too Large"
+
+
+def test_a_number_of_several_owners_is_found_as_the_owner_meant() -> None:
+    assert find("esri 499").hits[0].owner == "esri"
+    assert find("nginx 499").hits[0].owner == "nginx"
+
+
+def test_a_search_asks_the_database_little_and_answers_at_once(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    current_index()
+    find("404")
+    with django_assert_max_num_queries(4):  # the digest twice, a header by that name, the codes a message names
+        find("service unavailable")
+    began = time.process_time()
+    for query, _ in MEANT:
+        find(query)
+    assert (time.process_time() - began) / len(MEANT) < 0.1  # measured: 2 to 5 ms each
+
+
+def test_s27_a_hostile_query_takes_no_time() -> None:
+    for query in ("a" * 200, "ab " * 70, "-" * 200, "0 " * 100, "forbidde " * 22, "é" * 200):
+        began = time.process_time()
+        find(query)
+        assert time.process_time() - began < 1
+
+
+# --- over REST and on the page ---
+
+
+def api(**query: str) -> list[str]:
+    response = Client().get("/api/v1/codes/", query)
+    assert response.status_code == 200, response.content
+    return [f"{row['registry']}/{row['code']}" for row in response.json()["results"]]
+
+
+def test_the_api_gives_the_one_meant_first_unless_another_order_is_asked_for() -> None:
+    assert api(q="forbiden")[0] == "http/403"
+    assert api(q="too large")[:2] == ["http/413", "stroom/410"]
+    by_code = api(q="timeout", ordering="code")
+    assert by_code == sorted(by_code, key=lambda key: int(key.split("/")[1]))
+    assert set(by_code) == set(api(q="timeout"))
+
+
+def test_the_api_joins_the_search_with_the_filters() -> None:
+    assert api(q="certificate", registry="stroom")[0] == "stroom/300"
+    assert api(q="redirect", owner="microsoft") == ["http/451"]
+    assert api(q="flibbertigibbet") == []
+
+
+def test_the_page_shows_the_best_first_and_says_why() -> None:
+    html = Client().get("/codes/", {"q": "payload too large"}).content.decode()
+    assert html.index("/codes/http/413/") < html.index("<footer")
+    assert "former name: Payload Too Large" in html
+
+
+def test_the_page_links_the_header_and_the_owner_meant() -> None:
+    html = Client().get("/codes/", {"q": "retry-after"}).content.decode()
+    assert 'href="/codes/headers/retry-after/"' in html
+    html = Client().get("/codes/", {"q": "nginx 499"}).content.decode()
+    assert 'href="/codes/http/499/nginx/"' in html
+
+
+def test_the_page_suggests_words_when_nothing_fits_and_tells_mended_slips() -> None:
+    html = Client().get("/codes/", {"q": "unavxxxable"}).content.decode()
+    assert 'href="?q=unavailable"' in html
+    html = Client().get("/codes/", {"q": "forbiden"}).content.decode()
+    assert "forbidden" in html
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7}}", "'\"`"]
+)
+def test_s10_the_query_is_shown_as_text(hostile: str) -> None:
+    html = Client().get("/codes/", {"q": f"{hostile} forbiden"}).content.decode()
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+
+
+# --- the engine by itself ---
+
+
+@cache
+def _slips(one: str, other: str) -> int:
+    """The definition, word for word."""
+    if not one or not other:
+        return len(one) + len(other)
+    best = min(_slips(one[1:], other) + 1, _slips(one, other[1:]) + 1)
+    best = min(best, _slips(one[1:], other[1:]) + (one[0] != other[0]))
+    if len(one) > 1 and len(other) > 1 and one[0] == other[1] and one[1] == other[0]:
+        best = min(best, _slips(one[2:], other[2:]) + 1)
+    return best
+
+
+@given(st.text("abc", max_size=7), st.text("abc", max_size=7), st.integers(0, 4))
+def test_slips_are_counted_as_defined_up_to_the_limit(one: str, other: str, most: int) -> None:
+    slips = distance(one, other, most)
+    assert slips == _slips(one, other) if _slips(one, other) <= most else slips > most
+
+
+def test_words_are_cut_at_humps_dashes_and_underscores() -> None:
+    assert words_of("ServerTimeout HTTP_404_NOT_FOUND Retry-After I'm") == [
+        *("server", "timeout", "http", "404", "not", "found", "retry", "after", "im")
+    ]
+
+
+@given(st.text(max_size=60))
+def test_any_query_has_an_answer(query: str) -> None:
+    texts = (Text(10, "Not Found", "name"), Text(5, "nginx", "owner"))
+    index = Index([Document("http", 404, "ietf", texts)], [Place(("nginx",), "Codes of nginx", "/x/")])
+    assert len(index.search(query).hits) <= 1
