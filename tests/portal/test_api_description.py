@@ -46,8 +46,7 @@ def api_methods() -> list[tuple[str, str]]:
     found = []
     for pattern, route in leaves(get_resolver().url_patterns):
         if route.startswith("api/v1/"):
-            for method in methods_of(pattern):
-                found.append((method, "/" + without_converters(route)))
+            found += [(method, "/" + without_converters(route)) for method in methods_of(pattern)]
     return found
 
 
