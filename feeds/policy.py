@@ -121,8 +121,9 @@ class Decision:
 
 
 class _Stop(Exception):
-    def __init__(self, status: StroomStatus, *, known: bool = True, hint: str = "") -> None:
-        super().__init__(status.message)
+    """Ends the evaluation; never leaves this module."""
+
+    def __init__(self, status: StroomStatus, *, known: bool, hint: str) -> None:
         self.status = status
         self.known = known
         self.hint = hint

@@ -442,7 +442,7 @@ def test_an_acceptance_says_which_feed_and_version_decided() -> None:
 
 def test_r13_the_policy_of_another_feed_is_a_fault_and_no_decision() -> None:
     for name in (NAME.lower(), NAME + " ", "OTHER"):
-        with pytest.raises(ValueError, match="the policy is that of another feed"):
+        with pytest.raises(ValueError, match=r"^the policy is that of another feed$"):
             ask(make_policy(name), feed=NAME)
 
 
@@ -536,6 +536,17 @@ def test_the_spellings_of_the_choices_are_those_of_the_wire() -> None:
     assert [status.value for status in FeedStatus] == ["Receive", "Reject", "Drop"]
     assert [policy.value for policy in CertificatePolicy] == ["none", "required", "restricted"]
     assert [action.value for action in RuleAction] == ["allow", "deny"]
+
+
+def test_only_a_verified_certificate_has_a_dn_to_be_believed() -> None:
+    assert VALID.verified_dn == DN
+    assert UNVERIFIED.verified_dn is None
+    assert NO_CERTIFICATE.verified_dn is None
+
+
+def test_a_decision_made_elsewhere_is_by_default_about_a_known_feed() -> None:
+    decision = Decision(REJECT, stroom_status.UNAVAILABLE, ())
+    assert (decision.feed, decision.known, decision.version, decision.hint) == ("", True, None, "")
 
 
 def test_a_policy_is_by_default_an_open_receiving_feed() -> None:
