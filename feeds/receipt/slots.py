@@ -73,7 +73,8 @@ def _sweep_and_release(slot: Slot) -> int:
 def lock_slot(store: Path, number: int) -> Slot | None:
     """Take this number if no living process has it."""
     folder = store / PARTS / str(number)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

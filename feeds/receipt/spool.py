@@ -158,11 +158,11 @@ class Store:
         with self._lock:
             if folder in self._durable:
                 return
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        step = folder
-        while step != self.root:
-            step = step.parent
-            sync_folder(step)
+        levels = [folder, *folder.parents][: len(folder.relative_to(self.root).parts)]
+        for level in reversed(levels):
+            level.mkdir(mode=0o700, exist_ok=True)
+        for level in levels:
+            sync_folder(level.parent)
         with self._lock:
             self._durable.add(folder)
 

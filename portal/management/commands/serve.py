@@ -1,5 +1,6 @@
 """`manage.py serve`: prepare what is missing, then serve until told to stop."""
 
+import os
 import socket
 import sys
 from typing import Any
@@ -20,6 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # Django's signature
         environment: Environment = settings.ENVIRONMENT
+        os.umask(0o077)
         listener = self._listen(environment)
         prepare(self._say)
         user = environment.admin_username

@@ -1,0 +1,316 @@
+"""When any single call to disk or database fails: a documented answer, nothing left, and the next one works.
+
+Threat model R4, R5 and R13, at the receipt service; the answers are those that the receiver turns outcomes into.
+"""
+
+import errno
+import gzip
+import io
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import QuerySet
+from django.db.models.base import Model
+
+from feeds.counting import DeliveryCounts
+from feeds.metadata import IdentityNames, RequestMetadata, read_request
+from feeds.models import Receipt
+from feeds.receipt import service as service_module
+from feeds.receipt.ids import ReceiptIds
+from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
+from feeds.receipt.slots import take_slot
+from feeds.receipt.spool import SpaceMark, Store
+from tests.factories import NOW, make_feed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DATA = b"a line of the log\n" * 40_000
+
+
+def archive() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("1.meta", "Feed:OPEN-FEED")
+        file.writestr("1.dat", DATA)
+    return buffer.getvalue()
+
+
+KINDS = {"NONE": DATA, "GZIP": gzip.compress(DATA), "ZIP": archive()}
+
+
+@dataclass
+class Workshop:
+    """A receipt service with its store, and how often it was told of a store fault."""
+
+    root: Path
+    service: ReceiptService = field(init=False)
+    store_faults: int = 0
+
+    def __post_init__(self) -> None:
+        self.root.mkdir()
+        slot = take_slot(self.root)
+        settings = ReceiptSettings(
+            host="portal", trusts=lambda _: False, identity=IdentityNames(), space=SpaceMark(self.root, 0)
+        )
+        self.service = ReceiptService(
+            settings, Store(self.root), slot, ReceiptIds("test-1"), DeliveryCounts(), on_store_fault=self.note
+        )
+
+    def note(self) -> None:
+        self.store_faults += 1
+
+    def request(self, compression: str) -> RequestMetadata:
+        headers = [(b"feed", b"OPEN-FEED"), (b"compression", compression.encode())]
+        return read_request(
+            headers,
+            b"",
+            peer="192.0.2.1",
+            trusts=lambda _: False,
+            identity=IdentityNames(),
+            require_verify=True,
+            now=NOW,
+        )
+
+    def receive(self, compression: str = "NONE", body: bytes | None = None) -> Outcome:
+        """As the receiver does it: decide, begin, write in batches, finish; a fault in between is `fail`."""
+        request = self.request(compression)
+        body = KINDS[compression] if body is None else body
+        decision = self.service.decide(request)
+        assert decision.accepted
+        delivery = self.service.begin(request, decision, self.service.ids.next())
+        try:
+            delivery.write([body[:1000]])
+        except Exception as fault:  # noqa: BLE001  # as the receiver does
+            return delivery.fail(fault)
+        return delivery.finish([body[1000:]])
+
+    def files(self) -> list[Path]:
+        return [path for path in self.root.rglob("*") if path.is_file() and path.name != "lock"]
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    make_feed("OPEN-FEED")
+    workshop = Workshop(tmp_path / "store")
+    yield workshop
+    workshop.service.slot.release()
+
+
+def fails_at(
+    step: int, fault: BaseException, targets: list[tuple[Any, str]], patch: pytest.MonkeyPatch
+) -> list[int]:
+    """Let the n-th of these calls fail; the result counts the calls."""
+    count = [0]
+
+    def guarded(call: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            count[0] += 1
+            if count[0] == step:
+                raise fault
+            return call(*args, **kwargs)
+
+        return wrapper
+
+    for owner, name in targets:
+        patch.setattr(owner, name, guarded(getattr(owner, name)))
+    return count
+
+
+DISK: list[tuple[Any, str]] = [
+    (os, "open"),
+    (os, "write"),
+    (os, "fsync"),
+    (Path, "rename"),
+    (Path, "mkdir"),
+    (Path, "write_bytes"),
+    (Path, "chmod"),
+    (Path, "open"),
+    (Path, "stat"),
+]
+DATABASE: list[tuple[Any, str]] = [(Model, "save"), (QuerySet, "bulk_create"), (QuerySet, "first")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EDQUOT, errno.EFBIG])
+def test_r04_any_disk_call_may_fail(workshop: Workshop, kind: str, number: int) -> None:
+    step = 0
+    while True:
+        step += 1
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.MonkeyPatch.context() as patch:
+            calls = fails_at(step, OSError(number, os.strerror(number)), DISK, patch)
+            try:
+                outcome = workshop.receive(kind)
+            except OSError:
+                # The part could not even be opened: the receiver answers 500/999.
+                assert step == 1
+                continue
+        if calls[0] < step:
+            break
+        assert len(os.listdir("/proc/self/fd")) == before
+        if outcome.decision.accepted:
+            raise AssertionError(f"call {step} failed and the delivery was acknowledged")
+        assert (outcome.decision.status.http, outcome.decision.status.code) == (500, 999)
+        assert workshop.files() == []
+        assert not Receipt.objects.exists()
+    assert step > 5
+    assert outcome.decision.accepted
+    assert len(workshop.files()) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "fault", [OperationalError("database is locked"), InterfaceError("gone"), DatabaseError("?")]
+)
+def test_r13_any_database_call_may_fail(workshop: Workshop, kind: str, fault: Exception) -> None:
+    step = 0
+    while True:
+        step += 1
+        with pytest.MonkeyPatch.context() as patch:
+            calls = fails_at(step, fault, DATABASE, patch)
+            outcome = workshop.receive(kind)
+        if calls[0] < step:
+            break
+        assert not outcome.decision.accepted
+        assert (outcome.decision.status.http, outcome.decision.status.code) == (503, 999)
+        assert outcome.decision.status.retry_after
+        assert workshop.files() == []
+        assert not Receipt.objects.exists()
+    assert step > 3
+    assert outcome.decision.accepted
+
+
+def test_r13_rules_that_cannot_be_read_at_the_end_keep_nothing(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = workshop.request("NONE")
+    delivery = workshop.service.begin(request, workshop.service.decide(request), workshop.service.ids.next())
+
+    def gone(*_: object) -> None:
+        raise service_module.Unavailable("gone")
+
+    monkeypatch.setattr(service_module, "read_policy", gone)
+    outcome = delivery.finish([DATA])
+    assert outcome.decision.status.http == 503
+    assert workshop.files() == []
+
+
+class FailingCommit:
+    """A transaction that tells its owner of a fault in the very commit, whether it happened or not."""
+
+    def __init__(self, block: Any, *, happens: bool) -> None:
+        self.block, self.happens = block, happens
+
+    def __enter__(self) -> None:
+        self.block.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        lost = OperationalError("server closed the connection unexpectedly")
+        self.block.__exit__(*((None, None, None) if self.happens else (OperationalError, lost, None)))
+        raise lost
+
+
+@pytest.mark.parametrize("happens", [False, True])
+def test_a_fault_in_the_very_commit(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, happens: bool) -> None:
+    """A row that is there is acknowledged. Without it the file stays: the row may still come to light."""
+    real = service_module.transaction.atomic
+
+    def atomic(*args: Any, **kwargs: Any) -> Any:
+        return real(*args, **kwargs) if args or kwargs else FailingCommit(real(), happens=happens)
+
+    monkeypatch.setattr(service_module.transaction, "atomic", atomic)
+    outcome = workshop.receive()
+    assert outcome.decision.status.http == (200 if happens else 503)
+    assert len(workshop.files()) == 2
+    assert Receipt.objects.filter(receipt_id=outcome.receipt_id).exists() == happens
+
+
+@pytest.mark.parametrize("which", ["file", "folder", "parent"])
+def test_r05_a_failed_flush_is_not_tried_again_and_is_reported(
+    workshop: Workshop, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+    flushed: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        kind = "file" if name.endswith(".part") else ("folder" if name[-3] == "/" else "parent")
+        flushed.append(kind)
+        if kind == which:
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    outcome = workshop.receive()
+    assert (outcome.decision.status.http, outcome.decision.status.code) == (500, 999)
+    assert flushed.count(which) == 1
+    assert workshop.store_faults == 1
+    assert workshop.files() == []
+    monkeypatch.undo()
+    assert workshop.receive().decision.accepted
+
+
+def test_r01_the_order_of_calls_is_the_promised_one(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 uploads: file flushed, renamed, folder and new parents flushed, row saved; the answer comes after."""
+    events: list[str] = []
+    root = str(workshop.root)
+
+    def note(name: str, call: Callable[..., Any], describe: Callable[..., str]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = call(*args, **kwargs)
+            events.append(f"{name} {describe(*args)}".replace(root, ""))
+            return result
+
+        return wrapper
+
+    def of_descriptor(descriptor: int) -> str:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+
+    monkeypatch.setattr(os, "fsync", note("fsync", os.fsync, of_descriptor))
+    monkeypatch.setattr(Path, "rename", note("rename", Path.rename, lambda path, target: f"{path} {target}"))
+    monkeypatch.setattr(Model, "save", note("save", Model.save, lambda row: type(row).__name__))
+    for number in range(100):
+        events.clear()
+        kind = list(KINDS)[number % 3]
+        outcome = workshop.receive(kind)
+        assert outcome.decision.accepted
+        receipt = Receipt.objects.get(receipt_id=outcome.receipt_id)
+        part, final = f"/parts/1/{outcome.receipt_id}.part", f"/{receipt.path}"
+        folder = final.rpartition("/")[0]
+        wanted = [f"fsync {part}", f"rename {part} {final}", f"fsync {folder}", "save Receipt"]
+        assert [event for event in events if event in wanted] == wanted
+        if number == 0:
+            parents = [f"fsync {folder.rpartition('/')[0]}", "fsync /received", "fsync "]
+            assert [event for event in events if event in parents] == parents
+            assert events.index(parents[-1]) < events.index("save Receipt")
+
+
+def test_an_id_that_is_taken_is_given_up_for_another(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = workshop.receive()
+    monkeypatch.setattr(workshop.service.ids, "_millis", int(first.receipt_id[:13]))
+    request = workshop.request("NONE")
+    delivery = workshop.service.begin(request, workshop.service.decide(request), first.receipt_id)
+    second = delivery.finish([b"other data"])
+    assert second.decision.accepted
+    assert second.receipt_id != first.receipt_id
+    assert (workshop.root / Receipt.objects.get(receipt_id=first.receipt_id).path).read_bytes() == DATA
+    assert (workshop.root / Receipt.objects.get(receipt_id=second.receipt_id).path).read_bytes() == b"other data"
+
+
+def test_files_and_folders_are_for_our_user_alone(workshop: Workshop) -> None:
+    workshop.receive()
+    for path in workshop.root.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_trace_of_a_refusal_ends_with_the_step_that_refused(workshop: Workshop) -> None:
+    outcome = workshop.receive("GZIP", b"not gzip" * 1000)
+    assert outcome.decision.trace[-1].step == 9
+    accepted = workshop.receive()
+    assert [step.step for step in accepted.decision.trace] == [1, 2, 3, 4, 5, 6, 7, 12]

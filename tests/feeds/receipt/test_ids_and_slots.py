@@ -1,0 +1,117 @@
+"""Receipt ids are unique whatever the clock does (R17), and parts of the living are never touched (R12)."""
+
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from feeds.receipt.ids import RECEIPT_ID, ReceiptIds, data_path, meta_path, received_at
+from feeds.receipt.slots import sweep_dead, take_slot
+from feeds.receipt.spool import Part, SpaceMark
+
+
+class Clock:
+    """A clock that shows what it is told."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_id_has_the_documented_form() -> None:
+    assert ReceiptIds("portal-1", Clock(1771956627.189)).next() == "1771956627189_0000_P_portal-1"
+
+
+def test_ids_of_one_millisecond_differ_by_their_sequence() -> None:
+    ids = ReceiptIds("n-1", Clock(1771956627.0))
+    assert [ids.next()[14:18] for _ in range(3)] == ["0000", "0001", "0002"]
+
+
+def test_after_9999_ids_the_next_millisecond_is_used() -> None:
+    ids = ReceiptIds("n-1", Clock(1771956627.0))
+    made = [ids.next() for _ in range(25_000)]
+    assert len(set(made)) == 25_000
+    assert made == sorted(made)
+    assert all(re.fullmatch(RECEIPT_ID, one) for one in made)
+
+
+def test_r17_clock_jumps_never_repeat_an_id_nor_change_the_order() -> None:
+    clock = Clock(1771956627.0)
+    ids = ReceiptIds("n-1", clock)
+    made = []
+    for jump in (0, 0.001, -86_400, 0.5, 86_400, -86_400, -0.001, 3600, 0) * 100:
+        clock.now += jump
+        made.append(ids.next())
+    assert len(set(made)) == len(made)
+    assert made == sorted(made)
+
+
+def test_many_threads_get_different_ids() -> None:
+    ids = ReceiptIds("n-1")
+    made: list[str] = []
+    threads = [threading.Thread(target=lambda: made.extend(ids.next() for _ in range(500))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 4000
+
+
+def test_paths_are_built_from_the_id_alone() -> None:
+    path = data_path("1771956627189_0000_P_portal-1")
+    assert str(path) == "received/2026-02-24/18/1771956627189_0000_P_portal-1.dat"
+    assert str(meta_path(path)) == "received/2026-02-24/18/1771956627189_0000_P_portal-1.meta"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "x", "../../etc/passwd", "1771956627189_0000_P_a/b", "1771956627189_0000_P_"]
+)
+def test_s09_what_is_no_id_has_no_path(wrong: str) -> None:
+    with pytest.raises(ValueError, match="not a receipt id"):
+        received_at(wrong)
+
+
+def test_workers_take_different_numbers_and_give_them_back(tmp_path: Path) -> None:
+    first, second = take_slot(tmp_path), take_slot(tmp_path)
+    assert (first.number, second.number) == (1, 2)
+    first.release()
+    third = take_slot(tmp_path)
+    assert third.number == 1
+    second.release()
+    third.release()
+
+
+def test_r12_parts_of_the_dead_are_swept_and_those_of_the_living_are_not(tmp_path: Path) -> None:
+    space = SpaceMark(tmp_path, 0)
+    dead, living = take_slot(tmp_path), take_slot(tmp_path)
+    for slot in (dead, living):
+        part = Part(slot.folder / "1771956627189_0000_P_x.part", space=space)
+        part.write(b"data")
+        part.sync()
+    dead.release()
+    assert sweep_dead(tmp_path) == 1
+    assert [path.parent.name for path in tmp_path.rglob("*.part")] == ["2"]
+    living.release()
+
+
+def test_r12_the_kernel_frees_the_number_of_a_killed_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from feeds.receipt.slots import take_slot;"
+        "print(take_slot(Path(sys.argv[1])).number, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        other = take_slot(tmp_path)
+        assert other.number == 2
+        process.kill()
+        process.wait()
+    again = take_slot(tmp_path)
+    assert again.number == 1
+    again.release()
+    other.release()
