@@ -69,8 +69,6 @@ _SET_BY_THIS_HOP = frozenset(
         "streamsize",
     }
 )
-#: Set by this hop only where the sender gave no GUID.
-_SET_FOR_FIRST_HOP = frozenset({"remoteaddress", "remotehost"})
 #: Control characters, other line ends, and lone surrogates, which no encoding can carry.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 #: What RFC 9110 calls a token. A colon in a name would end the key early in a metadata file.
@@ -289,22 +287,18 @@ def stamp(
     return {name: value for name, value in stored.items() if value}
 
 
-def merge_entry(
-    stored: Mapping[str, str], entry: Mapping[str, str], *, size: int, guid_supplied: bool = True
-) -> dict[str, str]:
+def merge_entry(stored: Mapping[str, str], entry: Mapping[str, str], *, size: int) -> dict[str, str]:
     """Metadata of one archive entry: its own values over the request's, but for what this hop sets.
 
     Args:
         stored: metadata of the whole request, as `stamp` made it.
         entry: the entry's own, as `parse_meta` read it. A key without a value overrides nothing.
         size: bytes of the entry's data.
-        guid_supplied: whether the request came with a GUID; without one the sender's address is ours to set.
     """
-    ours = _SET_BY_THIS_HOP if guid_supplied else _SET_BY_THIS_HOP | _SET_FOR_FIRST_HOP
     merged = dict(stored)
     for given, value in entry.items():
         name = canonical_name(given)
-        if name.lower() not in ours and (value or name not in stored):
+        if name.lower() not in _SET_BY_THIS_HOP and (value or name not in stored):
             merged[name] = value
     merged["StreamSize"] = str(size)
     return {name: value for name, value in merged.items() if name.lower() not in _NEVER_STORED}
@@ -322,9 +316,10 @@ def parse_meta(data: bytes) -> dict[str, str]:
     The feed that is decided on must be the feed that Stroom will see, so whatever another reader of the same bytes
     could take for a line or a key is one here too: a lone CR ends a line, control characters around a key do not
     hide it, and two different feeds are joined with a comma, as in a repeated header, which names no feed at all.
-    The limits of section 3.4 hold, but never cost a name that is known.
+    The limits of section 3.4 hold, but known names do not count: a feed cannot be hidden behind many others.
     """
     values: dict[str, str] = {}
+    room = MAX_NAMES
     for line in _LINE_END.split(data.decode(errors="replace").replace("\ufeff", "")):
         given, _, rest = line.partition(":")
         name, value = canonical_name(_clean(given)), _clean(rest)
@@ -332,8 +327,11 @@ def parse_meta(data: bytes) -> dict[str, str]:
             continue
         if name == "Feed":
             value = ",".join(dict.fromkeys(filter(None, (values.get(name), value))))
-        if len(values) < MAX_NAMES or name in values or name.lower() in _SPELLINGS:
-            values[name] = value[:MAX_VALUE_LENGTH]
+        if name not in values and name.lower() not in _SPELLINGS:
+            if not room:
+                continue
+            room -= 1
+        values[name] = value[:MAX_VALUE_LENGTH]
     return values
 
 

@@ -866,9 +866,9 @@ def test_metadata_entries_are_key_and_value_lines(data: bytes, values: dict[str,
 
 def test_s09_an_entry_is_bounded_but_the_limit_never_hides_a_known_name() -> None:
     many = "".join(f"n{number}:x\n" for number in range(1000)).encode()
-    found = parse_meta(many + b"Feed:A\nn7:y\nn500:y\nGUID:g\n")
-    assert len(found) == MAX_NAMES + 2
-    assert (found["Feed"], found["GUID"], found["N7"]) == ("A", "g", "y")
+    found = parse_meta(b"System:s\n" + many + b"Feed:A\nn7:y\nn500:y\nGUID:g\n")
+    assert len(found) == MAX_NAMES + 3
+    assert (found["Feed"], found["GUID"], found["System"], found["N7"]) == ("A", "g", "s", "y")
     assert "N199" in found
     assert "N200" not in found
     assert "N500" not in found
@@ -883,6 +883,12 @@ def test_s27_an_entry_that_names_many_feeds_is_read_quickly_and_names_none() -> 
     assert time.perf_counter() - began < 3  # repeating the whole value for each line would take minutes
     assert feed.startswith("A,B,")
     assert len(feed) == MAX_VALUE_LENGTH
+
+
+def test_s09_the_metadata_of_the_largest_request_is_read_back_whole() -> None:
+    written = stamped(read({f"n{number}": "x" for number in range(MAX_NAMES)}))
+    assert len(written) == MAX_NAMES + 9
+    assert parse_meta(format_meta(written)) == written
 
 
 def test_metadata_is_written_sorted_whatever_the_case_with_line_feeds() -> None:
@@ -922,13 +928,6 @@ def test_an_entry_does_not_override_what_this_hop_sets(name: str) -> None:
     for spelling in (name, name.lower(), name.upper()):
         assert merge_entry(stored, {spelling: "theirs"}, size=5) == stored
         assert merge_entry({}, {spelling: "theirs"}, size=5) == {"StreamSize": "5"}
-
-
-@pytest.mark.parametrize("name", ["RemoteAddress", "RemoteHost"])
-def test_without_a_guid_an_entry_does_not_override_the_senders_address(name: str) -> None:
-    merged = merge_entry({name: "ours"}, {name.lower(): "theirs"}, size=1, guid_supplied=False)
-    assert merged[name] == "ours"
-    assert merge_entry({name: "ours"}, {name: "theirs"}, size=1)[name] == "theirs"
 
 
 def test_a_key_without_a_value_overrides_nothing() -> None:
