@@ -167,7 +167,8 @@ def _reported(dn: str | None, verify: str | None, expiry: str | None, now: datet
 def _text(content: Mapping[str, Any], name: str) -> str | None:
     value = content.get(name)
     if value is None or isinstance(value, str):
-        return value.strip() if value else None
+        # Blanks only: a no-break space or line end belongs to a DN, which is then another one, or none.
+        return value.strip(" ") if value else None
     raise _Fault(400, f"{name} is not a text.")
 
 

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 
 from feeds import wire
+from feeds.metadata import IdentityNames
 from feeds.pools import Unavailable
 from portal.models import ApiToken
 from tests.factories import DN, make_feed, make_rule
@@ -208,3 +209,10 @@ def test_r13_when_the_rules_cannot_be_read_the_answer_is_an_error_never_a_guess(
     answer = ask(live, key, V2, {"feedName": "OPEN-FEED"})
     assert answer.status == 503
     assert "status" not in json.loads(answer.body)
+
+
+@pytest.mark.parametrize("odd", ["\u00a0", "\n", "\x00", "\u2028", "\ud800"])
+def test_s04_white_space_that_is_no_blank_belongs_to_the_reported_name(odd: str) -> None:
+    asked = json.dumps({"feedName": "A", "senderDn": f" O=b,CN=good{odd} "}).encode()
+    certificate = wire.read_question(asked, 1, IdentityNames(), datetime(2026, 2, 24, tzinfo=UTC)).certificate
+    assert certificate.dn is None or certificate.dn.common_name == f"good{odd}"
