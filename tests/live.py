@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -193,26 +193,36 @@ def running(data_dir: Path, **changes: Any) -> Iterator[Live]:
     }
     environment = dataclasses.replace(settings.ENVIRONMENT, **{**defaults, **changes})
     (data_dir / "store").mkdir(parents=True, exist_ok=True)
+    with make_worker(environment) as worker:
+        worker.health.check()
+        with serving(worker.edge, worker.stop_taking, lambda: worker.receiver.running) as (port, server):
+            yield Live(worker, port, server)
+        connections.close_all()
+
+
+@contextlib.contextmanager
+def serving(
+    app: Any, on_stop: Callable[[], None] = lambda: None, running: Callable[[], int] = lambda: 0
+) -> Iterator[tuple[int, PortalServer]]:
+    """Any ASGI application behind our protocol, on a port of its own."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     listener.settimeout(0)
-    with listener, make_worker(environment) as worker:
-        worker.health.check()
-        server = make_server(worker)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    server = make_server(app, on_stop, running)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    with listener:
         thread.start()
         while not server.started:
             time.sleep(0.005)
         try:
-            yield Live(worker, listener.getsockname()[1], server)
+            yield listener.getsockname()[1], server
         finally:
             server.should_exit = True
             thread.join(timeout=30)
-            connections.close_all()
 
 
-def make_server(worker: Worker) -> PortalServer:
+def make_server(app: Any, on_stop: Callable[[], None], running: Callable[[], int]) -> PortalServer:
     config = uvicorn.Config(
-        worker.edge,
+        app,
         http=PortalProtocol,
         loop="uvloop",
         ws="none",
@@ -224,9 +234,7 @@ def make_server(worker: Worker) -> PortalServer:
         log_config=None,
         timeout_graceful_shutdown=2,
     )
-    return PortalServer(
-        config, on_stop=worker.stop_taking, running=lambda: worker.receiver.running, grace_seconds=5
-    )
+    return PortalServer(config, on_stop=on_stop, running=running, grace_seconds=5)
 
 
 def trusted(*addresses: str) -> TrustedProxies:
