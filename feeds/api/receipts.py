@@ -1,6 +1,5 @@
 """What was received: the list, one receipt, its bytes; and what was refused, counted."""
 
-import logging
 from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
@@ -20,12 +19,11 @@ from rest_framework.viewsets import GenericViewSet
 from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
 from feeds.filters import ReceiptFilters, RejectionFilters
 from feeds.models import HourlyCount, Outcome, Receipt, RefusalSample
+from portal import audit
 from portal.api import StrictFilterBackend, StrictOrdering
 from portal.cursor import CursorPages
 from portal.rest import ListMixin, PrivateMixin
 from portal.tokens import HasScope, ModelPermissions
-
-audit = logging.getLogger("portal.audit")
 
 SAMPLES_OF_A_COUNT = 3
 MAX_SAMPLES_READ = 5000
@@ -100,7 +98,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
             file = _stored_file(receipt).open("rb")
         except FileNotFoundError:
             raise Http404(f"The stored file of receipt {receipt_id} is missing.") from None
-        audit.info("download receipt=%s feed=%s user=%s", receipt.receipt_id, receipt.feed, request.user)
+        audit.record("downloaded", kind="receipt", key=receipt.receipt_id, name=receipt.feed)
         response = FileResponse(
             file,
             as_attachment=True,
