@@ -41,8 +41,25 @@ CertificateRule.objects.create(feed=Feed.objects.get(name={DENYING!r}), action="
 class Portal:
     """One running portal that believes the proxy in front of it."""
 
-    def __init__(self, folder: Path, *, unix: Path | None = None, workers: int = 2, fresh: bool = True) -> None:
-        """Prepare; a fresh data folder gets the feeds that the tests send to."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        unix: Path | None = None,
+        workers: int = 2,
+        fresh: bool = True,
+        under: tuple[str, ...] = (),
+    ) -> None:
+        """Prepare.
+
+        Args:
+            folder: the data folder.
+            unix: path of a socket to listen on instead of a port.
+            workers: server processes.
+            fresh: whether the folder is new and gets the feeds that the tests send to.
+            under: command that starts the portal as its own process, such as `strace -D`.
+        """
+        self._under = under
         folder.mkdir(exist_ok=True)
         self._fresh = fresh
         self.folder = folder
@@ -84,7 +101,7 @@ class Portal:
             self.manage("migrate", "--verbosity", "0")
             self._run("-c", _SETUP)
         with self._log.open("wb") as log:
-            command = [sys.executable, str(ROOT / "manage.py"), "serve"]
+            command = [*self._under, sys.executable, str(ROOT / "manage.py"), "serve"]
             self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
         self._wait()
         return self
@@ -96,6 +113,16 @@ class Portal:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+
+    def curl(self, path: str, *arguments: str) -> str:
+        """Ask with curl; the answer's body."""
+        run = subprocess.run(
+            ["curl", "-sS", "-m", "60", *arguments, f"http://127.0.0.1:{self.port}{path}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return run.stdout
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
