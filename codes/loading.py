@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import ProtectedError
 
 from codes import authoring, catalogue, consistency, toml_table
 from codes import models as tables
-from codes.catalogue import HTTP, PRESENCE, Catalogue, Disagreement, Entry, Meaning, Severity
+from codes.catalogue import HTTP, PRESENCE, Catalogue, Disagreement, Meaning, Severity
 from codes.toml_table import CatalogueFault
 
 DATA_DIRECTORY = Path(__file__).parent / "data"
+OWN_FOLDER = "catalogue"
 # What is computed from the files depends on these as well, so that an upgrade of the portal loads anew.
 _READERS = (catalogue, authoring, consistency, toml_table, tables)
 
@@ -57,13 +59,19 @@ class Report:
         return sum(len(report.created) + len(report.changed) for report in self.tables)
 
 
+def default_directories() -> tuple[Path, ...]:
+    """The files of the product, and those of this site in its data dir, if it has any."""
+    own = Path(settings.DATA_DIR) / OWN_FOLDER
+    return (DATA_DIRECTORY, own) if authoring.catalogue_files(own) else (DATA_DIRECTORY,)
+
+
 def load(*directories: Path, prune: bool = False) -> Report:
     """Bring the database to what the files say, unless it is there already.
 
     Raises:
         CatalogueFault: the files cannot be used, or a row that should go carries a local note.
     """
-    directories = directories or (DATA_DIRECTORY,)
+    directories = directories or default_directories()
     digest = files_digest(*directories)
     if not prune and tables.Release.objects.latest_digest() == digest:
         return Report(digest)
@@ -83,7 +91,7 @@ def check(*directories: Path) -> Report:
     Raises:
         CatalogueFault: the files cannot be used.
     """
-    directories = directories or (DATA_DIRECTORY,)
+    directories = directories or default_directories()
     joined = authoring.read_catalogue(*directories)
     reports = tuple(_compare(model, rows)[0] for model, rows in table_rows(joined))
     return Report(files_digest(*directories), reports, tuple(catalogue.silent_contradictions(joined)))
@@ -211,7 +219,7 @@ def _owners(joined: Catalogue) -> Rows:
 
 
 def _codes(joined: Catalogue) -> Rows:
-    meanings, entries = joined.meanings_by_code(), joined.entries_by_code()
+    meanings = joined.meanings_by_code()
     constants: dict[int, list[Row]] = {}
     for constant in joined.constants:
         constants.setdefault(constant.code, []).append(asdict(constant))
@@ -233,23 +241,12 @@ def _codes(joined: Catalogue) -> Rows:
             "retry": own[0].retry.verdict,
             "owners": [meaning.owner for meaning in own],
             "disputes": _disputes(joined, c.registry, c.code),
-            "search": _search_text(c.registry, c.code, own, entries.get((c.registry, c.code), [])),
         }
     return rows
 
 
 def _disputes(joined: Catalogue, registry: str, code: int) -> int:
     return sum((d.registry, d.code) == (registry, code) and d.aspect != PRESENCE for d in joined.disagreements)
-
-
-def _search_text(registry: str, code: int, meanings: Sequence[Meaning], entries: Sequence[Entry]) -> str:
-    parts = [registry, str(code)]
-    for m in meanings:
-        parts += [m.name, m.owner, m.summary, m.detail, *(h.name for h in m.headers), *m.vendors]
-        parts += [former.name for former in m.former_names]
-        parts += [f"{spec.document} {spec.section}" for spec in m.specs]
-    parts += [e.name for e in entries]
-    return " ".join(dict.fromkeys(part.lower() for part in parts if part))
 
 
 def _meanings(joined: Catalogue) -> Rows:

@@ -6,10 +6,13 @@ and a reload changes nothing that others point to. Only `LocalNote` is ever edit
 
 from typing import Self
 
+from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import Count, Prefetch, Q
+from django.utils.safestring import SafeString
 from simple_history.models import HistoricalRecords
 
+from codes import notes
 from codes.links import page
 
 KEY_LENGTH = 200
@@ -130,7 +133,7 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
 
     def for_lists(self) -> Self:
         """In page order, without the long columns that a list does not show."""
-        return self.in_page_order().defer("search", "constants", "note")
+        return self.in_page_order().defer("constants", "note")
 
     def with_meanings(self) -> Self:
         """All that a code's page or API answer shows, in a fixed number of queries."""
@@ -140,13 +143,6 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
             "disagreements",
             "meanings__local_notes",
         )
-
-    def matching(self, text: str) -> Self:
-        """Every word must occur in the number, a name, a phrase, a header or a summary."""
-        found = self
-        for word in text.lower().split()[:12]:
-            found = found.filter(search__contains=word)
-        return found
 
     def disputed(self, *, disputed: bool) -> Self:
         """Whether its sources differ in more than listing it or not."""
@@ -169,7 +165,6 @@ class StatusCode(Keyed):
     retry = models.CharField(max_length=20, db_index=True)
     owners = models.JSONField(default=list)
     disputes = models.PositiveSmallIntegerField(default=0)
-    search = models.TextField()
 
     objects = StatusCodeQuerySet.as_manager()
 
@@ -404,7 +399,10 @@ class LocalNote(models.Model):
     """What this site wants its people to know about a meaning; kept across reloads."""
 
     meaning = models.ForeignKey(Meaning, models.PROTECT, related_name="local_notes")
-    text = models.TextField(help_text="Markdown. Readers see it on the code's page and in the API, for everybody.")
+    text = models.TextField(
+        validators=[MaxLengthValidator(notes.MAX_LENGTH)],
+        help_text="Markdown, without headings and pictures. Everybody reads it on the code's page and in the API.",
+    )
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
 
@@ -415,3 +413,8 @@ class LocalNote(models.Model):
 
     def __str__(self) -> str:
         return f"Note on {self.meaning_id}"
+
+    @property
+    def html(self) -> SafeString:
+        """As readers see it."""
+        return notes.render_note(self.text)

@@ -189,7 +189,8 @@ class ListedDisagreementSerializer(ChosenFieldsMixin, DisagreementSerializer):
 
 class LocalNoteSerializer(Shape):
     owner = serializers.CharField(source="meaning.owner_id")
-    text = serializers.CharField()
+    text = serializers.CharField(help_text="Markdown.")
+    html = serializers.CharField(help_text="The same as HTML.")
     updated = serializers.DateTimeField()
 
 

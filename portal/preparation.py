@@ -19,6 +19,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
+from codes.toml_table import CatalogueFault
 from feeds.integrity import StoreCheck
 from portal.audit import record_settings, told_settings
 
@@ -49,8 +50,18 @@ def migrate(say: Say) -> None:
 
 
 def load_catalogue(say: Say) -> None:
-    """Load the catalogue's files where they have changed."""
-    report = loading.load()
+    """Load the catalogue's files where they have changed.
+
+    A fault in the site's own files must not keep the portal from receiving data: without them it serves what it
+    has loaded before.
+    """
+    try:
+        report = loading.load()
+    except CatalogueFault as fault:
+        if loading.default_directories() == (loading.DATA_DIRECTORY,):
+            raise
+        say(f"The site's own catalogue files are left out, because they cannot be used:\n{fault}")
+        report = loading.load(loading.DATA_DIRECTORY)
     if not report.unchanged:
         say(f"The catalogue is loaded ({report.written} rows written).")
 

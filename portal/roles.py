@@ -20,7 +20,8 @@ ADMINISTRATOR = "Administrator"
 _SEE = frozenset(
     "feeds.view_feed feeds.view_certificaterule feeds.view_receipt feeds.view_receiptfeed feeds.view_hourlycount "
     "feeds.view_refusalsample feeds.view_retentionpolicy feeds.view_historicalfeed "
-    "feeds.view_historicalcertificaterule portal.view_apitoken portal.add_apitoken portal.delete_apitoken".split()
+    "feeds.view_historicalcertificaterule codes.view_localnote portal.view_apitoken portal.add_apitoken "
+    "portal.delete_apitoken".split()
 )
 _EDIT = frozenset("feeds.add_feed feeds.change_feed feeds.delete_feed".split())
 _GUARD = frozenset(
@@ -29,7 +30,8 @@ _GUARD = frozenset(
 _AUDIT = frozenset("portal.view_auditrecord auth.view_user auth.view_group admin.view_logentry".split())
 _ADMINISTER = frozenset(
     "auth.add_user auth.change_user auth.delete_user feeds.download_receipt feeds.add_retentionpolicy "
-    "feeds.change_retentionpolicy feeds.delete_retentionpolicy".split()
+    "feeds.change_retentionpolicy feeds.delete_retentionpolicy codes.add_localnote codes.change_localnote "
+    "codes.delete_localnote".split()
 )
 
 ROLES: dict[str, frozenset[str]] = {
@@ -46,7 +48,7 @@ def put_right(sender: AppConfig, **kwargs: Any) -> None:
     if sender.label != "portal":
         return
     using: str = kwargs.get("using", "default")
-    for label in ("auth", "admin", "feeds", "portal"):
+    for label in ("auth", "admin", "codes", "feeds", "portal"):
         create_permissions(apps.get_app_config(label), verbosity=0, using=using)
     by_name = {
         f"{permission.content_type.app_label}.{permission.codename}": permission

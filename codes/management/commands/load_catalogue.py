@@ -17,20 +17,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="only say what is wrong and what would change")
         parser.add_argument("--prune", action="store_true", help="remove rows that left the files")
-        parser.add_argument("--dir", type=Path, default=loading.DATA_DIRECTORY, help="where the files are")
+        parser.add_argument(
+            "--dir",
+            type=Path,
+            help="where the files are, instead of the product's own and those in <data dir>/catalogue",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        directory: Path = options["dir"]
+        directories = [options["dir"]] if options["dir"] else []
         try:
             if options["check"]:
-                self._check(directory)
+                self._check(*directories)
             else:
-                self._tell(loading.load(directory, prune=options["prune"]))
+                self._tell(loading.load(*directories, prune=options["prune"]))
         except CatalogueFault as fault:
             raise CommandError(f"The catalogue cannot be used:\n{fault}") from fault
 
-    def _check(self, directory: Path) -> None:
-        report = loading.check(directory)
+    def _check(self, *directories: Path) -> None:
+        report = loading.check(*directories)
         self._tell(report)
         faults = [*report.contradictions, *(f"{row} left the files; remove it with --prune" for row in report.gone)]
         if faults:
