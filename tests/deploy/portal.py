@@ -49,6 +49,7 @@ class Portal:
         workers: int = 2,
         fresh: bool = True,
         under: tuple[str, ...] = (),
+        root: Path = ROOT,
     ) -> None:
         """Prepare.
 
@@ -58,7 +59,9 @@ class Portal:
             workers: server processes.
             fresh: whether the folder is new and gets the feeds that the tests send to.
             under: command that starts the portal as its own process, such as `strace -D`.
+            root: where the program is.
         """
+        self._root = root
         self._under = under
         folder.mkdir(exist_ok=True)
         self._fresh = fresh
@@ -82,13 +85,13 @@ class Portal:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command; what it printed."""
-        return self._run(str(ROOT / "manage.py"), *arguments)
+        return self._run(str(self._root / "manage.py"), *arguments)
 
     def _run(self, *arguments: str) -> str:
         run = subprocess.run(
             [sys.executable, *arguments],
             env=self.environment,
-            cwd=ROOT,
+            cwd=self._root,
             capture_output=True,
             text=True,
             check=False,
@@ -101,8 +104,8 @@ class Portal:
             self.manage("migrate", "--verbosity", "0")
             self._run("-c", _SETUP)
         with self._log.open("wb") as log:
-            command = [*self._under, sys.executable, str(ROOT / "manage.py"), "serve"]
-            self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
+            command = [*self._under, sys.executable, str(self._root / "manage.py"), "serve"]
+            self.process = subprocess.Popen(command, env=self.environment, cwd=self._root, stdout=log, stderr=log)
         self._wait()
         return self
 

@@ -1,0 +1,65 @@
+"""The container file: what it copies is enough to run, and it does not run as root."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.portal import ROOT, Portal
+
+FILE = ROOT / "deploy/container/Containerfile"
+TEXT = FILE.read_text()
+RUNTIME = TEXT.rpartition("FROM ")[2]
+
+
+def copied() -> list[tuple[str, str]]:
+    """Source and target of everything that comes from the repository into the final image."""
+    lines = re.findall(r"^COPY (?!--from)(.*)$", RUNTIME, re.MULTILINE)
+    pairs = []
+    for line in lines:
+        *sources, target = line.split()
+        pairs += [(source, f"{target}{source}" if target.endswith("/") else target) for source in sources]
+    return pairs
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """The image's working folder, without the packages."""
+    for source, target in copied():
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / source, tmp_path / target)
+    return tmp_path
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_what_is_copied_serves(image: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="portal-container-") as data,
+        Portal(Path(data), workers=1, root=image) as portal,
+    ):
+        assert '"status": "UP"' in portal.curl("/readyz")
+        assert "503" in portal.curl("/codes/http/503/")
+        assert portal.curl("/docs/operating/")
+
+
+def test_s26_packages_are_installed_by_hash_and_binary_only() -> None:
+    assert "--require-hashes -r /build/constraints.txt" in TEXT
+    assert "--only-binary=:all:" in TEXT
+
+
+def test_s28_it_does_not_run_as_root() -> None:
+    steps = re.findall(r"^[A-Z]+(?= )", RUNTIME, re.MULTILINE)
+    assert "USER portal" in RUNTIME
+    assert steps.index("USER") < steps.index("ENTRYPOINT")
+    assert "RUN" not in steps[steps.index("USER") :]
+
+
+def test_it_uses_a_python_that_is_supported() -> None:
+    versions = set(re.findall(r"^FROM \S+python:(\d\.\d+)-slim", TEXT, re.MULTILINE))
+    assert versions <= {"3.11", "3.12", "3.13"}
+    assert len(versions) == 1
