@@ -1,0 +1,40 @@
+"""Show what a newer list of the IANA registry would change in the catalogue."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from codes.authoring import read_catalogue
+from codes.iana import NotTheRegistry, differences, in_catalogue, read_registry
+from codes.loading import DATA_DIRECTORY
+from codes.toml_table import CatalogueFault
+
+
+class Command(BaseCommand):
+    help = (
+        "Compare the catalogue with the registry's own list, http-status-codes-1.csv from "
+        "https://www.iana.org/assignments/http-status-codes/. Exit code 1 where they differ."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, metavar="FILE.csv")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        try:
+            theirs = read_registry(path.read_text(encoding="utf-8"))
+            ours = in_catalogue(read_catalogue(DATA_DIRECTORY))
+        except (OSError, UnicodeDecodeError, NotTheRegistry) as fault:
+            raise CommandError(f"{path} cannot be used: {fault}") from fault
+        except CatalogueFault as fault:
+            raise CommandError(f"The catalogue cannot be used:\n{fault}") from fault
+        lines = differences(ours, theirs)
+        if not lines:
+            self.stdout.write(f"No difference: {len(ours)} values.")
+            return
+        for line in lines:
+            self.stdout.write(line)
+        self.stdout.write(f"{len(lines)} differences. Edit codes/data/sources/iana.toml and codes/data/http/.")
+        raise SystemExit(1)
