@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
-#: A worker that lives no longer than this has failed to start; so many in a row and the parent gives up.
+#: A worker that gives up this soon has failed to start; so many in a row and the parent gives up too.
 STARTED_AFTER_SECONDS = 3.0
 MOST_FAILURES = 3
+#: Before the place of a worker is filled that lived no longer than this.
+PAUSE_SECONDS = 0.2
 _WATCHED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM})
 
 
@@ -85,13 +87,17 @@ class Supervisor:
                 self._replace(pid, status, age)
 
     def _replace(self, pid: int, status: int, age: float) -> None:
-        log.error("worker %s ended by itself (%s)", pid, os.waitstatus_to_exitcode(status))
-        self._failures = self._failures + 1 if age < STARTED_AFTER_SECONDS else 0
+        code = os.waitstatus_to_exitcode(status)
+        log.error("worker %s ended by itself (%s)", pid, code)
+        # One that was killed has not failed, however young: it is replaced as often as it takes.
+        self._failures = self._failures + 1 if code > 0 and age < STARTED_AFTER_SECONDS else 0
         if self._failures >= MOST_FAILURES:
             log.error("the workers do not start; giving up")
             self._failed = True
             self._stop(signal.SIGTERM)
             return
+        if age < PAUSE_SECONDS:
+            time.sleep(PAUSE_SECONDS)
         self._start_one()
 
     def _stop(self, number: int) -> None:
