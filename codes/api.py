@@ -18,7 +18,17 @@ from codes.catalogue import HTTP, STROOM
 from codes.comparison import compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet, read_numbers
 from codes.headers import Header, headers
-from codes.models import CodeClass, Disagreement, Meaning, Registry, Source, SourceEntry, StatusCode, Vendor
+from codes.models import (
+    CodeClass,
+    Disagreement,
+    Meaning,
+    Registry,
+    Release,
+    Source,
+    SourceEntry,
+    StatusCode,
+    Vendor,
+)
 from codes.pairs import judge
 from codes.resolve import FoundCode, find_code, find_codes, find_meaning
 from codes.serializers import (
@@ -30,6 +40,7 @@ from codes.serializers import (
     ListedDisagreementSerializer,
     PairSerializer,
     RegistrySerializer,
+    ReleaseSerializer,
     SourceDetailSerializer,
     SourceSerializer,
     VendorSerializer,
@@ -44,6 +55,7 @@ from portal.api import (
     StrictOrdering,
     StrictQueryMixin,
 )
+from portal.links import public_link
 from portal.problems import BadQuery, answers
 
 Decorator = Callable[[Any], Any]
@@ -219,6 +231,18 @@ class DisagreementList(CatalogueList):
         return super().get(request, *args, **kwargs)
 
 
+class ReleaseList(CatalogueList):
+    """What each load of the catalogue changed, the latest first."""
+
+    serializer_class = ReleaseSerializer
+    queryset = Release.objects.all()
+    filter_backends = ()
+
+    @listing("codes_releases_list", ReleaseSerializer)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
 class VendorList(CatalogueList):
     """Who uses numbers of their own, and which."""
 
@@ -351,6 +375,13 @@ class WholeCatalogue(OpenToAllMixin, StrictQueryMixin, APIView):
     make: Callable[[str], bytes]
     file_name = ""
 
+    def known_query(self) -> set[str]:
+        return set()
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's signature
+        """There is one form only: it is given whatever the caller accepts."""
+        return super().perform_content_negotiation(request, force=True)
+
     def answer(self, request: HttpRequest) -> HttpResponse:
         digest = export.current_digest()
         etag = f'"{digest}"'
@@ -370,6 +401,22 @@ class ExportJson(WholeCatalogue):
     file_name = "status-codes.json"
 
     @extend_schema(operation_id="codes_export_json", tags=CATALOGUE, auth=[], responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> HttpResponse:
+        response = self.answer(request)
+        response["Link"] = f'<{public_link(export.SCHEMA_ADDRESS)}>; rel="describedby"'
+        return response
+
+
+class ExportSchema(WholeCatalogue):
+    make = staticmethod(export.export_schema)
+    content_type = "application/schema+json"
+
+    @extend_schema(
+        operation_id="codes_export_schema",
+        tags=CATALOGUE,
+        auth=[],
+        responses={(200, "application/schema+json"): OpenApiTypes.OBJECT},
+    )
     def get(self, request: Request) -> HttpResponse:
         return self.answer(request)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from codes.models import CodeClass, Disagreement, Owner, Registry, Release, Source, StatusCode, Vendor
@@ -18,6 +19,10 @@ from codes.serializers import (
 )
 from codes.words import VERDICTS
 from portal.api import csv_text
+from portal.links import public_link
+
+SCHEMA_FILE = Path(__file__).with_name("export.schema.json")
+SCHEMA_ADDRESS = "/api/v1/codes/export.schema.json"
 
 
 def current_digest() -> str:
@@ -28,6 +33,7 @@ def current_digest() -> str:
 def export_json(digest: str) -> bytes:
     """Everything but the site's own notes, which are not part of a release."""
     content = {
+        "$schema": public_link(SCHEMA_ADDRESS),
         "digest": digest,
         "registries": RegistrySerializer(Registry.objects.with_counts(), many=True).data,
         "classes": [_without(ClassSerializer(row).data, "codes") for row in CodeClass.objects.all()],
@@ -40,6 +46,12 @@ def export_json(digest: str) -> bytes:
         ).data,
     }
     return json.dumps(content, ensure_ascii=False).encode()
+
+
+@lru_cache(maxsize=1)
+def export_schema(_digest: str) -> bytes:
+    """What `export_json` promises, as JSON Schema."""
+    return SCHEMA_FILE.read_bytes()
 
 
 @lru_cache(maxsize=2)

@@ -121,8 +121,20 @@ def _note_release(report: Report) -> None:
     tables.Release.objects.create(
         digest=report.digest,
         counts={table.table: len(table.created) + len(table.changed) + table.same for table in report.tables},
-        changes={"codes": _touched_codes(report)},
+        changes=_changes(report),
     )
+
+
+def _changes(report: Report) -> dict[str, list[str]]:
+    """A digest of what a load changed, for those who follow the catalogue."""
+    by_table = {table.table: table for table in report.tables}
+    disagreements = by_table["Disagreement"]
+    return {
+        "codes": _touched_codes(report),
+        "new_codes": sorted(by_table["StatusCode"].created),
+        "new_sources": sorted(by_table["Source"].created),
+        "disagreements": sorted({*disagreements.created, *disagreements.changed}),
+    }
 
 
 def _touched_codes(report: Report) -> list[str]:

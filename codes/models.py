@@ -16,6 +16,7 @@ from codes import notes
 from codes.links import page
 
 KEY_LENGTH = 200
+FEW_CODES = 20
 
 
 class Keyed(models.Model):
@@ -373,6 +374,11 @@ class Disagreement(Keyed):
         return [(position["title"], page("source", position["source"])) for position in lacking]
 
 
+def _plural(words: str, count: int) -> str:
+    noun, _, rest = words.partition(" ")
+    return words if count == 1 else f"{noun}s {rest}"
+
+
 class ReleaseQuerySet(models.QuerySet["Release"]):
     def latest_digest(self) -> str:
         return self.order_by("-pk").values_list("digest", flat=True).first() or ""
@@ -393,6 +399,26 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return self.digest[:12]
+
+    def get_absolute_url(self) -> str:
+        return f"/codes/data/#{self}"
+
+    @property
+    def summary(self) -> str:
+        """What changed, in a few words."""
+        counted = {
+            "code new or changed": len(self.changes.get("codes", [])),
+            "source new": len(self.changes.get("new_sources", [])),
+            "disagreement new or changed": len(self.changes.get("disagreements", [])),
+        }
+        said = [f"{count} {_plural(words, count)}" for words, count in counted.items() if count]
+        return ", ".join(said) or "wording only"
+
+    @property
+    def few_codes(self) -> list[list[str]]:
+        """The codes it touched, where they are few enough to be named."""
+        codes = self.changes.get("codes", [])
+        return [key.split("/") for key in codes] if len(codes) <= FEW_CODES else []
 
 
 class LocalNote(models.Model):

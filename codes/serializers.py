@@ -424,3 +424,23 @@ class ComparisonSerializer(Shape):
     previous = serializers.CharField(allow_null=True)
     results = CodeSerializer(many=True)
     rows = ComparisonRowSerializer(many=True)
+
+
+class ReleaseChangesSerializer(Shape):
+    codes = serializers.ListField(
+        child=serializers.CharField(), help_text="Codes with a new or changed meaning, as in http/404."
+    )
+    new_codes = serializers.ListField(child=serializers.CharField(), default=list)
+    new_sources = serializers.ListField(child=serializers.CharField(), default=list)
+    disagreements = serializers.ListField(
+        child=serializers.CharField(), default=list, help_text="Disagreements that are new or changed."
+    )
+
+
+class ReleaseSerializer(ChosenFieldsMixin):
+    """One load that changed something."""
+
+    digest = serializers.CharField()
+    loaded_at = serializers.DateTimeField()
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Rows of each table.")
+    changes = ReleaseChangesSerializer()

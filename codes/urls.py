@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from codes import explain_page, views
+from codes import changes_feed, explain_page, views
 
 app_name = "codes"
 
@@ -19,6 +19,7 @@ urlpatterns = [
     path("headers/", views.header_list, name="headers"),
     path("headers/<slug:slug>/", views.header, name="header"),
     path("data/", views.data, name="data"),
+    path("data/changes.atom", changes_feed.ChangesFeed(), name="changes"),
     path("<slug:registry>/", views.registry_page, name="registry"),
     path("<slug:registry>/<slug:code>/", views.detail, name="detail"),
     path("<slug:registry>/<slug:code>/<slug:owner>/", views.meaning_page, name="meaning"),

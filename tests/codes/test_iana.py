@@ -47,7 +47,7 @@ def test_the_registry_of_today_is_the_catalogues(authored: Catalogue) -> None:
     ("before", "after", "line"),
     [
         ("105-199,Unassigned,", '105,"Fast Lane","[RFC9999, Section 3]"', "105  new: Fast Lane, RFC 9999 3"),
-        ("427,Unassigned,", '427,Gone Fishing (TEMPORARY - registered 2026-12-01, expires 2027-12-01),[draft-x]',
+        ("427,Unassigned,", '427,"Gone Fishing (TEMPORARY - registered 2026-12-01, expires 2027-12-01)",[draft-x]',
          "427  new: Gone Fishing (TEMPORARY - registered 2026-12-01, expires 2027-12-01), draft-x"),
         ("Not Found", "Nowhere", "404  name: Not Found -> Nowhere"),
         ("expires 2026-11-13", "expires 2027-11-13", "104  remark: TEMPORARY, expires 2026-11-13 -> TEMPORARY - "
