@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -85,8 +86,13 @@ def _without_title(html: str) -> str:
 
 
 def _scrolling_tables(html: str) -> str:
-    """Wide tables scroll by themselves on a phone; a keyboard can reach and move them."""
-    opened = html.replace("<table>", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>')
+    """Wide tables scroll by themselves on a phone; a keyboard can reach and move them, a reader tell them apart."""
+    numbers = count(1)
+    opened = re.sub(
+        "<table>",
+        lambda _: f'<div class="scroll" tabindex="0" role="region" aria-label="Table {next(numbers)}"><table>',
+        html,
+    )
     return opened.replace("</table>", "</table></div>")
 
 

@@ -1,0 +1,151 @@
+"""Every kind of public page in a real browser: accessible, fitting every screen, light, and quiet."""
+
+import gzip
+import http.client
+from contextlib import closing
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from benchmarks.portal import Portal
+
+pytestmark = pytest.mark.browser
+
+PAGES = [
+    "/",
+    "/codes/",
+    "/codes/?q=too+large",
+    "/codes/?q=no+such+thing+at+all",
+    "/codes/http/",
+    "/codes/http/4xx/",
+    "/codes/http/503/",
+    "/codes/http/451/",
+    "/codes/http/451/microsoft/",
+    "/codes/http/499/",
+    "/codes/http/471/",
+    "/codes/http/799/",
+    "/codes/http/12/",
+    "/codes/stroom/",
+    "/codes/stroom/110/",
+    "/codes/stroom/310/",
+    "/codes/lookup/?http=403&stroom=310",
+    "/codes/lookup/?http=404&stroom=310",
+    "/codes/explain/",
+    "/codes/compare/?codes=301,302,307,308",
+    "/codes/disagreements/",
+    "/codes/sources/",
+    "/codes/sources/http-status-workshop/",
+    "/codes/vendors/",
+    "/codes/vendors/nginx/",
+    "/codes/headers/",
+    "/codes/headers/retry-after/",
+    "/codes/data/",
+    "/docs/",
+    "/docs/sending-data/",
+    "/docs/settings/",
+]
+WIDTHS = (360, 768, 1366, 1920)
+PASTED = "HTTP/1.1 406 Not Acceptable\nStroom-Status: 110\n\nStroom Status 110 - Feed is not set to receive data\n"
+
+
+def complaints_of_axe(page: Page) -> list[str]:
+    return [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in Axe().run(page).response["violations"]]
+
+
+def fetch(portal: Portal, path: str) -> tuple[bytes, http.client.HTTPMessage]:
+    """Body as it came over the wire, and headers."""
+    connection = http.client.HTTPConnection("127.0.0.1", portal.port, timeout=10)
+    with closing(connection):
+        connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+        answer = connection.getresponse()
+        return answer.read(), answer.headers
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_no_accessibility_faults_light_or_dark(page: Page, path: str) -> None:
+    page.goto(path)
+    found = {}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found[scheme] = complaints_of_axe(page)
+    assert found == {"light": [], "dark": []}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_every_width_and_makes_at_most_three_requests(page: Page, path: str) -> None:
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path)
+    loaded = [url for url in requests if not url.startswith("data:")]
+    assert len(loaded) <= 3, loaded
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert too_wide <= 0, f"{path} scrolls sideways by {too_wide} px at {width} px"
+    assert [text for text in page.complaints if "404 (Not Found)" not in text] == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_weighs_less_than_30_kb_over_the_wire(portal: Portal, path: str) -> None:
+    body, headers = fetch(portal, path)
+    packed = headers["Content-Encoding"] == "gzip"
+    html = gzip.decompress(body) if packed else body
+    page_bytes = len(body) if packed else len(gzip.compress(body))
+    style, _ = fetch(portal, html.split(b'rel="stylesheet" href="', 1)[1].split(b'"', 1)[0].decode())
+    assert page_bytes + len(style) < 30_000
+
+
+def test_the_answer_is_in_the_first_screen_of_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 780})
+    for path in ("/codes/http/503/", "/codes/stroom/110/", "/codes/http/404/"):
+        page.goto(path)
+        advice = page.get_by_role("heading", name="What to do now").first.bounding_box()
+        assert advice is not None
+        assert advice["y"] + advice["height"] < 700, path
+
+
+def test_a_pasted_answer_is_explained_without_a_script(chromium: Browser, portal: Portal) -> None:
+    with chromium.new_context(base_url=f"http://127.0.0.1:{portal.port}", java_script_enabled=False) as window:
+        page = window.new_page()
+        page.set_default_timeout(10_000)
+        page.goto("/codes/explain/")
+        page.get_by_role("textbox").last.fill(PASTED)
+        page.get_by_role("button", name="Explain").click()
+        expect(page.locator("mark").first).to_be_visible()
+        expect(page.locator("main")).to_contain_text("Feed is not set to receive data")
+        expect(page.locator("main")).to_contain_text("406")
+
+
+def test_the_look_up_box_understands_numbers_pairs_and_words(page: Page) -> None:
+    for typed, wanted in (
+        ("503", "/codes/http/503/"),
+        ("406/110", "/codes/lookup/"),
+        ("stroom 310", "/codes/stroom/310/"),
+    ):
+        page.goto("/codes/http/404/")
+        box = page.get_by_role("searchbox").first
+        box.fill(typed)
+        box.press("Enter")
+        page.wait_for_url(f"**{wanted}*")
+
+
+def test_the_keyboard_reaches_the_content_first(page: Page) -> None:
+    page.goto("/codes/http/503/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_s19_no_public_page_breaks_the_content_security_policy(page: Page, portal: Portal) -> None:
+    for path in (*PAGES, "/api/docs/"):
+        _, headers = fetch(portal, path)
+        policy = headers["Content-Security-Policy"] or ""
+        assert "object-src 'none'" in policy, path
+        assert "frame-ancestors 'none'" in policy, path
+        assert "unsafe" not in policy, path
+        page.goto(path)
+    complaints = page.complaints  # type: ignore[attr-defined]
+    assert [text for text in complaints if "Content Security Policy" in text] == []
