@@ -5,10 +5,9 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,26 +20,50 @@ from portal.problems import BadQuery
 
 DEFAULT_LIMIT = 100
 MAX_CURSOR = 200
+MAX_KEY = 2**63 - 1
+#: Keys that one page is looked for in, where no index helps. Its `next` goes on from there.
+LOOKED_THROUGH = 50_000
 
 
 @dataclass(frozen=True)
 class Place:
-    """Between two rows: just behind (or, going `back`, just before) the row with this time and key."""
+    """Just behind the row with this key, or, going `back`, just before it."""
 
     back: bool
     ordering: str
-    moment: datetime
     key: int
 
     def encode(self) -> str:
-        words = json.dumps([int(self.back), self.ordering, self.moment.isoformat(), self.key])
+        words = json.dumps([int(self.back), self.ordering, self.key])
         return base64.urlsafe_b64encode(words.encode()).decode().rstrip("=")
+
+
+@dataclass(frozen=True)
+class KeyRange:
+    """The keys, first and last included, that rows asked for can have."""
+
+    low: int = 1
+    high: int = MAX_KEY
+
+
+class CursorView(Protocol):
+    """What a list by cursor has to say of itself. Its queryset is annotated with `key`, a growing whole number."""
+
+    #: The name of the order, as callers spell it in `ordering`.
+    cursor_field: str
+
+    def key_range(self) -> KeyRange:
+        """Where rows that the query asks for can be."""
+
+    def looks_through(self) -> bool:
+        """Whether finding a page may take looking at every row: then it ends, short or even empty, after a part."""
 
 
 class CursorPages(BasePagination):
     """`limit` and `cursor`; no count, which would read the whole table.
 
-    The view names its time column in `cursor_field`; rows of one instant are ordered by their key.
+    The order is that in which rows were made, which no clock can turn round. However much there is and whatever
+    is asked, a page takes a bounded time (threat model, S27).
     """
 
     query_names = frozenset({"limit", "cursor", "ordering"})
@@ -48,30 +71,36 @@ class CursorPages(BasePagination):
     def paginate_queryset(
         self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
+        listing: CursorView = view  # type: ignore[assignment]  # only such views choose this class
         self.request = request
-        self.field = str(getattr(view, "cursor_field", ""))
-        self.ordering = self._ordering(request)
-        self.limit = query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
-        self.place = self._place(request)
-        back = self.place is not None and self.place.back
-        descending = self.ordering.startswith("-") != back
-        if self.place is not None:
-            queryset = queryset.filter(_beyond(self.field, self.place, descending=descending))
-        sign = "-" if descending else ""
-        rows = list(queryset.order_by(f"{sign}{self.field}", f"{sign}pk")[: self.limit + 1])
-        self.more = len(rows) > self.limit
-        rows = rows[: self.limit]
-        self.rows = rows[::-1] if back else rows
-        return self.rows
+        ordering = _ordering(request, listing.cursor_field)
+        limit = query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
+        place = _place(request, ordering)
+        back = place is not None and place.back
+        falling = ordering.startswith("-") != back
+        keys = _from_place(listing.key_range(), place, falling=falling)
+        part = _part(keys, falling=falling) if listing.looks_through() else keys
+        rows = list(
+            queryset.filter(key__gte=part.low, key__lte=part.high).order_by("-key" if falling else "key")[
+                : limit + 1
+            ]
+        )
+        page = rows[:limit]
+        onward = None
+        if len(rows) > limit:
+            onward = Place(back, ordering, page[-1].key)
+        elif part != keys:
+            onward = Place(back, ordering, part.low if falling else part.high)
+        backward = place and Place(not back, ordering, page[0].key if page else place.key)
+        self.before, self.after = (onward, backward) if back else (backward, onward)
+        return page[::-1] if back else page
 
-    def ordered(self, queryset: QuerySet[Any], request: Request, view: APIView) -> QuerySet[Any]:
+    def ordered(self, queryset: QuerySet[Any], request: Request, view: Any) -> QuerySet[Any]:
         """The whole list in the order that the caller wants."""
-        self.field = str(getattr(view, "cursor_field", ""))
-        wanted = self._ordering(request)
-        return queryset.order_by(wanted, "-pk" if wanted.startswith("-") else "pk")
+        return queryset.order_by("-key" if _ordering(request, view.cursor_field).startswith("-") else "key")
 
     def get_paginated_response(self, data: Any) -> Response:
-        body = {"next": self._next(), "previous": self._previous(), "results": data}
+        body = {"next": self._link(self.after), "previous": self._link(self.before), "results": data}
         response = Response(body)
         if link := link_header(body):
             response["Link"] = link
@@ -108,33 +137,8 @@ class CursorPages(BasePagination):
             },
         ]
 
-    def _ordering(self, request: Request) -> str:
-        wanted = str(request.query_params.get("ordering", f"-{self.field}"))
-        if wanted.removeprefix("-") != self.field:
-            raise BadQuery({"ordering": f"must be {self.field} or -{self.field}, not {wanted[:40]!r}"})
-        return wanted
-
-    def _place(self, request: Request) -> Place | None:
-        text = request.query_params.get("cursor")
-        if text is None:
-            return None
-        place = decode_place(str(text))
-        if place is None or place.ordering != self.ordering:
-            raise BadQuery({"cursor": "is not one that this list gave with this ordering"})
-        return place
-
-    def _next(self) -> str | None:
-        going_back = self.place is not None and self.place.back
-        return self._link(self.rows[-1], back=False) if self.rows and (self.more or going_back) else None
-
-    def _previous(self) -> str | None:
-        going_back = self.place is not None and self.place.back
-        there = self.more if going_back else self.place is not None
-        return self._link(self.rows[0], back=True) if self.rows and there else None
-
-    def _link(self, row: Model, *, back: bool) -> str:
-        place = Place(back, self.ordering, getattr(row, self.field), row.pk)
-        return replace_query_param(_own_address(self.request), "cursor", place.encode())
+    def _link(self, place: Place | None) -> str | None:
+        return replace_query_param(_own_address(self.request), "cursor", place.encode()) if place else None
 
 
 def decode_place(text: str) -> Place | None:
@@ -143,19 +147,44 @@ def decode_place(text: str) -> Place | None:
         return None
     try:
         words = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-        back, ordering, moment, key = words
-        place = Place(bool(back), str(ordering), datetime.fromisoformat(moment), int(key))
-    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
+        back, ordering, key = words
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         return None
-    return place if place.moment.tzinfo is not None and abs(place.key) < 2**63 else None
+    if back not in {0, 1} or not isinstance(ordering, str) or type(key) is not int or not 0 <= key <= MAX_KEY:
+        return None
+    return Place(bool(back), ordering, key)
 
 
-def _beyond(field: str, place: Place, *, descending: bool) -> Q:
-    """The rows behind a place. The first, redundant condition is the one that an index can start from."""
-    beyond = "lt" if descending else "gt"
-    return Q(**{f"{field}__{beyond}e": place.moment}) & (
-        Q(**{f"{field}__{beyond}": place.moment}) | Q(**{field: place.moment, f"pk__{beyond}": place.key})
-    )
+def _ordering(request: Request, field: str) -> str:
+    wanted = str(request.query_params.get("ordering", f"-{field}"))
+    if wanted not in {field, f"-{field}"}:
+        raise BadQuery({"ordering": f"must be {field} or -{field}, not {wanted[:40]!r}"})
+    return wanted
+
+
+def _place(request: Request, ordering: str) -> Place | None:
+    text = request.query_params.get("cursor")
+    if text is None:
+        return None
+    place = decode_place(str(text))
+    if place is None or place.ordering != ordering:
+        raise BadQuery({"cursor": "is not one that this list gave with this ordering"})
+    return place
+
+
+def _from_place(keys: KeyRange, place: Place | None, *, falling: bool) -> KeyRange:
+    if place is None:
+        return keys
+    if falling:
+        return KeyRange(keys.low, min(keys.high, place.key - 1))
+    return KeyRange(max(keys.low, place.key + 1), keys.high)
+
+
+def _part(keys: KeyRange, *, falling: bool) -> KeyRange:
+    """As much of a range as is looked through for one page."""
+    if falling:
+        return KeyRange(max(keys.low, keys.high - LOOKED_THROUGH + 1), keys.high)
+    return KeyRange(keys.low, min(keys.high, keys.low + LOOKED_THROUGH - 1))
 
 
 def _own_address(request: Request) -> str:

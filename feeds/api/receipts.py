@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import F, Max, Min, QuerySet
 from django.http import FileResponse, Http404, HttpResponseBase
 from django.utils.cache import get_conditional_response
 from drf_spectacular.types import OpenApiTypes
@@ -17,16 +17,17 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
-from feeds.filters import ReceiptFilters, RejectionFilters
-from feeds.models import HourlyCount, Outcome, Receipt, RefusalSample
+from feeds.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
+from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
 from portal import audit
 from portal.api import StrictFilterBackend, StrictOrdering
-from portal.cursor import CursorPages
+from portal.cursor import CursorPages, KeyRange
 from portal.rest import ListMixin, PrivateMixin
 from portal.tokens import HasScope, ModelPermissions
 
 SAMPLES_OF_A_COUNT = 3
 MAX_SAMPLES_READ = 5000
+NOWHERE = KeyRange(1, 0)
 SUFFIXES = {"GZIP": "gz", "ZIP": "zip"}
 
 
@@ -47,7 +48,7 @@ class MayDownload(BasePermission):
 class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
     """Accepted deliveries, newest first."""
 
-    queryset = Receipt.objects.prefetch_related("feed_links")
+    queryset = Receipt.objects.annotate(key=F("pk")).prefetch_related("feed_links")
     serializer_class = ReceiptSerializer
     lookup_field = "receipt_id"
     filterset_class = ReceiptFilters
@@ -55,6 +56,25 @@ class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
     cursor_field = "received_at"
     csv_name = "receipts"
     schema_tags = ["receipts"]
+
+    def key_range(self) -> KeyRange:
+        """Where the rows of the time asked for are; where all must be looked at, the first and last there are."""
+        query = self.request.query_params
+        times = {name: query[name] for name in ("since", "until") if name in query}
+        if times:
+            # Not the bare key: for that SQLite would walk along the table instead of the index of times.
+            of_the_time = ReceiptFilters(times, Receipt.objects.all()).qs
+            found = of_the_time.aggregate(low=Min(F("pk") + 0), high=Max(F("pk") + 0))
+            return KeyRange(found["low"], found["high"]) if found["low"] is not None else NOWHERE
+        if not self.looks_through():
+            return KeyRange()
+        links = ReceiptFeed.objects.filter(feed=query["feed"]) if "feed" in query else ReceiptFeed.objects.all()
+        # Two questions: each is answered from one end of an index, both together by reading all of it.
+        low = links.aggregate(key=Min("receipt_id"))["key"]
+        return KeyRange(low, links.aggregate(key=Max("receipt_id"))["key"]) if low is not None else NOWHERE
+
+    def looks_through(self) -> bool:
+        return bool(WITHOUT_INDEX & set(self.request.query_params))
 
     def retrieve(self, request: Request, receipt_id: str) -> Response:
         """One receipt, by the id that its sender was given."""

@@ -5,8 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
-from feeds.models import HourlyCount, ReceiptFeed, RefusalSample
+from feeds.models import HourlyCount, Receipt, ReceiptFeed, RefusalSample
 from tests.calls import VIEWER, Caller, anonymous, caller, problem_of, superuser
 from tests.factories import DN, NOW, make_receipt
 
@@ -310,3 +311,108 @@ def test_without_a_token_or_right_nothing_is_told() -> None:
     for path in ["/api/v1/receipts/", "/api/v1/rejections/", "/api/v1/receipts/x/"]:
         problem_of(anonymous().get(path), 401)
         problem_of(Caller(caller().user).get(path), 403)
+
+
+# --- however many there are ---
+
+
+def make_many(first: int, last: int) -> None:
+    """Receipts number `first` to `last` of eight feeds, one a second."""
+    receipts = [
+        Receipt(
+            receipt_id=f"{1771956627192 + number}_{number % 10000:04}_P_test-1",
+            feed=f"FEED-{number % 8}",
+            received_at=NOW + timedelta(seconds=number),
+            bytes=1,
+            sha256=f"{number:064x}",
+            path=f"x/{number}",
+            guid=f"g-{number}",
+        )
+        for number in range(first, last)
+    ]
+    made = Receipt.objects.bulk_create(receipts)
+    ReceiptFeed.objects.bulk_create(ReceiptFeed(receipt=receipt, feed=receipt.feed) for receipt in made)
+
+
+def work_of(viewer: Caller, query: str) -> int:
+    """What the database does for an answer, in thousands of its steps: no clock, so no noise."""
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    connection.connection.set_progress_handler(count, 1000)
+    try:
+        assert viewer.get(f"/api/v1/receipts/{query}").status_code == 200
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return steps
+
+
+QUERIES = [
+    "",
+    "?limit=1000",
+    "?feed=FEED-3",
+    "?feed=NO-SUCH",
+    "?feed=FEED-3&status=failed",
+    "?status=failed",
+    "?stroom_status=110",
+    "?sender_dn=CN%3Dnobody",
+    "?remote_address=10.0.0.1",
+    "?compression=ZIP",
+    "?duplicate=true",
+    "?recovered=true",
+    "?truncated=true",
+    "?guid=g-17",
+    "?id=no-such",
+    "?ordering=received_at",
+    "?feed=FEED-3&ordering=received_at",
+    f"?sha256={17:064x}",
+]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="counts the steps of SQLite")
+def test_s27_ten_times_as_many_receipts_are_hardly_more_work(monkeypatch) -> None:
+    monkeypatch.setattr("portal.cursor.LOOKED_THROUGH", 800)
+    viewer = caller(*VIEWER)
+    make_many(0, 1_000)
+    few = {query: work_of(viewer, query) for query in QUERIES}
+    make_many(1_000, 10_000)
+    many = {query: work_of(viewer, query) for query in QUERIES}
+    assert {query: (few[query], many[query]) for query in QUERIES if many[query] > 1.5 * few[query] + 3} == {}
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="counts the steps of SQLite")
+def test_s27_a_range_of_time_is_found_along_its_index() -> None:
+    viewer = caller(*VIEWER)
+    make_many(0, 10_000)
+    since = (NOW + timedelta(seconds=5_000)).isoformat().replace("+00:00", "Z")
+    until = (NOW + timedelta(seconds=5_010)).isoformat().replace("+00:00", "Z")
+    assert work_of(viewer, f"?since={since}&until={until}") <= work_of(viewer, "") + 2
+    # From one end only, the index is read to the other end, and nothing of the table: about ten steps for each row.
+    assert work_of(viewer, f"?until={since}") <= 100
+    assert work_of(viewer, f"?feed=FEED-3&until={since}&status=failed") <= 150
+
+
+def test_s27_what_no_index_helps_is_looked_for_in_parts(monkeypatch) -> None:
+    monkeypatch.setattr("portal.cursor.LOOKED_THROUGH", 100)
+    make_many(0, 450)
+    wanted = [Receipt.objects.order_by("pk")[place] for place in (3, 4, 260, 449)]
+    Receipt.objects.filter(pk__in=[receipt.pk for receipt in wanted]).update(status="failed")
+    viewer = caller(*VIEWER)
+    url, pages = "/api/v1/receipts/?status=failed&limit=2", []
+    while url:
+        page = viewer.get(url.removeprefix("http://testserver")).json()
+        pages.append([receipt["id"] for receipt in page["results"]])
+        url = page["next"]
+    assert [found for page in pages for found in page] == [receipt.receipt_id for receipt in wanted[::-1]]
+    assert [] in pages
+    assert len(pages) <= 6
+    back = [page for page in [page["previous"]] if page]
+    seen = pages[-1]
+    while back:
+        page = viewer.get(back[0].removeprefix("http://testserver")).json()
+        seen = [receipt["id"] for receipt in page["results"]] + seen
+        back = [page["previous"]] if page["previous"] else []
+    assert seen == [receipt.receipt_id for receipt in wanted[::-1]]
