@@ -114,6 +114,19 @@ class PortalUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic only in t
     list_display = ("username", "email", "role_names", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
     actions = None
+    filter_horizontal = ()
+    add_fieldsets = (
+        (None, {"fields": ("username", "usable_password", "password1", "password2")}),
+        ("Roles", {"fields": ("is_staff", "groups"), "description": "Staff status lets a user into this admin."}),
+    )
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Roles as boxes: there are few, and one sees all of them."""
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if field is not None and db_field.name == "groups":
+            field.widget = forms.CheckboxSelectMultiple(choices=field.choices)
+            field.help_text = "What the user may do is the sum of these."
+        return field
 
     @admin.display(description="roles")
     def role_names(self, user: User) -> str:
@@ -141,6 +154,7 @@ class PortalGroupAdmin(GroupAdmin):
     """Roles. What a role may do is changed by superusers only; everyone else gives and takes roles (S30)."""
 
     actions = None
+    filter_horizontal = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and _is_superuser(request)
