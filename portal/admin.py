@@ -124,7 +124,8 @@ class PortalUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic only in t
         """Roles as boxes: there are few, and one sees all of them."""
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
         if field is not None and db_field.name == "groups":
-            field.widget = forms.CheckboxSelectMultiple(choices=field.choices)
+            field.widget = forms.CheckboxSelectMultiple()
+            field.widget.choices = field.choices
             field.help_text = "What the user may do is the sum of these."
         return field
 

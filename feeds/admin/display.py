@@ -3,6 +3,7 @@
 import math
 from datetime import datetime, timedelta
 
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -29,8 +30,8 @@ def size(count: int | None) -> str:
 def stroom_pair(http_status: int, stroom_status: int) -> SafeString:
     """HTTP and Stroom status of an answer, linked to the catalogue's page of the Stroom code."""
     return format_html(
-        '<a class="pair" href="/codes/stroom/{}/">HTTP {} · Stroom {}</a>',
-        stroom_status,
+        '<a class="pair" href="{}">HTTP {} · Stroom {}</a>',
+        reverse("codes:detail", args=["stroom", stroom_status]),
         http_status,
         stroom_status,
     )
