@@ -40,6 +40,12 @@ def open_listener(host: str, port: int, backlog: int, environ: Mapping[str, str]
     return listener
 
 
+def is_held_open(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the socket is somebody else's and stays open when we end."""
+    found = os.environ if environ is None else environ
+    return found.get("LISTEN_PID") == str(os.getpid()) and found.get("LISTEN_FDS", "").isdecimal()
+
+
 def describe(listener: socket.socket) -> str:
     """Where the socket is, for people."""
     name = listener.getsockname()
@@ -51,7 +57,7 @@ def describe(listener: socket.socket) -> str:
 
 def _handed_over(environ: Mapping[str, str]) -> socket.socket | None:
     """The first socket that systemd passed to this very process (sd_listen_fds)."""
-    if environ.get("LISTEN_PID") != str(os.getpid()) or not environ.get("LISTEN_FDS", "").isdecimal():
+    if not is_held_open(environ):
         return None
     try:
         listener = socket.socket(fileno=FIRST_DESCRIPTOR)

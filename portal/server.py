@@ -8,6 +8,7 @@ limit, and the bare 400 carries no Stroom-Status.
 import asyncio
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -16,13 +17,15 @@ from typing import Any
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from feeds.body import EXTENSION, Connection
 from feeds.receipt.answers import framing_answer
-from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
+from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, UNAVAILABLE, StroomStatus
 
 HEAD_LIMIT = 64 * 1024
 HEAD_SECONDS = 30.0
+LATE_SECONDS = 1.0
 #: Bytes between two pieces of body that are neither: chunk sizes, their extensions, trailers.
 FRAMING_LIMIT = 64 * 1024
 
@@ -31,6 +34,7 @@ STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 _STATUS_LINES = {
     400: b"HTTP/1.1 400 Bad Request\r\n",
     431: b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
+    503: b"HTTP/1.1 503 Service Unavailable\r\n",
 }
 
 
@@ -56,6 +60,9 @@ class PortalProtocol(HttpToolsProtocol):
     # Connection
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
+        if len(self.connections) > getattr(self.server_state, "most_connections", sys.maxsize):
+            self._refuse(UNAVAILABLE)
+            return
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -213,6 +220,14 @@ class PortalProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class PortalState(ServerState):
+    """What the connections of one server share."""
+
+    def __init__(self, most_connections: int) -> None:
+        super().__init__()
+        self.most_connections = most_connections
+
+
 class PortalServer(uvicorn.Server):
     """Stops gracefully: deliveries that are running finish, and those that begin meanwhile are told 503.
 
@@ -228,6 +243,8 @@ class PortalServer(uvicorn.Server):
         running: Callable[[], int],
         grace_seconds: float,
         lifeline: int | None = None,
+        held_open: bool = False,
+        most_connections: int = sys.maxsize,
     ) -> None:
         """Make the server of one worker.
 
@@ -236,8 +253,12 @@ class PortalServer(uvicorn.Server):
             running: how many deliveries are running.
             grace_seconds: how long they may go on.
             lifeline: descriptor that becomes readable when the parent process is gone.
+            held_open: the listening socket outlives us, so that who comes while we stop waits for our successor.
+            most_connections: how many at once; those beyond are told 503, so that descriptors are left for files.
         """
         super().__init__(config)
+        self.server_state = PortalState(most_connections)
+        self._held_open = held_open
         self._on_stop = on_stop
         self._running = running
         self._grace_seconds = grace_seconds
@@ -256,10 +277,17 @@ class PortalServer(uvicorn.Server):
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._on_stop()
+        if not self._held_open:
+            self._on_stop()
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._held_open:
+            for server in self.servers:
+                server.close()
+            # Who was let in before that has a moment to say what for, and is served.
+            await asyncio.sleep(LATE_SECONDS)
+            self._on_stop()
         deadline = time.monotonic() + self._grace_seconds
         while self._running() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(0.05)

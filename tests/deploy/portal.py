@@ -50,6 +50,7 @@ class Portal:
         fresh: bool = True,
         under: tuple[str, ...] = (),
         root: Path = ROOT,
+        command: tuple[str, ...] = (),
     ) -> None:
         """Prepare.
 
@@ -60,8 +61,10 @@ class Portal:
             fresh: whether the folder is new and gets the feeds that the tests send to.
             under: command that starts the portal as its own process, such as `strace -D`.
             root: where the program is.
+            command: starts it another way than `manage.py serve`.
         """
         self._root = root
+        self._command = command or (sys.executable, str(root / "manage.py"), "serve")
         self._under = under
         folder.mkdir(exist_ok=True)
         self._fresh = fresh
@@ -101,10 +104,10 @@ class Portal:
 
     def __enter__(self) -> Self:
         if self._fresh:
-            self.manage("migrate", "--verbosity", "0")
+            self.manage("migrate", "--verbosity", "0", "--skip-checks")
             self._run("-c", _SETUP)
         with self._log.open("wb") as log:
-            command = [*self._under, sys.executable, str(self._root / "manage.py"), "serve"]
+            command = [*self._under, *self._command]
             self.process = subprocess.Popen(command, env=self.environment, cwd=self._root, stdout=log, stderr=log)
         self._wait()
         return self
@@ -141,7 +144,7 @@ class Portal:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log()
-            if "Serving on" in self.log() and (self.unix or self._is_ready()):
+            if (self.unix and "Serving on" in self.log()) or (not self.unix and self._is_ready()):
                 return
             time.sleep(0.05)
         raise AssertionError(f"the portal does not start: {self.log()}")

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from portal.environment import Environment
-from portal.listening import CannotListen, describe, open_listener
+from portal.listening import CannotListen, describe, is_held_open, open_listener
 from portal.preparation import prepare
 from portal.supervisor import Supervisor
 from portal.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve
@@ -22,6 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # Django's signature
         environment: Environment = settings.ENVIRONMENT
         os.umask(0o077)
+        held_open = is_held_open()
         listener = self._listen(environment)
         prepare(self._say)
         user = environment.admin_username
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         # A connection must not be shared with the workers.
         connections.close_all()
         supervisor = Supervisor(
-            lambda lifeline: serve(environment, [listener], lifeline),
+            lambda lifeline: serve(environment, [listener], lifeline, held_open=held_open),
             workers=environment.workers,
             patience_seconds=int(GRACE_SECONDS) + CLOSE_SECONDS + 10,
         )

@@ -1,0 +1,75 @@
+"""gunicorn as the parent of the portal's processes, where a site runs everything under gunicorn.
+
+    gunicorn --config deploy/gunicorn.conf.py
+
+`manage.py serve` is the usual way and needs no gunicorn. None of gunicorn's own workers may take deliveries: its
+WSGI workers read a body that broke off as a whole one, and uvicorn's worker class lacks our protocol class, without
+which an offered upgrade is a 200 for data that nobody read. So the worker here runs the portal's own server;
+gunicorn binds the sockets, starts the processes and replaces them (TERM, HUP and USR2 work as usual).
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+import django  # noqa: E402  # the settings must be named first
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.db import connections  # noqa: E402
+from gunicorn.arbiter import Arbiter  # noqa: E402
+from gunicorn.workers.base import Worker  # noqa: E402
+
+from portal.environment import Environment  # noqa: E402
+from portal.listening import UNIX  # noqa: E402
+from portal.preparation import prepare  # noqa: E402
+from portal.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve  # noqa: E402
+
+ENVIRONMENT: Environment = settings.ENVIRONMENT
+
+
+class PortalWorker(Worker):
+    """One process of the portal. Its server watches over itself, so gunicorn's heartbeat is off."""
+
+    def load_wsgi(self) -> None:
+        """There is no WSGI application to load."""
+
+    def init_signals(self) -> None:
+        """Take back what the parent set; the server sets its own for TERM and INT."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGQUIT, lambda *_: os._exit(0))
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        listening, ours = LIFELINE
+        os.close(ours)
+        serve(ENVIRONMENT, [listener.sock for listener in self.sockets], listening, held_open=True)
+
+
+#: Readable for the workers when this process is gone: its end is never written to.
+LIFELINE = os.pipe()
+
+wsgi_app = "portal"  # gunicorn asks for a name; the worker loads none
+worker_class = PortalWorker
+workers = ENVIRONMENT.workers
+bind = ENVIRONMENT.host if ENVIRONMENT.host.startswith(UNIX) else f"{ENVIRONMENT.host}:{ENVIRONMENT.port}"
+backlog = BACKLOG
+timeout = 0
+graceful_timeout = int(GRACE_SECONDS) + CLOSE_SECONDS + 10
+umask = 0o117 if bind.startswith(UNIX) else 0
+proc_name = "stroom-portal"
+control_socket_disable = True
+
+
+def on_starting(server: Arbiter) -> None:
+    """Database, catalogue, static files, swept store: as `manage.py serve` does."""
+    prepare(lambda line: server.log.info("%s", line))
+    connections.close_all()
