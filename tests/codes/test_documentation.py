@@ -1,11 +1,8 @@
 """Every example of docs/catalogue.md is run, and what it says of the catalogue is true."""
 
 import io
-import os
 import re
 import shlex
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,6 @@ from codes.explain import explain
 from codes.finding import find, straight_to
 from codes.models import Source, SourceEntry
 from tests.codes.test_iana import registry_file
-from tests.live import Live, running
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "catalogue.md"
 TEXT = PAGE.read_text()
@@ -28,41 +24,6 @@ TEXT = PAGE.read_text()
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture
-def live(tmp_path: Path, transactional_db: None, settings: Any) -> Iterator[Live]:
-    loading.load()
-    settings.STORE_DIR = tmp_path / "store"
-    with running(tmp_path) as server:
-        yield server
-
-
-@pytest.mark.server
-@pytest.mark.slow
-def test_every_example_for_the_shell_works(live: Live, tmp_path: Path) -> None:
-    (tmp_path / ".curlrc").write_text('write-out = "%{stderr}CALL %{http_code} %{url_effective}\\n"\n')
-    for script in blocks("sh"):
-        done = subprocess.run(
-            ["bash", "-xeuo", "pipefail", "-c", script],
-            cwd=tmp_path,
-            env={**os.environ, "PORTAL": f"http://127.0.0.1:{live.port}", "CURL_HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        for status, url in re.findall(r"^CALL (\d+) (\S+)$", done.stderr, re.MULTILINE):
-            meant = re.search(r"/try/http/(\d+)/", url)
-            expected = (
-                meant[1]
-                if meant
-                else {"/try/stroom/310/hostname": "403", "/datafeed": "406"}.get(
-                    url.partition(str(live.port))[2], "200"
-                )
-            )
-            assert status == expected, url
 
 
 @pytest.mark.django_db
