@@ -28,7 +28,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.problems import BadQuery, PreconditionFailed
+from portal.problems import API_PREFIX, BadQuery, PreconditionFailed, problem
 from portal.throttling import AnonymousThrottle, rate_limit_headers
 
 if TYPE_CHECKING:
@@ -295,7 +295,10 @@ def conditional(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
     if not response.has_header("ETag"):
         response["ETag"] = f'W/"{hashlib.sha256(response.content).hexdigest()[:32]}"'
     response.headers.setdefault("Cache-Control", "no-cache")
-    return get_conditional_response(request, etag=response["ETag"], response=response) or response
+    answer = get_conditional_response(request, etag=response["ETag"], response=response) or response
+    if answer.status_code == HTTPStatus.PRECONDITION_FAILED and request.path.startswith(API_PREFIX):
+        return problem(request, answer.status_code, str(PreconditionFailed.default_detail))
+    return answer
 
 
 class ConditionalMixin(ViewBase):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # DRF's views read our settings while they load
 
 WINDOW = 60.0
 MAX_ADDRESSES = 10_000
+#: Attempts to get a token that one address has in a minute.
+SIGN_INS = 300
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,6 @@ class Counter:
         resets_in = max(1, int(started + WINDOW - now + 0.999))
         return Allowance(allowed, limit, max(0, limit - used - allowed), resets_in)
 
-    def clear(self) -> None:
-        with self._lock:
-            self._windows.clear()
-
     def _forget(self, now: float) -> None:
         """Drop the windows that are over; where none is, the oldest tenth."""
         over = [address for address, (started, _) in self._windows.items() if now - started >= WINDOW]
@@ -58,33 +56,49 @@ class Counter:
             del self._windows[address]
 
 
-counter = Counter()
-
-
 class AnonymousThrottle(BaseThrottle):
     """PORTAL_ANONYMOUS_RATE for each address; IPv6 callers have a whole /64, so that is what counts."""
 
+    name = "anonymous"
+    counter = Counter()
+
+    def limit(self) -> int | None:
+        """Requests a minute, None for no limit."""
+        found: int | None = settings.ENVIRONMENT.anonymous_rate
+        return found
+
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        limit = settings.ENVIRONMENT.anonymous_rate
+        limit = self.limit()
         if limit is None:
             return True
         address = getattr(request, "client_address", "") or str(request.META.get("REMOTE_ADDR") or "")
-        self._allowance = counter.take(_network_of(address), limit, time.monotonic())
-        request._request.allowance = self._allowance  # type: ignore[attr-defined]  # for the headers of the answer
+        self._allowance = self.counter.take(_network_of(address), limit, time.monotonic())
+        request._request.rate_limit = (self.name, self._allowance)  # type: ignore[attr-defined]  # for the headers
         return self._allowance.allowed
 
     def wait(self) -> float:
         return float(self._allowance.resets_in)
 
 
+class SignInThrottle(AnonymousThrottle):
+    """Looking at a password is slow by design, so nobody may ask for it without end, whatever the user name."""
+
+    name = "sign-in"
+    counter = Counter()
+
+    def limit(self) -> int:
+        return SIGN_INS
+
+
 def rate_limit_headers(request: Request) -> dict[str, str]:
     """RateLimit fields as the IETF draft has them; none where there is no limit."""
-    allowance = getattr(request._request, "allowance", None)
-    if not isinstance(allowance, Allowance):
+    found = getattr(request._request, "rate_limit", None)
+    if found is None:
         return {}
+    name, allowance = found
     return {
-        "RateLimit-Policy": f'"anonymous";q={allowance.limit};w={int(WINDOW)}',
-        "RateLimit": f'"anonymous";r={allowance.left};t={allowance.resets_in}',
+        "RateLimit-Policy": f'"{name}";q={allowance.limit};w={int(WINDOW)}',
+        "RateLimit": f'"{name}";r={allowance.left};t={allowance.resets_in}',
     }
 
 
