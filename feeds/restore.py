@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from feeds.changes import WRITABLE, FeedChange, OfficerNeeded, RuleValues, change_feed
 from feeds.history import commented
@@ -14,8 +15,8 @@ from feeds.roles import AnyUser, may_rename
 from feeds.story import RULES, ValueChange
 
 MAX_ROWS = 2000
-#: Rules that fall with their feed are written a moment before it, by the same request.
-DELETED_TOGETHER = timedelta(seconds=30)
+#: Rows of one request are written in one transaction, so they are never further apart.
+TOGETHER = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,17 @@ def state_at(feed_id: int, moment: datetime) -> FeedState | None:
     if row is None or row.history_type == "-":
         return None
     latest: dict[int, Any] = {}
-    for rule in CertificateRule.history.filter(feed_id=feed_id, history_date__lte=moment):
+    for rule in CertificateRule.history.filter(_written_by(moment, row), feed_id=feed_id):
         latest.setdefault(rule.id, rule)
     return _state(row, (RuleValues.of(rule) for rule in latest.values() if rule.history_type != "-"))
+
+
+def _written_by(moment: datetime, row: Any) -> Q:
+    """Up to `moment`; rules that the same request wrote just after the feed's own row belong to it too."""
+    until = Q(history_date__lte=moment)
+    if not row.request_id:
+        return until
+    return until | Q(request_id=row.request_id, history_date__lte=row.history_date + TOGETHER)
 
 
 def _state(row: Any, rules: Iterable[RuleValues]) -> FeedState:
@@ -118,7 +127,7 @@ def deleted_feed(feed_id: int) -> DeletedFeed | None:
         history_type="-",
         request_id=row.request_id,
         history_date__lte=row.history_date,
-        history_date__gte=row.history_date - DELETED_TOGETHER,
+        history_date__gte=row.history_date - TOGETHER,
     )
     taken = set(Feed.objects.filter(name=row.name).values_list("name", flat=True))
     return _deleted(row, (RuleValues.of(rule) for rule in together), taken)

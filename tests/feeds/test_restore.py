@@ -1,10 +1,12 @@
 """A feed as it was: put back, or brought back after deletion."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
+from simple_history.models import HistoricalRecords
 
 from feeds.changes import OfficerNeeded
 from feeds.history import commented
@@ -104,3 +106,16 @@ def test_a_deleted_feed_does_not_push_its_successor_aside() -> None:
     with pytest.raises(ValidationError):
         restore(gone, comment="x")
     assert not CertificateRule.objects.exists()
+
+
+def test_rules_that_a_request_wrote_after_the_feed_belong_to_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = make_feed()
+    request = SimpleNamespace(request_id="request-0001", client_address="", user=None)
+    monkeypatch.setattr(HistoricalRecords.context, "request", request, raising=False)
+    feed.status = "Drop"
+    feed.save()
+    CertificateRule.objects.create(feed=feed, subject_dn="CN=same-request")
+    request.request_id = "request-0002"
+    CertificateRule.objects.create(feed=feed, subject_dn="CN=next-request")
+    state = state_at(feed.pk, feed.history.first().history_date)
+    assert {rule.subject_dn for rule in state.rules} == {DN, "CN=same-request"}
