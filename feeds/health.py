@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from django.db import connections, transaction
@@ -17,10 +18,11 @@ from feeds.receipt.spool import NoSpace, SpaceMark, sync_folder
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 2.0
-#: A result older than this is no longer believed: the checks themselves hang.
-STALE_AFTER = 15.0
+INTERVAL = 1.5
+#: A result older than this is no longer believed: the checks themselves hang. A fault is told within 5 s (R27).
+STALE_AFTER = 4.5
 _PROBE = "health.probe"
+_PROBE_KEY = 0  # no row of ours has it: keys begin at 1
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class HealthMonitor(threading.Thread):
         self._checking = threading.Lock()
         self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
         self._checked_at = time.monotonic()
+        self._failures = 0
         self._wake = threading.Event()
         self._stopping = False
 
@@ -62,22 +65,33 @@ class HealthMonitor(threading.Thread):
             return Health(dict(self._checks))
 
     def store_failed(self) -> None:
-        """A flush failed: not ready until a fresh write and flush succeed (R5)."""
+        """A flush of the store failed: not ready until a fresh write and flush succeed (R5)."""
+        self._failed("store")
+
+    def database_failed(self) -> None:
+        """A commit failed while it was written or flushed: not ready until a fresh one succeeds (R5)."""
+        self._failed("database")
+
+    def _failed(self, what: str) -> None:
         with self._lock:
-            self._checks = {**self._checks, "store": "a flush to disk failed"}
+            self._failures += 1
+            self._checks = {**self._checks, what: "a flush to disk failed"}
         self._wake.set()
 
     def check(self) -> None:
         """Do all checks now."""
         with self._checking:
+            failures = self._failures
             checks = {
                 "store": _word(self._write_probe),
                 "database": _word(_write_row),
                 "space": _word(self._space.demand),
             }
-        with self._lock:
-            self._checks = checks
-            self._checked_at = time.monotonic()
+            with self._lock:
+                self._checked_at = time.monotonic()
+                if failures != self._failures:
+                    return  # what failed meanwhile may have failed after its check; `run` checks again at once
+                self._checks = checks
 
     def run(self) -> None:
         while not self._stopping:
@@ -107,9 +121,12 @@ class HealthMonitor(threading.Thread):
 
 
 def _write_row() -> None:
-    """Take the database's write lock and write; that no row matches keeps an idle portal from wearing its disk."""
+    """Write a row and take it back in one transaction, whose commit is flushed like that of a receipt."""
     with database(), transaction.atomic():
-        HourlyCount.objects.filter(pk=0).update(count=0)
+        HourlyCount.objects.create(
+            pk=_PROBE_KEY, hour=datetime.min.replace(tzinfo=UTC), http_status=0, stroom_status=0
+        )
+        HourlyCount.objects.filter(pk=_PROBE_KEY).delete()
 
 
 def _word(check: Callable[[], None]) -> str:

@@ -1,5 +1,6 @@
 """Threads that use the database: each keeps its own connection, mended when it broke, closed at the end."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +9,22 @@ from contextlib import contextmanager
 from django.db import Error, connection, connections
 
 
+#: What SQLite says when the last page of a commit, the one that makes it valid, was certainly not written.
+_NEVER_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY})
+
+
 class Unavailable(Exception):  # a passing fault, not a defect
     """The database cannot be read or written right now."""
+
+    @property
+    def never_committed(self) -> bool:
+        """Whether a commit that failed with this is sure not to have happened."""
+        fault: BaseException | None = self
+        while fault is not None:
+            if getattr(fault, "sqlite_errorcode", None) in _NEVER_COMMITTED:
+                return True
+            fault = fault.__cause__
+        return False
 
 
 @contextmanager

@@ -67,6 +67,7 @@ class ReceiptService:
     ids: ReceiptIds
     counts: DeliveryCounts
     on_store_fault: Callable[[], None] = field(default=lambda: None)
+    on_database_fault: Callable[[], None] = field(default=lambda: None)
 
     def decide(self, request: RequestMetadata) -> Decision:
         """Evaluate steps 1 to 7 against the database as it is now.
@@ -331,6 +332,9 @@ class Delivery:
                 committing = True
         except Unavailable as fault:
             if not committing:
+                raise
+            self._service.on_database_fault()
+            if fault.never_committed:
                 raise
             if not _is_recorded(self.receipt_id):
                 raise CommitUnknown(str(fault)) from fault

@@ -189,6 +189,11 @@ def sync_folder(folder: Path) -> None:
 def write_beside(path: Path, data: bytes) -> None:
     """Write a file whose loss could be made good: no flush of its own, but never half a file under its name."""
     temporary = path.with_name(f"{path.name}.new")
-    temporary.write_bytes(data)
-    temporary.chmod(0o600)
-    temporary.rename(path)
+    try:
+        temporary.write_bytes(data)
+        temporary.chmod(0o600)
+        temporary.rename(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
