@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.db import connections, transaction
 
+from feeds.measures import Measures
 from feeds.models import HourlyCount
 from feeds.pools import database
 from feeds.receipt.spool import NoSpace, SpaceMark, sync_folder
@@ -39,16 +40,18 @@ class Health:
 class HealthMonitor(threading.Thread):
     """Checks the store, the database and free space again and again; `current` is the latest result."""
 
-    def __init__(self, folder: Path, space: SpaceMark) -> None:
+    def __init__(self, folder: Path, space: SpaceMark, measures: Measures | None = None) -> None:
         """Make the monitor of one worker.
 
         Args:
             folder: the worker's own folder in the store.
             space: the free-space mark.
+            measures: shows the results.
         """
         super().__init__(name="health", daemon=True)
         self._folder = folder
         self._space = space
+        self._measures = measures or Measures()
         self._lock = threading.Lock()
         self._checking = threading.Lock()
         self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
@@ -76,6 +79,7 @@ class HealthMonitor(threading.Thread):
         with self._lock:
             self._failures += 1
             self._checks = {**self._checks, what: "a flush to disk failed"}
+        self._measures.checked({what: False}, time.time())
         self._wake.set()
 
     def check(self) -> None:
@@ -92,6 +96,7 @@ class HealthMonitor(threading.Thread):
                 if failures != self._failures:
                     return  # what failed meanwhile may have failed after its check; `run` checks again at once
                 self._checks = checks
+        self._measures.checked({name: word == "ok" for name, word in checks.items()}, time.time())
 
     def run(self) -> None:
         while not self._stopping:

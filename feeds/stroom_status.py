@@ -107,6 +107,9 @@ BAD_REQUEST = StroomStatus(
     999, 400, "Unknown error", "UNKNOWN_ERROR", "The request could not be read as HTTP. Nothing was stored."
 )
 
+#: Every outcome above.
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, StroomStatus))
+
 FEED_IS_NOT_DEFINED_NAME = "FEED_IS_NOT_DEFINED"
 FEED_IS_NOT_DEFINED_MESSAGE = "Feed is not defined"
 

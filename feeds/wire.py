@@ -16,6 +16,7 @@ from typing import Any
 
 from feeds import stroom_status
 from feeds.body import Body, Incomplete, Receive, Scope, Send, header
+from feeds.measures import Measures
 from feeds.metadata import IdentityNames, read_certificate
 from feeds.policy import Certificate, Decision, decide_feed
 from feeds.pools import Unavailable, database
@@ -56,7 +57,12 @@ class FeedStatusApp:
     """Answers a stroom-proxy's question about a feed."""
 
     def __init__(
-        self, *, authenticate: Callable[[str | None], Caller], identity: IdentityNames, decisions: Executor
+        self,
+        *,
+        authenticate: Callable[[str | None], Caller],
+        identity: IdentityNames,
+        decisions: Executor,
+        measures: Measures | None = None,
     ) -> None:
         """Make the application of one worker.
 
@@ -64,10 +70,12 @@ class FeedStatusApp:
             authenticate: judges the Authorization header; runs in a thread and may read the database.
             identity: names under which a proxy's map may hold the certificate.
             decisions: threads for authentication and decision.
+            measures: counts the answers.
         """
         self._authenticate = authenticate
         self._identity = identity
         self._decisions = decisions
+        self._measures = measures or Measures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -80,10 +88,12 @@ class FeedStatusApp:
             http, content = 400, {"error": "The body did not arrive whole."}
         except Unavailable as fault:
             log.warning("feed status cannot be told: %s", fault)
+            self._measures.decision_failed("feed_status")
             http, content = 503, {"error": "The rules cannot be read right now."}
         except Exception:
             log.exception("feed status failed")
             http, content = 500, {"error": "Something failed here."}
+        self._measures.told_proxy(version_of(scope["path"]), http, content.get("status"))
         await _respond(body, send, http, content)
 
     async def _handle(self, scope: Scope, body: Body) -> tuple[int, dict[str, str]]:

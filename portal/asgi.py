@@ -1,7 +1,8 @@
 """The edge: every request comes here first.
 
-Deliveries go to the receiver, feed-status questions to `feeds.wire`, liveness is answered at once, everything else
-is cleaned of what must not be believed and handed to Django.
+Deliveries go to the receiver, feed-status questions to `feeds.wire`, liveness is answered at once, /metrics and the
+try-it endpoints have applications of their own. Everything else is cleaned of what must not be believed and handed
+to Django.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ STATUS = frozenset({"/status", "/stroom/noauth/status", "/status/", "/stroom/noa
 LIVE, READY = "/livez", frozenset({"/readyz", "/healthz"})
 TRY_IT = re.compile(r"/try(?:/.*)?", re.DOTALL)
 
+METRICS = "/metrics"
 MAX_BODY = 32 * 1024 * 1024
 SPOOL_OVER = 1024 * 1024
 _PROXY_HEADERS = frozenset({b"forwarded", b"x-real-ip", b"remotedn", b"remotecertexpiry"})
@@ -50,6 +52,7 @@ class Edge:
         try_it: Application,
         django: DjangoBridge,
         health: Callable[[], Health],
+        metrics: Application,
         trusts: Callable[[str | None], bool],
         identity: IdentityNames,
         disk: Executor,
@@ -62,6 +65,7 @@ class Edge:
             try_it: answers with any status that is asked for.
             django: serves everything else.
             health: the latest health result.
+            metrics: shows Prometheus what was measured.
             trusts: whose identity and forwarding headers are believed.
             identity: names of the identity headers.
             disk: threads for writing large bodies to temporary files.
@@ -71,6 +75,7 @@ class Edge:
         self._try_it = try_it
         self._django = django
         self._health = health
+        self._metrics = metrics
         self._trusts = trusts
         self._identity = identity
         self._disk = disk
@@ -92,6 +97,8 @@ class Edge:
             await _send_state(scope, send, 200 if health.ready else 503, {"status": word, "checks": health.checks})
         else:
             await self._to_django(scope, receive, send)
+        elif path == METRICS:
+            await self._metrics(scope, receive, send)
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(scope, receive)

@@ -57,6 +57,19 @@ class TrustedProxies:
 
 
 @dataclass(frozen=True)
+class MetricsReaders:
+    """Who may read /metrics: callers on this machine, tokens, callers from networks. Without any of them nobody."""
+
+    local: bool = False
+    token: bool = False
+    networks: tuple[Network, ...] = ()
+
+    def includes(self, address: str) -> bool:
+        """Whether the caller's address is in one of the networks."""
+        return TrustedProxies(self.networks).trusts(address)
+
+
+@dataclass(frozen=True)
 class Environment:
     """Every setting of the portal after validation; sizes are in bytes."""
 
@@ -82,6 +95,8 @@ class Environment:
     change_comment_required: bool = False
     signin_header: str = ""
     anonymous_rate: int | None = None
+    metrics_readers: MetricsReaders = MetricsReaders(local=True, token=True)
+    metrics_feeds: int = 500
     debug: bool = False
 
 
@@ -143,6 +158,13 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         change_comment_required=reader.parsed(
             "PORTAL_CHANGE_COMMENT", "optional", _comment_need, "optional or required"
         ),
+        metrics_readers=reader.parsed(
+            "PORTAL_METRICS_READERS",
+            "local,token",
+            _metrics_readers,
+            "off, or any of local, token, addresses and networks, with commas",
+        ),
+        metrics_feeds=reader.parsed("PORTAL_METRICS_FEEDS", "500", _feed_count, "a whole number from 0 to 10000"),
         signin_header=reader.parsed("PORTAL_SIGNIN_HEADER", "", _optional_header, "empty, or a header name"),
         debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
     )
@@ -220,6 +242,10 @@ def _port(value: str) -> int:
 
 def _count(value: str) -> int:
     return _number(value, 1, 64)
+
+
+def _feed_count(value: str) -> int:
+    return _number(value, 0, 10_000)
 
 
 def _bytes(value: str) -> int | None:
@@ -310,6 +336,15 @@ def _proxies(value: str) -> TrustedProxies:
     words = [part.strip() for part in value.split(",") if part.strip()]
     networks = tuple(ipaddress.ip_network(word, strict=False) for word in words if word.lower() != "unix")
     return TrustedProxies(networks, unix=any(word.lower() == "unix" for word in words))
+
+
+def _metrics_readers(value: str) -> MetricsReaders:
+    words = [part.strip().lower() for part in value.split(",") if part.strip()]
+    if "off" in words and words != ["off"]:
+        raise ValueError("off stands alone")
+    named = {"off", "local", "token"}
+    networks = tuple(ipaddress.ip_network(word, strict=False) for word in words if word not in named)
+    return MetricsReaders("local" in words, "token" in words, networks)
 
 
 def _header_name(value: str) -> str:

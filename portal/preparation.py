@@ -21,6 +21,7 @@ from django.db.migrations.executor import MigrationExecutor
 from codes import loading
 from codes.toml_table import CatalogueFault
 from feeds.integrity import StoreCheck
+from feeds.measures import FOLDER, prepare_folder
 from portal.audit import record_settings, told_settings
 
 Say = Callable[[str], None]
@@ -39,6 +40,7 @@ def prepare(say: Say) -> None:
         note_settings(say)
         collect_static(say)
         recover_store(say)
+        prepare_folder(settings.DATA_DIR / FOLDER)
 
 
 def migrate(say: Say) -> None:

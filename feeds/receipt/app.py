@@ -6,6 +6,7 @@ runs in threads; while one batch is written the next is received.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -68,16 +69,20 @@ class Receiver:
 
     async def __call__(self, scope: Scope, receive: ReceiveMessage, send: Send) -> None:
         """Handle one request."""
+        began = time.monotonic()
         head = self._read_head(scope)
         body = Body(scope, receive)
+        measures = self._service.measures
         self.running += 1
+        measures.running.inc()
         try:
             outcome = await self._outcome(head, body)
         except Exception as fault:  # noqa: BLE001  # step 11: never an acceptance, never silence
             outcome = Outcome(failure(_undecided(head), fault), Counted.REFUSED, head.receipt_id)
         finally:
             self.running -= 1
-        self._service.count(head.request, outcome)
+            measures.running.dec()
+        self._service.count(head.request, outcome, time.monotonic() - began)
         await _respond(scope, body, send, self._answer(head, outcome))
 
     def _read_head(self, scope: Scope) -> _Head:
@@ -114,6 +119,7 @@ class Receiver:
             decision, low = await self._in(self._decisions, self._look, head.request)
         except Unavailable as fault:
             log.warning("the rules cannot be read: %s", fault)
+            self._service.measures.decision_failed("delivery")
             return _refused(head, stroom_status.UNAVAILABLE)
         if not decision.accepted:
             return Outcome(decision, Counted.REFUSED, head.receipt_id)

@@ -17,6 +17,7 @@ from django.db import transaction
 from feeds import stroom_status
 from feeds.body import Incomplete
 from feeds.counting import DeliveryCounts, Sample, tally_of
+from feeds.measures import Measures
 from feeds.metadata import IdentityNames, RequestMetadata, format_meta, stamp
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.models import Outcome as Counted
@@ -55,6 +56,7 @@ class Outcome:
     kind: Counted
     receipt_id: str
     bytes: int = 0
+    wire_bytes: int = 0
 
 
 @dataclass
@@ -68,6 +70,7 @@ class ReceiptService:
     counts: DeliveryCounts
     on_store_fault: Callable[[], None] = field(default=lambda: None)
     on_database_fault: Callable[[], None] = field(default=lambda: None)
+    measures: Measures = field(default_factory=Measures)
 
     def decide(self, request: RequestMetadata) -> Decision:
         """Evaluate steps 1 to 7 against the database as it is now.
@@ -92,9 +95,16 @@ class ReceiptService:
         """
         return Delivery(self, request, decision, receipt_id)
 
-    def count(self, request: RequestMetadata | None, outcome: Outcome) -> None:
-        """Count what became of a delivery, with an example of a refused one."""
+    def count(self, request: RequestMetadata | None, outcome: Outcome, seconds: float) -> None:
+        """Count what became of a delivery and how long it took, with an example of a refused one."""
         decision = outcome.decision
+        self.measures.delivered(
+            outcome.kind,
+            decision.status,
+            wire=outcome.wire_bytes,
+            stored=outcome.bytes if outcome.kind is Counted.RECEIVED else 0,
+            seconds=seconds,
+        )
         now = datetime.now(UTC)
         tally = tally_of(
             now,
@@ -167,6 +177,7 @@ class Delivery:
         self._part.discard()
         compressed = self._request.is_gzip or self._request.is_zip
         if isinstance(fault, SyncFailed):
+            self._service.measures.flush_failures.inc()
             self._service.on_store_fault()
         return self._outcome(failure(self._decision, fault, compressed=compressed), Counted.REFUSED)
 
@@ -175,7 +186,7 @@ class Delivery:
         self._part.discard()
 
     def _outcome(self, decision: Decision, kind: Counted) -> Outcome:
-        return Outcome(decision, kind, self.receipt_id, self._part.bytes)
+        return Outcome(decision, kind, self.receipt_id, self._part.bytes, self.wire_bytes)
 
     def _store(self, data: bytes) -> None:
         if self._check is not None:
@@ -237,12 +248,13 @@ class Delivery:
         )
 
     def _decide_feed(self, feed: str | None) -> Decision:
-        return decide_feed(
-            feed=feed,
-            certificate=self._request.certificate,
-            policy=read_policy(feed),
-            now=datetime.now(UTC),
-        )
+        try:
+            policy = read_policy(feed)
+        except Unavailable:
+            self._service.measures.decision_failed("delivery")
+            raise
+        now = datetime.now(UTC)
+        return decide_feed(feed=feed, certificate=self._request.certificate, policy=policy, now=now)
 
     def _dropped_of(self, contents: Contents | None, decision: Decision) -> list[tuple[str, str, bool]]:
         """Name, feed, and whether it is dropped, of every data item."""
@@ -268,8 +280,9 @@ class Delivery:
         try:
             store.make_folder((store.root / path).parent)
             write_beside(store.root / meta_path(path), format_meta(metadata))
-            store.place(self._part, path)
-            self._commit(receipt, groups)
+            with self._service.measures.commit_seconds.time():
+                store.place(self._part, path)
+                self._commit(receipt, groups)
         except CommitUnknown as fault:
             # The row may exist: removing its file could lose what is recorded as received.
             raise Unavailable(str(fault)) from fault

@@ -27,11 +27,31 @@ class SyncFailed(OSError):  # stands beside OSError's own subclasses
 
 
 @dataclass(frozen=True)
+class Space:
+    """Room on the store's disk in bytes: all, free for us, and how much has to stay free."""
+
+    size: int
+    free: int
+    mark: int
+
+
+@dataclass(frozen=True)
 class SpaceMark:
     """Below how many free bytes deliveries are refused; `minimum` None means 5 % of the disk, at least 1 GiB."""
 
     folder: Path
     minimum: int | None = None
+
+    def measure(self) -> Space:
+        """Look at the disk.
+
+        Raises:
+            OSError: the store cannot be reached.
+        """
+        disk = os.statvfs(self.folder)
+        size = disk.f_blocks * disk.f_frsize
+        mark = max(size // 20, _GIB) if self.minimum is None else self.minimum
+        return Space(size, disk.f_bavail * disk.f_frsize, mark)
 
     def is_low(self) -> bool:
         """Whether less is free than the mark asks for.
@@ -39,10 +59,8 @@ class SpaceMark:
         Raises:
             OSError: the store cannot be reached.
         """
-        disk = os.statvfs(self.folder)
-        usual = max(disk.f_blocks * disk.f_frsize // 20, _GIB)
-        mark = usual if self.minimum is None else self.minimum
-        return disk.f_bavail * disk.f_frsize < mark
+        space = self.measure()
+        return space.free < space.mark
 
     def demand(self) -> None:
         """Raise NoSpace when less is free than the mark asks for."""

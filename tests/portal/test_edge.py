@@ -87,6 +87,10 @@ async def try_it(scope: Scope, receive: Receive, send: Send) -> None:
     await named(b"try it", scope, send)
 
 
+async def metrics(scope: Scope, receive: Receive, send: Send) -> None:
+    await named(b"metrics", scope, send)
+
+
 async def feed_status(scope: Scope, receive: Receive, send: Send) -> None:
     await named(b"feed status", scope, send)
 
@@ -99,6 +103,7 @@ def running() -> Iterator[World]:
             receiver=receiver,
             feed_status=feed_status,
             try_it=try_it,
+            metrics=metrics,
             django=DjangoBridge(world.handler, threads),
             health=lambda: world.health,
             trusts=lambda peer: peer == PROXY,
@@ -128,6 +133,8 @@ def world(running: World) -> World:
         ("/api/feedStatus/v3/getFeedStatus", b""),
         ("/api/feedstatus/v1/getFeedStatus", b""),
         ("/try/http/503/", b"try it"),
+        ("/metrics", b"metrics"),
+        ("/metrics/", b""),
         ("/datafeed2", b""),
         ("/x/datafeed", b""),
         ("/", b""),

@@ -1,0 +1,180 @@
+"""/metrics: what Prometheus reads, for those whom PORTAL_METRICS_READERS names.
+
+Answered by the edge and not by Django, so that any Host will do: Prometheus asks by address.
+"""
+
+import asyncio
+import gzip
+import ipaddress
+import logging
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from feeds.body import Receive, Scope, Send
+from feeds.measures import NAMESPACE
+from feeds.pools import Unavailable, database
+from portal.documentation import version
+from portal.environment import MetricsReaders
+from portal.models import ApiToken
+from portal.tokens import bearer_secret
+
+log = logging.getLogger(__name__)
+
+#: What a token's user needs to see in any other way; that of the viewers.
+PERMISSIONS = ("feeds.view_feed", "feeds.view_hourlycount")
+_TEXT = "text/plain; charset=utf-8"
+_LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "[::1]"})
+#: With one of these the peer has only passed the request on.
+_PASSED_ON = frozenset(
+    {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, as far as the answer depends on it; `peer` is who connected, headers are by lower-case name."""
+
+    method: str
+    peer: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer."""
+
+    http: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", _TEXT),)
+
+
+class MetricsPage:
+    """Judges the reader, and shows what the registry collects."""
+
+    def __init__(
+        self,
+        *,
+        readers: MetricsReaders,
+        trusts: Callable[[str | None], bool],
+        registry: CollectorRegistry,
+        threads: Executor,
+    ) -> None:
+        """Make the page of one worker.
+
+        Args:
+            readers: who may read it.
+            trusts: whose X-Forwarded-For is believed.
+            registry: collects what is shown.
+            threads: where tokens are looked up and figures are read.
+        """
+        self._readers = readers
+        self._trusts = trusts
+        self._registry = registry
+        self._threads = threads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; a body is none of its business."""
+        answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, asked(scope))
+        fields = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
+        fields += [(b"content-length", str(len(answer.body)).encode()), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": answer.http, "headers": fields})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    def _answer(self, request: Asked) -> Answer:
+        if request.method not in {"GET", "HEAD"}:
+            return Answer(405, b"Ask with GET.\n", (("Content-Type", _TEXT), ("Allow", "GET, HEAD")))
+        try:
+            refusal = self.refusal(request)
+            return refusal or self._metrics(request)
+        except Unavailable as fault:
+            log.warning("a reader of /metrics cannot be judged: %s", fault)
+            return Answer(503, b"Tokens cannot be looked up now.\n")
+        except Exception:
+            log.exception("/metrics failed")
+            return Answer(500, b"Something failed here.\n")
+
+    def refusal(self, request: Asked) -> Answer | None:
+        """The answer for somebody who may not read this.
+
+        Raises:
+            Unavailable: a token cannot be looked up.
+        """
+        readers = self._readers
+        if readers == MetricsReaders():
+            return Answer(404, b"There is nothing at this address.\n")
+        if (readers.local and self._is_local(request)) or readers.includes(self._address(request)):
+            return None
+        if not readers.token:
+            return Answer(403, b"PORTAL_METRICS_READERS does not name your address.\n")
+        with database():
+            return _refusal_of_token(request.headers.get("authorization"))
+
+    def _is_local(self, request: Asked) -> bool:
+        """Whether a program on this machine asks for itself: no proxy, and no page of a foreign site by DNS."""
+        host = request.headers.get("host", "").lower()
+        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        passed_on = self._trusts(request.peer) or not _PASSED_ON.isdisjoint(request.headers)
+        return _is_loopback(request.peer) and not passed_on and name in _LOCAL_HOSTS
+
+    def _address(self, request: Asked) -> str:
+        """The caller's address: the peer's, or behind trusted proxies the hop that reached the first of them."""
+        if not self._trusts(request.peer):
+            return request.peer
+        hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",")]
+        return next((hop for hop in reversed(hops) if hop and not self._trusts(hop)), "")
+
+    def _metrics(self, request: Asked) -> Answer:
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        body = encode(self._registry)
+        headers: tuple[tuple[str, str], ...] = (("Content-Type", kind), ("Vary", "Accept, Accept-Encoding"))
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Answer(200, gzip.compress(body, 4), (*headers, ("Content-Encoding", "gzip")))
+        return Answer(200, body, headers)
+
+
+class BuildCollector(Collector):
+    """Says which portal this is."""
+
+    def collect(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily(
+            f"{NAMESPACE}_build_info", "Always 1; the labels say what runs.", labels=["version", "python"]
+        )
+        build.add_metric([version(), platform.python_version()], 1)
+        yield build
+
+
+def asked(scope: Scope) -> Asked:
+    """What the page needs of a request; of a header that stands twice, all values."""
+    client = scope.get("client")
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Asked(scope["method"], client[0] if client else "", headers)
+
+
+def _refusal_of_token(authorization: str | None) -> Answer | None:
+    secret = bearer_secret(authorization)
+    token = ApiToken.objects.usable(secret) if secret else None
+    if token is None:
+        challenge = ("WWW-Authenticate", 'Bearer realm="portal"')
+        return Answer(401, b"Give a token: Authorization: Bearer <token>.\n", (("Content-Type", _TEXT), challenge))
+    token.note_use()
+    if "read" not in token.scopes or not token.user.has_perms(PERMISSIONS):
+        return Answer(403, b"This token or its user may not see feeds and counts.\n")
+    return None
+
+
+def _is_loopback(peer: str) -> bool:
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
