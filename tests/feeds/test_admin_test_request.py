@@ -5,10 +5,14 @@ from datetime import UTC, datetime
 import pytest
 from django.urls import reverse
 
+from feeds.dryrun import dry_run
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
+from feeds.receipt.service import _sample
 from tests.feeds.admin_client import DN, signed_in
 
 pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 2, 24, tzinfo=UTC)
 
 
 def ask(client, **changes: str) -> str:
@@ -108,3 +112,13 @@ def test_hostile_text_is_escaped() -> None:
     page = ask(signed_in("view_feed"), feed="<script>x</script>", headers="A: </pre><script>y</script>")
     assert "<script>x" not in page
     assert "<script>y" not in page
+
+
+def test_a_refusal_for_its_compression_is_refused_again_when_it_is_asked_again() -> None:
+    Feed.objects.create(name="PAYROLL-PROD")
+    run = dry_run({"Feed": "PAYROLL-PROD", "Compression": "RAR", "Authorization": "Bearer secret"})
+    sample = RefusalSample.objects.create(**vars(_sample(NOW, run.request, run.decision, "r1")))
+    assert "secret" not in str(sample.headers)
+    client = signed_in("view_feed", "view_refusalsample")
+    page = client.get(reverse("admin:feeds_feed_test") + f"?sample={sample.pk}").content.decode()
+    assert "Now it would be answered <strong>HTTP 406 · Stroom 200</strong>" in page
