@@ -45,7 +45,7 @@ def running(**settings: str) -> Iterator[Portal]:
     """Start a portal and wait until it is ready."""
     folder = Path(tempfile.mkdtemp(prefix="portal-bench-"))
     port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))}
     environment |= {"PORT": str(port), "PORTAL_DATA_DIR": str(folder), "PORTAL_MIN_FREE_BYTES": "0", **settings}
     process = subprocess.Popen(
         [sys.executable, "manage.py", "serve"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
