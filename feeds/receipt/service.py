@@ -398,7 +398,8 @@ def _is_recorded(receipt_id: str) -> bool:
 
 
 def _sample(now: datetime, request: RequestMetadata, decision: Decision, receipt_id: str) -> Sample:
-    headers = list(request.stored().items())[:50]
+    # Also what is not stored with data, such as Compression: it may be the very reason.
+    headers = list(request.arguments.items())[:50]
     return Sample(
         at=now,
         feed=decision.feed[:255],
