@@ -166,7 +166,7 @@ def _documents() -> Iterator[Document]:
             Text(search.NAME, meaning.name, "name"),
             *(Text(search.FORMER, former["name"], "former name") for former in meaning.former_names),
             *(Text(search.SOURCE_NAME, name, "also called") for name in said[meaning.pk]),
-            *(Text(search.PHRASE, phrase, "that is") for phrase in PHRASES.get(row.pk, ()) if is_first),
+            *(Text(search.PHRASE, phrase, "") for phrase in PHRASES.get(row.pk, ()) if is_first),
             *(Text(search.CONSTANT, name, "in programs") for name in dict.fromkeys(names) if is_first),
             *headers[meaning.pk],
             Text(search.OWNER, meaning.owner.name, "owner"),

@@ -62,12 +62,12 @@ SHAPES: tuple[Shape, ...] = (
     _shape(
         PROXY_LOG,
         r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
-        (?P<http>\d{3}),(?P<stroom>\d{1,3}),"?[^,"\r\n]{0,300}"?,\d+,\d+(?:,[^\r\n]{0,4000})?$""",
+        (?P<http>\d{3}),(?P<stroom>\d{1,3}),"?[^,"\r\n]{0,300}"?,\d+,\d+(?:,[^\r\n]{0,4000})?\r?$""",
     ),
     _shape(
         PROXY_LOG,
         r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
-        (?P<http>\d{3}),(?:"?\d{13}_[^,"\r\n]{0,300}"?,)?\d+,\d+(?:,[^\r\n]{0,4000})?$""",
+        (?P<http>\d{3}),(?:"?\d{13}_[^,"\r\n]{0,300}"?,)?\d+,\d+(?:,[^\r\n]{0,4000})?\r?$""",
     ),
     _shape(
         ACCESS_LOG,  # Common Log Format and what grew from it: Apache, nginx, S3, with anything before the time

@@ -17,11 +17,13 @@ from codes.passages import (
     FIELDS_LINE,
     JSON_FIELD,
     LINE_KINDS,
+    LOG_FIELD,
     NAMED,
     QUESTION,
     QUESTION_SHAPE,
     SHAPES,
     STATUS_LINE,
+    STROOM_ERROR,
     STROOM_MESSAGE,
 )
 
@@ -155,11 +157,17 @@ def _same_answer(earlier: Found, later: Found) -> bool:
     lines = later.line - earlier.line
     if lines == 0:
         return True
-    if later.kind == STATUS_LINE or ACCESS_LOG in {earlier.kind, later.kind}:
+    if later.kind == STATUS_LINE or not _spans_lines(earlier, later):
         return False
-    if earlier.kind == later.kind and earlier.kind in LINE_KINDS:
-        return later.kind == JSON_FIELD and lines <= _LINES_OF_A_MESSAGE
     return lines <= (_LINES_OF_AN_ANSWER if earlier.kind == STATUS_LINE else _LINES_OF_A_MESSAGE)
+
+
+def _spans_lines(earlier: Found, later: Found) -> bool:
+    """What fills a line of its own belongs to no other, but for JSON over lines and `curl -w` below a body."""
+    kinds = {earlier.kind, later.kind}
+    if not kinds & LINE_KINDS:
+        return True
+    return kinds in ({JSON_FIELD}, {LOG_FIELD, STROOM_ERROR}, {STATUS_LINE, JSON_FIELD})
 
 
 def _repeats(last: Pair, found: Found) -> bool:

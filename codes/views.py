@@ -82,7 +82,7 @@ def _by_class(rows: Iterable[StatusCode]) -> list[tuple[CodeClass, list[StatusCo
     grouped: dict[str, list[StatusCode]] = {}
     for row in rows:
         grouped.setdefault(row.code_class_id, []).append(row)
-    return [(classes[key], grouped[key]) for key in classes if key in grouped]
+    return [(classes[key], sorted(grouped[key], key=lambda row: row.code)) for key in classes if key in grouped]
 
 
 @conditional_page

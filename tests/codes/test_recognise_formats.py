@@ -254,6 +254,15 @@ def test_finds_the_codes_in_what_programs_write(text: str, expected: list[tuple[
     assert [(found.registry, found.code) for found in recognise(text, VOCABULARY)] == expected
 
 
+@pytest.mark.parametrize(("text", "expected"), FORMATS)
+def test_finds_the_same_where_a_browser_has_changed_the_line_ends(
+    text: str, expected: list[tuple[str, int]]
+) -> None:
+    sent = re.sub(r"\r?\n", "\r\n", f"before\n{text}\nafter\n")
+    if not any(found.kind == "question" for found in recognise(text, VOCABULARY)):
+        assert [(found.registry, found.code) for found in recognise(sent, VOCABULARY)] == expected
+
+
 @pytest.mark.parametrize("text", [text for text, expected in FORMATS if expected])
 def test_passages_lie_where_their_offsets_say_and_apart_from_each_other(text: str) -> None:
     end = 0
@@ -280,6 +289,9 @@ def test_passages_lie_where_their_offsets_say_and_apart_from_each_other(text: st
             '10.1.2.3 - - [24/Feb/2026:18:10:27 ] "GET / HTTP/1.1" 200 5\nBUT Feed is not set to receive data',
             [(200, None), (None, 110)],
         ),
+        ('ERROR Feed is not set to receive data\n{"status":502,"path":"/x"}', [(None, 110), (502, None)]),
+        ('{"status":502}\nStroom Status 110 - Feed is not set to receive data', [(502, None), (None, 110)]),
+        (f"{PROXY_NEW}\nStroom Status 300 - Client Certificate Required", [(406, 110), (None, 300)]),
         (
             "HTTP/1.1 200 OK\nStroom-Status: 0\n\nHTTP/1.1 503 Service Unavailable\nStroom-Status: 999",
             [(200, 0), (503, 999)],
