@@ -1,0 +1,161 @@
+"""Starts portals quickly, again and again: Python and Django are loaded once, and each portal is a fork.
+
+Reads commands from its standard input and answers each with one line, both JSON. What it forks is what `manage.py
+serve` runs: a supervisor with its workers, or one worker of which every part has a single thread, so that the n-th
+call of a delivery is always the same one.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from codes import loading
+from feeds.integrity import StoreCheck
+from feeds.models import Feed
+from feeds.receipt.service import read_policy
+from portal import supervisor, worker
+from portal.environment import Environment
+from portal.preparation import NEWEST_HOURS
+
+FEEDS = ("OPEN-FEED", "OTHER-FEED", "DROP-FEED", "REJECT-FEED", "GUARDED-FEED")
+PR_SET_PDEATHSIG = 1
+
+
+def prepare(*, catalogue: bool = False) -> str:
+    """Schema and feeds; the catalogue only for who asks for its pages."""
+    settings.STORE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
+    if catalogue:
+        loading.load()
+    special = {"DROP-FEED": {"status": "Drop"}, "REJECT-FEED": {"status": "Reject"}}
+    special["GUARDED-FEED"] = {"certificate_policy": "required"}
+    for name in FEEDS:
+        Feed.objects.get_or_create(name=name, defaults=special.get(name, {}))
+    return "prepared"
+
+
+def check(*, repair: bool = True, deep: bool = True, newest: int | None = None) -> list[tuple[str, str, bool]]:
+    """What is found wrong in the store."""
+    findings = StoreCheck(settings.STORE_DIR, deep=deep, repair=repair, newest=newest).run()
+    return [(finding.kind.value, finding.path, finding.repaired) for finding in findings]
+
+
+def start_up() -> list[tuple[str, str, bool]]:
+    """What each start does about a crash."""
+    return check(deep=False, newest=NEWEST_HOURS)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"prepare": prepare, "check": check, "start_up": start_up}
+
+
+def be_alone(listener: socket.socket, tell: Callable[[Any], None], *, threads: int = 1) -> None:
+    """One worker with so many threads for each kind of work; says which the first ones are."""
+    worker.DECISION_THREADS = worker.WORK_THREADS = threads
+    make = worker.make_worker
+
+    def make_and_tell(environment: Environment) -> worker.Worker:
+        made = make(environment)
+        pools = {"work": made.receiver._work, "decision": made.receiver._decisions}
+        ids = {"loop": threading.get_native_id()}
+        for name, pool in pools.items():
+            ids[name] = pool.submit(threading.get_native_id).result()
+            # Its connection is opened now, so that a delivery's calls are the same from the first one on.
+            pool.submit(read_policy, FEEDS[0]).result()
+        tell(ids)
+        return made
+
+    worker.make_worker = make_and_tell
+    start_up()
+    connections.close_all()
+    worker.serve(settings.ENVIRONMENT, [listener], None)
+
+
+def be_supervisor(listener: socket.socket, tell: Callable[[Any], None], *, descriptors: int = 0) -> None:
+    """All that `manage.py serve` does once everything is prepared."""
+    if descriptors:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    os.setpgid(0, 0)
+    start_up()
+    connections.close_all()
+    watcher = supervisor.Supervisor(
+        lambda lifeline: worker.serve(settings.ENVIRONMENT, [listener], lifeline),
+        workers=settings.ENVIRONMENT.workers,
+        patience_seconds=int(worker.GRACE_SECONDS) + worker.CLOSE_SECONDS + 10,
+    )
+    tell({})
+    sys.exit(watcher.run())
+
+
+def fork(work: Callable[[Callable[[Any], None]], None]) -> tuple[int, Any]:
+    """Run something in a child; its process id and what it tells first."""
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        code = 1
+        try:
+            become_child()
+
+            def tell(value: Any) -> None:
+                os.write(writing, json.dumps(value).encode())
+                os.close(writing)
+
+            work(tell)
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        except BaseException:  # noqa: BLE001  # a fork must never return into its parent's code
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read()
+    return pid, json.loads(told) if told else None
+
+
+def become_child() -> None:
+    """End with the zygote, and leave its conversation alone."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+
+
+def main() -> None:
+    # Children that end are nobody's: the tests watch them by their process ids.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=worker.BACKLOG)
+    listener.settimeout(0)
+    say({"port": listener.getsockname()[1]})
+    for line in sys.stdin:
+        command, options = json.loads(line)
+        if command == "alone":
+            answer = fork(lambda tell, options=options: be_alone(listener, tell, **options))
+        elif command == "supervisor":
+            answer = fork(lambda tell, options=options: be_supervisor(listener, tell, **options))
+        else:
+            answer = fork(lambda tell, command=command, options=options: tell(COMMANDS[command](**options)))
+        say(answer)
+
+
+def say(value: Any) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
