@@ -32,6 +32,8 @@ CHECKS = ("store", "database", "space")
 SURFACES = ("delivery", "feed_status")
 #: What a stroom-proxy is answered: a decision, an error of the caller's, or one of ours.
 FEED_STATUS_ANSWERS = (*(status.value for status in FeedStatus), "refused", "failed")
+#: Public pages: from ready bytes, told that nothing has changed, or made anew.
+READY_RESULTS = ("hit", "not_modified", "made")
 OTHER = "other"
 
 
@@ -81,6 +83,10 @@ class Measures:
         }
         faults = Counter("decision_faults", "Decisions that the database kept us from making.", ["surface"], **how)
         self._faults = {surface: faults.labels(surface) for surface in SURFACES}
+        ready = Counter(
+            "ready_answers", "Answers of public pages and reads, by how they came about.", ["result"], **how
+        )
+        self.ready_answers = {result: ready.labels(result) for result in READY_RESULTS}
         self.flush_failures = Counter("store_flush_failures", "Flushes to disk that failed.", **how)
         self.starts = Counter("worker_starts", "Starts of worker processes since the portal was started.", **how)
         self.workers = Gauge("workers", "Worker processes that run.", multiprocess_mode="livesum", **how)
