@@ -1,6 +1,5 @@
 """The state of the whole portal for its administrators: a few numbers, and lists of what needs somebody."""
 
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from feeds.charts import Chart, stacked_bars
 from feeds.figures import ARRIVED, HOUR, RefusalCount, first_hour, refusals, slots
 from feeds.metadata import parse_time
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, Receipt
+from feeds.receipt.spool import Space, SpaceMark
 
 SOON = timedelta(days=30)
 LISTED = 8
@@ -36,18 +36,6 @@ class EndingCertificate:
 
 
 @dataclass(frozen=True)
-class Disk:
-    """Room in the store, in bytes."""
-
-    total: int
-    free: int
-
-    @property
-    def used_percent(self) -> int:
-        return round(100 * (self.total - self.free) / self.total) if self.total else 0
-
-
-@dataclass(frozen=True)
 class Overview:
     """Everything that the first page of the admin shows."""
 
@@ -60,7 +48,16 @@ class Overview:
     rules_ending: list[CertificateRule]
     rules_ending_count: int
     certificates_ending: list[EndingCertificate]
-    disk: Disk | None
+    space: Space | None
+
+    @property
+    def used_percent(self) -> int:
+        return round(100 * (1 - self.space.free / self.space.size)) if self.space and self.space.size else 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether deliveries are refused for want of room."""
+        return self.space is not None and self.space.free < self.space.mark
 
 
 def overview(now: datetime | None = None) -> Overview:
@@ -78,7 +75,7 @@ def overview(now: datetime | None = None) -> Overview:
         rules_ending=list(ending[:LISTED]),
         rules_ending_count=ending.count(),
         certificates_ending=certificates_ending(moment)[:LISTED],
-        disk=disk(settings.DATA_DIR),
+        space=room(settings.DATA_DIR, settings.ENVIRONMENT.min_free_bytes),
     )
 
 
@@ -135,13 +132,12 @@ def _end(certificate: EndingCertificate) -> datetime:
     return certificate.expires
 
 
-def disk(folder: Path) -> Disk | None:
-    """Room where the data lives; None when it cannot be read."""
+def room(folder: Path, minimum: int | None) -> Space | None:
+    """Room on the disk of the store; None when it cannot be read."""
     try:
-        usage = shutil.disk_usage(folder)
+        return SpaceMark(folder, minimum).measure()
     except OSError:
         return None
-    return Disk(usage.total, usage.free)
 
 
 # --- what is being refused ---

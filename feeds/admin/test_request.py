@@ -20,6 +20,7 @@ from feeds.models import Feed, RefusalSample
 from feeds.policy import TraceStep
 
 MAX_HEADER_TEXT = 64 * 1024
+MAX_OFFERED = 3000
 #: What each step asks, for those that were not reached.
 QUESTIONS = {
     1: "Does the request name a feed?",
@@ -179,6 +180,7 @@ class TestRequestMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic o
             "outcome": outcome,
             "sample": sample,
             "public_url": _public_url(request),
+            "feed_names": list(Feed.objects.order_by("name").values_list("name", flat=True)[:MAX_OFFERED]),
         }
         return TemplateResponse(request, "admin/feeds/feed/test.html", context)
 

@@ -1,9 +1,12 @@
 """The first page of the admin, and the page of what is refused."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -165,3 +168,11 @@ def test_the_refusals_page_needs_the_right_to_see_refusals() -> None:
 )
 def test_names_that_were_perhaps_meant_are_found(sent: str, meant: list[str]) -> None:
     assert alike(sent, ["BADGE-TEST", "PAYROLL-PROD-EVENTS"]) == meant
+
+
+def test_a_full_disk_is_said_on_the_first_page() -> None:
+    client = signed_in(superuser=True)
+    with override_settings(ENVIRONMENT=replace(settings.ENVIRONMENT, min_free_bytes=2**62)):
+        assert "deliveries are answered HTTP 503" in client.get(reverse("admin:index")).content.decode()
+    with override_settings(ENVIRONMENT=replace(settings.ENVIRONMENT, min_free_bytes=0)):
+        assert "deliveries are answered HTTP 503" not in client.get(reverse("admin:index")).content.decode()
