@@ -42,6 +42,6 @@ def test_an_unknown_page_is_404(client: Client, slug: str) -> None:
 
 
 def test_raw_html_in_a_page_stays_text() -> None:
-    page = documentation._render("x", '# T\n\n<script>alert(1)</script>\n\n[a](javascript:alert(1))\n', 0)
+    page = documentation._render("x", "# T\n\n<script>alert(1)</script>\n\n[a](javascript:alert(1))\n", 0)
     assert "<script>" not in page.html
     assert 'href="javascript' not in page.html
