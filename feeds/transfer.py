@@ -51,6 +51,7 @@ FEED_DOC_IGNORED = frozenset(
     "contextFormat volumeGroup ingestType data uniqueName plugin".split()
 )
 FEED_DOC_STATUS = {status.value.upper(): status.value for status in Feed.Status}
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _FEED_META = re.compile(r"(?:^|/)[^/]*\.Feed\.[0-9A-Fa-f-]{36}\.meta$")
 
 
@@ -173,7 +174,7 @@ def _rules(value: Any) -> tuple[tuple[RuleValues, ...], list[str]]:
 def _rule(item: Any) -> tuple[RuleValues | None, str]:
     if not isinstance(item, dict) or not all(key in RULE_KEYS for key in item):
         return None, f"it has other keys than {', '.join(RULE_KEYS)}"
-    if not all(isinstance(item.get(key) or "", str) for key in RULE_KEYS):
+    if not all(_is_text(item.get(key) or "") for key in RULE_KEYS):
         return None, "its values are not text"
     expires = None
     if item.get("expires"):
@@ -191,7 +192,7 @@ def _checked(
     """Take the name out and hold every value to its type; a value of another type is never converted."""
     problems = list(faults)
     name = values.pop("name", "")
-    if not isinstance(name, str) or not name:
+    if not _is_text(name) or not name:
         problems.append("it has no name")
         name = ""
     for key, value in values.items():
@@ -202,7 +203,8 @@ def _checked(
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    """Text that every database takes: no NUL, no half of a surrogate pair."""
+    return isinstance(value, str) and _UNSTORABLE.search(value) is None
 
 
 def _is_flag(value: Any) -> bool:
@@ -210,7 +212,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+    return isinstance(value, list) and all(_is_text(word) for word in value)
 
 
 _TYPES: dict[str, Callable[[Any], bool]] = {"reference": _is_flag, "labels": _is_words}

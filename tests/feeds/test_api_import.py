@@ -97,6 +97,23 @@ def test_what_is_no_file_of_feeds_is_400(data: bytes) -> None:
     problem_of(send(caller(*EDITOR), data), 400)
 
 
+@pytest.mark.parametrize("text", [r"\u0000", r"\ud800"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"name": "FEED-A", "owner": "%s"}',
+        '{"name": "FEED-A", "labels": ["%s"]}',
+        '{"name": "FEED-A", "certificate_rules": [{"subject_dn": "CN=a", "action": "allow", "comment": "%s"}]}',
+        '{"name": "FEED%s"}',
+    ],
+)
+def test_text_that_no_database_takes_is_a_fault(row: str, text: str) -> None:
+    data = (row % text).encode()
+    editor = caller(*OFFICER)
+    assert send(editor, data).json()["counts"]["fault"] == 1
+    problem_of(send(editor, data, "?dry_run=false"), 400)
+
+
 def test_a_form_with_other_parts_is_400() -> None:
     editor = caller(*EDITOR)
     for parts in [{"file": "text"}, {"other": SimpleUploadedFile("x", TABLE)}, {}]:
