@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from django.db import Error, connection, connections
 
-
 #: What SQLite says when the last page of a commit, the one that makes it valid, was certainly not written.
 _NEVER_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY})
 

@@ -12,7 +12,18 @@ from portal.environment import BASE_DIR
 
 FOLDER = BASE_DIR / "docs"
 #: In reading order. Files that are not named here are for developers and stay on disk.
-PAGES = ("sending-data", "feeds", "admin", "catalogue", "api", "settings", "sign-in", "operating", "metrics", "decisions")
+PAGES = (
+    "sending-data",
+    "feeds",
+    "admin",
+    "catalogue",
+    "api",
+    "settings",
+    "sign-in",
+    "operating",
+    "metrics",
+    "decisions",
+)
 
 
 @dataclass(frozen=True)
