@@ -39,7 +39,7 @@ class LocalNoteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only 
     class Meta:
         model = LocalNote
         fields = ("meaning", "text")
-        widgets = {"text": forms.Textarea(attrs={"rows": 12, "maxlength": MAX_LENGTH})}
+        widgets = {"text": forms.Textarea(attrs={"rows": 12, "maxlength": MAX_LENGTH, "class": "vLargeTextField"})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
