@@ -6,6 +6,7 @@ limit, and the bare 400 carries no Stroom-Status.
 """
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -21,11 +22,14 @@ from uvicorn.server import ServerState
 
 from feeds.body import EXTENSION, Connection
 from feeds.receipt.answers import framing_answer
-from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, UNAVAILABLE, StroomStatus
+from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
+
+log = logging.getLogger(__name__)
 
 HEAD_LIMIT = 64 * 1024
 HEAD_SECONDS = 30.0
 LATE_SECONDS = 1.0
+ACCEPT_PAUSE_SECONDS = 0.1
 #: Bytes between two pieces of body that are neither: chunk sizes, their extensions, trailers.
 FRAMING_LIMIT = 64 * 1024
 
@@ -34,7 +38,6 @@ STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 _STATUS_LINES = {
     400: b"HTTP/1.1 400 Bad Request\r\n",
     431: b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
-    503: b"HTTP/1.1 503 Service Unavailable\r\n",
 }
 
 
@@ -60,15 +63,14 @@ class PortalProtocol(HttpToolsProtocol):
     # Connection
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
-        if len(self.connections) > getattr(self.server_state, "most_connections", sys.maxsize):
-            self._refuse(UNAVAILABLE)
-            return
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection.gone = True
         self._stop_head_timer()
         super().connection_lost(exc)
+        if isinstance(self.server_state, PortalState):
+            self.server_state.room.set()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn always closes
         """Keep the way back open where an answer is owed; asyncio closes the connection on False."""
@@ -221,11 +223,11 @@ class PortalProtocol(HttpToolsProtocol):
 
 
 class PortalState(ServerState):
-    """What the connections of one server share."""
+    """What the connections of one server share. `room` is set when one of them ends."""
 
-    def __init__(self, most_connections: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.most_connections = most_connections
+        self.room = asyncio.Event()
 
 
 class PortalServer(uvicorn.Server):
@@ -254,10 +256,14 @@ class PortalServer(uvicorn.Server):
             grace_seconds: how long they may go on.
             lifeline: descriptor that becomes readable when the parent process is gone.
             held_open: the listening socket outlives us, so that who comes while we stop waits for our successor.
-            most_connections: how many at once; those beyond are told 503, so that descriptors are left for files.
+            most_connections: how many at once; those beyond wait to be let in, so that descriptors are left for
+                files, and senders are served late instead of being refused.
         """
         super().__init__(config)
-        self.server_state = PortalState(most_connections)
+        self._state = PortalState()
+        self.server_state = self._state
+        self._most_connections = most_connections
+        self._acceptors: list[asyncio.Task[None]] = []
         self._held_open = held_open
         self._on_stop = on_stop
         self._running = running
@@ -265,11 +271,37 @@ class PortalServer(uvicorn.Server):
         self._lifeline = lifeline
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen on the given sockets; unlike uvicorn's own way, only as fast as there is room."""
+        await self.lifespan.startup()
+        self.servers = []
+        loop = asyncio.get_running_loop()
+        self._acceptors = [loop.create_task(self._accept(listener)) for listener in sockets or []]
+        self.started = True
         # The parent holds them back until there is someone to handle them.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._parent_is_gone, self._lifeline)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                while len(self._state.connections) >= self._most_connections:
+                    self._state.room.clear()
+                    await self._state.room.wait()
+                connection, _ = await loop.sock_accept(listener)
+                await loop.connect_accepted_socket(self._protocol, connection)
+            except OSError as fault:
+                # Out of descriptors, or the client left while it waited.
+                log.warning("a connection could not be accepted: %s", fault)
+                await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return PortalProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def _stop_accepting(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.cancel()
 
     def _parent_is_gone(self, lifeline: int) -> None:
         asyncio.get_running_loop().remove_reader(lifeline)
@@ -283,12 +315,12 @@ class PortalServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._held_open:
-            for server in self.servers:
-                server.close()
+            self._stop_accepting()
             # Who was let in before that has a moment to say what for, and is served.
             await asyncio.sleep(LATE_SECONDS)
             self._on_stop()
         deadline = time.monotonic() + self._grace_seconds
         while self._running() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
+        self._stop_accepting()
         await super().shutdown(sockets)

@@ -38,12 +38,26 @@ CLOSE_SECONDS = 5
 DECISION_THREADS = 4
 WORK_THREADS = 8
 BACKLOG = 2048
-RESERVED_DESCRIPTORS = 44
+MOST_UPLOADS = 1000
+MOST_DESCRIPTORS = 65536
+#: Standard streams, sockets, locks, event loop, temporary files.
+OTHER_DESCRIPTORS = 24
+SCARCE_DESCRIPTORS = 256
 _CALLERS = {
     BearerOutcome.ALLOWED: Caller.ALLOWED,
     BearerOutcome.UNKNOWN: Caller.UNKNOWN,
     BearerOutcome.MISSING_SCOPE: Caller.MISSING_SCOPE,
 }
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much one worker does at once, by how many files it may open."""
+
+    decisions: int
+    work: int
+    uploads: int
+    connections: int
 
 
 @dataclass
@@ -56,6 +70,7 @@ class Worker:
     health: HealthMonitor
     slot: Slot
     measures: Measures
+    share: Share
     _counts: CountWriter
     _pools: tuple[DatabasePool, ...]
 
@@ -107,10 +122,11 @@ def make_worker(environment: Environment) -> Worker:
         on_database_fault=health.database_failed,
         measures=measures,
     )
-    decisions = DatabasePool(DECISION_THREADS, "decision")
-    work = DatabasePool(WORK_THREADS, "receipt")
+    share = share_of(descriptor_limit(), environment.threads)
+    decisions = DatabasePool(share.decisions, "decision")
+    work = DatabasePool(share.work, "receipt")
     pages = DatabasePool(environment.threads, "django")
-    receiver = Receiver(service, decisions=decisions, work=work, most_running=most_uploads())
+    receiver = Receiver(service, decisions=decisions, work=work, most_running=share.uploads)
     feed_status = FeedStatusApp(
         authenticate=_authenticate,
         identity=environment.identity_headers,
@@ -141,7 +157,9 @@ def make_worker(environment: Environment) -> Worker:
         identity=environment.identity_headers,
         disk=work,
     )
-    return Worker(edge, receiver, service, health, slot, measures, CountWriter(counts), (pages, decisions, work))
+    return Worker(
+        edge, receiver, service, health, slot, measures, share, CountWriter(counts), (pages, decisions, work)
+    )
 
 
 def _start_measuring(environment: Environment, slot: Slot) -> Measures:
@@ -197,25 +215,33 @@ def serve(
             grace_seconds=GRACE_SECONDS,
             lifeline=lifeline,
             held_open=held_open,
-            most_connections=most_connections(),
+            most_connections=worker.share.connections,
         )
         server.run(sockets=sockets)
 
 
-def most_uploads() -> int:
-    """How many deliveries one worker takes at once: each needs a connection and up to two files."""
-    return max(4, min(1000, _free_descriptors() // 3))
+def share_of(descriptors: int, page_threads: int) -> Share:
+    """Divide the descriptors that one process may have.
+
+    A database connection of a thread takes two or three, a delivery its connection and up to two files. Where they
+    are few, connections are limited to what deliveries need: senders then wait to be let in instead of being told
+    to come back.
+    """
+    scarce = descriptors < SCARCE_DESCRIPTORS
+    decisions, work = (1, 2) if scarce else (DECISION_THREADS, WORK_THREADS)
+    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + work + page_threads + 2)
+    uploads = max(4, min(MOST_UPLOADS, -(-free // 3)))
+    return Share(decisions, work, uploads, max(4, free - 2 * uploads))
 
 
-def most_connections() -> int:
-    """How many connections one worker has at once, so that descriptors are left for the files of its deliveries."""
-    return max(8, _free_descriptors() - most_uploads())
-
-
-def _free_descriptors() -> int:
-    """Descriptors that are not needed for databases, sockets and the like."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (1_000_000 if limit == resource.RLIM_INFINITY else limit) - RESERVED_DESCRIPTORS
+def descriptor_limit() -> int:
+    """How many descriptors this process may have; asks for as many as it is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return wanted if soft == resource.RLIM_INFINITY else soft
 
 
 def _authenticate(authorization: str | None) -> Caller:

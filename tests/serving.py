@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[1]
 class Serve:
     """One `manage.py serve` with a data dir and a port of its own."""
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    def __init__(self, data_dir: Path, *, command: tuple[str, ...] = (), **settings: str) -> None:
         self.data_dir = data_dir
+        self.command = command
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port = int(listener.getsockname()[1])
@@ -36,7 +37,7 @@ class Serve:
         """Start and wait until it answers; the seconds that it took."""
         began = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve"],
+            [*self.command, sys.executable, "manage.py", "serve"],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
