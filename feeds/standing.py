@@ -77,7 +77,7 @@ def read_standing(now: datetime, most_feeds: int) -> Standing:
 
 def _latest_receipts() -> dict[str, datetime]:
     """When each open feed received last; one step through an index for each."""
-    latest = ReceiptFeed.objects.filter(feed=OuterRef("name"), dropped=False).order_by("-receipt")
+    latest = ReceiptFeed.objects.filter(feed=OuterRef("name"), dropped=False).order_by("-receipt_id")
     feeds = Feed.objects.filter(status=Feed.Status.RECEIVE).order_by()
     rows = feeds.values_list("name", Subquery(latest.values("receipt__received_at")[:1]))
     return {name: at for name, at in rows if at is not None}

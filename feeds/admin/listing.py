@@ -18,7 +18,7 @@ Lookups = list[tuple[str, str]]
 
 def with_figures(feeds: QuerySet[Feed], now: datetime) -> QuerySet[Feed]:
     """Add `last_received`, `accepted_24h` and `refused_24h`; every value is one step through an index."""
-    latest = ReceiptFeed.objects.filter(feed=OuterRef("name"), dropped=False).order_by("-receipt")
+    latest = ReceiptFeed.objects.filter(feed=OuterRef("name"), dropped=False).order_by("-receipt_id")
     return feeds.annotate(
         last_received=Subquery(latest.values("receipt__received_at")[:1]),
         accepted_24h=Coalesce(_sum_24h(now, *ARRIVED), 0),
