@@ -27,7 +27,8 @@ from portal.api import StrictFilterBackend, StrictOrdering, require_match
 from portal.problems import PreconditionFailed, RefusedItems
 from portal.rest import ListMixin, PrivateMixin
 
-MAX_BULK = 1000
+#: Each takes some milliseconds, in which SQLite lets nobody else write.
+MAX_BULK = 500
 MAX_COMMENT = 1000
 
 

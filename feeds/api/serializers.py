@@ -265,7 +265,8 @@ class CheckSerializer(StrictKeysMixin):
     certificate = DescribedCertificateSerializer(allow_null=True, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "certificate" in attrs and ({"sender_dn", "verified"} & set(attrs)):
+        twice = attrs.get("sender_dn") is not None or attrs.get("verified") is False
+        if attrs.get("certificate") is not None and twice:
             raise serializers.ValidationError(
                 {"certificate": ["Give either certificate, or sender_dn and verified."]}
             )

@@ -39,6 +39,8 @@ def test_a_refusal_shows_the_trace_and_the_text() -> None:
         ({"sender_dn": DN}, 0),
         ({"sender_dn": DN, "verified": False}, 310),
         ({"certificate": None}, 300),
+        ({"certificate": None, "sender_dn": DN}, 0),
+        ({"certificate": {"dn": DN}, "sender_dn": None, "verified": True}, 0),
         ({"certificate": {"dn": DN}}, 0),
         ({"certificate": {"dn": DN, "verified": False}}, 310),
         ({"certificate": {"dn": DN, "expires": "2001-01-01T00:00:00Z"}}, 310),
@@ -71,6 +73,7 @@ def test_drop_says_that_nothing_would_be_stored() -> None:
         ({"headers": {}, "certificate": {}}, "certificate.dn"),
         ({"headers": {}, "certificate": {"dn": DN, "issuer": "x"}}, "certificate.issuer"),
         ({"headers": {}, "certificate": {"dn": DN}, "sender_dn": DN}, "certificate"),
+        ({"headers": {}, "certificate": {"dn": DN}, "verified": False}, "certificate"),
         ({"headers": {str(n): "x" for n in range(1001)}}, "headers"),
     ],
 )
