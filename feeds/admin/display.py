@@ -1,6 +1,7 @@
 """Small pieces of HTML that several admin pages show."""
 
 import math
+import unicodedata
 from datetime import datetime, timedelta
 
 from django.urls import reverse
@@ -8,6 +9,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 BAR_WIDTH = 48
+#: Controls, formats such as direction marks, and what is no character.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+def visible(value: object) -> str:
+    """Text of a sender with its invisible and direction-changing characters written out, such as ⟨U+202E⟩."""
+    return "".join(
+        f"⟨U+{ord(character):04X}⟩" if unicodedata.category(character) in _INVISIBLE else character
+        for character in str(value)
+    )
 
 
 def chip(kind: str, text: str, title: str = "") -> SafeString:

@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from feeds.admin.display import chip, size, stroom_pair
+from feeds.admin.display import chip, size, stroom_pair, visible
 from feeds.admin.refusals import RefusalsMixin
 from feeds.models import HourlyCount, Receipt, RefusalSample, RetentionPolicy
 
@@ -20,6 +20,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     actions = None
     show_facets = admin.ShowFacets.ALWAYS
     list_per_page = 50
+    change_form_template = "admin/feeds/read_only.html"
     show_full_result_count = False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -38,8 +39,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
 
 def as_text(value: Any) -> SafeString:
     """Stored JSON in a form that people read, escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
-    return format_html('<pre class="stored" tabindex="0">{}</pre>', text)
+    lines = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
+    return format_html('<pre class="stored" tabindex="0">{}</pre>', "\n".join(map(visible, lines)))
 
 
 @admin.register(Receipt)
@@ -59,8 +60,8 @@ class ReceiptAdmin(ReadOnlyAdmin):
     search_fields = ["receipt_id__exact", "feed__startswith", "sha256__exact", "guid__exact"]
     search_help_text = "Exact receipt id, SHA-256 or GUID, or the beginning of a feed's name."
     date_hierarchy = None
-    exclude = ["headers", "groups", "notes"]
-    readonly_fields = ["stored_headers", "stored_groups", "stored_notes"]
+    exclude = ["headers", "groups", "notes", "sender_dn", "guid"]
+    readonly_fields = ["dn_text", "guid_text", "stored_headers", "stored_groups", "stored_notes"]
 
     @admin.display(description="bytes", ordering="bytes")
     def bytes_text(self, receipt: Receipt) -> str:
@@ -69,6 +70,14 @@ class ReceiptAdmin(ReadOnlyAdmin):
     @admin.display(description="status", ordering="status")
     def status_chip(self, receipt: Receipt) -> SafeString:
         return chip(receipt.status, receipt.status)
+
+    @admin.display(description="certificate", empty_value="none verified")
+    def dn_text(self, receipt: Receipt) -> str | None:
+        return visible(receipt.sender_dn) if receipt.sender_dn else None
+
+    @admin.display(description="GUID")
+    def guid_text(self, receipt: Receipt) -> str:
+        return visible(receipt.guid)
 
     @admin.display(description="metadata")
     def stored_headers(self, receipt: Receipt) -> SafeString:
@@ -87,11 +96,15 @@ class ReceiptAdmin(ReadOnlyAdmin):
 class HourlyCountAdmin(ReadOnlyAdmin):
     """Deliveries by feed, outcome and hour."""
 
-    list_display = ["hour", "feed", "outcome_chip", "answer", "known", "count", "bytes_text"]
+    list_display = ["hour", "feed_text", "outcome_chip", "answer", "known", "count", "bytes_text"]
     list_display_links = None
     list_filter = ["outcome", "stroom_status", "known"]
     search_fields = ["feed__startswith"]
     search_help_text = "The beginning of a feed's name."
+
+    @admin.display(description="feed", ordering="feed")
+    def feed_text(self, row: HourlyCount) -> str:
+        return visible(row.feed)
 
     @admin.display(description="outcome", ordering="outcome")
     def outcome_chip(self, row: HourlyCount) -> SafeString:
@@ -110,12 +123,20 @@ class HourlyCountAdmin(ReadOnlyAdmin):
 class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
     """Examples of refused deliveries, with the steps that led to the refusal."""
 
-    list_display = ["at", "feed", "answer", "sender_dn", "remote_address", "receipt_id"]
+    list_display = ["at", "feed_text", "answer", "dn_text", "remote_address", "receipt_id"]
     list_filter = ["stroom_status"]
     search_fields = ["feed__startswith", "receipt_id__exact", "sender_dn__icontains"]
     search_help_text = "The beginning of a feed's name, part of a DN, or an exact receipt id."
-    exclude = ["headers", "trace"]
-    readonly_fields = ["stored_headers", "steps"]
+    fields = ["at", "answer", "feed_text", "dn_text", "remote_address", "receipt_id", "steps", "stored_headers"]
+    readonly_fields = ["answer", "feed_text", "dn_text", "stored_headers", "steps"]
+
+    @admin.display(description="feed", ordering="feed")
+    def feed_text(self, sample: RefusalSample) -> str:
+        return visible(sample.feed)
+
+    @admin.display(description="certificate", ordering="sender_dn")
+    def dn_text(self, sample: RefusalSample) -> str:
+        return visible(sample.sender_dn)
 
     @admin.display(description="answer", ordering="stroom_status")
     def answer(self, sample: RefusalSample) -> SafeString:

@@ -136,6 +136,28 @@ def test_sender_text_is_escaped_on_every_page_that_shows_it() -> None:
         assert hostile not in page
 
 
+def test_characters_that_hide_or_reorder_sender_text_are_written_out() -> None:
+    hostile = "CN=\u202eevil\x00\u200b"
+    sample = RefusalSample.objects.create(
+        at="2026-02-24T18:10:27Z",
+        feed=hostile,
+        http_status=403,
+        stroom_status=310,
+        receipt_id="r1",
+        sender_dn=hostile,
+        headers={hostile: hostile},
+        trace=[{"step": 6, "outcome": "stop", "explanation": hostile}],
+    )
+    client = signed_in(superuser=True)
+    for url in (
+        reverse("admin:feeds_refusalsample_changelist"),
+        reverse("admin:feeds_refusalsample_change", args=[sample.pk]),
+    ):
+        page = client.get(url).content.decode()
+        assert "⟨U+202E⟩evil⟨U+0000⟩⟨U+200B⟩" in page
+        assert "\u202e" not in page
+
+
 def test_every_page_has_the_policy_and_nothing_inline() -> None:
     feed = Feed.objects.create(name="PAYROLL-PROD")
     client = signed_in(superuser=True)
