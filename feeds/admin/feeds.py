@@ -1,9 +1,10 @@
 """The admin of Stroom feeds: what senders may send where."""
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -28,7 +29,7 @@ from feeds.admin.test_request import TestRequestMixin
 from feeds.admin.transfer import TransferMixin
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from feeds.roles import may_delete, may_manage_certificates, may_rename
+from feeds.roles import is_guarded, may_delete, may_manage_certificates, may_rename
 
 THIS_CHANGE = "This change"
 
@@ -149,7 +150,20 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         with commented(request.POST.get("change_comment", "")):
-            return super().changeform_view(request, *args, **kwargs)
+            response = super().changeform_view(request, *args, **kwargs)
+        if response.status_code == HTTPStatus.FOUND and "_saveasnew" in request.POST:
+            self._warn_of_missing_guard(request, args[0] if args else kwargs.get("object_id"))
+        return response
+
+    def _warn_of_missing_guard(self, request: HttpRequest, object_id: Any) -> None:
+        """A copy by somebody who may not guard feeds is open; that must not go unseen."""
+        original = self.get_object(request, str(object_id))
+        if isinstance(original, Feed) and is_guarded(original) and not may_manage_certificates(request.user):
+            messages.warning(
+                request,
+                f"The copy has neither the certificate policy nor the rules of {original.name}: "
+                "anybody may send to it until a certificate officer adds them.",
+            )
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Add the figures of an existing feed."""

@@ -296,6 +296,14 @@ def test_a_copy_takes_the_rules_along() -> None:
     assert feed.certificate_rules.count() == 1
 
 
+def test_a_copy_without_its_guard_is_warned_of() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD", certificate_policy="restricted")
+    client = signed_in("view_feed", "add_feed", "change_feed")
+    page = client.post(change_url(feed), feed_form(name="PAYROLL-COPY", _saveasnew="1"), follow=True)
+    assert "neither the certificate policy nor the rules of PAYROLL-PROD" in page.content.decode()
+    assert Feed.objects.get(name="PAYROLL-COPY").certificate_policy == "none"
+
+
 def test_the_feed_page_shows_traffic_as_a_picture_and_as_a_table() -> None:
     feed = Feed.objects.create(name="PAYROLL-PROD")
     hour = start_of_hour(datetime.now(UTC))
