@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from feeds.metadata import format_meta
@@ -28,9 +27,11 @@ from feeds.retention import REMOVED, finish_removals
 #: No writer takes longer from its rename to its commit.
 IN_FLIGHT_SECONDS = 600
 _HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})/(\d{2})")
-_SLOT_FILES = frozenset({"lock", "health.probe"})
+_SLOT_FILES = (["lock"], ["health.probe"])
 _NEW_META = f"{META_SUFFIX}.new"
 STEP = timedelta(hours=1)
+#: So many rows are written in one transaction; each flushes to disk.
+ADOPT_TOGETHER = 200
 _Span = tuple[str, str]
 
 
@@ -74,6 +75,7 @@ class _Row:
     path: str
     bytes: int
     sha256: str
+    headers: dict[str, str] | None = None
 
 
 @dataclass
@@ -93,6 +95,7 @@ class StoreCheck:
     def run(self) -> Iterator[Finding]:
         """Find everything that is not as it should be; repaired where that was asked for."""
         self._living = living_writers(self.root)
+        self._waiting: list[PurePosixPath] = []
         for name in sorted(_names(self.root)):
             if name == PARTS:
                 yield from self._parts()
@@ -104,18 +107,23 @@ class StoreCheck:
 
     # Parts of uploads
     def _parts(self) -> Iterator[Finding]:
+        # All are judged before any is mended: one sweep takes them all.
+        for finding in list(self._judged_parts()):
+            yield self._mend(finding, self._sweep) if finding.kind is Kind.HALF_WRITTEN else finding
+
+    def _judged_parts(self) -> Iterator[Finding]:
         for path in sorted((self.root / PARTS).rglob("*")):
-            inside = path.relative_to(self.root / PARTS).parts
-            if len(inside) == 1 and path.is_dir() and inside[0].isdecimal():
+            folder, *below = path.relative_to(self.root / PARTS).parts
+            number = int(folder) if folder.isdecimal() else 0  # slots begin at 1
+            if number and not below and path.is_dir():
                 continue
             self.totals.files += 1
-            relative = str(path.relative_to(self.root))
-            if len(inside) != 2 or not path.is_file():
-                yield Finding(Kind.UNEXPLAINED, relative)
-            elif path.name in _SLOT_FILES or int(inside[0]) in self._living:
+            # A living writer's part may be gone by now: it is received.
+            if number in self._living or (number and below in _SLOT_FILES):
                 continue
-            elif path.suffix == PART_SUFFIX:
-                yield self._mend(Finding(Kind.HALF_WRITTEN, relative, "its writer is gone"), self._sweep)
+            relative = str(path.relative_to(self.root))
+            if number and len(below) == 1 and path.suffix == PART_SUFFIX and path.is_file():
+                yield Finding(Kind.HALF_WRITTEN, relative, "its writer is gone")
             else:
                 yield Finding(Kind.UNEXPLAINED, relative)
 
@@ -159,13 +167,18 @@ class StoreCheck:
         self.totals.files += len(sizes)
         relative = folder.relative_to(self.root)
         # Ids of this hour belong into this very folder, so comparing texts is enough.
-        rows = {f"{row.receipt_id}{DATA_SUFFIX}": row for row in _rows_of(hour) if _is_in(str(relative), row)}
+        rows = {
+            f"{row.receipt_id}{DATA_SUFFIX}": row
+            for row in _rows_of(hour, deep=self.deep)
+            if _is_in(str(relative), row)
+        }
         self.totals.receipts += len(rows)
         for name in strange:
             yield Finding(Kind.UNEXPLAINED, str(relative / name))
         healthy = set() if self.deep else {name for row in rows.values() for name in _healthy(row, sizes)}
         for name in sorted((rows.keys() | sizes.keys()) - healthy):
             yield from self._object(PurePosixPath(relative / name), rows, sizes)
+        yield from self._adopt()
 
     def _object(self, path: PurePosixPath, rows: dict[str, _Row], sizes: dict[str, int]) -> Iterator[Finding]:
         if path.name in rows:
@@ -197,7 +210,8 @@ class StoreCheck:
 
     def _is_bad_metadata(self, meta: PurePosixPath, row: _Row, sizes: dict[str, int]) -> bool:
         if not sizes.get(meta.name) and not _size(self.root / meta):
-            return _exists(row)
+            # What was recovered without metadata has none to be missed.
+            return _exists(row) and bool(_metadata(row))
         if not self.deep:
             return False
         try:
@@ -212,13 +226,18 @@ class StoreCheck:
     def _unrecorded(self, path: PurePosixPath) -> Iterator[Finding]:
         if self._is_in_flight(path) or Receipt.objects.filter(receipt_id=path.stem).exists():
             return
-        yield self._mend(Finding(Kind.UNRECORDED, str(path)), lambda: self._adopt(path))
+        self._waiting.append(path)
+        yield from self._adopt(ADOPT_TOGETHER)
 
-    def _adopt(self, path: PurePosixPath) -> None:
-        try:
-            adopt(self.root, path)
-        except IntegrityError:
-            return  # its row came while we looked
+    def _adopt(self, least: int = 1) -> Iterator[Finding]:
+        """Give those that wait their rows, when there are so many."""
+        if len(self._waiting) < least:
+            return
+        waiting, self._waiting = self._waiting, []
+        if self.repair:
+            adopt(self.root, waiting)
+        for path in waiting:
+            yield Finding(Kind.UNRECORDED, str(path), repaired=self.repair)
 
     def _left_over(self, path: PurePosixPath, what: str) -> Iterator[Finding]:
         if not self._is_in_flight(path):
@@ -306,14 +325,14 @@ def _hour_of(text: str) -> datetime | None:
         return None
 
 
-def _rows_of(hour: datetime) -> Iterator[_Row]:
+def _rows_of(hour: datetime, *, deep: bool) -> Iterator[_Row]:
     """Rows whose ids were made in this hour; ids begin with their milliseconds."""
     first, last = _span(hour)
-    return _rows(Receipt.objects.order_by().filter(receipt_id__gte=first, receipt_id__lt=last))
+    return _rows(Receipt.objects.order_by().filter(receipt_id__gte=first, receipt_id__lt=last), deep=deep)
 
 
-def _rows(query: QuerySet[Receipt]) -> Iterator[_Row]:
-    values = query.values_list("pk", "receipt_id", "path", "bytes", "sha256")
+def _rows(query: QuerySet[Receipt], *, deep: bool = False) -> Iterator[_Row]:
+    values = query.values_list("pk", "receipt_id", "path", "bytes", "sha256", *(["headers"] if deep else []))
     return (_Row(*row) for row in values.iterator(chunk_size=5000))
 
 
@@ -343,6 +362,8 @@ def _exists(row: _Row) -> bool:
 
 
 def _metadata(row: _Row) -> bytes:
+    if row.headers is not None:
+        return format_meta(row.headers)
     return format_meta(Receipt.objects.values_list("headers", flat=True).get(pk=row.pk))
 
 

@@ -95,17 +95,20 @@ def test_r12_strange_objects_are_named_and_never_touched(depot: Depot) -> None:
     folder = depot.data(receipt).parent
     wrong_place = depot.root / "received/2020-01-01/00"
     wrong_place.mkdir(parents=True)
+    (depot.root / "parts/old").mkdir()
     strange = [
         depot.root / "notes.txt",
         depot.root / "received/readme",
         depot.root / "parts/readme",
+        depot.root / "parts/old",
+        depot.root / "parts/old/1.part",
         folder / "core.1234",
         folder / "sub",
         folder / "link.dat",
         wrong_place / depot.data(receipt).name,
     ]
     for path in strange:
-        path.write_bytes(b"x") if path.name not in {"sub", "link.dat"} else None
+        path.write_bytes(b"x") if path.name not in {"sub", "link.dat", "old"} else None
     (folder / "sub").mkdir()
     (folder / "link.dat").symlink_to(depot.data(receipt))
     findings = examine(depot, repair=True)
@@ -169,19 +172,21 @@ def test_r12_a_file_alone_is_kept_and_says_so(depot: Depot, compression: str) ->
     found = Receipt.objects.get()
     assert (found.feed, found.compression, found.bytes) == ("", compression or "NONE", len(body))
     assert "the metadata beside it is missing" in found.notes
+    assert examine(depot, deep=True) == [], "and is not missed again at every check"
 
 
 def test_r12_what_a_living_writer_is_making_is_left_alone(depot: Depot) -> None:
     kept = depot.keep(FEED, b"about to be recorded")
     Receipt.objects.all().delete()
     (depot.slot.folder / "1.part").write_bytes(b"being received")
+    (depot.slot.folder / "2.part").write_bytes(b"being received")
     waiting = depot.root / data_path(depot.ids.next()).with_suffix(".meta")
     waiting.write_bytes(b"Feed:X\n")
     assert examine(depot, repair=True, alive=True) == []
     assert depot.data(kept).exists()
     assert waiting.exists()
     assert sorted(kinds(examine(depot, repair=True))) == sorted(
-        [Kind.UNRECORDED, Kind.HALF_WRITTEN, Kind.HALF_WRITTEN]
+        [Kind.UNRECORDED, Kind.HALF_WRITTEN, Kind.HALF_WRITTEN, Kind.HALF_WRITTEN]
     )
     assert examine(depot) == []
 
