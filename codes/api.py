@@ -257,6 +257,8 @@ class VendorList(CatalogueList):
 
 
 class VendorDetail(CatalogueDetail):
+    """One vendor, and the numbers it uses."""
+
     serializer_class = VendorSerializer
     queryset = VendorList.queryset
     lookup_field = "slug"
@@ -281,6 +283,8 @@ class HeaderList(CatalogueList):
 
 
 class HeaderDetail(CatalogueDetail):
+    """One header field, and the codes that it belongs to."""
+
     serializer_class = HeaderSerializer
 
     def get_object(self) -> Header:
@@ -397,6 +401,8 @@ class WholeCatalogue(OpenToAllMixin, StrictQueryMixin, APIView):
 
 
 class ExportJson(WholeCatalogue):
+    """The whole catalogue as JSON."""
+
     make = staticmethod(export.export_json)
     file_name = "status-codes.json"
 
@@ -408,6 +414,8 @@ class ExportJson(WholeCatalogue):
 
 
 class ExportSchema(WholeCatalogue):
+    """The JSON Schema of the whole catalogue."""
+
     make = staticmethod(export.export_schema)
     content_type = "application/schema+json"
 
@@ -422,6 +430,8 @@ class ExportSchema(WholeCatalogue):
 
 
 class ExportCsv(WholeCatalogue):
+    """The whole catalogue as a table."""
+
     make = staticmethod(export.export_csv)
     content_type = "text/csv; charset=utf-8"
     file_name = "status-codes.csv"
@@ -434,6 +444,8 @@ class ExportCsv(WholeCatalogue):
 
 
 class RetryJson(WholeCatalogue):
+    """Number to retry verdict, for programs that decide whether to send again."""
+
     make = staticmethod(export.retry_json)
 
     @extend_schema(operation_id="codes_retry_json", tags=CATALOGUE, auth=[], responses=OpenApiTypes.OBJECT)

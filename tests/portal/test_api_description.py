@@ -80,6 +80,8 @@ def test_every_operation_has_its_own_id_and_words(openapi: dict) -> None:
     assert len({operation["operationId"] for operation in found}) == len(found)
     unspoken = [operation["operationId"] for operation in found if len(operation.get("description", "")) < 10]
     assert not unspoken
+    summaries = [operation["summary"] for operation in found]
+    assert sorted(summaries) == sorted(set(summaries))
 
 
 def test_every_answer_that_an_operation_may_give_is_described(openapi: dict) -> None:
