@@ -82,8 +82,15 @@ class Receiver:
         finally:
             self.running -= 1
             measures.running.dec()
-        self._service.count(head.request, outcome, time.monotonic() - began)
+        self._count(head, outcome, time.monotonic() - began)
         await _respond(scope, body, send, self._answer(head, outcome))
+
+    def _count(self, head: _Head, outcome: Outcome, seconds: float) -> None:
+        """Counting must never cost the sender its answer: what is stored is stored."""
+        try:
+            self._service.count(head.request, outcome, seconds)
+        except Exception:
+            log.exception("a delivery could not be counted")
 
     def _read_head(self, scope: Scope) -> _Head:
         settings = self._service.settings

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from feeds import stroom_status
 from feeds.body import Incomplete
@@ -126,8 +126,15 @@ def read_policy(feed: str | None) -> FeedPolicy | None:
     Raises:
         Unavailable: it cannot be read.
     """
+    name = (feed or "").strip()
+    try:
+        with database():
+            return Feed.objects.policy_for(name)
+    except Unavailable:
+        # A database server that was restarted leaves every thread with a dead connection: a new one may do.
+        connection.close()
     with database():
-        return Feed.objects.policy_for((feed or "").strip())
+        return Feed.objects.policy_for(name)
 
 
 class Delivery:
@@ -335,8 +342,10 @@ class Delivery:
         dropped.update((feed, is_dropped) for _, feed, is_dropped in groups)
         committing = False
         try:
+            with database():
+                # Before the transaction: its lock is what all workers wait for.
+                receipt.duplicate_of = _earlier_duplicate(receipt, self._request.guid)
             with database(), transaction.atomic():
-                receipt.duplicate_of = _earlier_duplicate(receipt)
                 receipt.save(force_insert=True)
                 ReceiptFeed.objects.bulk_create(
                     ReceiptFeed(receipt=receipt, feed=feed, dropped=is_dropped)
@@ -378,11 +387,11 @@ def _incomplete(decision: Decision, fault: Incomplete, *, compressed: bool) -> D
     return refuse(decision, 9 if compressed else 11, status, reason, hint=f"{reason} Send it again.")
 
 
-def _earlier_duplicate(receipt: Receipt) -> str:
+def _earlier_duplicate(receipt: Receipt, senders_guid: str | None) -> str:
     """An earlier receipt that this one may repeat: the sender's own GUID, or the same content for the same feed."""
     same_content = Receipt.objects.filter(sha256=receipt.sha256, bytes=receipt.bytes, feed=receipt.feed)
-    same_guid = Receipt.objects.filter(guid=receipt.guid)
-    for query in (same_guid, same_content):
+    same_guid = [Receipt.objects.filter(guid=receipt.guid)] if senders_guid else []
+    for query in (*same_guid, same_content):
         found = query.order_by("pk").values_list("receipt_id", flat=True).first()
         if found:
             return found

@@ -118,6 +118,16 @@ def test_r14_an_uncaught_error_is_an_unknown_error(live: Live, monkeypatch: pyte
     assert "ZeroDivision" not in answer.text
 
 
+def test_r14_a_fault_in_counting_does_not_cost_the_answer(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ReceiptService, "count", broken)
+    answer = live.send("/datafeed", {"Feed": "OPEN-FEED"}, b"data")
+    assert answer.outcome == (200, 0)
+    assert live.stored(answer.text) == b"data"
+
+
 def test_r14_shutting_down_comes_before_step_1(live: Live) -> None:
     live.worker.receiver.stopping = True
     try:
