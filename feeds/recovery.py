@@ -6,13 +6,14 @@ What neither file says is left empty: the real peer, the version of the feed tha
 
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from django.db import transaction
 
 from feeds.metadata import parse_meta
-from feeds.models import Feed, Receipt, ReceiptFeed
+from feeds.models import FEED_NAME_LENGTH, Feed, Receipt, ReceiptFeed
 from feeds.policy import FeedStatus
 from feeds.receipt.archive import Contents, read_archive
 from feeds.receipt.compression import GzipCheck, StreamInvalid
@@ -31,12 +32,39 @@ class _Shape:
     note: str = ""
 
 
-def adopt(root: Path, path: PurePosixPath) -> Receipt:
-    """Record a whole file that has no row.
+@dataclass(frozen=True)
+class Found:
+    """The row of a file that had none, not yet saved. `feeds` says of each feed whether its groups are dropped."""
+
+    receipt: Receipt
+    feeds: Mapping[str, bool]
+
+
+def adopt(root: Path, paths: Sequence[PurePosixPath]) -> None:
+    """Record whole files that have no row, in one transaction.
 
     Args:
         root: the store.
-        path: the data file, relative to the store.
+        paths: the data files, relative to the store.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    found = [look_at(root, path) for path in paths]
+    with transaction.atomic():
+        known = Receipt.objects.filter(receipt_id__in=[one.receipt.receipt_id for one in found])
+        recorded = set(known.values_list("receipt_id", flat=True))  # their rows came while we looked
+        new = [one for one in found if one.receipt.receipt_id not in recorded]
+        Receipt.objects.bulk_create(one.receipt for one in new)
+        ReceiptFeed.objects.bulk_create(
+            ReceiptFeed(receipt=one.receipt, feed=name[:FEED_NAME_LENGTH], dropped=dropped)
+            for one in new
+            for name, dropped in one.feeds.items()
+        )
+
+
+def look_at(root: Path, path: PurePosixPath) -> Found:
+    """Tell from a file and its metadata what its row was.
 
     Raises:
         OSError: a file cannot be read.
@@ -53,7 +81,7 @@ def adopt(root: Path, path: PurePosixPath) -> Receipt:
         notes.append("the metadata beside it is missing")
     receipt = Receipt(
         receipt_id=path.stem,
-        feed=feed[:255],
+        feed=feed[:FEED_NAME_LENGTH],
         received_at=received_at(path.stem),
         bytes=size,
         wire_bytes=size,
@@ -69,13 +97,7 @@ def adopt(root: Path, path: PurePosixPath) -> Receipt:
         guid=metadata.get("GUID", "")[:200],
         recovered=True,
     )
-    with transaction.atomic():
-        receipt.save(force_insert=True)
-        ReceiptFeed.objects.bulk_create(
-            ReceiptFeed(receipt=receipt, feed=name[:255], dropped=name in dropping)
-            for name in {feed, *(own for _, own in groups)}
-        )
-    return receipt
+    return Found(receipt, {name: name in dropping for name in sorted({feed, *(own for _, own in groups)})})
 
 
 def read_metadata(path: Path) -> dict[str, str]:

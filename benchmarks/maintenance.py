@@ -1,0 +1,112 @@
+"""How long the maintenance of a store takes: `python -m benchmarks.maintenance [receipts]`.
+
+Makes a store of its own with that many receipts of mixed sizes (1 KiB to 1 MiB, half of them gzip) and prints one
+line for each command. Nothing outside a temporary folder is touched.
+"""
+
+import gzip
+import hashlib
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+WORK = Path(tempfile.mkdtemp(prefix="portal-maintenance-"))
+os.environ["PORTAL_DATA_DIR"] = str(WORK / "data")
+os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+
+from feeds.metadata import format_meta  # noqa: E402
+from feeds.models import Receipt, ReceiptFeed, RetentionPolicy  # noqa: E402
+from feeds.receipt.ids import data_path, meta_path  # noqa: E402
+
+SIZES = (1024, 4096, 16_384, 65_536, 1_048_576)
+WEIGHTS = (50, 25, 15, 9, 1)
+OLDEST = datetime.now(UTC) - timedelta(days=10)
+
+
+def fill(number: int) -> int:
+    """Store so many receipts, spread over ten days; their bytes."""
+    chance = random.Random(1)
+    lines = b"".join(b"2026-02-24T18:10:%02dZ host%d event %d\n" % (n % 60, n % 7, n) for n in range(40_000))
+    total, rows = 0, []
+    for index in range(number):
+        moment = OLDEST + timedelta(days=9.9) * index / number
+        receipt_id = f"{int(moment.timestamp() * 1000):013d}_{index % 10000:04d}_P_bench-1"
+        size = chance.choices(SIZES, WEIGHTS)[0]
+        start = chance.randrange(len(lines) - size)
+        plain = lines[start : start + size]
+        data = gzip.compress(plain, 1) if index % 2 else plain
+        path = data_path(receipt_id)
+        headers = {"Feed": f"FEED-{index % 5}", "GUID": receipt_id, "StreamSize": str(size), "System": "BENCH"}
+        (settings.STORE_DIR / path).parent.mkdir(parents=True, exist_ok=True)
+        (settings.STORE_DIR / path).write_bytes(data)
+        (settings.STORE_DIR / meta_path(path)).write_bytes(format_meta(headers))
+        total += len(data)
+        rows.append(
+            Receipt(
+                receipt_id=receipt_id,
+                feed=headers["Feed"],
+                received_at=moment,
+                bytes=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
+                compression="GZIP" if index % 2 else "NONE",
+                path=str(path),
+                headers=headers,
+                guid=receipt_id,
+            )
+        )
+    made = Receipt.objects.bulk_create(rows, batch_size=2000)
+    ReceiptFeed.objects.bulk_create((ReceiptFeed(receipt=one, feed=one.feed) for one in made), batch_size=5000)
+    return total
+
+
+def measure(what: str, number: int, size: int, work: Callable[[], Any]) -> None:
+    began = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - began
+    print(
+        f"{what:34} {seconds:7.2f} s {number / seconds:9.0f} receipts/s {size / seconds / 1e6:8.0f} MB/s",
+        flush=True,
+    )
+
+
+def main(number: int) -> None:
+    call_command("migrate", verbosity=0)
+    size = fill(number)
+    print(f"{number} receipts, {size / 1e6:.0f} MB stored", flush=True)
+    with open(os.devnull, "w") as quiet:
+
+        def command(*arguments: Any, **options: Any) -> Callable[[], Any]:
+            return lambda: call_command(*arguments, stdout=quiet, stderr=quiet, **options)
+
+        measure("check_store", number, size, command("check_store"))
+        measure("check_store --hash", number, size, command("check_store", "--hash"))
+        measure("backup", number, size, command("backup", str(WORK / "backup")))
+        measure("backup, again", number, size, command("backup", str(WORK / "backup")))
+        output = ("export_receipts", "--output", str(WORK / "out"), "--mark", "forwarded")
+        measure("export_receipts", number, size, command(*output))
+        Receipt.objects.all().delete()
+        measure("rebuild_receipts, no row left", number, size, command("rebuild_receipts"))
+        Receipt.objects.update(status="forwarded")
+        RetentionPolicy.objects.create(feed="", keep_days=5)
+        measure("prune_receipts, the older half", number // 2, size // 2, command("prune_receipts", "--pause", "0"))
+
+
+if __name__ == "__main__":
+    try:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)
