@@ -20,7 +20,8 @@ from feeds.admin.forms import CommentField
 from feeds.admin.past import DiffLine, diff_lines
 from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 from feeds.models import Feed, PendingImport
-from feeds.transfer import MAX_FILE, UnreadableFile, export_name, read_file, write_csv, write_json, write_zip
+from feeds.transfer import MAX_FILE, UnreadableFile, read_file
+from feeds.transfer_out import export_name, write_csv, write_json, write_zip
 
 KEPT = timedelta(days=1)
 SHOWN_ROWS = 500

@@ -22,7 +22,7 @@ from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from feeds.roles import may_delete
 from feeds.story import feeds_once_called, story_of
-from feeds.transfer import csv_cell as transfer_cell
+from feeds.transfer_out import csv_cell as transfer_cell
 from portal.api import StrictFilterBackend, StrictOrdering, require_match
 from portal.problems import PreconditionFailed, RefusedItems
 from portal.rest import ListMixin, PrivateMixin

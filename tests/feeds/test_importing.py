@@ -7,7 +7,8 @@ from django.contrib.auth.models import Permission, User
 
 from feeds.importing import ImportRefused, apply_import, plan_import
 from feeds.models import CertificateRule, Feed
-from feeds.transfer import read_file, write_csv
+from feeds.transfer import read_file
+from feeds.transfer_out import write_csv
 
 pytestmark = pytest.mark.django_db
 

@@ -1,0 +1,86 @@
+"""Feeds written to files: for Stroom, and so that `feeds.transfer` reads back exactly what was written."""
+
+import csv
+import io
+import json
+import re
+import uuid
+import zipfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from feeds.changes import WRITABLE
+from feeds.models import Feed
+from feeds.transfer import COLUMNS, FEED_DOC, escape_cell
+
+
+def export_rows(feeds: Iterable[Feed]) -> list[dict[str, Any]]:
+    """Feeds as our REST bodies have them. The queryset should prefetch the rules."""
+    return [
+        {
+            **{name: getattr(feed, name) for name in ("name", *WRITABLE[:5])},
+            "certificate_rules": [_exported(rule) for rule in feed.certificate_rules.all()],
+            **{name: getattr(feed, name) for name in WRITABLE[5:]},
+        }
+        for feed in feeds
+    ]
+
+
+def _exported(rule: Any) -> dict[str, Any]:
+    expires = rule.expires.astimezone(UTC).isoformat().replace("+00:00", "Z") if rule.expires else None
+    return {"action": rule.action, "subject_dn": rule.subject_dn, "expires": expires, "comment": rule.comment}
+
+
+def write_json(feeds: Iterable[Feed]) -> bytes:
+    """Everything about the feeds, as our REST interface spells it."""
+    return (json.dumps(export_rows(feeds), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def write_csv(feeds: Iterable[Feed]) -> bytes:
+    """Everything about the feeds as a table that no spreadsheet takes for formulas."""
+    output = io.StringIO()
+    writer = csv.writer(output)
+    writer.writerow(COLUMNS)
+    writer.writerows([csv_cell(row[column]) for column in COLUMNS] for row in export_rows(feeds))
+    return output.getvalue().encode()
+
+
+def csv_cell(value: Any) -> str:
+    """A value as `_read_csv` reads it back."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return escape_cell(json.dumps(value, ensure_ascii=False)) if value else ""
+    return escape_cell(str(value))
+
+
+def write_zip(feeds: Iterable[Feed]) -> bytes:
+    """A ZIP that Stroom imports. FeedDoc knows no certificate policy, rules, owner or labels: they stay behind."""
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
+        for feed in feeds:
+            # The same feed keeps its identity in every export.
+            key = uuid.uuid5(uuid.NAMESPACE_OID, f"stroom-portal/feed/{feed.name}")
+            base = f"{re.sub(r'[^A-Za-z0-9_-]', '_', feed.name)}.Feed.{key}"
+            archive.writestr(_entry(f"{base}.meta"), json.dumps(_as_feed_doc(feed, key), indent=2) + "\n")
+            archive.writestr(_entry(f"{base}.node"), f"name={feed.name}\npath=\ntype=Feed\nuuid={key}\n")
+    return output.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A fixed time, so that the same feeds give the same bytes."""
+    info = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
+
+
+def _as_feed_doc(feed: Feed, key: uuid.UUID) -> dict[str, Any]:
+    ours = {theirs: getattr(feed, name) for theirs, name in FEED_DOC.items() if theirs != "feedStatus"}
+    return {"type": "Feed", "uuid": str(key), "version": str(key), **ours, "status": feed.status.upper()}
+
+
+def export_name(kind: str, now: datetime) -> str:
+    return f"feeds-{now:%Y%m%d-%H%M%S}.{kind}"
