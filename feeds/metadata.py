@@ -40,34 +40,14 @@ _NEVER_STORED = _SECRETS | {
     "http2-settings",
     "compression",
 }
-_PROTECTED_NAMES = frozenset(
-    {
-        "remotedn",
-        "remotecertexpiry",
-        "remoteaddress",
-        "remotehost",
-        "authorization",
-        "cookie",
-        "uploaduserid",
-        "uploadusername",
-        "host",
-        "transfer-encoding",
-    }
-)
-_PROTECTED_PREFIXES = ("x-ssl-", "x-forwarded-", "content-", "stroom-")
 _IDENTITY_NAMES = frozenset({"remotedn", "remotecertexpiry", "uploaduserid", "uploadusername"})
 _IDENTITY_PREFIXES = ("x-ssl-", "x-forwarded-")
-#: What this hop sets by section 10; an entry of an archive may not override these.
+#: Never taken from the query; neither are identity names and secrets.
+_PROTECTED_NAMES = frozenset({"remoteaddress", "remotehost", "host", "transfer-encoding"})
+_PROTECTED_PREFIXES = ("content-", "stroom-")
+#: What this hop sets by section 10, beside the size; an entry of an archive may not override these.
 _SET_BY_THIS_HOP = frozenset(
-    {
-        "guid",
-        "receiptid",
-        "receiptidpath",
-        "receivedtime",
-        "receivedtimehistory",
-        "receivedpath",
-        "streamsize",
-    }
+    {"guid", "receiptid", "receiptidpath", "receivedtime", "receivedtimehistory", "receivedpath"}
 )
 #: Control characters, other line ends, and lone surrogates, which no encoding can carry.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -142,7 +122,7 @@ class RequestMetadata:
     @property
     def is_content_encoded(self) -> bool:
         """Whether a transport coding has to be undone before anything else."""
-        return (self.content_encoding or "").lower() in {"gzip", "x-gzip"}
+        return self.content_encoding is not None and self.content_encoding.lower() in {"gzip", "x-gzip"}
 
     def stored(self) -> dict[str, str]:
         """The arguments that are kept as metadata (section 3.5)."""
@@ -171,7 +151,7 @@ def read_request(
         now: the instant to judge certificate expiry by, in UTC.
     """
     grouped = _group(headers)
-    notes: tuple[str, ...] = ()
+    note = ""
     if trusts(peer):
         certificate = _certificate_of(grouped, identity, require_verify=require_verify, now=now)
         sender = _sender_address(peer, grouped.get("x-forwarded-for", []), trusts)
@@ -179,15 +159,15 @@ def read_request(
         ignored = sorted(name for name in grouped if _is_identity(name, identity))
         for name in ignored:
             del grouped[name]
-        notes = _ignored(ignored, f"because the peer {peer or 'on the Unix socket'} is not a trusted proxy")
-        certificate, sender = replace(NO_CERTIFICATE, fault="; ".join(notes)), peer or ""
+        note = _ignored(ignored, f"because the peer {peer or 'on the Unix socket'} is not a trusted proxy")
+        certificate, sender = replace(NO_CERTIFICATE, fault=note), peer or ""
     collected = _Arguments()
     for name, values in grouped.items():
         collected.put(name, ",".join(_text(value) for value in values))
     for name, value in _query_arguments(query):
         if not _is_protected(name, identity):
             collected.put(name, value)
-    return RequestMetadata(collected.values, certificate, peer, sender, truncated=collected.truncated, notes=notes)
+    return collected.request(certificate, note, peer=peer, sender_address=sender)
 
 
 def from_mapping(
@@ -205,8 +185,7 @@ def from_mapping(
             ignored.append(name)
         elif value is not None and _is_header_name(name):
             collected.put(name, str(value))
-    notes = _ignored(ignored, "because the certificate is described separately")
-    return RequestMetadata(collected.values, certificate, truncated=collected.truncated, notes=notes)
+    return collected.request(certificate, _ignored(ignored, "because the certificate is described separately"))
 
 
 def read_certificate(
@@ -243,9 +222,9 @@ def read_certificate(
         parsed = parse_dn(text)
     except BadDistinguishedName as fault:
         return replace(presented, fault=f"the DN cannot be read: {fault}")
-    expires = None
-    if (expiry or "").strip():
-        expires = parse_time(expiry or "")
+    ends, expires = (expiry or "").strip(), None
+    if ends:
+        expires = parse_time(ends)
         if expires is None:
             return replace(presented, fault="its expiry cannot be read")
         if expires <= now:
@@ -394,6 +373,18 @@ class _Arguments:
             clean = clean[:MAX_VALUE_LENGTH].strip()
         self.values[key] = clean
 
+    def request(
+        self, certificate: Certificate, note: str, *, peer: str | None = None, sender_address: str = ""
+    ) -> RequestMetadata:
+        return RequestMetadata(
+            self.values,
+            certificate,
+            peer,
+            sender_address,
+            truncated=self.truncated,
+            notes=(note,) if note else (),
+        )
+
 
 def _group(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[bytes]]:
     """Values by lower-case name; what is not a header name for certain is left out."""
@@ -421,8 +412,8 @@ def _text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def _ignored(names: list[str], reason: str) -> tuple[str, ...]:
-    return (f"{', '.join(names)[:_MAX_NOTE]}: ignored, {reason}",) if names else ()
+def _ignored(names: list[str], reason: str) -> str:
+    return f"{', '.join(names)[:_MAX_NOTE]}: ignored, {reason}" if names else ""
 
 
 def _is_identity(name: str, identity: IdentityNames) -> bool:
@@ -440,7 +431,7 @@ def _certificate_of(
 ) -> Certificate:
     doubled = any(len(values) > 1 for name, values in grouped.items() if identity.includes(name))
     return read_certificate(
-        next(filter(None, (_identity_text(grouped, name) for name in identity.dn)), None),
+        next(filter(None, (_identity_text(grouped, name) for name in identity.dn)), ""),
         verify=_identity_text(grouped, identity.verify),
         expiry=_identity_text(grouped, identity.expiry),
         require_verify=require_verify,
@@ -456,7 +447,7 @@ def _identity_text(grouped: Mapping[str, list[bytes]], name: str) -> str:
 
 def _query_arguments(query: bytes) -> Iterable[tuple[str, str]]:
     """Pairs whose names, trimmed, are such as a header could have."""
-    for given, value in parse_qsl(query.decode(errors="replace"), errors="replace"):
+    for given, value in parse_qsl(query.decode(errors="replace")):
         name = given.strip()
         if _NAME.fullmatch(name):
             yield name, value

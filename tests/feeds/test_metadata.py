@@ -312,6 +312,7 @@ def test_known_names_have_one_spelling(name: str) -> None:
         ("größe", "Größe"),
         ("ſtroom-ſtatus", "ſtroom-ſtatus"),
         ("éa-éb", "éa-éb"),
+        ("aé-bé", "Aé-Bé"),
         ("", ""),
     ],
 )
@@ -404,7 +405,7 @@ def test_s01_names_that_are_ignored_are_told_in_order_and_briefly() -> None:
     request = read({"RemoteDN": "a", "X-Forwarded-For": "b", **{f"X-SSL-{'n' * n}": "c" for n in range(60)}})
     (note,) = request.notes
     assert note.startswith("remotedn, x-forwarded-for, x-ssl-, x-ssl-n,")
-    assert len(note) < 400
+    assert len(note.removesuffix(f": ignored, because the peer {STRANGER} is not a trusted proxy")) == 300
 
 
 def test_s01_a_request_without_identity_has_nothing_to_tell() -> None:
@@ -466,6 +467,7 @@ def test_s02_a_doubled_identity_header_is_not_verified(name: str, again: str) ->
     request = read([*headers, (name.lower().encode(), second.encode())], peer=PROXY)
     assert (request.certificate.presented, request.certificate.verified) == (True, False)
     assert request.certificate.fault == "an identity header stands twice in the request"
+    assert request.certificate.text == DN
 
 
 def test_s02_a_doubled_header_that_is_no_identity_changes_nothing() -> None:
@@ -580,6 +582,20 @@ def test_a_certificate_is_expired_from_its_instant_on() -> None:
 def test_a_certificate_without_a_stated_expiry_counts(expiry: str | None) -> None:
     assert judged(expiry=expiry).expires is None
     assert judged(expiry=expiry).verified
+
+
+def test_only_blanks_and_tabs_are_trimmed_from_what_a_proxy_says() -> None:
+    headers = {"X-SSL-CLIENT-S-DN": "\t CN=XX \t", "X-SSL-Client-Verify": " SUCCESS\t"}
+    for certificate in (read(headers, peer=PROXY).certificate, judged(dn="\t CN=XX \t", verify=" SUCCESS\t")):
+        assert (certificate.verified, certificate.text) == (True, "CN=XX")
+    assert not judged(verify="XSUCCESSX").verified
+    assert not judged(verify="SUCCESS\u00a0").verified
+
+
+def test_a_request_made_elsewhere_is_by_default_without_anything_special() -> None:
+    request = RequestMetadata({})
+    assert (request.certificate, request.peer, request.sender_address) == (NO_CERTIFICATE, None, "")
+    assert (request.truncated, request.notes) == (False, ())
 
 
 def test_the_dn_is_kept_as_received_but_for_control_characters() -> None:
@@ -712,11 +728,20 @@ def test_a_supplied_history_is_lengthened() -> None:
 def test_a_supplied_receipt_id_moves_to_the_path() -> None:
     assert stamped(read({"ReceiptId": "first"}))["ReceiptIdPath"] == f"first,{RECEIPT_ID}"
     assert stamped(read({"ReceiptId": "b", "ReceiptIdPath": "a"}))["ReceiptIdPath"] == f"a,b,{RECEIPT_ID}"
+    path = stamped(read({"ReceiptId": "c", "ReceiptIdPath": "a,b,c"}))["ReceiptIdPath"]
+    assert path == f"a,b,c,{RECEIPT_ID}"
+    assert stamped(read({"ReceiptId": "b", "ReceiptIdPath": "a,b,c"}))["ReceiptIdPath"] == f"a,b,c,b,{RECEIPT_ID}"
     assert stamped(read({"ReceiptIdPath": ",a,"}))["ReceiptIdPath"] == f"a,{RECEIPT_ID}"
+
+
+def test_a_supplied_time_of_receipt_moves_to_the_history() -> None:
+    earlier = "2026-02-24T18:00:00.000Z"
+    assert stamped(read({"ReceivedTime": earlier}))["ReceivedTimeHistory"] == f"{earlier},2026-02-24T18:10:27.192Z"
 
 
 def test_our_host_is_appended_to_the_path_unless_it_is_already_last() -> None:
     assert stamped(read({"ReceivedPath": "edge,portal"}))["ReceivedPath"] == "edge,portal"
+    assert stamped(read({"ReceivedPath": "a,b,portal"}))["ReceivedPath"] == "a,b,portal"
     assert stamped(read({"ReceivedPath": "portal,edge"}))["ReceivedPath"] == "portal,edge,portal"
 
 
@@ -811,6 +836,18 @@ def test_without_an_effective_time_none_is_invented() -> None:
 )
 def test_times_are_read_in_the_forms_that_proxies_write(text: str, moment: datetime | None) -> None:
     assert parse_time(text) == moment
+
+
+def test_a_time_without_a_zone_is_utc_wherever_the_portal_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_time("2026-02-24T18:10:27.192") == NOW
+        assert parse_time("2026-02-24T18:10:27.192Z") == NOW
+        assert stamped(read({"EffectiveTime": "2026-02-24"}))["EffectiveTime"] == "2026-02-24T00:00:00.000Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("month", "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
