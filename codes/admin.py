@@ -69,12 +69,11 @@ class LocalNoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic onl
     search_help_text = "Searches the text, and the code's name and number as in http/404."
     list_select_related = ["meaning__owner"]
     readonly_fields = ["as_read", "created", "updated"]
-    fields = ["meaning", "text", "as_read", "created", "updated"]
     actions = None
 
     @admin.display(description="code", ordering="meaning__key")
     def code(self, note: LocalNote) -> str:
-        return meaning_label(note.meaning)
+        return meaning_label(note.meaning) if note.meaning else f"{note.meaning_id} (not in the catalogue now)"
 
     @admin.display(description="note")
     def beginning(self, note: LocalNote) -> SafeString:
@@ -90,10 +89,14 @@ class LocalNoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic onl
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """A note moved to another code would take its history along to where it does not belong."""
-        return [*self.readonly_fields, "meaning"] if obj is not None else list(self.readonly_fields)
+        return [*self.readonly_fields, "code", "meaning"] if obj is not None else list(self.readonly_fields)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Where its meaning left the files, a note still says what it is on."""
+        return ["code" if obj is not None else "meaning", "text", "as_read", "created", "updated"]
 
     def get_view_on_site_url(self, obj: Any = None) -> str | None:
-        return obj.meaning.get_absolute_url() if obj is not None else None
+        return obj.meaning.get_absolute_url() if obj is not None and obj.meaning else None
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -10,12 +10,10 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import ProtectedError
 
 from codes import authoring, catalogue, consistency, toml_table
 from codes import models as tables
 from codes.catalogue import HTTP, PRESENCE, Catalogue, Disagreement, Meaning, Severity
-from codes.toml_table import CatalogueFault
 
 DATA_DIRECTORY = Path(__file__).parent / "data"
 OWN_FOLDER = "catalogue"
@@ -45,6 +43,7 @@ class Report:
     tables: tuple[TableReport, ...] = ()
     contradictions: tuple[str, ...] = ()
     pruned: bool = False
+    waiting_notes: tuple[str, ...] = ()
 
     @property
     def unchanged(self) -> bool:
@@ -69,7 +68,7 @@ def load(*directories: Path, prune: bool = False) -> Report:
     """Bring the database to what the files say, unless it is there already.
 
     Raises:
-        CatalogueFault: the files cannot be used, or a row that should go carries a local note.
+        CatalogueFault: the files cannot be used.
     """
     directories = directories or default_directories()
     digest = files_digest(*directories)
@@ -80,7 +79,8 @@ def load(*directories: Path, prune: bool = False) -> Report:
         reports = tuple(_write(model, rows) for model, rows in table_rows(joined))
         if prune:
             _delete_gone(reports)
-        report = Report(digest, reports, tuple(catalogue.silent_contradictions(joined)), pruned=prune)
+        contradictions = tuple(catalogue.silent_contradictions(joined))
+        report = Report(digest, reports, contradictions, pruned=prune, waiting_notes=_waiting_notes())
         _note_release(report)
     return report
 
@@ -418,10 +418,11 @@ def _write(model: type[models.Model], rows: Rows) -> TableReport:
 
 
 def _delete_gone(reports: Sequence[TableReport]) -> None:
-    """Children first. A meaning that carries a local note stays: the note is the administrators' own."""
+    """Children first. Local notes are the administrators' own and stay, also where their meaning goes."""
     for report in reversed(reports):
-        try:
-            apps.get_model("codes", report.table)._default_manager.filter(pk__in=report.gone).delete()
-        except ProtectedError as fault:
-            notes = ", ".join(sorted(str(note) for note in fault.protected_objects))
-            raise CatalogueFault([f"what left the files still carries a local note: {notes}"]) from fault
+        apps.get_model("codes", report.table)._default_manager.filter(pk__in=report.gone).delete()
+
+
+def _waiting_notes() -> tuple[str, ...]:
+    """The notes that are kept but not shown, since the files no longer have their meaning."""
+    return tuple(str(note) for note in tables.LocalNote.objects.without_meaning())

@@ -421,10 +421,20 @@ class Release(models.Model):
         return [key.split("/") for key in codes] if len(codes) <= FEW_CODES else []
 
 
+class LocalNoteQuerySet(models.QuerySet["LocalNote"]):
+    def without_meaning(self) -> Self:
+        """Those that nobody sees for now: their meaning left the files."""
+        return self.filter(meaning__name__isnull=True)
+
+
 class LocalNote(models.Model):
     """What this site wants its people to know about a meaning; kept across reloads."""
 
-    meaning = models.ForeignKey(Meaning, models.PROTECT, related_name="local_notes")
+    # By key alone: a note outlives a meaning that leaves the files, and is shown again when it comes back.
+    # Nullable for the sake of the join only, which must not lose such a note; a form always asks for the meaning.
+    meaning = models.ForeignKey(
+        Meaning, models.DO_NOTHING, related_name="local_notes", null=True, blank=False, db_constraint=False
+    )
     text = models.TextField(
         validators=[MaxLengthValidator(notes.MAX_LENGTH)],
         help_text="Markdown, without headings and pictures. Everybody reads it on the code's page and in the API.",
@@ -433,6 +443,7 @@ class LocalNote(models.Model):
     updated = models.DateTimeField(auto_now=True)
 
     history = HistoricalRecords()
+    objects = LocalNoteQuerySet.as_manager()
 
     class Meta:
         ordering = ["created"]

@@ -83,15 +83,17 @@ def test_rows_that_left_the_files_stay_until_pruned(site: Client, files: Path) -
     assert loading.load(files, prune=True).gone == []
 
 
-def test_a_local_note_outlives_reloads_and_stops_a_prune(site: Client, tmp_path: Path) -> None:
+def test_a_local_note_outlives_its_meaning_and_comes_back_with_it(site: Client, tmp_path: Path) -> None:
     LocalNote.objects.create(meaning=Meaning.objects.get(pk="http/561/aws"), text="Ask the platform team.")
-    small = write(tmp_path, base=BASE)
+    small, output = write(tmp_path, base=BASE), StringIO()
     loading.load(small)
     assert LocalNote.objects.count() == 1
-    with pytest.raises(CatalogueFault, match="Note on http/561/aws"):
-        loading.load(small, prune=True)
-    assert Meaning.objects.filter(pk="http/561/aws").exists()
-    assert SourceEntry.objects.exists()  # the prune was given up as a whole
+    call_command("load_catalogue", "--prune", dir=small, stdout=output)
+    assert "Note on http/561/aws is kept" in output.getvalue()
+    assert not Meaning.objects.filter(pk="http/561/aws").exists()
+    assert LocalNote.objects.without_meaning().get().text == "Ask the platform team."
+    assert loading.load().waiting_notes == ()
+    assert "Ask the platform team." in site.get("/codes/http/561/").content.decode()
 
 
 def test_a_bad_file_changes_nothing(site: Client, files: Path) -> None:

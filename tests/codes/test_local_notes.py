@@ -106,6 +106,19 @@ def test_a_note_survives_every_load(administrator: Client, site: Client) -> None
     assert "team blue" in site.get("/codes/stroom/110/").content.decode()
 
 
+def test_administrators_still_reach_a_note_whose_meaning_left_the_files(administrator: Client) -> None:
+    note = LocalNote.objects.create(meaning_id="http/471/example", text="from a file that is gone")
+    url = reverse("admin:codes_localnote_change", args=[note.pk])
+    for address in (reverse("admin:codes_localnote_changelist"), url):
+        assert "http/471/example (not in the catalogue now)" in administrator.get(address).content.decode()
+    assert administrator.post(url, {"text": "kept"}).status_code == 302
+    assert administrator.get(reverse("admin:codes_localnote_history", args=[note.pk])).status_code == 200
+    assert (
+        administrator.post(reverse("admin:codes_localnote_delete", args=[note.pk]), {"post": "yes"}).status_code
+        == 302
+    )
+
+
 def test_a_note_too_long_is_refused(administrator: Client) -> None:
     form = {"meaning": "http/404/ietf", "text": "x" * (MAX_LENGTH + 1)}
     response = administrator.post(reverse("admin:codes_localnote_add"), form)

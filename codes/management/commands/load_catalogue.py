@@ -52,3 +52,5 @@ class Command(BaseCommand):
             )
         for row in report.gone:
             self.stdout.write(f"{row} {'is removed' if report.pruned else 'left the files'}")
+        for note in report.waiting_notes:
+            self.stdout.write(f"{note} is kept, and is shown again when its meaning comes back")
