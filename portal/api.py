@@ -42,6 +42,9 @@ MAX_LIMIT = 1000
 MAX_OFFSET = 10**9
 #: What scripts of other sites may read of an answer of the catalogue.
 READABLE_HEADERS = "ETag, Link, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+#: What they may send, and how long a browser need not ask again.
+ASKABLE_HEADERS = "Accept, Accept-Language, Content-Type, If-None-Match, If-Modified-Since, X-Request-ID"
+PREFLIGHT_SECONDS = 3600
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
@@ -318,6 +321,15 @@ class OpenToAllMixin(ConditionalMixin):
     authentication_classes: Sequence[Any] = ()
     permission_classes: Sequence[Any] = ()
     throttle_classes: Sequence[Any] = (AnonymousThrottle,)
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
+        """What a browser asks before a script of another site may send more than the plainest request."""
+        preflight = {
+            "Access-Control-Allow-Methods": ", ".join(self.allowed_methods),
+            "Access-Control-Allow-Headers": ASKABLE_HEADERS,
+            "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+        }
+        return Response(status=HTTPStatus.NO_CONTENT, headers=preflight)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)

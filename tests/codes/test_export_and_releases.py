@@ -102,6 +102,17 @@ def test_scripts_of_any_site_may_read_and_never_with_credentials(site: Client, a
     assert again.status_code == 304
 
 
+@pytest.mark.parametrize(("address", "method"), [("codes/http/404/", "GET"), ("codes/explain/", "POST")])
+def test_a_browser_that_asks_first_is_told_what_scripts_may_send(site: Client, address: str, method: str) -> None:
+    asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": method}
+    answer = site.options(f"{API}/{address}", headers=asked)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer["Access-Control-Allow-Origin"] == "*"
+    assert method in answer["Access-Control-Allow-Methods"].split(", ")
+    assert {"Content-Type", "If-None-Match"} <= set(answer["Access-Control-Allow-Headers"].split(", "))
+    assert "Access-Control-Allow-Credentials" not in answer
+
+
 @pytest.mark.parametrize("address", ["feeds/", "receipts/", "tokens/"])
 def test_what_needs_a_login_is_not_for_scripts_of_other_sites(site: Client, address: str) -> None:
     answer = site.get(f"{API}/{address}", headers={"Origin": "https://elsewhere.example"})
