@@ -61,7 +61,8 @@ def _generations(http: int, stroom: FoundCode) -> Sequence[str]:
 
 def _fits(http: int, stroom: FoundCode, generations: Collection[str]) -> str:
     senders = " and ".join(GENERATION_NAMES[generation] for generation in generations)
-    text = f"HTTP {http} with Stroom {stroom.code} is what {senders} answers for “{stroom.name}”."
+    verb = "answer" if len(generations) > 1 else "answers"
+    text = f"HTTP {http} with Stroom {stroom.code} is what {senders} {verb} for “{stroom.name}”."
     others = [status for status in stroom.http_statuses if status != http]
     if others:
         listed = " or ".join(f"HTTP {status}" for status in others)
