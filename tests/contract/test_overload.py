@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,3 +105,43 @@ def test_r15_with_64_descriptors_and_200_connections_nothing_acknowledged_is_los
     for receipt_id, digest in acknowledged.items():
         assert stored[receipt_id] == digest
     serve.stop()
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.parametrize("compression", ["NONE", "GZIP"])
+def test_r10_a_gibibyte_adds_no_memory(tmp_path: Path, compression: str) -> None:
+    """Chunked, so that nobody knows the end: 1 GiB as it is, and as what gzip data unpacks to."""
+    serve = Serve(tmp_path, PORTAL_WORKERS="1")
+    serve.start()
+    serve.make_feed("OPEN-FEED")
+    (worker,) = serve.workers()
+    block = b"0123456789abcdef" * 65_536
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+
+    def memory() -> int:
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines())
+        return int(fields["RssAnon"].split()[0]) // 1024
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(1024):
+            if piece := packer.compress(block) if compression == "GZIP" else block:
+                yield piece
+        if compression == "GZIP":
+            yield packer.flush()
+
+    serve.send("/datafeed", b"warm up", feed="OPEN-FEED")
+    before = peak = memory()
+    with serve.connect() as client:
+        head = request("/datafeed", {**OPEN, "Compression": compression}, chunked=True)
+        client.sendall(head.removesuffix(b"0\r\n\r\n"))
+        for number, piece in enumerate(pieces()):
+            client.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+            if number % 64 == 0:
+                peak = max(peak, memory())
+        client.sendall(b"0\r\n\r\n")
+        assert parse(read_all(client)).outcome == (200, 0)
+    assert max(peak, memory()) - before <= 32
+    serve.stop()
+    for path in serve.stored():
+        path.unlink()

@@ -1,0 +1,198 @@
+"""Our protocol class with any application behind it: heads, upgrades, trailers, half-closed connections."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from feeds.body import Body, Incomplete, Receive, Scope, Send
+from portal import server
+from tests.live import parse, read_all, serving
+
+seen: list[dict[str, Any]] = []
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads everything and says how much it was."""
+    body = Body(scope, receive)
+    data = bytearray()
+    try:
+        while piece := await body.next():
+            data += piece
+        word = b"%d" % len(data)
+    except Incomplete as fault:
+        word = str(fault).encode()
+    seen.append({"path": scope["path"], "headers": list(scope["headers"]), "body": bytes(data)})
+    headers = [(b"content-length", str(len(word)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": word})
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving(application) as (number, _):
+        yield number
+
+
+@pytest.fixture(autouse=True)
+def nothing_seen() -> None:
+    seen.clear()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+def exchange(port: int, data: bytes) -> bytes:
+    with connect(port) as connection:
+        connection.sendall(data)
+        return read_all(connection)
+
+
+def head(size: int) -> bytes:
+    """A request whose head has this many bytes between request line and end."""
+    start = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    return start + b"X: " + b"y" * (size - len(start) - 3 - 4) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("piece", [1_000_000, 5000, 700])
+@pytest.mark.parametrize(("size", "status"), [(60_000, 200), (65_500, 200), (66_000, 431), (200_000, 431)])
+def test_a_head_has_at_most_64_kib_whatever_the_packets(port: int, size: int, status: int, piece: int) -> None:
+    data = head(size)
+    with connect(port) as connection:
+        try:
+            for start in range(0, len(data), piece):
+                connection.sendall(data[start : start + piece])
+        except OSError:
+            assert status == 431
+        answer = read_all(connection)
+    if answer:
+        assert parse(answer).status == status
+    else:
+        assert status == 431
+
+
+def test_a_long_body_behind_a_head_in_one_packet_is_no_long_head(port: int) -> None:
+    data = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\nConnection: close\r\n\r\n" + b"x" * 200_000
+    assert parse(exchange(port, data)).body == b"200000"
+
+
+def test_the_end_of_a_body_and_the_start_of_the_next_head_may_share_a_packet(port: int) -> None:
+    first = b"POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
+    second = b"GET /two HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    with connect(port) as connection:
+        connection.sendall(first + second[:20])
+        time.sleep(0.1)
+        connection.sendall(second[20:])
+        answers = read_all(connection)
+    assert answers.count(b"HTTP/1.1 200") == 2
+    assert [request["path"] for request in seen] == ["/one", "/two"]
+
+
+def test_pipelined_requests_are_answered_in_order(port: int) -> None:
+    requests = b"".join(
+        b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n%d" % (n, n)
+        for n in range(9)
+    )
+    last = b"GET /9 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    answers = exchange(port, requests + last)
+    assert answers.count(b"HTTP/1.1 200") == 10
+    assert [request["path"] for request in seen] == [f"/{n}" for n in range(10)]
+    assert [request["body"] for request in seen] == [b"%d" % n for n in range(9)] + [b""]
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"PUT", b"DELETE", b"OPTIONS"])
+@pytest.mark.parametrize("body", [b"", b"5\r\nhello\r\n0\r\n\r\n"])
+def test_an_upgrade_changes_nothing_for_any_method(port: int, method: bytes, body: bytes) -> None:
+    framing = b"Transfer-Encoding: chunked\r\n" if body else b""
+    data = (
+        method
+        + b" / HTTP/1.1\r\nHost: a\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n"
+        + framing
+        + b"\r\n"
+        + body
+    )
+    assert parse(exchange(port, data)).body == (b"5" if body else b"0")
+
+
+def test_an_upgrading_request_with_wrong_framing_is_refused_all_the_same(port: int) -> None:
+    for framing in (
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+        b"Content-Length: x\r\n",
+    ):
+        data = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" + framing + b"\r\nhello"
+        answer = exchange(port, data)
+        assert b"HTTP/1.1 200" not in answer
+        assert parse(answer).outcome == (400, 999)
+
+
+def test_s06_trailers_never_become_headers(port: int) -> None:
+    first = b"POST /one HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+    first += b"Feed: X\r\nRemoteDN: Y\r\n\r\n"
+    second = b"GET /two HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    exchange(port, first + second)
+    assert [request["path"] for request in seen] == ["/one", "/two"]
+    for request in seen:
+        assert not {b"feed", b"remotedn"} & {name for name, _ in request["headers"]}
+
+
+def test_a_body_behind_an_early_answer_closes_the_connection() -> None:
+    """Otherwise a client could keep a connection for ever by sending, bit by bit, what nobody reads."""
+
+    async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    with serving(hasty) as (number, _), connect(number) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        started = time.monotonic()
+        connection.sendall(b"x")
+        assert read_all(connection) == b""
+        assert time.monotonic() - started < 3
+
+
+def test_an_idle_connection_behind_an_answer_is_closed_soon(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        started = time.monotonic()
+        assert b"200" in read_all(connection)
+        assert time.monotonic() - started < 8
+
+
+def test_a_slow_answer_is_not_cut_by_the_next_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.7)
+        await application(scope, receive, send)
+
+    with serving(slow) as (number, _), connect(number) as connection:
+        connection.sendall(b"GET /one HTTP/1.1\r\nHost: a\r\n\r\nGET /two HT")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_connections_beyond_the_most_wait_and_are_served() -> None:
+    with serving(application) as (number, running):
+        running._most_connections = 2
+        waiting = [connect(number) for _ in range(6)]
+        for connection in waiting:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert all(parse(read_all(connection)).status == 200 for connection in waiting)
+        for connection in waiting:
+            connection.close()
+
+
+def test_no_answer_waits_for_another_packet(port: int) -> None:
+    """Small answers go out at once, although the server accepts its connections by itself."""
+    with connect(port) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        started = time.monotonic()
+        for _ in range(50):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert connection.recv(65536).endswith(b"0")
+        assert time.monotonic() - started < 1.5
