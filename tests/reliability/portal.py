@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class Portal:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))
         }
-        self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
+        # Never beside the data: an open file would keep a disk busy whose power is cut.
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed with the portal
         self._zygote = subprocess.Popen(
             [sys.executable, "-c", ZYGOTE],
             cwd=ROOT,
@@ -79,7 +81,8 @@ class Portal:
         self._log.close()
 
     def log(self) -> str:
-        return Path(self._log.name).read_text(errors="replace")
+        self._log.seek(0)
+        return self._log.read()
 
     # Life and death
     def prepare(self, *, catalogue: bool = False) -> Self:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import select
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def tree(pid: int) -> list[int]:
 
 def is_alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+        return _state(Path(f"/proc/{pid}")) not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
@@ -33,6 +34,19 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal, to nobody if it has ended meanwhile."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def freeze(pid: int) -> None:
+    """Stop a process in its tracks, all threads of it; those in a call to the kernel stop when it returns."""
+    kill(pid, signal.SIGSTOP)
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            while _state(task) not in "TtDZX":
+                time.sleep(0.001)
+
+
+def _state(task: Path) -> str:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def wait(pid: int, seconds: float) -> bool:

@@ -12,6 +12,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 from tests.live import Response, chunks, parse
 from tests.reliability.portal import OPEN, Portal
@@ -92,21 +93,47 @@ class Load:
     """Senders that deliver again and again until the block ends."""
 
     def __init__(
-        self, portal: Portal, book: Book, *, senders: int = 4, seed: int = 0, largest: int = 300_000
+        self,
+        portal: Portal,
+        book: Book,
+        *,
+        senders: int = 4,
+        seed: int = 0,
+        largest: int = 300_000,
+        patience: float = 30,
     ) -> None:
+        """Make the senders.
+
+        Args:
+            portal: where they deliver to.
+            book: where they write down what they are told.
+            senders: how many.
+            seed: of what they send.
+            largest: bytes of their largest deliveries before packing.
+            patience: seconds to wait for an answer.
+        """
         self._portal = portal
         self._book = book
+        self._patience = patience
         self._largest = largest
         self._stop = threading.Event()
+        self._open: set[socket.socket] = set()
         self._threads = [
             threading.Thread(target=self._run, args=(random.Random(seed * 1000 + number),), daemon=True)
             for number in range(senders)
         ]
 
-    def __enter__(self) -> Book:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
-        return self._book
+        return self
+
+    def hang_up(self) -> None:
+        """Nobody will answer any more: read what has arrived and wait for nothing."""
+        self._stop.set()
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -116,19 +143,33 @@ class Load:
     def _run(self, chance: random.Random) -> None:
         while not self._stop.is_set():
             sent = parcel(chance, self._largest)
-            answer = deliver(self._portal, sent)
+            answer = deliver(self._portal, sent, self._patience, self._open)
             self._book.note(sent, answer)
             if answer is None:
                 time.sleep(0.01)
 
 
-def deliver(portal: Portal, sent: Parcel, seconds: float = 30) -> Response | None:
-    """Send one delivery on a connection of its own; None where no whole answer came."""
+def deliver(
+    portal: Portal, sent: Parcel, seconds: float = 30, connections: set[socket.socket] | None = None
+) -> Response | None:
+    """Send one delivery on a connection of its own; None where no whole answer came.
+
+    Args:
+        portal: where to.
+        sent: what.
+        seconds: to wait for each step.
+        connections: holds the connection as long as it is open.
+    """
+    held = set() if connections is None else connections
     try:
         with portal.connect(seconds) as connection:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(sent.request())
-            return whole_answer(b"".join(received(connection)))
+            held.add(connection)
+            try:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(sent.request())
+                return whole_answer(b"".join(received(connection)))
+            finally:
+                held.discard(connection)
     except OSError:
         return None
 

@@ -63,8 +63,15 @@ def start_up() -> list[tuple[str, str, bool]]:
 COMMANDS: dict[str, Callable[..., Any]] = {"prepare": prepare, "check": check, "start_up": start_up}
 
 
-def be_alone(listener: socket.socket, tell: Callable[[Any], None], *, threads: int = 1) -> None:
-    """One worker with so many threads for each kind of work; says which the first ones are."""
+def be_alone(
+    listener: socket.socket, tell: Callable[[Any], None], *, threads: int = 1, careless: bool = False
+) -> None:
+    """One worker with so many threads for each kind of work; says which the first ones are.
+
+    A careless one flushes no files: to see that the tests would notice.
+    """
+    if careless:
+        os.fsync = lambda _: None
     worker.DECISION_THREADS = worker.WORK_THREADS = threads
     make = worker.make_worker
 

@@ -1,0 +1,76 @@
+"""No acknowledged upload is missing or changed after a power cut (R2); nothing is left unexplained (R12)."""
+
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.reliability import disk, processes
+from tests.reliability.disk import CutDisk, cut_disk
+from tests.reliability.portal import Portal
+from tests.reliability.senders import Book, Load
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(disk.unavailable()), reason=disk.unavailable()),
+]
+
+CUTS = 20
+
+
+@pytest.fixture(scope="module")
+def cuttable(template: Path) -> Iterator[tuple[CutDisk, Portal]]:
+    with cut_disk() as cutting:
+        data_dir = cutting.mount_point / "data"
+        shutil.copytree(template, data_dir)
+        cutting.settle()
+        with Portal(data_dir) as portal:
+            yield cutting, portal
+
+
+def cut_under_load(cutting: CutDisk, portal: Portal, seconds: float, seed: int, **options: bool) -> Book:
+    """Start, deliver for a moment, cut, and give the power back."""
+    portal.start("alone", threads=4, **options)
+    book = Book()
+    with Load(portal, book, seed=seed, largest=100_000, patience=5) as load:
+        time.sleep(seconds)
+        # Whoever has power when the disk has none might still be told that a flush has worked.
+        processes.freeze(portal.pid)
+        cutting.cut()
+        portal.kill()
+        load.hang_up()
+    cutting.unmount()
+    cutting.mount()
+    return book
+
+
+def test_r02_power_cuts_under_load_lose_nothing_that_was_acknowledged(cuttable: tuple[CutDisk, Portal]) -> None:
+    chance = random.Random(2)
+    acknowledged: dict[str, str] = {}
+    for number in range(CUTS):
+        book = cut_under_load(*cuttable, chance.uniform(0.02, 0.2), number)
+        acknowledged |= book.acknowledged
+        portal = cuttable[1]
+        assert portal.lost(book.acknowledged) == []
+        assert book.wrong == []
+        assert [finding for finding in portal.check() if not finding[2]] == []
+        assert portal.check(repair=False) == []
+    assert len(acknowledged) >= CUTS
+    assert portal.lost(acknowledged) == []
+
+
+def test_r02_a_portal_that_does_not_flush_its_files_is_found_out(cuttable: tuple[CutDisk, Portal]) -> None:
+    """The cuts are real: without the flushes uploads are lost."""
+    lost = []
+    for number in range(5):
+        book = cut_under_load(*cuttable, 0.3, 1000 + number, careless=True)
+        lost += cuttable[1].lost(book.acknowledged)
+        cuttable[1].execute("DELETE FROM feeds_receiptfeed")
+        cuttable[1].execute("DELETE FROM feeds_receipt")
+        if lost:
+            return
+    raise AssertionError("nothing was lost although nothing was flushed")
