@@ -1,5 +1,6 @@
 """Who may use the REST API: tokens, kept as hashes."""
 
+import contextlib
 import hashlib
 import secrets
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import models
+from django.db import DatabaseError, models
 from django.utils import timezone
 
 SCOPES = ("read", "write", "check")
@@ -80,10 +81,15 @@ class ApiToken(models.Model):
         return self.expires is not None and self.expires <= timezone.now()
 
     def note_use(self) -> None:
-        """Remember the last use, to the minute, so that reading does not write each time."""
+        """Remember the last use, to the minute, so that reading does not write each time.
+
+        A database that cannot be written just now must not turn a proxy's question into a fault: it would take
+        that as leave to accept.
+        """
         now = timezone.now()
         if self.last_used is None or now - self.last_used > LAST_USE_STEP:
-            ApiToken.objects.filter(pk=self.pk).update(last_used=now)
+            with contextlib.suppress(DatabaseError):
+                ApiToken.objects.filter(pk=self.pk).update(last_used=now)
 
 
 class AuditRecord(models.Model):

@@ -7,10 +7,13 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import OperationalError
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
 from portal.models import ApiToken
+from portal.tokens import BearerOutcome, authenticate_bearer
 from tests.calls import VIEWER, Caller, anonymous, caller, make_user, problem_of
 
 pytestmark = pytest.mark.django_db
@@ -155,3 +158,13 @@ def test_the_list_takes_the_same_queries_however_long(count: int, django_assert_
     # the token with its user; count; the page
     with django_assert_num_queries(3):
         assert len(mine.get("/api/v1/tokens/").json()["results"]) == count
+
+
+def test_a_use_that_cannot_be_noted_does_not_turn_the_caller_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, secret = ApiToken.objects.issue(make_user(*VIEWER), scopes=["check"])
+
+    def locked(*_: object, **__: object) -> int:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(QuerySet, "update", locked)
+    assert authenticate_bearer(f"Bearer {secret}", "check") is BearerOutcome.ALLOWED
