@@ -196,11 +196,15 @@ def start(module: str, tree: ast.AST, tests: Sequence[str]) -> int:
     os._exit(status)
 
 
+def demand_passing(module: str, tree: ast.AST, tests: Sequence[str]) -> None:
+    if os.waitpid(start(module, tree, tests), 0)[1] != 0:
+        raise SystemExit(f"The tests of {module} fail without any fault.")
+
+
 def survivors_of(module: str, tests: Sequence[str]) -> tuple[int, list[Fault]]:
     source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text()
     tree = ast.parse(source)
-    if os.waitpid(start(module, tree, tests), 0)[1] != 0:
-        raise SystemExit(f"The tests of {module} fail without any fault.")
+    demand_passing(module, tree, tests)
     todo = faults(tree)
     running: dict[int, tuple[Fault, float]] = {}
     survived = []
@@ -218,6 +222,7 @@ def survivors_of(module: str, tests: Sequence[str]) -> tuple[int, list[Fault]]:
             fault.place.put(fault.after)
             running[start(module, tree, tests)] = (fault, time.monotonic())
             fault.place.put(fault.before)
+    demand_passing(module, tree, tests)  # again: had they broken meanwhile, every later fault would look noticed
     return len(todo), sorted(survived, key=lambda fault: fault.line)
 
 

@@ -131,7 +131,7 @@ def _parsed_rule(rule: str) -> DistinguishedName | None:
 
 
 def _is_single_cn(dn: DistinguishedName) -> bool:
-    return len(dn.parts) == 1 and len(dn.parts[0]) == 1 and dn.parts[0][0][0] == "CN"
+    return [kind for part in dn.parts for kind, _ in part] == ["CN"]
 
 
 def _parse_slashes(text: str) -> list[tuple[Attribute, ...]]:
@@ -190,10 +190,10 @@ class _Reader:
         return self.position >= len(self._text)
 
     def took(self, character: str) -> bool:
-        if self.peek() != character:
-            return False
-        self.position += 1
-        return True
+        found = self.peek() == character
+        if found:
+            self.position += 1
+        return found
 
     def attribute(self) -> Attribute:
         self._skip_blanks()
