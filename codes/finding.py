@@ -24,8 +24,17 @@ PAIR = re.compile(
     r"(stroom(?:[- ]status)?\s*:?\s*)?([0-9]{1,3})\??",
     re.IGNORECASE,
 )
-SEVERAL = re.compile(r"[1-9][0-9]{2}(?:(?:\s*[,/]\s*|\s+(?:or|and)?\s*)[1-9][0-9]{2}){1,9}\??", re.IGNORECASE)
+SEVERAL = re.compile(
+    r"(?:(?:what\s+is\s+)?(?:the\s+)?difference\s+between\s+|compare\s+)?"
+    r"[1-9][0-9]{2}(?:(?:\s*[,/]\s*|\s+(?:(?:or|and|with|vs\.?|versus)\s+)?)[1-9][0-9]{2}){1,9}\??",
+    re.IGNORECASE,
+)
 NAMED_NUMBER = re.compile(r"(http|stroom)(?:[- ]?status)?[\s:/]*([0-9]{1,3})", re.IGNORECASE)
+# "Location header", "header Retry-After"
+_CALLED_HEADER = re.compile(
+    r"(?:(?P<before>[\w-]{2,80})(?:\s+(?:request|response))?\s+headers?|headers?\s+(?P<after>[\w-]{2,80}))",
+    re.IGNORECASE,
+)
 _EXPLAINED_SCORE = 500.0
 _NEARLY_AS_GOOD = 0.6
 MOST_BEST = 8
@@ -51,7 +60,7 @@ def find(query: str) -> Result:
 
 @lru_cache(maxsize=128)
 def _find(_digest: str, query: str) -> Result:
-    result = current_index().search(_without_value(query))
+    result = current_index().search(_header_in(query))
     named = [
         Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind)
         for found in recognise(query, current_vocabulary())
@@ -82,11 +91,14 @@ def _address(row: StatusCode, hit: Hit) -> str:
     return row.get_absolute_url()
 
 
-def _without_value(query: str) -> str:
-    """A header line means the header, whatever its value."""
+def _header_in(query: str) -> str:
+    """The name of the header that a query is about, whatever its value; any other query as it is."""
     name, sign, value = query.partition(":")
-    is_header = sign and value.strip() and HeaderUse.objects.filter(slug=name.strip().lower()).exists()
-    return name if is_header else query
+    if called := _CALLED_HEADER.fullmatch(query):
+        name = called["after"] or called["before"]
+    elif not (sign and value.strip()):
+        return query
+    return name if HeaderUse.objects.filter(slug=name.strip().lower()).exists() else query
 
 
 def ranked(queryset: QuerySet[StatusCode], query: str) -> QuerySet[StatusCode]:

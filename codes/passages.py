@@ -94,6 +94,9 @@ SHAPES: tuple[Shape, ...] = (
         ACCESS_LOG,  # application servers and Envoy: the request in quotes, then the status
         rf'"{METHOD}\ [^"\r\n]{{1,8000}}\ HTTP/\d(?:\.\d)?"\ (?P<http>\d{{3}})\b(?![.\d]\d)',
     ),
+    _shape(
+        ACCESS_LOG, rf"\b(?P<http>{STATUS})\ {METHOD}\ /\S{{0,2000}}\ \([\da-f.:]{{3,45}}\)\ [\d.]+ms\b"
+    ),  # Tornado
     _shape(ACCESS_LOG, r"^\[GIN\]\ [^|\r\n]{1,60}\|(?:\x1b\[[\d;]*m)?\ {0,3}(?P<http>\d{3})\ "),
     _shape(ACCESS_LOG, rf"^[^\r\n]{{0,80}}?\b{METHOD}\ /\S{{0,2000}}\ (?P<http>{STATUS})\ [\d.]+\ ?ms\b"),  # morgan
     _shape(
@@ -115,7 +118,9 @@ SHAPES: tuple[Shape, ...] = (
     _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_HTTP_KEY}="?(?P<http>{STATUS})\b(?![.:/\d])'),
     _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_PLAIN_KEY}\s*:\s*"?(?P<http>{STATUS})\b(?![.:/\d])'),
     _shape(LOG_FIELD, rf"(?<![A-Z])HTTP[_-]?(?:STATUS|CODE)[:=]\s?(?P<http>{STATUS})\b(?![.:/\d])"),
-    _shape(LOG_FIELD, rf"^[\ \t]*Status:[\ \t]*(?P<http>{STATUS})(?:[\ \t]+[A-Z(][^\r\n]{{0,80}})?\r?$"),
+    _shape(
+        LOG_FIELD, rf"^[\ \t]*Status:[\ \t]*(?P<http>{STATUS})(?:[\ \t]+(?:(?-i:[A-Z(])[^\r\n]{{0,80}}|ok))?\r?$"
+    ),
     _shape(
         CURL_ERROR,
         r"""(?:\bcurl:\ \(22\)\ [^\r\n]{0,80}?error:\ (?P<http>\d{3})\b
@@ -145,6 +150,8 @@ SHAPES: tuple[Shape, ...] = (
             | Response\{{protocol=[\w/.]{{1,12}},\ code=(?P<http12>{STATUS}),
             | HttpS?(?:Client|Server)ErrorException\S{{0,60}}:\ (?P<http13>{STATUS})\b
             | error\ code:?\ (?P<http14>[45]\d\d)\b{NO_COUNT}
+            | HttpError:?\ (?P<http15>[45]\d\d)\b{NO_COUNT}
+            | an\ error\ occurred\ \((?P<http16>[45]\d\d)\)\ when\ calling\b
         )""",
     ),
     _shape(CLIENT_ERROR, rf"<Response\ \[(?P<http>{STATUS})(?:\ [^\]\r\n]{{1,60}})?\]>"),
@@ -157,7 +164,7 @@ SHAPES: tuple[Shape, ...] = (
         (?=\r?$|[)\]"'!?;]|\.(?:\s|$)|\ (?:\(|-\ |–\ |when\b|on\b|from\b))""",
     ),
     _shape(IN_TEXT, rf"(?<![\w./:-])HTTP[\ -](?P<http>{STATUS})\b{NO_COUNT}"),
-    _shape(IN_TEXT, rf"(?<![\w./:-])Stroom-Status[\ :=]\ ?(?P<stroom>\d{{1,3}})\b{NO_COUNT}"),
+    _shape(IN_TEXT, rf"(?<![\w./:-])Stroom[\ -]Status[\ :=]\ ?(?P<stroom>\d{{1,3}})\b{NO_COUNT}"),
     _shape(IN_TEXT, rf"(?<![\w./:-])Stroom\ (?P<stroom>[1-9]\d\d)\b{NO_COUNT}"),
 )
 

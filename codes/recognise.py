@@ -322,6 +322,18 @@ def _named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
                 end = match.end() + len(name)
                 yield Found(HTTP, int(match.group(1)), NAMED, match.start(), end, text[match.start() : end])
                 break
+        else:
+            yield from _numbered_message(text, match, vocabulary)
+
+
+def _numbered_message(text: str, number: re.Match[str], vocabulary: Vocabulary) -> Iterator[Found]:
+    """One of Stroom's numbers with its own message behind it, however that is spelt."""
+    rest = text[number.end() : number.end() + 120].translate(_ASCII_LOWER)
+    for _, lower, code in vocabulary.ordered_messages:
+        if code == int(number[1]) and rest.startswith(lower) and not rest[len(lower) : len(lower) + 1].isalnum():
+            end = number.end() + len(lower)
+            yield Found(STROOM, code, STROOM_MESSAGE, number.start(), end, text[number.start() : end])
+            return
 
 
 def _names_it(rest: str, name: str) -> bool:

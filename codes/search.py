@@ -20,10 +20,10 @@ _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # These say that a code is meant, not which one: they add to a match but are not missed.
 _NOISE = frozenset(
-    """a about an and answer are at be been by can cannot code codes do does error errors for from get getting got
-    has have how http https i if in is it its me mean meaning means my no not of on or our response responses
-    result returned returns s says see server should so status t that the this to was we what when which why with
-    you your""".split()
+    """a about an and answer are at be been between by can cannot code codes difference do does error errors for
+    from get getting got has have how http https i if in is it its me mean meaning means my no not of on or our
+    response responses result returned returns s says see server should so status t that the this to versus vs
+    was we what when which why with you your""".split()
 )
 # A code that many people meet comes before one that few do, where nothing else decides.
 _OFTEN_MET = (
@@ -202,6 +202,8 @@ def _judged(indexed: _Indexed, phrase: str, words: Sequence[str], mended: frozen
     score, why = _phrase_score(indexed, phrase)
     missing = matched = 0
     significant = _significant(words)
+    if str(document.code) in significant:  # of several numbers asked for, each code need only be one
+        significant = frozenset(word for word in significant if not word.isdigit())
     for word in words:
         points, text = _word_score(indexed, word)
         matched += points > 0

@@ -108,6 +108,11 @@ KUBERNETES = '{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"No
 APACHE_CLIENT = 'DEBUG http-outgoing-0 << "HTTP/1.1 420 Enhance Your Calm[\\r][\\n]"'
 
 FORMATS = [
+    ("An error occurred (404) when calling the HeadObject operation: Not Found", [(HTTP, 404)]),
+    ('<HttpError 403 when requesting https://api.example/x returned "Forbidden">', [(HTTP, 403)]),
+    ("ERROR:access:500 GET /datafeed (127.0.0.1) 5.03ms", [(HTTP, 500)]),
+    ("the answer was status: 406 and Stroom Status 110", [(STROOM, 110)]),
+    ("error: 310 client certificate not authorised", [(STROOM, 310)]),
     # logs of servers and proxies
     (
         '10.1.2.3 - - [24/Feb/2026:18:10:27 +0000] "GET /a?x=200 HTTP/1.1" 499 0 "-" "Agent 500" "10.9.9.9"',
@@ -304,6 +309,8 @@ def test_what_belongs_to_one_answer_is_one_pair(text: str, pairs: list[tuple[int
 
 
 PROSE = [
+    "Weekly report\nStatus: 200 tickets closed, 404 open.\n",
+    "An error occurred (404 rows) when calling home; Stroom Status 200 streams behind.",
     "We counted 302 found items, 100 continue to work, 410 gone, 409 conflict with the plan and 201 created files.",
     "The list has 403 forbidden words; 202 accepted students; 200 ok answers of 500.",
     "Of 500 keys, 404 not found items were reported lost.",
