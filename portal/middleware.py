@@ -1,12 +1,15 @@
 """What every request and answer of Django carries: an id, the caller's address, a content security policy."""
 
 import re
+import time
 import uuid
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.common import CommonMiddleware
+
+from portal.logs import current_request_id, log_request
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -27,7 +30,13 @@ class RequestContextMiddleware:
         supplied = request.headers.get("X-Request-ID", "")
         request.request_id = supplied if _REQUEST_ID.fullmatch(supplied) else uuid.uuid4().hex  # type: ignore[attr-defined]
         request.client_address = client_address(request)  # type: ignore[attr-defined]
-        response = self._get_response(request)
+        started = time.monotonic()
+        token = current_request_id.set(request.request_id)  # type: ignore[attr-defined]
+        try:
+            response = self._get_response(request)
+            log_request(request, response, started)
+        finally:
+            current_request_id.reset(token)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         return response
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import environ as django_environ
 
+from portal import logs
 from portal.environment import BASE_DIR, read_environment
 
 ENVIRONMENT = read_environment()
@@ -81,6 +82,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
 ]
+
+LOGGING = logs.LOGGING
 
 ROOT_URLCONF = "portal.urls"
 WSGI_APPLICATION = None

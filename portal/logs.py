@@ -1,0 +1,68 @@
+"""What goes to the log: one line for each event, with the id of the request that it belongs to (S12).
+
+Lines go to standard error, where systemd and container engines expect them, and carry no secrets: a request is told
+without its query, headers and body.
+"""
+
+import logging
+import time
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+
+requests = logging.getLogger("portal.requests")
+#: The id of the request that is being answered, "-" outside of any.
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
+
+
+def one_line(text: str) -> str:
+    """The text with everything written out that could end, hide or reorder a line."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
+    )
+
+
+class OneLine(logging.Formatter):
+    """Time, level, logger, request id, then the message; a trace stays in the line of its event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        message = record.getMessage()
+        if record.exc_info:
+            message = f"{message}\n{self.formatException(record.exc_info)}"
+        if record.stack_info:
+            message = f"{message}\n{record.stack_info}"
+        head = f"{at} {record.levelname} {record.name} request_id={current_request_id.get()}"
+        return f"{head} {one_line(message)}"
+
+
+def log_request(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
+    """Tell of a request that was answered. The query stays out: people put secrets there."""
+    milliseconds = (time.monotonic() - started) * 1000
+    requests.info(
+        "%s %s %d %.0fms address=%s",
+        request.method,
+        request.path,
+        response.status_code,
+        milliseconds,
+        getattr(request, "client_address", ""),
+    )
+
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "portal.logs.OneLine"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "portal": {"level": "INFO"},
+        "feeds": {"level": "INFO"},
+        # Django's own handlers print over several lines; a 4xx is in the line of its request already.
+        "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        "django.request": {"level": "ERROR"},
+        "django.server": {"handlers": [], "propagate": True},
+    },
+}
