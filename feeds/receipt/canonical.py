@@ -181,7 +181,8 @@ class CanonicalZip:
         self._file.flush()
         os.fsync(self._file.fileno())
         # Read from the disk, not from memory, as far as the system allows to ask for it.
-        os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         try:
             self._compare()
         except StreamInvalid as fault:

@@ -266,7 +266,15 @@ WIRE_PATHS = [
     f"{path}{tail}"
     for path in ("/datafeed", "/stroom/datafeed", "/stroom/noauth/datafeed", "/stroom/datafeeddirect")
     for tail in ("", "/", "/any/sub")
-] + ["/api/feedStatus/v2/getFeedStatus", "/api/v1/receipt/check/", "/status", "//datafeed"]
+] + [
+    "/api/feedStatus/v2/getFeedStatus",
+    "/api/v1/receipt/check/",
+    "/status",
+    "/stroom/noauth/status",
+    "/readyz",
+    "/metrics",
+    "//datafeed",
+]
 
 
 @pytest.mark.parametrize("path", WIRE_PATHS)
@@ -278,11 +286,12 @@ def test_s32_plain_http_never_redirects_a_machine(echo: Echo, nginx: Nginx, path
 
 
 @pytest.mark.parametrize("host", ["localhost", "evil.example"])
-def test_plain_http_sends_people_to_the_configured_name(nginx: Nginx, host: str) -> None:
-    sent = f"GET /codes/?q=503 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+@pytest.mark.parametrize("page", ["/", "/codes/?q=503", "/admin/", "/api/docs/", "/datafeeds", "/statuses"])
+def test_plain_http_sends_people_to_the_configured_name(nginx: Nginx, page: str, host: str) -> None:
+    sent = f"GET {page} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     [answer] = talk(nginx.plain(), sent)
     assert answer.status == 308
-    assert answer.headers["location"] == "https://portal.example.org/codes/?q=503"
+    assert answer.headers["location"] == f"https://portal.example.org{page}"
 
 
 def test_s12_one_request_is_one_log_line(nginx: Nginx) -> None:
