@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 1.5
 #: A result older than this is no longer believed: the checks themselves hang. A fault is told within 5 s (R27).
-STALE_AFTER = 4.5
+STALE_AFTER = 4.0
 _PROBE = "health.probe"
 _PROBE_KEY = 0  # no row of ours has it: keys begin at 1
 

@@ -1,5 +1,6 @@
 """Threads that use the database: each keeps its own connection, mended when it broke, closed at the end."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from django.db import Error, connection, connections
 
 #: What SQLite says when the last page of a commit, the one that makes it valid, was certainly not written.
 _NEVER_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY})
+
+#: Which file each thread's connection has open.
+_opened = threading.local()
 
 
 class Unavailable(Exception):  # a passing fault, not a defect
@@ -35,9 +39,28 @@ def database() -> Iterator[None]:
     """
     try:
         connection.close_if_unusable_or_obsolete()
+        _follow_file()
         yield
     except Error as fault:
         raise Unavailable(str(fault)) from fault
+
+
+def _follow_file() -> None:
+    """Let go of a SQLite file that was replaced, say by a backup: what is written to it nobody finds again.
+
+    Raises:
+        Unavailable: the file is gone; to connect would make an empty one.
+    """
+    if connection.vendor != "sqlite":
+        return
+    try:
+        found = os.stat(connection.settings_dict["NAME"])  # noqa: PTH116  # a text or a path
+    except OSError as fault:
+        raise Unavailable("the database's file is gone") from fault
+    file = (found.st_dev, found.st_ino)
+    if connection.connection is not None and getattr(_opened, "file", file) != file:
+        connection.close()
+    _opened.file = file
 
 
 class DatabasePool(ThreadPoolExecutor):

@@ -128,13 +128,19 @@ def read_policy(feed: str | None) -> FeedPolicy | None:
     """
     name = (feed or "").strip()
     try:
-        with database():
-            return Feed.objects.policy_for(name)
+        return _policy_now(name)
     except Unavailable:
         # A database server that was restarted leaves every thread with a dead connection: a new one may do.
         connection.close()
-    with database():
-        return Feed.objects.policy_for(name)
+    return _policy_now(name)
+
+
+def _policy_now(name: str) -> FeedPolicy | None:
+    try:
+        with database():
+            return Feed.objects.policy_for(name)
+    except ValueError as fault:  # a value that no version of ours has written
+        raise Unavailable("the rules of a feed cannot be read") from fault
 
 
 class Delivery:

@@ -15,7 +15,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data_dir = tmp_path_factory.mktemp("template") / "data"
     data_dir.mkdir()
     with Portal(data_dir) as portal:
-        portal.prepare(catalogue=True)
+        portal.prepare()
     return data_dir
 
 

@@ -85,18 +85,19 @@ class Portal:
         return self._log.read()
 
     # Life and death
-    def prepare(self, *, catalogue: bool = False) -> Self:
-        assert self._call("prepare", catalogue=catalogue) == "prepared", self.log()
+    def prepare(self) -> Self:
+        assert self._call("prepare") == "prepared", self.log()
         return self
 
-    def start(self, kind: str = "supervisor", **options: Any) -> float:
+    def start(self, kind: str = "supervisor", *, wait: bool = True, **options: Any) -> float:
         """Start and wait until a delivery would be taken; the seconds that it took."""
         began = time.monotonic()
         self._say(kind, options)
         self.pid, threads = self._answer()
         self.threads = threads or {}
         assert threads is not None, self.log()
-        self.wait_until_ready()
+        if wait:
+            self.wait_until_ready()
         return time.monotonic() - began
 
     def wait_until_ready(self, seconds: float = 30) -> None:

@@ -1,4 +1,4 @@
-"""No acknowledged upload is missing or changed after SIGKILL of any process (R3); the store stays explained (R12)."""
+"""Nothing that was acknowledged is lost by SIGKILL of any process (R3), and the store stays explained (R12)."""
 
 import os
 import random

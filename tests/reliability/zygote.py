@@ -18,34 +18,41 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
+from feeds import body
 from feeds.integrity import StoreCheck
 from feeds.models import Feed
 from feeds.receipt.service import read_policy
 from portal import supervisor, worker
 from portal.environment import Environment
+from portal.models import ApiToken
 from portal.preparation import NEWEST_HOURS
 
 FEEDS = ("OPEN-FEED", "OTHER-FEED", "DROP-FEED", "REJECT-FEED", "GUARDED-FEED")
+PASSWORD = "not-a-real-secret-1"
 PR_SET_PDEATHSIG = 1
 
 
-def prepare(*, catalogue: bool = False) -> str:
-    """Schema and feeds; the catalogue only for who asks for its pages."""
+def prepare() -> str:
+    """Schema, catalogue, feeds, and somebody who may ask what they do."""
     settings.STORE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", interactive=False, verbosity=0)
-    if catalogue:
-        loading.load()
+    loading.load()
     special = {"DROP-FEED": {"status": "Drop"}, "REJECT-FEED": {"status": "Reject"}}
     special["GUARDED-FEED"] = {"certificate_policy": "required"}
     for name in FEEDS:
         Feed.objects.get_or_create(name=name, defaults=special.get(name, {}))
+    if not User.objects.exists():
+        user = User.objects.create_superuser("admin", password=PASSWORD)
+        _, key = ApiToken.objects.issue(user, scopes=["check"])
+        (settings.DATA_DIR / "check.token").write_text(key)
     return "prepared"
 
 
@@ -63,16 +70,8 @@ def start_up() -> list[tuple[str, str, bool]]:
 COMMANDS: dict[str, Callable[..., Any]] = {"prepare": prepare, "check": check, "start_up": start_up}
 
 
-def be_alone(
-    listener: socket.socket, tell: Callable[[Any], None], *, threads: int = 1, careless: bool = False
-) -> None:
-    """One worker with so many threads for each kind of work; says which the first ones are.
-
-    A careless one flushes no files: to see that the tests would notice.
-    """
-    if careless:
-        os.fsync = lambda _: None
-    worker.DECISION_THREADS = worker.WORK_THREADS = threads
+def be_alone(listener: socket.socket, tell: Callable[[Any], None], *, threads: int = 1, **changes: Any) -> None:
+    """One worker with so many threads for each kind of work; says which the first ones are."""
     make = worker.make_worker
 
     def make_and_tell(environment: Environment) -> worker.Worker:
@@ -86,26 +85,59 @@ def be_alone(
         tell(ids)
         return made
 
-    worker.make_worker = make_and_tell
     start_up()
     connections.close_all()
+    change(**changes)
+    worker.DECISION_THREADS = worker.WORK_THREADS = threads
+    worker.make_worker = make_and_tell
     worker.serve(settings.ENVIRONMENT, [listener], None)
 
 
-def be_supervisor(listener: socket.socket, tell: Callable[[Any], None], *, descriptors: int = 0) -> None:
+def be_supervisor(
+    listener: socket.socket, tell: Callable[[Any], None], *, held_open: bool = False, **changes: Any
+) -> None:
     """All that `manage.py serve` does once everything is prepared."""
-    if descriptors:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     os.setpgid(0, 0)
     start_up()
     connections.close_all()
+    change(**changes)
     watcher = supervisor.Supervisor(
-        lambda lifeline: worker.serve(settings.ENVIRONMENT, [listener], lifeline),
+        lambda lifeline: worker.serve(settings.ENVIRONMENT, [listener], lifeline, held_open=held_open),
         workers=settings.ENVIRONMENT.workers,
         patience_seconds=int(worker.GRACE_SECONDS) + worker.CLOSE_SECONDS + 10,
     )
     tell({})
     sys.exit(watcher.run())
+
+
+def change(
+    *,
+    careless: bool = False,
+    descriptors: int = 0,
+    busy_seconds: float = 0,
+    read_only: bool = False,
+    rate_window: float = 0,
+) -> None:
+    """Make this portal's life harder, or a test of it shorter.
+
+    Args:
+        careless: no file is flushed, to see that a test would notice.
+        descriptors: most files and sockets that it may have open.
+        busy_seconds: how long it waits for a locked database.
+        read_only: its database takes no writes.
+        rate_window: over how many seconds a sender's rate is judged.
+    """
+    options = settings.DATABASES["default"]["OPTIONS"]
+    if careless:
+        os.fsync = lambda _: None
+    if descriptors:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    if busy_seconds:
+        options["timeout"] = busy_seconds
+    if read_only:
+        options["init_command"] += " PRAGMA query_only=ON;"
+    if rate_window:
+        body.RATE_WINDOW_SECONDS = rate_window
 
 
 def fork(work: Callable[[Callable[[Any], None]], None]) -> tuple[int, Any]:
