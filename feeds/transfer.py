@@ -223,7 +223,7 @@ _TYPE_WORDS = {"reference": "true or false", "labels": "a list of words"}
 def _read_csv(text: str) -> Iterable[ImportRow]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        lines = [(reader.line_num, line) for line in reader if line]
+        lines = list(_numbered(reader))
     except csv.Error as fault:
         raise UnreadableFile(f"it is not CSV: {fault}") from fault
     if not lines:
@@ -234,6 +234,15 @@ def _read_csv(text: str) -> Iterable[ImportRow]:
         raise UnreadableFile(_header_fault(header, unknown))
     for line_number, cells in lines[1:]:
         yield _csv_row(f"line {line_number}", header, cells)
+
+
+def _numbered(reader: Any) -> Iterable[tuple[int, list[str]]]:
+    """Rows that say something, each with the line on which it begins; a quoted cell may go over several."""
+    begins = 1
+    for cells in reader:
+        if cells:
+            yield begins, cells
+        begins = reader.line_num + 1
 
 
 def _header_fault(header: Sequence[str], unknown: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -108,7 +108,9 @@ class BulkStatusMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic on
             return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
         form = BulkStatusForm(request.POST)
         if not form.is_valid():
-            status = Feed.Status(request.POST.get("status") or Feed.Status.RECEIVE)
+            if "status" not in form.cleaned_data:
+                raise BadRequest("There is no such status.")
+            status = Feed.Status(form.cleaned_data["status"])
             return self._confirm_page(request, form, status, form.cleaned_data.get("feeds", []))
         status = Feed.Status(form.cleaned_data["status"])
         changed = set_status(form.cleaned_data["feeds"], status, form.cleaned_data["comment"])

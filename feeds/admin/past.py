@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -102,7 +103,9 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Every change of the feed and its rules, newest first."""
-        feed = get_object_or_404(Feed, pk=object_id)
+        feed = self.get_object(request, unquote(object_id))
+        if feed is None:
+            raise Http404("There is no such feed.")
         if not self.has_view_permission(request, feed):
             raise PermissionDenied
         entries = [
@@ -209,4 +212,7 @@ def _instant(text: str | None) -> datetime:
         raise Http404("No such instant.") from fault
     if moment.tzinfo is None:
         raise Http404("An instant has a time zone.")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as fault:
+        raise Http404("No such instant.") from fault

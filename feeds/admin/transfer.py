@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -148,7 +150,11 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         if kind not in WRITERS:
             raise Http404("No such kind of file.")
         content_type, write = WRITERS[kind]
-        chosen = self.get_changelist_instance(request).get_queryset(request).values("pk")
+        try:
+            chosen = self.get_changelist_instance(request).get_queryset(request).values("pk")
+        except IncorrectLookupParameters:
+            # Never the whole list in place of a choice that was not understood: the list says what was wrong.
+            return HttpResponseRedirect(f"{reverse('admin:feeds_feed_changelist')}?{ERROR_FLAG}=1")
         feeds = Feed.objects.filter(pk__in=chosen).prefetch_related("certificate_rules").order_by("name")
         name = export_name(kind, datetime.now(UTC))
         return HttpResponse(

@@ -273,6 +273,16 @@ def test_feeds_named_by_anything_but_numbers_are_refused() -> None:
     assert "There is nothing to change" in page.content.decode()
 
 
+@pytest.mark.parametrize("status", ["", "Bogus", "drop"])
+def test_a_status_that_there_is_not_is_refused(status: str) -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    form = {"status": status, "feeds": str(feed.pk), "comment": "x"}
+    client = signed_in("view_feed", "change_feed")
+    assert client.post(reverse("admin:feeds_feed_set_status"), form).status_code == 400
+    feed.refresh_from_db()
+    assert feed.status == "Receive"
+
+
 def test_the_second_of_two_editors_is_told_and_overwrites_nothing() -> None:
     feed = Feed.objects.create(name="PAYROLL-PROD")
     client = signed_in(superuser=True)

@@ -123,3 +123,16 @@ def test_restoring_needs_the_right_to_add_feeds() -> None:
     client = signed_in("view_feed", "change_feed")
     assert client.post(reverse("admin:feeds_feed_restore", args=[key]), {"change_comment": "x"}).status_code == 403
     assert not Feed.objects.exists()
+
+
+@pytest.mark.parametrize("at", ["", "x", "2026-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_that_is_none_is_not_found(at: str) -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    client = signed_in(superuser=True)
+    assert client.get(reverse("admin:feeds_feed_revert", args=[feed.pk]), {"at": at}).status_code == 404
+
+
+@pytest.mark.parametrize("key", ["abc", "0", "9" * 30, "_00"])
+def test_the_history_of_no_feed_is_not_found(key: str) -> None:
+    client = signed_in(superuser=True)
+    assert client.get(reverse("admin:feeds_feed_history", args=[key])).status_code == 404

@@ -117,3 +117,9 @@ def test_a_stroom_export_goes_out_and_comes_in() -> None:
 def test_exporting_needs_the_right_to_see_feeds_and_a_known_kind() -> None:
     assert signed_in("view_receipt").get("/admin/feeds/feed/export/csv/").status_code == 403
     assert signed_in("view_feed", username="viewer").get("/admin/feeds/feed/export/exe/").status_code == 404
+
+
+def test_a_choice_that_is_not_understood_exports_nothing() -> None:
+    Feed.objects.create(name="OLD-FEED")
+    answer = signed_in("view_feed").get("/admin/feeds/feed/export/csv/?bogus=1")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/feeds/feed/?e=1")

@@ -191,3 +191,8 @@ def test_an_export_for_stroom_is_the_same_each_time_and_reads_back_but_for_the_g
     assert row.faults == ()
     assert (row.values["status"], row.values["reference"], row.rules) == ("Drop", True, None)
     assert "certificate_policy" not in row.values
+
+
+def test_a_row_is_named_by_the_line_on_which_it_begins() -> None:
+    file = read_file(b'name,description\n\nFIRST-FEED,"two\nlines"\nSECOND-FEED,x\n')
+    assert [(row.place, row.name) for row in file.rows] == [("line 3", "FIRST-FEED"), ("line 5", "SECOND-FEED")]
