@@ -1,6 +1,6 @@
 """Where the portal stands, for Prometheus: what is stored, which feeds went quiet, which rules end, room on disk.
 
-Read from the database at most once in half a minute, whichever worker is asked: the latest result lies in a file
+Read from the database at most once a minute, whichever worker is asked: the latest result lies in a file
 that all of them read. What cannot be read now is left out, so that its absence can be noticed.
 """
 
@@ -26,7 +26,7 @@ from feeds.receipt.spool import SpaceMark
 
 log = logging.getLogger(__name__)
 
-FRESH_SECONDS = 30.0
+FRESH_SECONDS = 60.0
 FILE = "standing.json"
 #: Beyond so many open feeds nobody looks for the latest receipt of each.
 MOST_OPEN_FEEDS = 20_000
