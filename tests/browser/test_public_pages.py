@@ -28,6 +28,7 @@ PAGES = [
     "/codes/http/12/",
     "/codes/stroom/",
     "/codes/stroom/110/",
+    "/codes/stroom/315/",
     "/codes/stroom/310/",
     "/codes/lookup/?http=403&stroom=310",
     "/codes/lookup/?http=404&stroom=310",
