@@ -18,6 +18,8 @@ from feeds.body import Body, Incomplete, Receive, Scope, Send
 from feeds.health import Health
 from feeds.metadata import IdentityNames
 from portal.bridge import DjangoBridge
+from portal.links import public_link
+from portal.problems import status_name
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +28,9 @@ RECEIVE = re.compile(r"/(?:stroom/(?:noauth/)?)?datafeed(?:/.*)?|/stroom/datafee
 FEED_STATUS = re.compile(r"/api/feedStatus/v[12]/getFeedStatus/?")
 STATUS = frozenset({"/status", "/stroom/noauth/status", "/status/", "/stroom/noauth/status/"})
 LIVE, READY = "/livez", frozenset({"/readyz", "/healthz"})
+METRICS = "/metrics"
 TRY_IT = re.compile(r"/try(?:/.*)?", re.DOTALL)
 
-METRICS = "/metrics"
 MAX_BODY = 32 * 1024 * 1024
 SPOOL_OVER = 1024 * 1024
 _PROXY_HEADERS = frozenset({b"forwarded", b"x-real-ip", b"remotedn", b"remotecertexpiry"})
@@ -50,9 +52,9 @@ class Edge:
         receiver: Application,
         feed_status: Application,
         try_it: Application,
+        metrics: Application,
         django: DjangoBridge,
         health: Callable[[], Health],
-        metrics: Application,
         trusts: Callable[[str | None], bool],
         identity: IdentityNames,
         disk: Executor,
@@ -63,9 +65,9 @@ class Edge:
             receiver: takes deliveries.
             feed_status: answers stroom-proxies.
             try_it: answers with any status that is asked for.
+            metrics: shows Prometheus what was measured.
             django: serves everything else.
             health: the latest health result.
-            metrics: shows Prometheus what was measured.
             trusts: whose identity and forwarding headers are believed.
             identity: names of the identity headers.
             disk: threads for writing large bodies to temporary files.
@@ -73,9 +75,9 @@ class Edge:
         self._receiver = receiver
         self._feed_status = feed_status
         self._try_it = try_it
+        self._metrics = metrics
         self._django = django
         self._health = health
-        self._metrics = metrics
         self._trusts = trusts
         self._identity = identity
         self._disk = disk
@@ -95,10 +97,10 @@ class Edge:
             health = self._health()
             word = "UP" if health.ready else "DOWN"
             await _send_state(scope, send, 200 if health.ready else 503, {"status": word, "checks": health.checks})
-        else:
-            await self._to_django(scope, receive, send)
         elif path == METRICS:
             await self._metrics(scope, receive, send)
+        else:
+            await self._to_django(scope, receive, send)
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(scope, receive)
@@ -185,7 +187,8 @@ async def _send_state(scope: Scope, send: Send, http: int, content: Mapping[str,
 async def _refuse(scope: Scope, body: Body, send: Send, http: int, reason: str) -> None:
     """Answer a request whose body cannot be handed on, in the shape of the REST API where it was for that."""
     if scope["path"].startswith("/api/"):
-        problem = {"type": f"/codes/http/{http}/", "title": reason, "status": http}
+        title = status_name(http)
+        problem = {"type": public_link(f"/codes/http/{http}/"), "title": title, "status": http, "detail": reason}
         kind, data = b"application/problem+json", json.dumps(problem).encode()
     else:
         kind, data = b"text/plain; charset=utf-8", reason.encode() + b"\n"
