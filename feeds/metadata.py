@@ -5,7 +5,7 @@ The one place that knows header names. Pure. Sections named below are those of t
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -27,6 +27,8 @@ _SPELLINGS = {
         "RemoteCertExpiry UploadUserId UploadUsername StreamSize"
     ).split()
 }
+#: The last to be left out where there are too many names.
+_MEANINGFUL = frozenset(_SPELLINGS) | {"content-encoding"}
 #: Dropped where requests are read, so that nothing behind can store, log, echo or forward them.
 _SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _NEVER_STORED = _SECRETS | {
@@ -161,13 +163,9 @@ def read_request(
             del grouped[name]
         note = _ignored(ignored, f"because the peer {peer or 'on the Unix socket'} is not a trusted proxy")
         certificate, sender = replace(NO_CERTIFICATE, fault=note), peer or ""
-    collected = _Arguments()
-    for name, values in grouped.items():
-        collected.put(name, ",".join(_text(value) for value in values))
-    for name, value in _query_arguments(query):
-        if not _is_protected(name, identity):
-            collected.put(name, value)
-    return collected.request(certificate, note, peer=peer, sender_address=sender)
+    arguments = [(name, ",".join(_text(value) for value in values)) for name, values in grouped.items()]
+    arguments += [(name, value) for name, value in _query_arguments(query) if not _is_protected(name, identity)]
+    return _collect(arguments).request(certificate, note, peer=peer, sender_address=sender)
 
 
 def from_mapping(
@@ -177,14 +175,16 @@ def from_mapping(
 
     Identity names among them are ignored: the certificate is described separately.
     """
-    collected = _Arguments()
+    grouped: dict[str, list[str]] = {}
     ignored = []
     for given, value in arguments.items():
         name = given.strip()
         if _is_identity(name.lower(), identity):
             ignored.append(name)
         elif value is not None and _is_header_name(name):
-            collected.put(name, str(value))
+            # Names that differ in case alone are one header that stands twice.
+            grouped.setdefault(name.lower(), []).append(str(value))
+    collected = _collect([(name, ",".join(values)) for name, values in grouped.items()])
     return collected.request(certificate, _ignored(ignored, "because the certificate is described separately"))
 
 
@@ -384,6 +384,14 @@ class _Arguments:
             truncated=self.truncated,
             notes=(note,) if note else (),
         )
+
+
+def _collect(arguments: Sequence[tuple[str, str]]) -> _Arguments:
+    """Collect the names that mean something first: no crowd of others may push out the feed or a coding."""
+    collected = _Arguments()
+    for name, value in sorted(arguments, key=lambda argument: argument[0].lower() not in _MEANINGFUL):
+        collected.put(name, value)
+    return collected
 
 
 def _group(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[bytes]]:

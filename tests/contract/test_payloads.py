@@ -233,6 +233,22 @@ def test_too_many_arguments_are_left_out_and_the_receipt_says_so(live: Live) -> 
     assert len(receipt.headers) < 220
 
 
+@pytest.mark.parametrize("from_query", [False, True])
+def test_too_many_arguments_push_out_neither_the_feed_nor_a_coding(live: Live, from_query: bool) -> None:
+    """Left out, the coding would have let packed data be stored as if it were the data, and acknowledged."""
+    crowd = {f"X-Number-{number}": "x" for number in range(250)}
+    coding = {"Content-Encoding": "gzip"}
+    if from_query:
+        answer = live.send("/datafeed?Feed=OPEN-FEED&Type=Raw", {**crowd, **coding}, gzip.compress(DATA))
+    else:
+        answer = live.send("/datafeed", {**crowd, **OPEN, **coding, "Type": "Raw"}, gzip.compress(DATA))
+    assert answer.outcome == (200, 0)
+    (receipt,) = live.receipts()
+    assert live.data(receipt) == DATA
+    assert receipt.headers["Type"] == "Raw"
+    assert receipt.truncated
+
+
 def test_r26_refusals_are_counted_by_feed_code_and_hour_with_a_bounded_sample(live: Live) -> None:
     for number in range(300):
         live.send("/datafeed", {"Feed": f"RANDOM-{number}"}, b"x")

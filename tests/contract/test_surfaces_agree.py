@@ -194,3 +194,13 @@ def test_feed_status_agrees_with_the_feed_decision_of_a_delivery(live: Live, key
                 assert answer.get("stroomStatusCode") == CODES_V2.get(code), where
             else:
                 assert "stroomStatusCode" not in answer, where
+
+
+def test_a_described_header_that_stands_twice_is_judged_like_a_sent_one(live: Live, key: str) -> None:
+    sent = live.send("/datafeed", [("Feed", "RECEIVE-OPEN"), ("feed", "RECEIVE-OPEN")], BODY)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "Host": "localhost"}
+    question = {"headers": {"Feed": "RECEIVE-OPEN", "feed": "RECEIVE-OPEN"}}
+    data = request("/api/v1/receipt/check/", headers, json.dumps(question).encode())
+    answer = live.exchange(data.replace(b"Host: somewhere.example.org\r\n", b""))
+    assert json.loads(answer.body)["http_status"] == sent.status == 406
+    assert json.loads(answer.body)["response"]["headers"]["Stroom-Error"] == sent.header("stroom-error")

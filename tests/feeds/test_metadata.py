@@ -245,6 +245,24 @@ def test_s09_from_a_mapping_the_limits_hold_too() -> None:
     assert (len(described.arguments), described.truncated) == (200, True)
 
 
+def test_s09_a_crowd_of_names_pushes_out_none_that_means_something() -> None:
+    crowd = {f"n{number}": "x" for number in range(MAX_NAMES)}
+    meaning = {"Feed": "A", "Content-Encoding": "gzip", "streamsize": "7"}
+    for request in (
+        read({**crowd, **meaning}),
+        read({**crowd, "Content-Encoding": "gzip"}, query=b"z=1&streamsize=7&Feed=A"),
+        from_mapping({**crowd, **meaning}, NO_CERTIFICATE, IdentityNames()),
+    ):
+        assert (request.feed, request.content_encoding, request.get("StreamSize")) == ("A", "gzip", "7")
+        assert (len(request.arguments), request.truncated) == (MAX_NAMES, True)
+        assert (request.get("n196"), request.get("n197")) == ("x", None)
+
+
+def test_a_described_name_that_stands_twice_is_one_value_with_a_comma() -> None:
+    request = from_mapping({"Feed": "A", "X-Y": "1", "FEED": "A"}, NO_CERTIFICATE, IdentityNames())
+    assert request.arguments == {"Feed": "A,A", "X-Y": "1"}
+
+
 @pytest.mark.parametrize(
     "control", ["\x00", "\x07", "\t", "\n", "\r", "\x1b", "\x1f", "\x7f", "\x80", "\x9f", "\u2028", "\u2029"]
 )
