@@ -135,7 +135,8 @@ def read_question(data: bytes, version: int, identity: IdentityNames, now: datet
         _Fault: it is not a JSON object of the expected shape.
     """
     try:
-        content = json.loads(data)
+        # No number matters here, and int() refuses very long ones, which are JSON all the same.
+        content = json.loads(data, parse_int=float)
     except (ValueError, RecursionError) as fault:
         raise _Fault(400, "The body is not JSON.") from fault
     if not isinstance(content, dict):

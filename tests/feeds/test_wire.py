@@ -175,6 +175,7 @@ def test_s22_without_a_usable_key_nothing_is_told(live: Live, key: str) -> None:
         (b"[" * 100_000, 400),
         (b'{"feedName": 1}', 400),
         (b'{"feedName": "A", "attributeMap": []}', 200),
+        (b'{"feedName": "A", "unknown": ' + b"9" * 5000 + b"}", 200),
         (b'{"feedName": "A", "attributeMap": [1]}', 400),
         (b'{"feedName": "A", "attributeMap": {"RemoteDN": 7}}', 400),
         (b'{"feedName": "' + b"A" * 1_048_600 + b'"}', 413),
