@@ -116,3 +116,4 @@ def test_its_limits_are_those_of_the_code() -> None:
     assert f"At most {MAX_LENGTH // 1024} KiB" in TEXT
     assert f"up to {tryit.MAX_DELAY:.0f} s" in TEXT
     assert f"about {tryit.PER_SECOND:.0f} times a second" in TEXT
+    assert f"{tryit.BURST:,.0f} times in one go" in TEXT
