@@ -89,6 +89,7 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
         "update": (409, 412),
         "partial_update": (412,),
         "destroy": (412,),
+        "bulk": (412,),
     }
     query_of = {"destroy": frozenset({"comment"}), "history": frozenset({"limit", "offset"})}
 
@@ -160,6 +161,8 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
     @extend_schema(request=NewFeedSerializer(many=True), responses=FeedSerializer(many=True), filters=False)
     def bulk(self, request: Request) -> Response:
         """Change many feeds in one go. All of them, or on any error none; `errors` gives the index of each."""
+        if request.headers.get("If-Match", "*").strip() != "*":
+            raise PreconditionFailed("The list has no version to match: send If-Match to each feed's own address.")
         items = self._bulk_items(request.data)
         with transaction.atomic():
             names = [item["name"] for item in items]

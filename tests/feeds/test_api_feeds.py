@@ -627,3 +627,12 @@ def test_another_method_is_405_and_says_what_is_allowed() -> None:
     response = superuser().delete("/api/v1/feeds/")
     problem_of(response, 405)
     assert set(response["Allow"].split(", ")) >= {"GET", "POST", "PATCH"}
+
+
+def test_a_bulk_change_takes_no_condition_that_it_could_not_keep() -> None:
+    make_feed("WEB-ACCESS-EVENTS")
+    editor = caller(*EDITOR)
+    body = '[{"name": "WEB-ACCESS-EVENTS", "owner": "x"}]'
+    problem_of(editor.call("PATCH", "/api/v1/feeds/", body, {"If-Match": '"1-1"'}), 412)
+    assert Feed.objects.get().owner == ""
+    assert editor.call("PATCH", "/api/v1/feeds/", body, {"If-Match": "*"}).status_code == 200
