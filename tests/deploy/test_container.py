@@ -38,13 +38,14 @@ def image(tmp_path: Path) -> Path:
 @pytest.mark.server
 @pytest.mark.slow
 def test_what_is_copied_serves(image: Path) -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix="portal-container-") as data,
-        Portal(Path(data), workers=1, root=image) as portal,
-    ):
-        assert '"status": "UP"' in portal.curl("/readyz")
-        assert "503" in portal.curl("/codes/http/503/")
-        assert portal.curl("/docs/operating/")
+    with tempfile.TemporaryDirectory(prefix="portal-container-") as data:
+        portal = Portal(Path(data), workers=1, root=image)
+        portal.environment["STATIC_ROOT"] = f"{data}/gathered"
+        with portal:
+            assert '"status": "UP"' in portal.curl("/readyz")
+            assert "503" in portal.curl("/codes/http/503/")
+            assert portal.curl("/docs/operating/")
+        assert any(Path(data, "gathered").glob("**/*.css"))
 
 
 def test_s26_packages_are_installed_by_hash_and_binary_only() -> None:

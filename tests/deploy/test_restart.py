@@ -50,8 +50,8 @@ class Held:
         assert self.process.wait(timeout=60) == 0
 
     def close(self) -> None:
-        if self.process.poll() is None:
-            self.stop()
+        self.process.terminate()  # it may still be starting, so how it ends says nothing
+        self.process.wait(timeout=60)
         self.listener.close()
         self._log.close()
 
@@ -59,8 +59,8 @@ class Held:
 @pytest.fixture(scope="module")
 def prepared() -> Iterator[Portal]:
     with tempfile.TemporaryDirectory(prefix="portal-held-") as path:
-        with Portal(Path(path), workers=1) as portal:
-            pass  # tables and feeds
+        portal = Portal(Path(path))
+        portal.prepare()
         yield portal
 
 

@@ -75,9 +75,7 @@ def test_s28_the_portal_stays_within_what_the_unit_allows(tmp_path: Path) -> Non
     """Trace a start, deliveries, a page and a stop; every system call is on the list, no memory is both W and X."""
     trace = tmp_path / "trace"
     strace = ("strace", "-D", "-f", "-qq", "-o", str(trace))
-    with Portal(tmp_path / "data", workers=1):
-        pass  # tables, catalogue and static files, which would take long to trace
-    with Portal(tmp_path / "data", workers=1, fresh=False, under=strace) as portal:
+    with Portal(tmp_path / "data", workers=1, under=strace) as portal:
         for headers in ([], ["-H", "Transfer-Encoding: chunked"], ["-H", "Compression: GZIP"]):
             portal.curl("/datafeed", "-H", f"Feed: {OPEN}", "--data-binary", "data", *headers)
         portal.curl("/admin/login/")
