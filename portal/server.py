@@ -70,7 +70,7 @@ class PortalProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         super().connection_lost(exc)
         if isinstance(self.server_state, PortalState):
-            self.server_state.room.set()
+            self.server_state.on_room()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn always closes
         """Keep the way back open where an answer is owed; asyncio closes the connection on False."""
@@ -223,11 +223,11 @@ class PortalProtocol(HttpToolsProtocol):
 
 
 class PortalState(ServerState):
-    """What the connections of one server share. `room` is set when one of them ends."""
+    """What the connections of one server share. `on_room` is called when one of them has ended."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.room = asyncio.Event()
+        self.on_room: Callable[[], None] = lambda: None
 
 
 class PortalServer(uvicorn.Server):
@@ -263,7 +263,10 @@ class PortalServer(uvicorn.Server):
         self._state = PortalState()
         self.server_state = self._state
         self._most_connections = most_connections
-        self._acceptors: list[asyncio.Task[None]] = []
+        self._listeners: list[socket.socket] = []
+        self._arriving: set[asyncio.Task[Any]] = set()
+        self._is_full = False
+        self._state.on_room = self._make_room
         self._held_open = held_open
         self._on_stop = on_stop
         self._running = running
@@ -274,34 +277,57 @@ class PortalServer(uvicorn.Server):
         """Listen on the given sockets; unlike uvicorn's own way, only as fast as there is room."""
         await self.lifespan.startup()
         self.servers = []
-        loop = asyncio.get_running_loop()
-        self._acceptors = [loop.create_task(self._accept(listener)) for listener in sockets or []]
+        self._listeners = list(sockets or [])
+        for listener in self._listeners:
+            self._await_arrivals(listener)
         self.started = True
         # The parent holds them back until there is someone to handle them.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._parent_is_gone, self._lifeline)
 
-    async def _accept(self, listener: socket.socket) -> None:
+    def _await_arrivals(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Let one connection in. Not a coroutine: cancelled it would lose who was just let in."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                while len(self._state.connections) >= self._most_connections:
-                    self._state.room.clear()
-                    await self._state.room.wait()
-                connection, _ = await loop.sock_accept(listener)
-                await loop.connect_accepted_socket(self._protocol, connection)
-            except OSError as fault:
-                # Out of descriptors, or the client left while it waited.
-                log.warning("a connection could not be accepted: %s", fault)
-                await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+        if len(self._state.connections) + len(self._arriving) >= self._most_connections:
+            self._is_full = True
+            loop.remove_reader(listener.fileno())
+            return
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            return  # another worker was faster
+        except OSError as fault:
+            # Out of descriptors, or the client left while it waited.
+            log.warning("a connection could not be accepted: %s", fault)
+            loop.remove_reader(listener.fileno())
+            loop.call_later(ACCEPT_PAUSE_SECONDS, self._await_arrivals, listener)
+            return
+        connection.setblocking(False)  # noqa: FBT003  # its only argument
+        arriving = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+        self._arriving.add(arriving)
+        arriving.add_done_callback(self._arriving.discard)
+
+    def _make_room(self) -> None:
+        """A connection has ended: the next may come."""
+        if self._is_full:
+            self._is_full = False
+            for listener in self._listeners:
+                self._await_arrivals(listener)
 
     def _protocol(self) -> asyncio.Protocol:
         return PortalProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
-    def _stop_accepting(self) -> None:
-        for acceptor in self._acceptors:
-            acceptor.cancel()
+    async def _stop_accepting(self) -> None:
+        """Let nobody in any more; who is just coming in still arrives."""
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        self._listeners = []
+        await asyncio.gather(*self._arriving, return_exceptions=True)
 
     def _parent_is_gone(self, lifeline: int) -> None:
         asyncio.get_running_loop().remove_reader(lifeline)
@@ -315,12 +341,12 @@ class PortalServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._held_open:
-            self._stop_accepting()
+            await self._stop_accepting()
             # Who was let in before that has a moment to say what for, and is served.
             await asyncio.sleep(LATE_SECONDS)
             self._on_stop()
         deadline = time.monotonic() + self._grace_seconds
         while self._running() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        self._stop_accepting()
+        await self._stop_accepting()
         await super().shutdown(sockets)
