@@ -5,9 +5,14 @@ import os
 import shutil
 import tempfile
 
-# Each worker of a parallel run has its own; the environment is inherited from the process that started it.
-if "PORTAL_DATA_DIR" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
+# Each worker of a parallel run has a folder of its own, not the one that it inherits from the process that started
+# it; a folder that a test names for a process of its own stays.
+_inherited = os.environ.get("PYTEST_XDIST_WORKER") and os.environ.get("PORTAL_DATA_DIR") == os.environ.get(
+    "RUN_FOLDER"
+)
+if "PORTAL_DATA_DIR" not in os.environ or _inherited:
     os.environ["PORTAL_DATA_DIR"] = tempfile.mkdtemp(prefix="portal-test-")
+    os.environ.setdefault("RUN_FOLDER", os.environ["PORTAL_DATA_DIR"])
     atexit.register(shutil.rmtree, os.environ["PORTAL_DATA_DIR"], ignore_errors=True)
 
 from portal.settings import *  # noqa: F403  # a settings module is made to be extended this way
