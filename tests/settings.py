@@ -15,7 +15,7 @@ if "PORTAL_DATA_DIR" not in os.environ or _inherited:
     os.environ.setdefault("RUN_FOLDER", os.environ["PORTAL_DATA_DIR"])
     atexit.register(shutil.rmtree, os.environ["PORTAL_DATA_DIR"], ignore_errors=True)
 
-from portal.settings import *  # noqa: F403  # a settings module is made to be extended this way
+from portal.settings import *  # noqa: E402, F403  # a settings module is made to be extended this way
 
 # A file: the receiver's threads each have their own connection, and memory is not shared as a file's WAL is.
 DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}  # noqa: F405
