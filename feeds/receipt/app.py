@@ -44,6 +44,7 @@ class _Head:
     request: RequestMetadata | None
     length: int | None
     codings: tuple[str, ...]
+    delimited: bool
 
 
 class Receiver:
@@ -116,6 +117,9 @@ class Receiver:
             request,
             int(length) if length is not None else None,
             tuple(part.strip().lower() for part in b",".join(codings).decode("latin-1").split(",") if part.strip()),
+            # A sender of HTTP/1.0 may end its body by closing. Read as no body at all, it would be acknowledged
+            # and lost.
+            length is not None or scope.get("http_version") != "1.0",
         )
 
     async def _outcome(self, head: _Head, body: Body) -> Outcome:
@@ -144,6 +148,8 @@ class Receiver:
             return stroom_status.UNAVAILABLE
         if head.codings not in {(), ("chunked",)}:
             return stroom_status.CODING_NOT_SUPPORTED
+        if not head.delimited:
+            return stroom_status.BAD_REQUEST
         return None
 
     def _look(self, request: RequestMetadata) -> tuple[Decision, bool]:

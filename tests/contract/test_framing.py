@@ -331,3 +331,12 @@ def test_kill_of_the_client_during_an_upload_leaves_nothing(live: Live) -> None:
 
 def test_memory_of_a_batch_is_bounded() -> None:
     assert receiver_app.BATCH + receiver_app.MAX_BATCH <= 1024 * 1024
+
+
+def test_s06_a_body_that_only_the_end_of_the_connection_delimits_is_never_acknowledged(live: Live) -> None:
+    without = b"POST /datafeed HTTP/1.0\r\nFeed: OPEN-FEED\r\n\r\nsome data"
+    assert live.exchange(without, half_close=True).outcome == (400, 999)
+    assert live.receipts() == []
+    counted = b"POST /datafeed HTTP/1.0\r\nFeed: OPEN-FEED\r\nContent-Length: 9\r\n\r\nsome data"
+    assert live.exchange(counted).outcome == (200, 0)
+    assert [live.data(receipt) for receipt in live.receipts()] == [b"some data"]
