@@ -15,6 +15,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +30,8 @@ from codes import loading
 from feeds import body
 from feeds.integrity import StoreCheck
 from feeds.models import Feed
+from feeds.receipt import app, service
+from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import read_policy
 from portal import supervisor, worker
 from portal.environment import Environment
@@ -117,6 +122,7 @@ def change(
     busy_seconds: float = 0,
     read_only: bool = False,
     rate_window: float = 0,
+    clock: str = "",
 ) -> None:
     """Make this portal's life harder, or a test of it shorter.
 
@@ -126,6 +132,7 @@ def change(
         busy_seconds: how long it waits for a locked database.
         read_only: its database takes no writes.
         rate_window: over how many seconds a sender's rate is judged.
+        clock: a file that says by how many seconds the time of day is wrong.
     """
     options = settings.DATABASES["default"]["OPTIONS"]
     if careless:
@@ -138,6 +145,20 @@ def change(
         options["init_command"] += " PRAGMA query_only=ON;"
     if rate_window:
         body.RATE_WINDOW_SECONDS = rate_window
+    if clock:
+        set_clock(Path(clock))
+
+
+def set_clock(file: Path) -> None:
+    """Let ids and receipts be made by a clock that is wrong."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=float(file.read_text()))
+
+    service.datetime = app.datetime = Clock  # type: ignore[misc]
+    worker.ReceiptIds = partial(ReceiptIds, clock=lambda: Clock.now(UTC).timestamp())  # type: ignore[misc, assignment]
 
 
 def fork(work: Callable[[Callable[[Any], None]], None]) -> tuple[int, Any]:

@@ -1,0 +1,268 @@
+"""Too many, too slow, at the wrong moment: overload and change degrade service and never the truth."""
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live import parse, read_all
+from tests.reliability import crowd, processes
+from tests.reliability.portal import OPEN, Portal
+from tests.reliability.senders import Book, Load, Parcel, deliver
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture(autouse=True)
+def stopped(portal: Portal) -> Iterator[None]:
+    """Each test starts the portal as it needs it; nothing may be unexplained when it is over."""
+    yield
+    if portal.pid:
+        portal.kill()
+    assert [finding for finding in portal.check() if not finding[2]] == []
+    assert not portal.files(".part")
+
+
+def test_r06_below_the_free_space_mark_nothing_is_read_and_all_else_goes_on(template: Path, tmp_path: Path) -> None:
+    """A ballast of 512 MiB pushes the disk below a mark that is 256 MiB under what is free now."""
+    shutil.copytree(template, tmp_path / "data")
+    mark = shutil.disk_usage(tmp_path).free - 256 * MEBIBYTE
+    ballast = tmp_path / "ballast"
+    with Portal(tmp_path / "data", PORTAL_MIN_FREE_BYTES=str(mark)) as portal:
+        portal.start("supervisor")
+        before = deliver(portal, Parcel(OPEN, b"before"))
+        assert before is not None
+        assert before.outcome == (200, 0)
+        with ballast.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, 512 * MEBIBYTE)
+            except OSError as fault:
+                pytest.skip(f"no room for the ballast: {fault}")
+        assert_refused_unread(portal)
+        assert portal.status("/codes/http/404/") == 200
+        assert portal.status("/admin/login/") == 200
+        token = portal.send(
+            "/api/v1/auth/token/",
+            {"Content-Type": "application/json"},
+            b'{"username": "admin", "password": "not-a-real-secret-1"}',
+        )
+        assert token.status == 201, "what writes to the database goes on too"
+        assert portal.send("/datafeed", {"Feed": "NO-SUCH-FEED"}, b"x").outcome == (406, 110)
+        ballast.unlink()
+        began = time.monotonic()
+        while (answer := deliver(portal, Parcel(OPEN, b"after"))) is None or answer.outcome != (200, 0):
+            assert time.monotonic() - began < 5
+            time.sleep(0.1)
+        digests = {
+            before.text.strip(): Parcel(OPEN, b"before").sha256,
+            answer.text.strip(): Parcel(OPEN, b"after").sha256,
+        }
+        assert portal.lost(digests) == []
+
+
+def assert_refused_unread(portal: Portal) -> None:
+    """Told at once to come back later, without a byte of the body having been asked for."""
+    with portal.connect() as connection:
+        connection.sendall(
+            b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: OPEN-FEED\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 10000000000\r\n\r\n"
+        )
+        data = read_all(connection)
+    assert b"100 Continue" not in data
+    answer = parse(data)
+    assert answer.outcome == (503, 999)
+    assert 30 <= int(answer.header("retry-after") or 0) <= 90
+
+
+def test_r15_500_senders_after_a_stop_are_all_served_and_none_is_lied_to(portal: Portal) -> None:
+    """They queue while nobody serves, as after a stop of a minute, and come all at once."""
+    portal.start("supervisor", held_open=True)
+    book, calm = Book(), Book()
+    asyncio.run(crowd.steady(portal, calm, 16, 1.0))
+    rate = len(calm.acknowledged)
+    portal.stop()
+
+    async def come_back() -> tuple[float, list[crowd.Waited]]:
+        storming = asyncio.ensure_future(crowd.storm(portal, book, 500, 2000))
+        await asyncio.sleep(1.0)
+        began = await asyncio.to_thread(lambda: (portal.start("supervisor", wait=False), time.monotonic())[1])
+        return began, await storming
+
+    began, waited = asyncio.run(come_back())
+    assert book.wrong == []
+    assert portal.lost(book.acknowledged) == []
+    assert len(waited) >= 400, book.outcomes
+    assert len(waited) / (max(entry.at for entry in waited) - began) >= 0.25 * rate
+    after = asyncio.run(crowd.steady(portal, Book(), 4, 0.5))
+    assert crowd.percentile(after, 0.99) < 5
+
+
+def test_r16_50_slow_senders_do_not_hold_up_the_others_and_are_cut_off(portal: Portal) -> None:
+    portal.start("supervisor", rate_window=8.0)
+    book = Book()
+    alone = asyncio.run(crowd.steady(portal, book, 4, 2.0))
+    beside, answers = asyncio.run(crowd.beside_slow(portal, 50, lambda: crowd.steady(portal, book, 4, 2.0)))
+    assert crowd.percentile(beside, 0.99) <= 2 * crowd.percentile(alone, 0.99) + 0.1
+    outcomes = [answer.outcome if answer is not None else None for answer in answers]
+    assert set(outcomes) <= {(500, 999), None}, "cut off for being too slow"
+    assert outcomes.count((500, 999)) >= 40
+    assert portal.lost(book.acknowledged) == []
+
+
+def test_r17_clock_jumps_lose_nothing_and_ids_stay_unique(portal: Portal, tmp_path: Path) -> None:
+    """The clock of two workers jumps up to a day, forwards and backwards, also in the middle of uploads."""
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    chance = random.Random(17)
+    book = Book()
+    for _ in range(3):
+        portal.start("supervisor", clock=str(clock))
+        with Load(portal, book, largest=100_000):
+            for _ in range(25):
+                replace(clock, str(chance.uniform(-86_400, 86_400)))
+                time.sleep(0.04)
+        portal.stop()
+    assert book.wrong == []
+    assert book.outcomes[200, 0] == len(book.acknowledged), "no id was given twice"
+    assert len(book.acknowledged) >= 30
+    assert portal.lost(book.acknowledged) == []
+
+
+def replace(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+def test_r19_the_rule_in_force_when_an_upload_ends_counts_in_every_worker(portal: Portal) -> None:
+    """20 races: a rule changes while uploads run in both workers; who ends after it is judged by it."""
+    portal.start("supervisor")
+    for race in range(20):
+        connections = [portal.connect() for _ in range(6)]
+        for connection in connections:
+            connection.sendall(b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: OTHER-FEED\r\nConnection: close\r\n")
+            connection.sendall(b"Content-Length: 4\r\n\r\nabc")
+        time.sleep(0.05)
+        early, late = connections[:3], connections[3:]
+        racing = threading.Thread(target=finish, args=(early,))
+        racing.start()
+        portal.execute("UPDATE feeds_feed SET status = 'Reject', version = version + 1 WHERE name = 'OTHER-FEED'")
+        finish(late)
+        racing.join()
+        told = [parse(read_all(connection)).outcome for connection in connections]
+        assert set(told[:3]) <= {(200, 0), (406, 110)}, f"race {race}"
+        assert set(told[3:]) == {(406, 110)}, f"race {race}: ended after the change"
+        portal.execute("UPDATE feeds_feed SET status = 'Receive', version = version + 1 WHERE name = 'OTHER-FEED'")
+        for connection in connections:
+            connection.close()
+        again = {portal.send("/datafeed", {"Feed": "OTHER-FEED"}, b"x").outcome for _ in range(4)}
+        assert again == {(200, 0)}, "and back again, in whichever worker"
+
+
+def finish(connections: list[socket.socket]) -> None:
+    for connection in connections:
+        connection.sendall(b"d")
+
+
+def test_r21_five_restarts_under_load_with_the_socket_held_open_fail_no_upload(portal: Portal) -> None:
+    book = Book()
+    portal.start("supervisor", held_open=True)
+    with Load(portal, book):
+        for _ in range(5):
+            time.sleep(0.4)
+            portal.stop()
+            portal.start("supervisor", held_open=True)
+        time.sleep(0.2)
+    assert set(book.outcomes) == {(200, 0)}
+    assert book.unanswered == 0
+    assert portal.lost(book.acknowledged) == []
+
+
+def test_r21_a_stop_under_load_finishes_what_runs_and_refuses_what_comes(portal: Portal) -> None:
+    portal.start("supervisor")
+    book = Book()
+    with Load(portal, book, senders=8) as load, contextlib.ExitStack() as stack:
+        time.sleep(0.5)
+        running = [stack.enter_context(portal.connect()) for _ in range(8)]
+        for connection in running:
+            connection.sendall(Parcel(OPEN, b"x" * 1000).request()[:-500])
+        time.sleep(0.3)
+        workers = portal.workers()
+        stopping = threading.Thread(target=portal.stop)
+        stopping.start()
+        time.sleep(0.5)
+        for connection in running:
+            connection.sendall(b"x" * 500)
+        told = [parse(read_all(connection)) for connection in running]
+        stopping.join()
+        load.hang_up()
+    assert {answer.outcome for answer in told} == {(200, 0)}, "they ran before the stop"
+    assert not any(processes.is_alive(pid) for pid in workers)
+    assert book.outcomes[503, 999] > 0
+    assert set(book.outcomes) <= {(200, 0), (503, 999)}
+    acknowledged = book.acknowledged | {answer.text.strip(): Parcel(OPEN, b"x" * 1000).sha256 for answer in told}
+    assert portal.lost(acknowledged) == []
+
+
+def test_r26_20_000_refusals_grow_the_database_by_less_than_a_mebibyte(portal: Portal) -> None:
+    portal.start("supervisor")
+    portal.execute("DELETE FROM feeds_hourlycount")
+    before = database_bytes(portal)
+    senders = [threading.Thread(target=be_refused, args=(portal, number, 5000)) for number in range(4)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    portal.stop()
+    assert database_bytes(portal) - before <= MEBIBYTE
+    database = portal.database()
+    ((refused, names),) = database.execute(
+        "SELECT sum(count), count(DISTINCT feed) FROM feeds_hourlycount WHERE stroom_status = 110 AND NOT known"
+    )
+    ((samples,),) = database.execute("SELECT count(*) FROM feeds_refusalsample")
+    database.close()
+    assert refused == 20_000, "every one is counted"
+    assert names <= 2 * 2 * 101, "names that no feed has are capped, in each worker and hour"
+    assert samples <= 100
+
+
+def be_refused(portal: Portal, sender: int, number: int) -> None:
+    """Refusals one behind another on one connection, each for a feed that nobody has heard of."""
+    reader_done = threading.Event()
+    with portal.connect() as connection:
+
+        def read() -> None:
+            seen = 0
+            while seen < number:
+                seen += connection.recv(262_144).count(b"HTTP/1.1 406")
+            reader_done.set()
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        for start in range(0, number, 100):
+            connection.sendall(
+                b"".join(
+                    b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: MADE-UP-%d-%d\r\nContent-Length: 0\r\n\r\n"
+                    % (sender, n)
+                    for n in range(start, start + 100)
+                )
+            )
+        assert reader_done.wait(60)
+        thread.join()
+
+
+def database_bytes(portal: Portal) -> int:
+    database = portal.database()
+    ((pages,),), ((size,),) = database.execute("PRAGMA page_count"), database.execute("PRAGMA page_size")
+    database.close()
+    return int(pages * size)
