@@ -28,7 +28,10 @@ log = logging.getLogger(__name__)
 
 HEAD_LIMIT = 64 * 1024
 HEAD_SECONDS = 30.0
-LATE_SECONDS = 1.0
+#: With the socket held open: how long a connection may take to begin its first request when we stop, and how long
+#: connections that are just being let in take to show up.
+LATE_SECONDS = 5.0
+SETTLE_SECONDS = 0.2
 ACCEPT_PAUSE_SECONDS = 0.1
 #: Bytes between two pieces of body that are neither: chunk sizes, their extensions, trailers.
 FRAMING_LIMIT = 64 * 1024
@@ -59,6 +62,11 @@ class PortalProtocol(HttpToolsProtocol):
         self._body_seen = False
         self._head_seen = False
         self._head_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether a request is to be expected: none was seen yet, or the head of the next has begun."""
+        return self.cycle is None or (self._in_head and self._packet_bytes > 0)
 
     # Connection
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
@@ -342,11 +350,20 @@ class PortalServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._held_open:
             await self._stop_accepting()
-            # Who was let in before that has a moment to say what for, and is served.
-            await asyncio.sleep(LATE_SECONDS)
+            await self._hear_newcomers()
             self._on_stop()
         deadline = time.monotonic() + self._grace_seconds
         while self._running() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         await self._stop_accepting()
         await super().shutdown(sockets)
+
+    async def _hear_newcomers(self) -> None:
+        """Who was let in before the door closed has a moment to say what for, and is served."""
+        deadline = time.monotonic() + LATE_SECONDS
+        await asyncio.sleep(SETTLE_SECONDS)
+        while time.monotonic() < deadline and any(
+            isinstance(connection, PortalProtocol) and connection.is_speaking
+            for connection in self.server_state.connections
+        ):
+            await asyncio.sleep(0.05)
