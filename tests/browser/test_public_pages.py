@@ -64,13 +64,14 @@ def fetch(portal: Portal, path: str) -> tuple[bytes, http.client.HTTPMessage]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_has_no_accessibility_faults_light_or_dark(page: Page, path: str) -> None:
+def test_a_page_has_no_accessibility_faults_at_any_width_light_or_dark(page: Page, path: str) -> None:
     page.goto(path)
     found = {}
-    for scheme in ("light", "dark"):
+    for scheme, width in (*(("light", width) for width in WIDTHS), ("dark", 360), ("dark", 1366)):
+        page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme)
-        found[scheme] = complaints_of_axe(page)
-    assert found == {"light": [], "dark": []}
+        found[scheme, width] = complaints_of_axe(page)
+    assert {where: faults for where, faults in found.items() if faults} == {}
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -129,6 +130,15 @@ def test_the_look_up_box_understands_numbers_pairs_and_words(page: Page) -> None
         box.fill(typed)
         box.press("Enter")
         page.wait_for_url(f"**{wanted}*")
+
+
+def test_the_slash_key_leads_to_the_look_up_box_but_can_be_typed_in_it(page: Page) -> None:
+    page.goto("/codes/http/503/")
+    page.keyboard.press("/")
+    box = page.get_by_role("searchbox").first
+    expect(box).to_be_focused()
+    page.keyboard.type("406/110")
+    expect(box).to_have_value("406/110")
 
 
 def test_the_keyboard_reaches_the_content_first(page: Page) -> None:
