@@ -6,8 +6,9 @@ rows. A delivery is acknowledged after exactly this order: file flushed, renamed
 """
 
 import contextlib
+import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -32,6 +33,8 @@ from feeds.receipt.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, Sy
 log = logging.getLogger(__name__)
 
 MAX_LISTED_GROUPS = 1000
+#: Most that the arguments of one refused delivery take as an example.
+SAMPLE_BYTES = 8000
 STREAM_ADVICE = "Check the data at its source and send it again."
 
 
@@ -413,8 +416,6 @@ def _is_recorded(receipt_id: str) -> bool:
 
 
 def _sample(now: datetime, request: RequestMetadata, decision: Decision, receipt_id: str) -> Sample:
-    # Also what is not stored with data, such as Compression: it may be the very reason.
-    headers = list(request.arguments.items())[:50]
     return Sample(
         at=now,
         feed=decision.feed[:255],
@@ -423,9 +424,22 @@ def _sample(now: datetime, request: RequestMetadata, decision: Decision, receipt
         receipt_id=receipt_id,
         remote_address=request.peer or "unix",
         sender_dn=request.certificate.text[:1000],
-        headers={name: value[:500] for name, value in headers},
+        # Also what is not stored with data, such as Compression: it may be the very reason.
+        headers=_few(request.arguments),
         trace=[
             {"step": step.step, "outcome": step.outcome, "explanation": step.explanation[:500]}
             for step in decision.trace
         ],
     )
+
+
+def _few(arguments: Mapping[str, str]) -> dict[str, str]:
+    """As much as an example may hold, counted as it is stored: how many and how long is the sender's choice."""
+    few: dict[str, str] = {}
+    left = SAMPLE_BYTES
+    for name, value in arguments.items():
+        size = len(json.dumps({name: value[:500]}))
+        if size <= left and len(few) < 50:
+            few[name] = value[:500]
+            left -= size
+    return few
