@@ -134,6 +134,8 @@ class Receiver:
             return _refused(head, stroom_status.UNAVAILABLE)
         if not decision.accepted:
             return Outcome(decision, Counted.REFUSED, head.receipt_id)
+        if not head.delimited:
+            return _refused(head, stroom_status.BAD_REQUEST, decision)
         if low or self.running > self._most_running:
             return _refused(head, stroom_status.UNAVAILABLE, decision)
         limit = self._service.settings.limit
@@ -148,8 +150,6 @@ class Receiver:
             return stroom_status.UNAVAILABLE
         if head.codings not in {(), ("chunked",)}:
             return stroom_status.CODING_NOT_SUPPORTED
-        if not head.delimited:
-            return stroom_status.BAD_REQUEST
         return None
 
     def _look(self, request: RequestMetadata) -> tuple[Decision, bool]:
