@@ -49,6 +49,13 @@ class Held:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(timeout=60) == 0
 
+    def wait_until_alive(self) -> None:
+        """Ask until there is an answer: the question waits in the socket's queue."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", "/livez")
+        assert connection.getresponse().status == 200
+        connection.close()
+
     def close(self) -> None:
         self.process.terminate()  # it may still be starting, so how it ends says nothing
         self.process.wait(timeout=60)
@@ -107,7 +114,8 @@ def test_r21_an_upload_that_runs_is_finished_and_one_that_comes_waits(held: Held
     request = head % OPEN.encode()
     with socket.create_connection(("127.0.0.1", held.port), timeout=60) as running:
         running.sendall(request + b"abc")
-        time.sleep(2.5)  # until the portal has started and read it
+        held.wait_until_alive()
+        time.sleep(0.5)  # whoever answered was behind the running upload in the queue
         held.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         with socket.create_connection(("127.0.0.1", held.port), timeout=60) as waiting:
