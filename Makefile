@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 T ?=
 
-.PHONY: help run test check demo bench soak lock schema clean
+.PHONY: help run test check demo bench lock schema clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -33,9 +33,6 @@ demo: .venv/installed  ## fill a running portal with sample feeds, rules and del
 
 bench: .venv/installed-dev  ## measure, and print one table
 	@$(BIN)/python -m benchmarks
-
-soak: .venv/installed-dev  ## the long-run figures of the reliability demands (up to 75 minutes)
-	@$(BIN)/python -m benchmarks.soak
 
 schema: .venv/installed-dev  ## rewrite docs/openapi.yaml from the code
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
