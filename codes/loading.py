@@ -116,7 +116,8 @@ def _feed(digest: Any, name: str, content: bytes) -> None:
 
 def _note_release(report: Report) -> None:
     """Remember the digest and which codes the load touched."""
-    if tables.Release.objects.latest_digest() == report.digest and not report.written:
+    removed = report.pruned and report.gone
+    if tables.Release.objects.latest_digest() == report.digest and not report.written and not removed:
         return
     tables.Release.objects.create(
         digest=report.digest,

@@ -1,8 +1,8 @@
 """The edge: every request comes here first.
 
 Deliveries go to the receiver, feed-status questions to `feeds.wire`, liveness is answered at once, /metrics and the
-try-it endpoints have applications of their own. Everything else is cleaned of what must not be believed and handed
-to Django.
+try-it endpoints have applications of their own, public pages may lie ready. Everything else is cleaned of what must
+not be believed and handed to Django.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from feeds.metadata import IdentityNames
 from portal.bridge import DjangoBridge
 from portal.links import public_link
 from portal.problems import status_name
+from portal.ready import ReadyAnswers
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Edge:
         feed_status: Application,
         try_it: Application,
         metrics: Application,
+        ready: ReadyAnswers,
         django: DjangoBridge,
         health: Callable[[], Health],
         trusts: Callable[[str | None], bool],
@@ -66,6 +68,7 @@ class Edge:
             feed_status: answers stroom-proxies.
             try_it: answers with any status that is asked for.
             metrics: shows Prometheus what was measured.
+            ready: answers for everybody that need not be made again.
             django: serves everything else.
             health: the latest health result.
             trusts: whose identity and forwarding headers are believed.
@@ -76,6 +79,7 @@ class Edge:
         self._feed_status = feed_status
         self._try_it = try_it
         self._metrics = metrics
+        self._ready = ready
         self._django = django
         self._health = health
         self._trusts = trusts
@@ -99,6 +103,8 @@ class Edge:
             await _send_state(scope, send, 200 if health.ready else 503, {"status": word, "checks": health.checks})
         elif path == METRICS:
             await self._metrics(scope, receive, send)
+        elif asked := self._ready.asked(scope, self._scheme(scope)):
+            await self._ready.answer(asked, scope, receive, send, self._to_django)
         else:
             await self._to_django(scope, receive, send)
 
@@ -155,11 +161,10 @@ class Edge:
 
     def _scheme(self, scope: Scope) -> str:
         """What the browser used, as far as a trusted proxy says so."""
+        told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
         client = scope.get("client")
-        if self._trusts(client[0] if client else None):
-            told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
-            if told == [b"https"]:
-                return "https"
+        if told == [b"https"] and self._trusts(client[0] if client else None):
+            return "https"
         return cast("str", scope.get("scheme", "http"))
 
     def _is_identity(self, name: bytes) -> bool:

@@ -4,6 +4,7 @@ import logging
 import resource
 import signal
 import socket
+from collections.abc import Hashable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -12,10 +13,11 @@ import uvicorn
 from django.core.handlers.wsgi import WSGIHandler
 from prometheus_client import CollectorRegistry
 
+from codes.release import content_version
 from feeds.counting import CountWriter, DeliveryCounts
 from feeds.health import HealthMonitor
 from feeds.measures import FOLDER, Measures, of_all_workers, shared_measures
-from feeds.pools import DatabasePool
+from feeds.pools import DatabasePool, database
 from feeds.receipt.app import Receiver
 from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import ReceiptService, ReceiptSettings
@@ -27,6 +29,7 @@ from portal.asgi import Edge
 from portal.bridge import DjangoBridge
 from portal.environment import Environment
 from portal.metrics import BuildCollector, MetricsPage
+from portal.ready import ReadyAnswers
 from portal.server import PortalProtocol, PortalServer
 from portal.tokens import BearerOutcome, authenticate_bearer
 from portal.tryit import TryIt, catalogue_names
@@ -151,6 +154,12 @@ def make_worker(environment: Environment) -> Worker:
             registry=_collected(environment, measures, space),
             threads=pages,
         ),
+        ready=ReadyAnswers(
+            version=_catalogue_version,
+            threads=decisions,
+            private=[environment.signin_header] if environment.signin_header else [],
+            measures=measures,
+        ),
         django=DjangoBridge(WSGIHandler(), pages),
         health=lambda: health.current,
         trusts=trusts,
@@ -242,6 +251,11 @@ def descriptor_limit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+def _catalogue_version() -> Hashable:
+    with database():
+        return content_version()
 
 
 def _authenticate(authorization: str | None) -> Caller:

@@ -16,6 +16,7 @@ from feeds.metadata import IdentityNames
 from portal import asgi
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
+from portal.ready import ReadyAnswers
 from tests.live import PROXY, Headers, Response, chunks, parse, read_all, request, serving
 
 StartResponse = Callable[[str, list[tuple[str, str]]], None]
@@ -104,6 +105,7 @@ def running() -> Iterator[World]:
             feed_status=feed_status,
             try_it=try_it,
             metrics=metrics,
+            ready=ReadyAnswers(version=lambda: 1, threads=threads),
             django=DjangoBridge(world.handler, threads),
             health=lambda: world.health,
             trusts=lambda peer: peer == PROXY,

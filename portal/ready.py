@@ -1,0 +1,329 @@
+"""Public pages and catalogue reads as ready bytes: who asks again for what has not changed never waits for Django.
+
+Nothing is kept but whole 200 answers without cookies, given to callers who showed neither cookie nor authorization.
+All of it is thrown away once the catalogue's version is another one, which is looked at once a second at most.
+"""
+
+import asyncio
+import gzip
+import hashlib
+import logging
+import random
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Hashable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import parse_qsl, urlencode
+
+from feeds.body import Message, Receive, Scope, Send
+from feeds.measures import Measures
+from feeds.pools import Unavailable
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 1.0
+#: A database that is slower than this holds nobody up: what lies ready is given meanwhile.
+PATIENCE_SECONDS = 0.5
+MAX_ANSWERS = 1024
+MAX_BYTES = 32 * 1024 * 1024
+MAX_BODY = 2 * 1024 * 1024
+MAX_QUERY = 1000
+MAX_ACCEPT = 500
+WORTH_PACKING = 256
+_API = ("codes", "disagreements", "sources", "vendors", "headers", "registries", "classes")
+_BELOW = (b"/codes/", *(f"/api/v1/{name}/".encode() for name in _API))
+_HEADERS_OF_OTHERS = frozenset({b"cookie", b"authorization"})
+#: What is answered by more than the address: Django sees to it.
+_NOT_SIMPLE = frozenset({b"range", b"if-match", b"if-unmodified-since", b"expect", b"transfer-encoding"})
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+#: Of one request and not of the answer: never kept.
+_OF_THIS_REQUEST = frozenset({b"x-request-id", b"ratelimit", b"ratelimit-policy", b"retry-after"})
+_UNCHANGED_KEEPS = frozenset(
+    {
+        b"access-control-allow-origin",
+        b"access-control-expose-headers",
+        b"cache-control",
+        b"content-security-policy",
+        b"strict-transport-security",
+        b"vary",
+    }
+)
+
+Fields = list[tuple[bytes, bytes]]
+Key = tuple[bytes, str, bytes, str, bytes]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that an answer may lie ready for."""
+
+    key: Key
+    head: bool
+    gzip: bool
+    known_tags: bytes
+    request_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One encoding of an answer."""
+
+    fields: Fields
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer in all its forms; `packed` is None where packing gains nothing."""
+
+    tag: bytes
+    plain: Form
+    packed: Form | None
+    unchanged: Fields
+
+    @property
+    def size(self) -> int:
+        return len(self.plain.body) + (len(self.packed.body) if self.packed else 0)
+
+
+class ReadyAnswers:
+    """The ready answers of one worker, of which those that were asked for last are kept."""
+
+    def __init__(
+        self,
+        *,
+        version: Callable[[], Hashable],
+        threads: Executor,
+        private: Collection[str] = (),
+        measures: Measures | None = None,
+    ) -> None:
+        """Begin with none.
+
+        Args:
+            version: reads what every answer depends on; called in a thread, may raise Unavailable.
+            threads: where versions are read and answers packed.
+            private: further headers, in lower case, of callers whose answers are their own.
+            measures: counts the answers.
+        """
+        self._read_version = version
+        self._threads = threads
+        self._private = _HEADERS_OF_OTHERS | _NOT_SIMPLE | {name.encode() for name in private}
+        self._measures = measures or Measures()
+        self._answers: OrderedDict[Key, Ready] = OrderedDict()
+        self._bytes = 0
+        self._being_made: dict[Key, asyncio.Event] = {}
+        self._version: Hashable = None
+        self._look_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
+
+    def asked(self, scope: Scope, scheme: str) -> Asked | None:
+        """What is asked for; None where it is not public or not simple, and Django has to answer."""
+        path: bytes = scope.get("raw_path") or b""
+        if not (path.startswith(_BELOW) or path == b"/") or scope["method"] not in {"GET", "HEAD"}:
+            return None
+        found = {b"host": b"", b"accept": b"", b"accept-encoding": b"", b"if-none-match": b"", b"x-request-id": b""}
+        for name, value in scope["headers"]:
+            if name in found:
+                found[name] = found[name] + b"," + value if found[name] else value
+            elif name in self._private or (name == b"content-length" and value != b"0"):
+                return None
+        query: bytes = scope.get("query_string", b"")
+        accept = found[b"accept"]
+        if len(query) > MAX_QUERY or len(accept) > MAX_ACCEPT:
+            return None
+        return Asked(
+            key=(path, canonical(query) if query else "", found[b"host"], scheme, accept),
+            head=scope["method"] == "HEAD",
+            gzip=accepts_gzip(found[b"accept-encoding"]),
+            known_tags=found[b"if-none-match"],
+            request_id=found[b"x-request-id"],
+        )
+
+    async def answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
+        """Answer from what lies ready, or let Django answer and keep that."""
+        if asyncio.get_running_loop().time() >= self._look_at:
+            await self._look()
+        ready = self._answers.get(asked.key)
+        if ready is None and (being_made := self._being_made.get(asked.key)):
+            await being_made.wait()
+            ready = self._answers.get(asked.key)
+        if ready is None:
+            await self._make(asked, scope, receive, send, django)
+            return
+        self._answers.move_to_end(asked.key)
+        await self._give(ready, asked, [(b"x-request-id", request_id(asked.request_id))], send, "hit")
+
+    async def _give(self, ready: Ready, asked: Asked, own: Fields, send: Send, result: str) -> None:
+        if asked.known_tags and is_known(ready.tag, asked.known_tags):
+            self._measures.ready_answers["not_modified"].inc()
+            await send({"type": "http.response.start", "status": 304, "headers": ready.unchanged + own})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        self._measures.ready_answers[result].inc()
+        form = ready.packed if asked.gzip and ready.packed else ready.plain
+        await send({"type": "http.response.start", "status": 200, "headers": form.fields + own})
+        await send({"type": "http.response.body", "body": b"" if asked.head else form.body})
+
+    async def _make(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
+        """Let Django answer; whoever asks for the same meanwhile waits until that is kept, or cannot be."""
+        decided = self._being_made[asked.key] = asyncio.Event()
+        caught = _Caught(send, head=asked.head, on_pass=decided.set)
+        try:
+            ready = await self._from_django(asked, scope, receive, caught, django)
+        finally:
+            decided.set()
+            if self._being_made.get(asked.key) is decided:
+                del self._being_made[asked.key]
+        if ready is not None:
+            await self._give(ready, asked, [*filter(_is_of_this_request, caught.fields)], send, "made")
+
+    async def _from_django(
+        self, asked: Asked, scope: Scope, receive: Receive, caught: "_Caught", django: Application
+    ) -> Ready | None:
+        """Ask for a plain GET, which can be kept whoever asked; None where the answer was passed on as it is."""
+        version = self._version
+        headers = [field for field in scope["headers"] if field[0] != b"if-none-match"]
+        await django({**scope, "method": "GET", "headers": headers}, receive, caught)
+        if not caught.fields:
+            return None
+        kept = [field for field in caught.fields if not _is_of_this_request(field)]
+        ready = await asyncio.get_running_loop().run_in_executor(self._threads, make_ready, kept, caught.body)
+        # An answer that was begun before a change may hold what was before it.
+        if version is not None and version == self._version:
+            self._keep(asked.key, ready)
+        return ready
+
+    def _keep(self, key: Key, ready: Ready) -> None:
+        before = self._answers.pop(key, None)
+        self._answers[key] = ready
+        self._bytes += ready.size - (before.size if before else 0)
+        while len(self._answers) > MAX_ANSWERS or self._bytes > MAX_BYTES:
+            self._bytes -= self._answers.popitem(last=False)[1].size
+
+    async def _look(self) -> None:
+        """Compare versions; whoever comes meanwhile waits for the same comparison, but not for long."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._compare())
+        _, late = await asyncio.wait({self._looking}, timeout=PATIENCE_SECONDS)
+        if late:
+            self._look_at = asyncio.get_running_loop().time() + LOOK_EVERY_SECONDS
+
+    async def _compare(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            version = await loop.run_in_executor(self._threads, self._read_version)
+            if version != self._version:
+                self._version = version
+                self._answers.clear()
+                self._bytes = 0
+        except Unavailable as fault:
+            log.warning("ready answers are given unlooked-at, the catalogue's version cannot be read: %s", fault)
+        except Exception:
+            log.exception("the catalogue's version cannot be read")
+        finally:
+            self._look_at = began + LOOK_EVERY_SECONDS
+            self._looking = None
+
+
+class _Caught:
+    """Takes Django's answer: `fields` and `body` of one that can be kept; every other is passed on."""
+
+    def __init__(self, send: Send, *, head: bool, on_pass: Callable[[], None]) -> None:
+        self.fields: Fields = []
+        self.body = b""
+        self._send = send
+        self._head = head
+        self._on_pass = on_pass
+        self._start: Message | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and can_be_kept(message["status"], message["headers"]):
+            self._start = message
+        elif self._start is not None and not message.get("more_body") and len(message["body"]) <= MAX_BODY:
+            self.fields, self.body = self._start["headers"], message["body"]
+        else:
+            await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        self._on_pass()
+        if self._start is not None:
+            start, self._start = self._start, None
+            await self._send(start)
+        await self._send({**message, "body": b""} if self._head and "body" in message else message)
+
+
+def _is_of_this_request(field: tuple[bytes, bytes]) -> bool:
+    return field[0] in _OF_THIS_REQUEST
+
+
+def can_be_kept(status: int, fields: Fields) -> bool:
+    """Whether an answer is the same for everybody."""
+    names = {name for name, _ in fields}
+    controls = b",".join(value for name, value in fields if name == b"cache-control").lower()
+    private = b"private" in controls or b"no-store" in controls
+    return status == 200 and not private and names.isdisjoint({b"set-cookie", b"content-encoding"})
+
+
+def make_ready(fields: Fields, body: bytes) -> Ready:
+    """An answer of Django's in all its forms. A tag of its own stays, so that Django and we speak of the same."""
+    rest = [field for field in fields if field[0] not in {b"content-length", b"etag", b"vary"}]
+    kind = next((value for name, value in rest if name == b"content-type"), b"")
+    own_tag = next((value for name, value in fields if name == b"etag"), b"")
+    tag = own_tag or b'W/"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
+    small = gzip.compress(body, 6, mtime=0) if _is_text(kind) and len(body) >= WORTH_PACKING else body
+    varies = [part.strip() for name, value in fields if name == b"vary" for part in value.split(b",")]
+    vary = [(b"vary", b", ".join(dict.fromkeys([*varies, b"Accept-Encoding"])))]
+    if all(name != b"cache-control" for name, _ in rest):
+        rest.append((b"cache-control", b"no-cache"))
+    plain = Form([*rest, *vary, (b"etag", tag), _length(body)], body)
+    packed = None
+    if len(small) < len(body):
+        # Not byte for byte what a strong tag stands for.
+        weak = tag if tag.startswith(b"W/") else b"W/" + tag
+        packed = Form([*rest, *vary, (b"etag", weak), (b"content-encoding", b"gzip"), _length(small)], small)
+    unchanged = [field for field in [*rest, *vary] if field[0] in _UNCHANGED_KEEPS]
+    return Ready(tag, plain, packed, [*unchanged, (b"etag", tag)])
+
+
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", str(len(body)).encode()
+
+
+def _is_text(kind: bytes) -> bool:
+    return kind.startswith(b"text/") or b"json" in kind
+
+
+def request_id(supplied: bytes) -> bytes:
+    """The caller's own where it is well-formed, as Django's middleware has it, else a new one."""
+    if supplied and _REQUEST_ID.fullmatch(supplied):
+        return supplied
+    return b"%032x" % random.getrandbits(128)  # to tell requests apart; no secret
+
+
+@lru_cache(maxsize=1024)
+def is_known(tag: bytes, known: bytes) -> bool:
+    """Whether If-None-Match names the tag; weak and strong ones compare alike (RFC 9110, section 13.1.2)."""
+    opaque = tag.removeprefix(b"W/")
+    tags = {part.strip().removeprefix(b"W/") for part in known.split(b",")}
+    return opaque in tags or b"*" in tags
+
+
+@lru_cache(maxsize=256)
+def accepts_gzip(header: bytes) -> bool:
+    """Whether Accept-Encoding names gzip, and not with q=0."""
+    for part in header.decode("latin-1").lower().split(","):
+        coding, _, parameters = part.partition(";")
+        if coding.strip() in {"gzip", "x-gzip"}:
+            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", parameters) is None
+    return False
+
+
+@lru_cache(maxsize=1024)
+def canonical(query: bytes) -> str:
+    """The query with its names in order; values of one name stay in theirs, in which they can matter."""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    return urlencode(sorted(pairs, key=lambda pair: pair[0]), encoding="latin-1")
