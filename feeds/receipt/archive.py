@@ -10,7 +10,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,10 @@ from feeds.receipt.compression import STEP, StreamInvalid, TooLarge, inflate_raw
 
 MAX_ENTRIES = 100_000
 MAX_META_BYTES = 1024 * 1024
+#: Of the central directory, names included: it is held in memory.
+MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
+#: No feed has a name as long as this, so of a longer one no more is kept.
+LONGER_THAN_FEEDS = 256
 #: An archive without entries has exactly this size.
 EMPTY_SIZE = 22
 
@@ -114,7 +118,7 @@ def read_archive(path: Path, limit: int | None = None) -> Contents:
             if entry.offset in owners:
                 feed = parse_meta(bytes(kept)).get("Feed")
                 if feed:
-                    feeds[owners[entry.offset]] = feed
+                    feeds[owners[entry.offset]] = feed[:LONGER_THAN_FEEDS]
     named = tuple(_with_feed(group, feeds.get(index)) for index, group in enumerate(groups))
     notes = tuple(f"{entry.name[:200]}: ignored, there is no data entry for it" for entry in orphans[:20])
     return Contents(named, len(entries), inflated, notes)
@@ -129,6 +133,8 @@ def read_directory(file: BinaryIO) -> list[Entry]:
     start, size, count = _find_directory(file)
     if count > MAX_ENTRIES:
         raise StreamInvalid(f"The ZIP has more than {MAX_ENTRIES} entries")
+    if size > MAX_DIRECTORY_BYTES:
+        raise StreamInvalid("The ZIP's central directory is larger than 16 MiB")
     file.seek(start)
     entries = [_read_central(file, start + size) for _ in range(count)]
     if file.tell() != start + size:
@@ -187,7 +193,7 @@ def read_entry(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
 
 
 def _with_feed(group: Group, feed: str | None) -> Group:
-    return Group(group.name, group.data, group.meta, group.context, group.manifest, feed)
+    return replace(group, feed=feed) if feed else group
 
 
 def _bad(name: bytes, reason: str) -> StreamInvalid:

@@ -257,6 +257,8 @@ class Delivery:
             self._feeds[feed] = decision = self._decide_feed(feed)
             if not decision.accepted:
                 refusals.append(decision)
+            if not decision.known:
+                break  # step 2 comes first of all: an archive may name fifty thousand feeds that do not exist
         if refusals:
             return min(refusals, key=lambda decision: (decision.trace[-1].step, decision.feed))
         return Decision(

@@ -55,9 +55,9 @@ def parcel(chance: random.Random, largest: int = 300_000) -> Parcel:
     return Parcel(OPEN, content, chunked)
 
 
-def zipped(*entries: tuple[str, bytes]) -> bytes:
+def zipped(*entries: tuple[str, bytes], stored: bool = False) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED) as archive:
         for name, content in entries:
             archive.writestr(name, content)
     return buffer.getvalue()
