@@ -21,7 +21,7 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def portal() -> Iterator[Portal]:
     """A running portal with the sample data of `make demo`."""
     with running(PORTAL_ADMIN_PASSWORD=PASSWORD, PORTAL_WORKERS="1") as started:
@@ -29,7 +29,7 @@ def portal() -> Iterator[Portal]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium; the tests that need it are skipped, saying so, where there is none."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from benchmarks.portal import Portal
 from tests.browser.conftest import PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 #: Answers that are not pages, or end the session.
 NOT_PAGES = re.compile(r"/admin/(logout/|jsi18n/|feeds/feed/export/)")
