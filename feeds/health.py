@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 INTERVAL = 1.5
 #: A result older than this is no longer believed: the checks themselves hang. A fault is told within 5 s (R27).
 STALE_AFTER = 4.0
+#: A check that goes on failing is told again after so long; a change is told at once.
+REMIND_AFTER = 60.0
 _PROBE = "health.probe"
 _PROBE_KEY = 0  # no row of ours has it: keys begin at 1
 
@@ -57,6 +59,7 @@ class HealthMonitor(threading.Thread):
         self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
         self._checked_at = time.monotonic()
         self._failures = 0
+        self._told: dict[str, tuple[str, float]] = {}
         self._wake = threading.Event()
         self._stopping = False
 
@@ -87,9 +90,9 @@ class HealthMonitor(threading.Thread):
         with self._checking:
             failures = self._failures
             checks = {
-                "store": _word(self._write_probe),
-                "database": _word(_write_row),
-                "space": _word(self._space.demand),
+                "store": self._word("store", self._write_probe),
+                "database": self._word("database", _write_row),
+                "space": self._word("space", self._space.demand),
             }
             with self._lock:
                 self._checked_at = time.monotonic()
@@ -110,6 +113,30 @@ class HealthMonitor(threading.Thread):
         self._stopping = True
         self._wake.set()
         self.join(timeout=STALE_AFTER)
+
+    def _word(self, name: str, check: Callable[[], None]) -> str:
+        """`ok`, or the kind of fault; its text may name paths and stays in the log (S25)."""
+        try:
+            check()
+        except Exception as fault:  # noqa: BLE001  # whatever it is, it is the finding
+            word = "below the free-space mark" if isinstance(fault, NoSpace) else "cannot be written"
+            self._tell(name, word, fault)
+            return word
+        self._tell(name, "ok")
+        return "ok"
+
+    def _tell(self, name: str, word: str, fault: Exception | None = None) -> None:
+        """Log what changed: a disk that stays full for a night is not worth a line for every look at it."""
+        before, at = self._told.get(name, ("ok", 0.0))
+        now = time.monotonic()
+        if word == before and (fault is None or now - at < REMIND_AFTER):
+            return
+        self._told[name] = word, now
+        if fault is None:
+            log.info("health check of %s is ok again", name)
+            return
+        still = "still " if word == before else ""
+        log.warning("health check of %s: %s%s (%s: %s)", name, still, word, type(fault).__name__, fault)
 
     def _write_probe(self) -> None:
         path = self._folder / _PROBE
@@ -132,13 +159,3 @@ def _write_row() -> None:
             pk=_PROBE_KEY, hour=datetime.min.replace(tzinfo=UTC), http_status=0, stroom_status=0
         )
         HourlyCount.objects.filter(pk=_PROBE_KEY).delete()
-
-
-def _word(check: Callable[[], None]) -> str:
-    """`ok`, or the kind of fault; its text may name paths and stays in the log (S25)."""
-    try:
-        check()
-    except Exception as fault:  # noqa: BLE001  # whatever it is, it is the finding
-        log.warning("health check failed: %s: %s", type(fault).__name__, fault)
-        return "below the free-space mark" if isinstance(fault, NoSpace) else "cannot be written"
-    return "ok"

@@ -65,7 +65,8 @@ class SpaceMark:
     def demand(self) -> None:
         """Raise NoSpace when less is free than the mark asks for."""
         if self.is_low():
-            raise NoSpace
+            space = self.measure()
+            raise NoSpace(f"{space.free} bytes are free, {space.mark} have to stay free")
 
 
 class Part:

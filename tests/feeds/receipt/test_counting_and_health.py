@@ -1,6 +1,7 @@
 """Counts survive a database that is away, and health tells the truth quickly (R5, R13, R26, R27)."""
 
 import errno
+import logging
 import os
 import threading
 import time
@@ -232,3 +233,28 @@ def test_a_check_that_hangs_is_not_believed_for_ever(
     monitor.check()
     monkeypatch.setattr(health, "STALE_AFTER", -1.0)
     assert not monitor.current.ready
+
+
+def test_a_fault_that_stays_is_logged_once_and_then_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="feeds.health")
+    free = [True]
+    monkeypatch.setattr(SpaceMark, "is_low", lambda self: not free[0])
+    monitor = HealthMonitor(tmp_path, SpaceMark(tmp_path, 0))
+
+    def told(looks: int) -> list[str]:
+        caplog.clear()
+        for _ in range(looks):
+            monitor.check()
+        return [record.getMessage().partition(" (")[0] for record in caplog.records]
+
+    assert told(2) == []
+    free[0] = False
+    assert told(40) == ["health check of space: below the free-space mark"]
+    monkeypatch.setattr(health, "REMIND_AFTER", 0.0)
+    assert told(1) == ["health check of space: still below the free-space mark"]
+    monkeypatch.setattr(health, "REMIND_AFTER", 60.0)
+    assert told(5) == []
+    free[0] = True
+    assert told(3) == ["health check of space is ok again"]
