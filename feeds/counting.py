@@ -16,6 +16,7 @@ from django.db.models import F, QuerySet
 
 from feeds.models import FEED_NAME_LENGTH, HourlyCount, Outcome, RefusalSample
 from feeds.pools import Unavailable, database
+from feeds.recurring import WELL, Recurring
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +141,7 @@ class CountWriter(threading.Thread):
         super().__init__(name="counts", daemon=True)
         self._counts = counts
         self._stop_asked = threading.Event()
+        self._recurring = Recurring(log)
 
     def run(self) -> None:
         while not self._stop_asked.wait(_INTERVAL):
@@ -155,8 +157,9 @@ class CountWriter(threading.Thread):
     def _try_flush(self) -> None:
         try:
             self._counts.flush()
+            self._recurring.tell("counts of deliveries", WELL)
         except Unavailable as fault:
-            log.warning("counts are kept in memory, the database cannot be written: %s", fault)
+            self._recurring.tell("counts of deliveries", "kept in memory, the database cannot be written", fault)
         except Exception:  # the thread must live on
             log.exception("counts could not be written")
 

@@ -16,14 +16,13 @@ from feeds.measures import Measures
 from feeds.models import HourlyCount
 from feeds.pools import database
 from feeds.receipt.spool import NoSpace, SpaceMark, sync_folder
+from feeds.recurring import WELL, Recurring
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.5
 #: A result older than this is no longer believed: the checks themselves hang. A fault is told within 5 s (R27).
 STALE_AFTER = 4.0
-#: A check that goes on failing is told again after so long; a change is told at once.
-REMIND_AFTER = 60.0
 _PROBE = "health.probe"
 _PROBE_KEY = 0  # no row of ours has it: keys begin at 1
 
@@ -59,7 +58,7 @@ class HealthMonitor(threading.Thread):
         self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
         self._checked_at = time.monotonic()
         self._failures = 0
-        self._told: dict[str, tuple[str, float]] = {}
+        self._recurring = Recurring(log)
         self._wake = threading.Event()
         self._stopping = False
 
@@ -116,27 +115,14 @@ class HealthMonitor(threading.Thread):
 
     def _word(self, name: str, check: Callable[[], None]) -> str:
         """`ok`, or the kind of fault; its text may name paths and stays in the log (S25)."""
+        word, found = WELL, None
         try:
             check()
         except Exception as fault:  # noqa: BLE001  # whatever it is, it is the finding
             word = "below the free-space mark" if isinstance(fault, NoSpace) else "cannot be written"
-            self._tell(name, word, fault)
-            return word
-        self._tell(name, "ok")
-        return "ok"
-
-    def _tell(self, name: str, word: str, fault: Exception | None = None) -> None:
-        """Log what changed: a disk that stays full for a night is not worth a line for every look at it."""
-        before, at = self._told.get(name, ("ok", 0.0))
-        now = time.monotonic()
-        if word == before and (fault is None or now - at < REMIND_AFTER):
-            return
-        self._told[name] = word, now
-        if fault is None:
-            log.info("health check of %s is ok again", name)
-            return
-        still = "still " if word == before else ""
-        log.warning("health check of %s: %s%s (%s: %s)", name, still, word, type(fault).__name__, fault)
+            found = fault
+        self._recurring.tell(f"health check of {name}", word, found)
+        return word
 
     def _write_probe(self) -> None:
         path = self._folder / _PROBE

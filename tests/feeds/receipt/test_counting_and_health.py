@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError
 
-from feeds import counting, health
+from feeds import counting, health, recurring
 from feeds.counting import CountWriter, DeliveryCounts, Sample, Tally, tally_of
 from feeds.health import HealthMonitor
 from feeds.models import HourlyCount, Outcome, RefusalSample
@@ -252,9 +252,30 @@ def test_a_fault_that_stays_is_logged_once_and_then_once_a_minute(
     assert told(2) == []
     free[0] = False
     assert told(40) == ["health check of space: below the free-space mark"]
-    monkeypatch.setattr(health, "REMIND_AFTER", 0.0)
+    monkeypatch.setattr(recurring, "REMIND_AFTER", 0.0)
     assert told(1) == ["health check of space: still below the free-space mark"]
-    monkeypatch.setattr(health, "REMIND_AFTER", 60.0)
+    monkeypatch.setattr(recurring, "REMIND_AFTER", 60.0)
     assert told(5) == []
     free[0] = True
-    assert told(3) == ["health check of space is ok again"]
+    assert told(3) == ["health check of space: ok again"]
+
+
+def test_counts_that_cannot_be_written_are_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="feeds.counting")
+    counts = DeliveryCounts()
+    writer = CountWriter(counts)
+    with monkeypatch.context() as patch:
+
+        def away() -> None:
+            raise Unavailable("no connection")
+
+        patch.setattr(counts, "flush", away)
+        for _ in range(20):
+            writer._try_flush()
+    writer._try_flush()
+    assert [record.getMessage() for record in caplog.records] == [
+        "counts of deliveries: kept in memory, the database cannot be written (Unavailable: no connection)",
+        "counts of deliveries: ok again",
+    ]
