@@ -68,6 +68,8 @@ TEXT_PARAMETER = (
 REGISTRY_PARAMETER = OpenApiParameter(
     "registry", str, enum=[HTTP, STROOM], description="http unless said otherwise."
 )
+#: What a number of each registry can be, in words.
+POSSIBLE = {HTTP: "an HTTP status from 100 to 999", STROOM: "a Stroom-Status from 0 to 999"}
 NOT_IN_ADDRESS = "There is no such number in this registry."
 
 
@@ -78,11 +80,16 @@ class CodePages(Pages):
 
 
 class CatalogueList(OpenToAllMixin, StrictQueryMixin, generics.ListAPIView[Any]):
-    """What the lists of the catalogue share."""
+    """What the lists of the catalogue share: a page of JSON, or as CSV all of it (a page, with `limit`)."""
 
     renderer_classes = LIST_RENDERERS
     pagination_class = CodePages
     filter_backends: Sequence[Any] = (StrictFilterBackend, StrictOrdering)
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        query = self.request.query_params
+        whole = self.request.accepted_renderer.format == "csv" and not {"limit", "offset"} & set(query)
+        return None if whole else super().paginate_queryset(queryset)
 
 
 class CatalogueDetail(OpenToAllMixin, StrictQueryMixin, generics.RetrieveAPIView[Any]):
@@ -329,7 +336,7 @@ def asked_code(registry: str, number: str) -> FoundCode | None:
         return None
     found = find_code(registry, number)
     if found is None:
-        raise BadQuery({registry: f"can be no number of this registry: {number[:40]!r}"})
+        raise BadQuery({registry: f"must be {POSSIBLE[registry]}, not {number[:40]!r}"})
     return found
 
 
@@ -337,6 +344,7 @@ class Compare(CatalogueDetail):
     """Codes side by side, in the order asked for."""
 
     serializer_class = ComparisonSerializer
+    renderer_classes = LIST_RENDERERS
     extra_query = ("codes", "registry")
 
     @reading(
@@ -344,6 +352,7 @@ class Compare(CatalogueDetail):
         ComparisonSerializer,
         OpenApiParameter("codes", str, required=True, description="Numbers with commas between."),
         REGISTRY_PARAMETER,
+        FORMAT_PARAMETER,
         errors=(400,),
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -358,8 +367,7 @@ def compared_codes(registry: str, numbers: str) -> list[FoundCode]:
     Raises:
         BadQuery: the registry is none, or a number can be none of it.
     """
-    if registry not in {HTTP, STROOM}:
-        raise BadQuery({"registry": f"must be {HTTP} or {STROOM}, not {registry[:40]!r}"})
+    refuse_unknown_registry(registry)
     try:
         wanted = list(dict.fromkeys(read_numbers(numbers)))
     except ValueError as fault:
@@ -367,8 +375,18 @@ def compared_codes(registry: str, numbers: str) -> list[FoundCode]:
     found = find_codes(registry, [str(number) for number in wanted])
     impossible = [str(number) for number in wanted if str(number) not in found]
     if impossible:
-        raise BadQuery({"codes": f"{', '.join(impossible)} can be no number of this registry"})
+        raise BadQuery({"codes": f"each must be {POSSIBLE[registry]}, not {', '.join(impossible)}"})
     return list(found.values())
+
+
+def refuse_unknown_registry(registry: str) -> None:
+    """Say which there are.
+
+    Raises:
+        BadQuery: it is none of them.
+    """
+    if registry not in POSSIBLE:
+        raise BadQuery({"registry": f"must be one of {', '.join(POSSIBLE)}, not {registry[:40]!r}"})
 
 
 class WholeCatalogue(OpenToAllMixin, StrictQueryMixin, APIView):

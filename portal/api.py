@@ -251,12 +251,21 @@ class CsvRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
         rows = data.get("results", [data]) if isinstance(data, Mapping) else data or []
-        return csv_text(rows)
+        return csv_text(rows, _columns((renderer_context or {}).get("view")))
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table with a header line; the columns are the keys of all rows in order of appearance."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+def _columns(view: Any) -> list[str]:
+    """What a list shows of each item, so that a table has its header also where there is no item."""
+    if not hasattr(view, "get_serializer"):
+        return []
+    serializer = view.get_serializer()
+    item = serializer.fields["results"].child if "results" in serializer.fields else serializer
+    return [name for name, field in item.fields.items() if not field.write_only]
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """A table with a header line; without given columns they are the keys of all rows in order of appearance."""
+    columns = columns or list(dict.fromkeys(name for row in rows for name in row))
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow(columns)

@@ -2,7 +2,9 @@
 
 import builtins
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import io
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
@@ -23,7 +25,8 @@ else:
     ViewSetBase = object
 
 READ_METHODS = ("GET", "HEAD")
-CSV_CHUNK = 500
+#: Rows that are read at a time, keys that are, and characters that are sent.
+CSV_CHUNK, KEYS_CHUNK, CSV_PART = 500, 10_000, 32 * 1024
 
 
 class PrivateMixin(ConditionalMixin, StrictQueryMixin):
@@ -75,26 +78,50 @@ class ListMixin(ViewSetBase):
     filter_backends = [StrictFilterBackend]
     pagination_class: Any = Pages
     csv_name = "list"
+    #: Actions that answer with a list. Single objects have no CSV.
+    list_actions: Collection[str] = frozenset({"list"})
 
     def get_renderers(self) -> builtins.list[BaseRenderer]:
-        """CSV is for lists only."""
-        return [renderer() for renderer in LIST_RENDERERS] if self.action == "list" else super().get_renderers()
+        in_a_list = self.action in self.list_actions
+        return [renderer() for renderer in LIST_RENDERERS] if in_a_list else super().get_renderers()
 
     def list(self, request: Request, **_: Any) -> HttpResponseBase:
-        queryset = self._ordered(self.filter_queryset(self.get_queryset()))
-        wants_csv = request.accepted_renderer.format == "csv"
-        if wants_csv and not {"limit", "offset", "cursor"} & set(request.query_params):
-            return self._csv(queryset.iterator(chunk_size=CSV_CHUNK))
-        page = self.paginate_queryset(queryset)
-        if wants_csv:
-            return self._csv(page or ())
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self.answer_list(self._ordered(self.filter_queryset(self.get_queryset())))
+
+    def answer_list(self, items: QuerySet[Any] | Sequence[Any]) -> HttpResponseBase:
+        """Items in the form that the caller wants."""
+        wants_csv = self.request.accepted_renderer.format == "csv"
+        if wants_csv and not {"limit", "offset", "cursor"} & set(self.request.query_params):
+            return self._csv(items if isinstance(items, Sequence) else self._in_chunks(items))
+        page = self.paginate_queryset(items)  # type: ignore[arg-type]  # a list is fine
+        shown = self.completed(page or [])
+        if not wants_csv:
+            return self.get_paginated_response(self.get_serializer(shown, many=True).data)
+        response = self._csv(shown)
+        if link := self.get_paginated_response(()).headers.get("Link"):
+            response["Link"] = link
+        return response
+
+    def completed(self, items: builtins.list[Any]) -> builtins.list[Any]:
+        """Items of one page, or as many of a table, with what is read for all of them at once."""
+        return items
 
     def _ordered(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """With the key as last resort, so that no row stands on two pages or on none."""
         if isinstance(self.paginator, CursorPages):
             return self.paginator.ordered(queryset, self.request, self)
         return queryset.order_by(*queryset.query.order_by, "pk")
+
+    def _in_chunks(self, queryset: QuerySet[Any]) -> Iterator[Any]:
+        """All of a query, however long: first the keys, eight bytes each, then some rows at a time.
+
+        Parts of an answer are made in whichever thread is free, so no query may stay open from one to the next.
+        """
+        keys = array("q", queryset.values_list("pk", flat=True).iterator(chunk_size=KEYS_CHUNK))
+        for start in range(0, len(keys), CSV_CHUNK):
+            wanted = keys[start : start + CSV_CHUNK]
+            found = {item.pk: item for item in self.get_queryset().filter(pk__in=list(wanted))}
+            yield from self.completed([found[key] for key in wanted if key in found])
 
     def csv_cell(self, value: Any) -> str:
         return csv_cell(value)
@@ -104,22 +131,21 @@ class ListMixin(ViewSetBase):
         serializer: Any = self.get_serializer()
         columns = [name for name, field in serializer.fields.items() if not field.write_only]
         rows = (serializer.to_representation(item) for item in objects)
-        lines = csv_lines(columns, ([self.csv_cell(row.get(name)) for name in columns] for row in rows))
-        response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+        parts = csv_parts(columns, ([self.csv_cell(row.get(name)) for name in columns] for row in rows))
+        response = StreamingHttpResponse(parts, content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{self.csv_name}.csv"'
         return response
 
 
-class _Line:
-    """What csv.writer writes to: gives each line back instead of keeping it."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table, one at a time."""
-    writer = csv.writer(_Line())
-    yield writer.writerow(columns)
+def csv_parts(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table, many at a time: each part costs a change of threads on its way out."""
+    output = io.StringIO()
+    writer = csv.writer(output)
+    writer.writerow(columns)
     for row in rows:
-        yield writer.writerow(row)
+        writer.writerow(row)
+        if output.tell() >= CSV_PART:
+            yield output.getvalue()
+            output.seek(0)
+            output.truncate()
+    yield output.getvalue()

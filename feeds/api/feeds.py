@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, QuerySet
-from django.http import Http404
+from django.http import Http404, HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
@@ -82,6 +82,7 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
     ordering_fields = ["name", "status", "owner", "certificate_policy", "created", "updated"]
     ordering = ["name"]
     csv_name = "feeds"
+    list_actions = frozenset({"list", "history"})
     schema_tags = ["feeds"]
     schema_marks = ("etag", "location")
     schema_problems: Mapping[str, tuple[int, ...]] = {
@@ -185,13 +186,12 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
         return Response(FeedSerializer([changed[name] for name in names], many=True).data)
 
     @extend_schema(responses=HistorySerializer(many=True), filters=False)
-    def history(self, request: Request, name: str) -> Response:
+    def history(self, request: Request, name: str) -> HttpResponseBase:
         """Every change of the feed and its rules, newest first; also of a feed that was deleted."""
         keys = feeds_once_called(name) if name.isprintable() else []
         if not keys:
             raise Http404(f"There never was a feed called {name}.")
-        page = self.paginate_queryset(story_of(keys))  # type: ignore[arg-type]  # a list is fine
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self.answer_list(story_of(keys))
 
     def csv_cell(self, value: Any) -> str:
         """As the import reads it."""

@@ -157,11 +157,11 @@ class RejectionViewSet(PrivateMixin, ListMixin, GenericViewSet[HourlyCount]):
     csv_name = "rejections"
     schema_tags = ["receipts"]
 
-    def paginate_queryset(self, queryset: Any) -> Any:
-        page = super().paginate_queryset(queryset)
-        if page and self.request.user.has_perm("feeds.view_refusalsample"):
-            _add_samples(page)
-        return page
+    def completed(self, items: list[HourlyCount]) -> list[HourlyCount]:
+        """With examples, for those who may see them."""
+        if items and self.request.user.has_perm("feeds.view_refusalsample"):
+            _add_samples(items)
+        return items
 
 
 def _add_samples(counts: list[HourlyCount]) -> None:
