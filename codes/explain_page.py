@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from codes.explain import Explanation, TooLong, explain
+from codes.page_query import query_faults, refusal
 from codes.recognise import MAX_LENGTH, Found
 
 
@@ -28,6 +29,9 @@ class Piece:
 @require_http_methods(["GET", "HEAD", "POST"])
 def explain_page(request: HttpRequest) -> HttpResponse:
     """The paste box; after a POST also the text with its passages marked, and one card for each answer."""
+    if faults := query_faults(request.GET, ()):
+        detail = f"{' '.join(faults)} Paste the text into the box: it is sent in the body, so that no log keeps it."
+        return refusal(request, detail)
     explanation, text, fault = None, "", ""
     if request.method == "POST":
         try:

@@ -1,6 +1,6 @@
 """Filters as links: each option knows its address, and all state is in the query string."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from django.http import QueryDict
 from codes import words
 from codes.catalogue import HTTP, STROOM, Severity, Standing, Verdict
 from codes.models import Disagreement, Owner, Source
+from codes.page_query import query_faults
 
 Choices = Sequence[tuple[str, str]]
 
@@ -63,13 +64,41 @@ def disagreement_groups() -> list[Group]:
     ]
 
 
-def context(query: QueryDict, filterset: Any, groups: Sequence[Group]) -> dict[str, Any]:
-    """What the filter templates need: the groups, the active filters with their way out, and what is wrong."""
+def context(query: QueryDict, filterset: Any, groups: Sequence[Group], others: Collection[str]) -> dict[str, Any]:
+    """What the filter templates need: the groups, the active filters with their way out, and what is wrong.
+
+    Args:
+        query: what was asked for.
+        filterset: the filters that were given it.
+        groups: those of them that are shown.
+        others: parameters of the page that are no filters.
+    """
+    known = {*filterset.filters, *others}
+    kept = _usable(query, known - set(filterset.errors))
+    reasons = [(name, reason) for name, reasons in filterset.errors.items() for reason in reasons]
     return {
-        "groups": [_shown(query, group) for group in groups],
-        "active": list(_active(query, filterset, groups)),
-        "faults": [f"{name}: {reason}" for name, reasons in filterset.errors.items() for reason in reasons],
+        "groups": [_shown(kept, group) for group in groups],
+        "active": list(_active(kept, filterset, groups)),
+        "faults": [
+            *query_faults(query, known),
+            *(f"{_title(name, groups)} {reason}" for name, reason in reasons),
+        ],
     }
+
+
+def _usable(query: QueryDict, names: Collection[str]) -> QueryDict:
+    """The query without what cannot be used, so that no link leads to the same refusal."""
+    kept = QueryDict(mutable=True)
+    for name, values in query.lists():
+        if name in names and len(values) == 1:
+            kept.setlist(name, values)
+    return kept
+
+
+def _title(name: str, groups: Sequence[Group]) -> str:
+    """A filter as the page calls it and as the address does."""
+    title = next((group.title for group in groups if group.name == name), "")
+    return f"“{title}” ({name})" if title else f"“{name}”"
 
 
 def _shown(query: QueryDict, group: Group) -> ShownGroup:

@@ -20,6 +20,19 @@ def words(*values: str) -> list[tuple[str, str]]:
     return [(value, value) for value in values]
 
 
+def one_of(*values: str, **kwargs: Any) -> Any:
+    """A filter with a fixed choice, whose refusal names what there is to choose from."""
+    refusal = {"invalid_choice": f"must be one of {', '.join(values)}, not '%(value)s'"}
+    return django_filters.ChoiceFilter(choices=words(*values), error_messages=refusal, **kwargs)
+
+
+def number_filter(**kwargs: Any) -> WholeNumberFilter:
+    """A filter that takes a number either registry may have."""
+    refusal = f"must be a whole number from 0 to {LAST_THREE_DIGITS}"
+    refusals = dict.fromkeys(("invalid", "min_value", "max_value"), refusal)
+    return WholeNumberFilter(min_value=0, max_value=LAST_THREE_DIGITS, error_messages=refusals, **kwargs)
+
+
 class ReferenceField(forms.CharField):
     """A value that must be one of the catalogue's own slugs, so that a misspelt one is not an empty list."""
 
@@ -73,7 +86,7 @@ def read_numbers(text: str) -> list[int]:
 class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """All filters of the list of codes."""
 
-    registry = django_filters.ChoiceFilter(choices=words(HTTP, STROOM))
+    registry = one_of(HTTP, STROOM)
     code_class = ReferenceFilter(
         known=lambda: CodeClass.objects.order_by("slug").values_list("slug", flat=True),
         field_name="code_class__slug",
@@ -89,11 +102,9 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         field_name="meanings__vendors",
         distinct=True,
     )
-    standing = django_filters.ChoiceFilter(choices=words(*Standing))
-    retry = django_filters.ChoiceFilter(choices=words(*Verdict))
-    cacheable = django_filters.ChoiceFilter(
-        choices=words("heuristic", "explicit", "never"), field_name="meanings__cacheability", distinct=True
-    )
+    standing = one_of(*Standing)
+    retry = one_of(*Verdict)
+    cacheable = one_of("heuristic", "explicit", "never", field_name="meanings__cacheability", distinct=True)
     source = ReferenceFilter(
         known=lambda: Source.objects.values_list("slug", flat=True),
         field_name="entries__source",
@@ -101,7 +112,7 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     )
     disagrees = FlagFilter(method="filter_disagrees", label="Sources differ in more than listing the code")
     header = django_filters.CharFilter(method="filter_header", max_length=80, label="A header field, in any case")
-    code = WholeNumberFilter(min_value=0, max_value=LAST_THREE_DIGITS)
+    code = number_filter()
     code__in = NumbersFilter(label="Numbers with commas between", max_length=400)
     q = django_filters.CharFilter(
         method="filter_q",
@@ -133,13 +144,13 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
 class DisagreementFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """All filters of the list of disagreements."""
 
-    registry = django_filters.ChoiceFilter(choices=words(HTTP, STROOM))
-    code = WholeNumberFilter(field_name="status_code__code", min_value=0, max_value=LAST_THREE_DIGITS)
+    registry = one_of(HTTP, STROOM)
+    code = number_filter(field_name="status_code__code")
     aspect = ReferenceFilter(
         known=lambda: Disagreement.objects.order_by("aspect").values_list("aspect", flat=True),
         field_name="aspect",
     )
-    severity = django_filters.ChoiceFilter(choices=words(*Severity))
+    severity = one_of(*Severity)
     source = ReferenceFilter(known=lambda: Source.objects.values_list("slug", flat=True), method="filter_source")
     authored = FlagFilter(field_name="authored", label="Explained in words, not only computed")
 

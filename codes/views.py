@@ -5,20 +5,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.paginator import Paginator
+from django.core.paginator import InvalidPage, Page, Paginator
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
 from codes import facets
-from codes.api import asked_code, compared_codes
+from codes.api import asked_code, compared_codes, refuse_unknown_registry
 from codes.catalogue import HTTP, NAME, PRESENCE, STROOM, Severity
 from codes.comparison import READY_SETS, compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet
 from codes.finding import best_and_others, find, straight_to
 from codes.headers import headers
 from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
+from codes.page_query import faults_in, query_faults, takes_no_parameters
 from codes.pairs import Pair, judge
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
 from codes.resolve import NUMBERS, FoundCode, find_code, find_meaning
@@ -62,8 +63,10 @@ def code_list(request: HttpRequest) -> HttpResponse:
     if set(request.GET) == {"q"} and (target := straight_to(query)):
         return HttpResponseRedirect(target)
     filterset = CodeFilterSet(request.GET, StatusCode.objects.for_lists())
-    rows = list(filterset.qs) if filterset.is_valid() else []
-    result = find(query) if query and filterset.is_valid() else None
+    shown = facets.context(request.GET, filterset, facets.code_groups(), others=())
+    usable = not shown["faults"]
+    rows = list(filterset.qs) if usable else []
+    result = find(query) if query and usable else None
     best, others = best_and_others(rows, result) if result else ([], rows)
     context = {
         "query": query,
@@ -71,9 +74,9 @@ def code_list(request: HttpRequest) -> HttpResponse:
         "best": best,
         "by_class": _by_class(others),
         "total": len(rows),
-        **facets.context(request.GET, filterset, facets.code_groups()),
+        **shown,
     }
-    return render(request, "codes/list.html", context, status=200 if filterset.is_valid() else 400)
+    return render(request, "codes/list.html", context, status=200 if usable else 400)
 
 
 def _by_class(rows: Iterable[StatusCode]) -> list[tuple[CodeClass, list[StatusCode]]]:
@@ -86,6 +89,7 @@ def _by_class(rows: Iterable[StatusCode]) -> list[tuple[CodeClass, list[StatusCo
 
 
 @conditional_page
+@takes_no_parameters
 def registry_page(request: HttpRequest, registry: str) -> HttpResponse:
     space = Registry.objects.filter(pk=registry).first()
     if space is None:
@@ -110,7 +114,7 @@ def _number_alone(text: str) -> HttpResponse:
 
 
 @conditional_page
-def detail(request: HttpRequest, registry: str, code: str) -> HttpResponse:
+def detail(request: HttpRequest, registry: str, code: str) -> HttpResponseBase:
     """A class, or a number, known or not."""
     if registry != registry.lower() or code != code.lower():
         return HttpResponseRedirect(reverse("codes:detail", args=[registry.lower(), code.lower()]))
@@ -124,6 +128,7 @@ def detail(request: HttpRequest, registry: str, code: str) -> HttpResponse:
     return _code_page(request, found) if found.known else _unknown_page(request, found)
 
 
+@takes_no_parameters
 def _class_page(request: HttpRequest, key: str) -> HttpResponse:
     code_class = CodeClass.objects.select_related("registry").filter(pk=key).first()
     if code_class is None:
@@ -203,11 +208,13 @@ def _neighbours(found: FoundCode) -> list[StatusCode]:
 
 
 @conditional_page
+@takes_no_parameters
 def sources(request: HttpRequest) -> HttpResponse:
     return render(request, "codes/sources.html", {"sources": Source.objects.with_counts()})
 
 
 @conditional_page
+@takes_no_parameters
 def source(request: HttpRequest, slug: str) -> HttpResponse:
     found = Source.objects.filter(pk=slug).first()
     if found is None:
@@ -222,11 +229,13 @@ def _vendors() -> Any:
 
 
 @conditional_page
+@takes_no_parameters
 def vendors(request: HttpRequest) -> HttpResponse:
     return render(request, "codes/vendors.html", {"vendors": _vendors()})
 
 
 @conditional_page
+@takes_no_parameters
 def vendor(request: HttpRequest, slug: str) -> HttpResponse:
     found = list(_vendors().filter(pk=slug))
     if not found:
@@ -235,11 +244,13 @@ def vendor(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @conditional_page
+@takes_no_parameters
 def header_list(request: HttpRequest) -> HttpResponse:
     return render(request, "codes/headers.html", {"headers": headers()})
 
 
 @conditional_page
+@takes_no_parameters
 def header(request: HttpRequest, slug: str) -> HttpResponse:
     if slug != slug.lower():
         return HttpResponseRedirect(reverse("codes:header", args=[slug.lower()]))
@@ -256,35 +267,45 @@ def disagreements(request: HttpRequest) -> HttpResponse:
     if request.GET.get("aspect") != PRESENCE and request.GET.get("severity") != Severity.INFO:
         rows = rows.about_content()
     filterset = DisagreementFilterSet(request.GET, rows)
-    usable = filterset.is_valid()
-    paginator = Paginator(filterset.qs if usable else rows.none(), DISPUTES_PER_PAGE)
-    context = {
-        "page": paginator.get_page(request.GET.get("page")),
-        "total": paginator.count,
-        **facets.context(request.GET, filterset, facets.disagreement_groups()),
-    }
+    shown = facets.context(request.GET, filterset, facets.disagreement_groups(), others=("page",))
+    paginator = Paginator(rows.none() if shown["faults"] else filterset.qs, DISPUTES_PER_PAGE)
+    page, fault = _page_of(paginator, request.GET.get("page", "1"))
+    if not shown["faults"] and fault:
+        shown["faults"] = [fault]
+    usable = not shown["faults"]
+    context = {"page": page, "total": paginator.count, **shown}
     return render(request, "codes/disagreements.html", context, status=200 if usable else 400)
+
+
+def _page_of(paginator: "Paginator[Any]", asked: str) -> "tuple[Page[Any], str]":
+    """The page, and what is wrong with its number; then it is an empty one."""
+    try:
+        return paginator.page(asked), ""
+    except InvalidPage:
+        fault = f"“page” must be a whole number from 1 to {paginator.num_pages}, not {asked[:40]!r}"
+        return Page([], 1, paginator), fault
 
 
 @conditional_page
 def compare_page(request: HttpRequest) -> HttpResponse:
     registry, asked = request.GET.get("registry") or HTTP, request.GET.get("codes", "")
     codes: Sequence[FoundCode] = ()
-    fault = ""
-    if asked:
+    faults = query_faults(request.GET, ("codes", "registry"))
+    if not faults:
         try:
-            codes = compared_codes(registry, asked)
+            refuse_unknown_registry(registry)
+            codes = compared_codes(registry, asked) if asked else ()
         except BadQuery as bad:
-            fault = str(bad.detail)
+            faults = faults_in(bad)
     context = {
         "codes": codes,
         "rows": compare(codes),
         "asked": asked,
         "registry": registry,
         "ready_sets": READY_SETS,
-        "fault": fault,
+        "faults": faults,
     }
-    return render(request, "codes/compare.html", context, status=400 if fault else 200)
+    return render(request, "codes/compare.html", context, status=400 if faults else 200)
 
 
 @dataclass(frozen=True)
@@ -299,22 +320,23 @@ class ShownPair(Pair):
 @conditional_page
 def lookup(request: HttpRequest) -> HttpResponse:
     asked = {name: request.GET.get(name, "").strip() for name in (HTTP, STROOM)}
-    pair, fault = None, ""
-    if any(asked.values()):
+    pair, faults = None, query_faults(request.GET, asked)
+    if any(asked.values()) and not faults:
         try:
             judged = judge(*(asked_code(name, number) for name, number in asked.items()))
             pair = ShownPair(**vars(judged))
         except BadQuery as bad:
-            fault = str(bad.detail)
+            faults = faults_in(bad)
     context = {
         "pair": pair,
         "asked": asked,
-        "fault": fault,
+        "faults": faults,
         "stroom_codes": StatusCode.objects.filter(registry=STROOM).order_by("code"),
     }
-    return render(request, "codes/lookup.html", context, status=400 if fault else 200)
+    return render(request, "codes/lookup.html", context, status=400 if faults else 200)
 
 
 @conditional_page
+@takes_no_parameters
 def data(request: HttpRequest) -> HttpResponseBase:
     return render(request, "codes/data.html", {"releases": Release.objects.all()[:10]})

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -258,6 +259,78 @@ def test_a_number_of_both_registries_is_a_choice(site: Client) -> None:
 )
 def test_a_filter_that_cannot_be_used_is_named(site: Client, address: str) -> None:
     assert 'class="notice"' in page(site, address, 400)
+
+
+REFUSED = [
+    ("/codes/?sort=name", ["“sort”", "cacheable, class, code", "vendor"]),
+    ("/codes/?q=404&page=2", ["“page”", "registry"]),
+    ("/codes/?retry=often", ["“Send again” (retry)", "after_wait", "often"]),
+    ("/codes/?class=9", ["“Class” (class)", "4xx", "9"]),
+    ("/codes/?standing=old&code=x", ["“Standing” (standing)", "temporary", "“code”", "from 0 to 999"]),
+    ("/codes/?vendor=acme", ["“vendor”", "cloudflare", "acme"]),
+    ("/codes/?disagrees=perhaps", ["“Sources” (disagrees)", "perhaps"]),
+    ("/codes/?class=4xx&class=5xx", ["“class”", "2 times"]),
+    ("/codes/disagreements/?q=404", ["“q”", "aspect, authored, code, page, registry, severity, source"]),
+    ("/codes/disagreements/?severity=grave", ["“Weight” (severity)", "high", "grave"]),
+    ("/codes/disagreements/?aspect=colour", ["“About” (aspect)", "presence", "colour"]),
+    ("/codes/disagreements/?page=99", ["“page”", "from 1 to", "99"]),
+    ("/codes/disagreements/?page=last", ["“page”", "from 1 to", "last"]),
+    ("/codes/disagreements/?page=0", ["“page”", "from 1 to"]),
+    ("/codes/compare/?code=404", ["“code”", "codes, registry"]),
+    ("/codes/compare/?codes=12", ["“codes”", "HTTP status from 100 to 999", "12"]),
+    ("/codes/compare/?codes=a,b", ["“codes”", "301,302", "a, b"]),
+    ("/codes/compare/?registry=ftp", ["“registry”", "http, stroom", "ftp"]),
+    ("/codes/compare/?registry=ftp&codes=301", ["“registry”", "http, stroom", "ftp"]),
+    ("/codes/lookup/?http=12", ["“http”", "HTTP status from 100 to 999", "12"]),
+    ("/codes/lookup/?stroom=1000", ["“stroom”", "Stroom-Status from 0 to 999", "1000"]),
+    ("/codes/lookup/?status=404", ["“status”", "http, stroom"]),
+    ("/codes/explain/?text=406", ["“text”", "none at all", "Paste the text into the box"]),
+    ("/codes/sources/?q=iana", ["“q”", "none at all"]),
+    ("/codes/sources/iana/?code=404", ["“code”", "none at all"]),
+    ("/codes/headers/?header=allow", ["“header”", "none at all"]),
+    ("/codes/headers/allow/?code=404", ["“code”", "none at all"]),
+    ("/codes/vendors/?vendor=nginx", ["“vendor”", "none at all"]),
+    ("/codes/vendors/nginx/?code=499", ["“code”", "none at all"]),
+    ("/codes/http/?retry=never", ["“retry”", "none at all"]),
+    ("/codes/http/4xx/?retry=never", ["“retry”", "none at all"]),
+    ("/codes/data/?format=csv", ["“format”", "none at all"]),
+]
+
+
+@pytest.mark.parametrize(("address", "words"), REFUSED)
+def test_what_a_page_cannot_be_asked_is_refused_with_its_name_and_what_is_known(
+    site: Client, address: str, words: list[str]
+) -> None:
+    html = page(site, address, 400)
+    content = unescape(html[html.index("<main") : html.index("</main>")])
+    told = content.partition("<details")[0]
+    assert [word for word in words if word not in told] == []
+    assert f"{address.partition('?')[0]}" in html
+
+
+def test_no_filter_of_a_refused_page_leads_to_the_same_refusal(site: Client) -> None:
+    html = page(site, "/codes/?sort=name&class=9&standing=temporary&retry=never&retry=never", 400)
+    ways = {link for link in Outline(html).addresses() if link.startswith("?")}
+    assert "?standing=temporary&registry=http" in ways
+    assert [way for way in ways if site.get(f"/codes/{way}").status_code != 200] == []
+
+
+def test_a_refused_name_is_shown_as_text_and_not_at_any_length(site: Client) -> None:
+    html = page(site, f"/codes/sources/?<script>{'x' * 500}=1", 400)
+    assert "<script>x" not in html
+    assert "x" * 50 not in html
+
+
+@pytest.mark.parametrize("address", ["/", "/codes/http/404/", "/codes/http/451/microsoft/", "/codes/http/471/"])
+def test_the_permalink_of_a_code_overlooks_what_others_hang_on_it(site: Client, address: str) -> None:
+    page(site, f"{address}?from=chat")
+
+
+@pytest.mark.parametrize(
+    "address", ["/codes/lookup/?http=404&stroom=", "/codes/compare/?codes=", "/codes/?q=&class="]
+)
+def test_an_empty_field_of_a_form_asks_for_nothing(site: Client, address: str) -> None:
+    page(site, address)
 
 
 @pytest.mark.parametrize(
