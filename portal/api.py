@@ -173,9 +173,15 @@ class StrictQueryMixin(ViewBase):
     extra_query: Collection[str] = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.method == "OPTIONS":
+            return  # which methods there are is no secret: the description has them
         super().initial(request, *args, **kwargs)
         if request.method in self.allowed_methods:  # else the answer is 405, whatever the query
             self.refuse_unknown_query(request)
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The methods of this address stand in `Allow`, whoever asks; scripts of other sites learn nothing more."""
+        return Response(status=HTTPStatus.NO_CONTENT)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
         """A method that there is not is answered 405, whatever form of answer is wanted."""

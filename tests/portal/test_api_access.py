@@ -178,14 +178,34 @@ def test_s13_without_a_token_nothing_but_the_open_is_answered(objects: None) -> 
 @pytest.mark.parametrize("who", ["anonymous", "superuser"])
 def test_s13_a_method_that_is_not_listed_does_nothing(who: str, objects: None) -> None:
     listed = set(MAY) | OPEN | {("HEAD", path) for method, path in {*MAY, *OPEN} if method == "GET"}
-    # Browsers ask so whether a script of another site may read the catalogue; see the catalogue's own tests.
-    listed |= {("OPTIONS", path) for _, path in OPEN} - {("OPTIONS", "/api/v1/auth/token/")}
+    listed |= {("OPTIONS", path) for _, path in listed}
     found = anonymous() if who == "anonymous" else superuser()
     expected = {405} if who == "superuser" else {401, 405}
     for path in {path for _, path in listed}:
         for method in METHODS:
             if (method, path) not in listed:
                 assert call(found, method, path) in expected, (method, path)
+
+
+def test_options_tells_everybody_the_methods_of_an_address_and_nothing_else(objects: None) -> None:
+    offered: dict[str, set[str]] = {}
+    for method, path in {*MAY, *OPEN}:
+        offered.setdefault(path, {"OPTIONS"}).update({method, "HEAD"} if method == "GET" else {method})
+    for path, methods in offered.items():
+        for who in (anonymous(), caller_of(READ_TOKEN), caller_of("expired token")):
+            response = who.call("OPTIONS", address(path, who), headers={"Origin": "https://example.org"})
+            assert (response.status_code, response.content) == (204, b""), path
+            assert set(response["Allow"].split(", ")) == methods, path
+            is_catalogue = ("GET", path) in OPEN or path == "/api/v1/codes/explain/"
+            assert response.has_header("Access-Control-Allow-Origin") is is_catalogue, path
+        refused = superuser().call("TRACE", address(path, anonymous()))
+        assert set(refused["Allow"].split(", ")) == methods, path
+
+
+def test_options_names_no_more_where_there_is_nothing(objects: None) -> None:
+    there = anonymous().call("OPTIONS", "/api/v1/feeds/FEED-A/")
+    nothing = anonymous().call("OPTIONS", "/api/v1/feeds/NO-SUCH-FEED/")
+    assert (there.status_code, there["Allow"]) == (nothing.status_code, nothing["Allow"])
 
 
 def test_s13_head_is_as_open_as_get(objects: None) -> None:
