@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 T ?=
+MINUTES ?= 75
+OUTPUT ?=
 
-.PHONY: help run test check demo bench lock schema clean
+.PHONY: help run test check demo bench soak lock schema clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -33,6 +35,9 @@ demo: .venv/installed  ## fill a running portal with sample feeds, rules and del
 
 bench: .venv/installed-dev  ## measure, and print one table
 	@$(BIN)/python -m benchmarks
+
+soak: .venv/installed-dev  ## try every demand for long, and print one table; make soak T="R02 R03" MINUTES=20 for a part
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(OUTPUT),--output $(OUTPUT)) $(T)
 
 schema: .venv/installed-dev  ## rewrite docs/openapi.yaml from the code
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

@@ -135,6 +135,10 @@ class Portal:
         """Everything that is found wrong: kind, path, whether it was repaired."""
         return list(self._call("check", repair=repair))
 
+    def start_up(self) -> list[list[Any]]:
+        """What a start does about a crash, without starting."""
+        return list(self._call("start_up"))
+
     def _call(self, command: str, **options: Any) -> Any:
         self._say(command, options)
         return self._answer()[1]

@@ -2,16 +2,15 @@
 
 import random
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.reliability import disk, processes
+from tests.reliability import disk
 from tests.reliability.disk import CutDisk, cut_disk
+from tests.reliability.kills import cut_under_load
 from tests.reliability.portal import Portal
-from tests.reliability.senders import Book, Load
 
 pytestmark = [
     pytest.mark.server,
@@ -30,22 +29,6 @@ def cuttable(template: Path) -> Iterator[tuple[CutDisk, Portal]]:
         cutting.settle()
         with Portal(data_dir) as portal:
             yield cutting, portal
-
-
-def cut_under_load(cutting: CutDisk, portal: Portal, seconds: float, seed: int, **options: bool) -> Book:
-    """Start, deliver for a moment, cut, and give the power back."""
-    portal.start("alone", threads=4, **options)
-    book = Book()
-    with Load(portal, book, seed=seed, largest=100_000, patience=5) as load:
-        time.sleep(seconds)
-        # Whoever has power when the disk has none might still be told that a flush has worked.
-        processes.freeze(portal.pid)
-        cutting.cut()
-        portal.kill()
-        load.hang_up()
-    cutting.unmount()
-    cutting.mount()
-    return book
 
 
 def test_r02_power_cuts_under_load_lose_nothing_that_was_acknowledged(cuttable: tuple[CutDisk, Portal]) -> None:

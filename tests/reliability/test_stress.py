@@ -5,7 +5,6 @@ import contextlib
 import os
 import random
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ import pytest
 from tests.live import parse, read_all
 from tests.reliability import crowd, processes
 from tests.reliability.portal import OPEN, Portal
+from tests.reliability.races import race
+from tests.reliability.refusing import be_refused, database_bytes
 from tests.reliability.senders import Book, Load, Parcel, deliver
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -147,31 +148,8 @@ def replace(path: Path, text: str) -> None:
 def test_r19_the_rule_in_force_when_an_upload_ends_counts_in_every_worker(portal: Portal) -> None:
     """20 races: a rule changes while uploads run in both workers; who ends after it is judged by it."""
     portal.start("supervisor")
-    for race in range(20):
-        connections = [portal.connect() for _ in range(6)]
-        for connection in connections:
-            connection.sendall(b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: OTHER-FEED\r\nConnection: close\r\n")
-            connection.sendall(b"Content-Length: 4\r\n\r\nabc")
-        time.sleep(0.05)
-        early, late = connections[:3], connections[3:]
-        racing = threading.Thread(target=finish, args=(early,))
-        racing.start()
-        portal.execute("UPDATE feeds_feed SET status = 'Reject', version = version + 1 WHERE name = 'OTHER-FEED'")
-        finish(late)
-        racing.join()
-        told = [parse(read_all(connection)).outcome for connection in connections]
-        assert set(told[:3]) <= {(200, 0), (406, 110)}, f"race {race}"
-        assert set(told[3:]) == {(406, 110)}, f"race {race}: ended after the change"
-        portal.execute("UPDATE feeds_feed SET status = 'Receive', version = version + 1 WHERE name = 'OTHER-FEED'")
-        for connection in connections:
-            connection.close()
-        again = {portal.send("/datafeed", {"Feed": "OTHER-FEED"}, b"x").outcome for _ in range(4)}
-        assert again == {(200, 0)}, "and back again, in whichever worker"
-
-
-def finish(connections: list[socket.socket]) -> None:
-    for connection in connections:
-        connection.sendall(b"d")
+    for _ in range(20):
+        race(portal)
 
 
 def test_r21_five_restarts_under_load_with_the_socket_held_open_fail_no_upload(portal: Portal) -> None:
@@ -234,35 +212,3 @@ def test_r26_20_000_refusals_grow_the_database_by_less_than_a_mebibyte(portal: P
     assert refused == 20_000, "every one is counted"
     assert names <= 2 * 2 * 101, "names that no feed has are capped, in each worker and hour"
     assert samples <= 100
-
-
-def be_refused(portal: Portal, sender: int, number: int) -> None:
-    """Refusals one behind another on one connection, each for a feed that nobody has heard of."""
-    reader_done = threading.Event()
-    with portal.connect() as connection:
-
-        def read() -> None:
-            seen = 0
-            while seen < number:
-                seen += connection.recv(262_144).count(b"HTTP/1.1 406")
-            reader_done.set()
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        for start in range(0, number, 100):
-            connection.sendall(
-                b"".join(
-                    b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: MADE-UP-%d-%d\r\nContent-Length: 0\r\n\r\n"
-                    % (sender, n)
-                    for n in range(start, start + 100)
-                )
-            )
-        assert reader_done.wait(60)
-        thread.join()
-
-
-def database_bytes(portal: Portal) -> int:
-    database = portal.database()
-    ((pages,),), ((size,),) = database.execute("PRAGMA page_count"), database.execute("PRAGMA page_size")
-    database.close()
-    return int(pages * size)

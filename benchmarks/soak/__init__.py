@@ -1,0 +1,1 @@
+"""The long figures of the threat model's demands: `make soak`, one command, one table."""

@@ -1,0 +1,124 @@
+"""A portal with one thread for each kind of work, of which the n-th call fails or is the last (R4, R12)."""
+
+import gzip
+import random
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.live import Response
+from tests.reliability import processes, tracing
+from tests.reliability.portal import OPEN, Portal
+from tests.reliability.senders import Parcel, deliver, zipped
+
+CALLS = ("openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "mkdir", "unlink")
+KINDS = ("plain", "gzip", "zip")
+#: What a sender may be told when something fails. A success is checked to be one.
+ANSWERS = {(200, 0), (500, 999), (503, 999)}
+#: The pages of one commit are written by equal calls: of so many the first, the last and some between are enough.
+MOST_OF_A_KIND = 6
+
+
+_random = random.Random(4)
+
+
+@dataclass
+class Bench:
+    """A portal with one thread for each kind of work, and what became of it."""
+
+    portal: Portal
+    output: Path
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    tried: int = 0
+
+    @property
+    def thread(self) -> int:
+        return self.portal.threads["work"]
+
+    def send(self, kind: str) -> Response | None:
+        """One delivery; what is acknowledged is remembered."""
+        sent = new_parcel(kind)
+        answer = deliver(self.portal, sent)
+        if answer is not None and answer.outcome == (200, 0):
+            self.acknowledged[answer.text.strip()] = sent.sha256
+        return answer
+
+    def count(self, kind: str, call: str, most: int = MOST_OF_A_KIND) -> list[int]:
+        """Which calls of a kind a delivery makes, by number; those that wake a thread are not of the disk."""
+        if call == "mkdir":
+            return [1, 2]
+        self.send(kind)  # the first one of a process makes some more
+        with tracing.recording_one(self.thread, self.output, call):
+            answer = self.send(kind)
+        assert answer is not None
+        found = tracing.read(self.output)
+        numbers = [number for number, made in enumerate(found, 1) if "anon_inode" not in made.arguments]
+        return thinned(numbers, most)
+
+    def make_ready(self, call: str) -> None:
+        """A new folder is only made by a process that has not used it yet."""
+        if call == "mkdir":
+            self.portal.kill()
+            self.forget_folders()
+            self.portal.start("alone")
+        elif not processes.is_alive(self.portal.pid):
+            self.portal.start("alone")
+
+    def forget_folders(self) -> None:
+        """Begin with an empty store, rows included."""
+        self.portal.execute("DELETE FROM feeds_receiptfeed")
+        self.portal.execute("DELETE FROM feeds_receipt")
+        for path in sorted((self.portal.store / "received").rglob("*"), reverse=True):
+            path.unlink() if path.is_file() else path.rmdir()
+        self.acknowledged.clear()
+
+
+def new_parcel(kind: str) -> Parcel:
+    content = _random.randbytes(1000)
+    if kind == "zip":
+        return Parcel({**OPEN, "Compression": "ZIP"}, zipped(("1.dat", content)))
+    if kind == "gzip":
+        return Parcel({**OPEN, "Compression": "GZIP"}, gzip.compress(content))
+    return Parcel(OPEN, content)
+
+
+def thinned(numbers: list[int], most: int) -> list[int]:
+    """The first, the last, and evenly some between."""
+    if len(numbers) <= most:
+        return numbers
+    return sorted({numbers[round(place * (len(numbers) - 1) / (most - 1))] for place in range(most)})
+
+
+def fail_once(bench: Bench, kind: str, call: str, number: int, error: str) -> None:
+    """One call of one delivery fails: what is answered, what is left, and whether the next delivery works."""
+    bench.make_ready(call)
+    portal = bench.portal
+    descriptors, before = processes.descriptors([portal.pid]), set(portal.files())
+    with tracing.failing(bench.thread, bench.output, call, nth=number, error=error):
+        answer = bench.send(kind)
+    failed = [made for made in tracing.read(bench.output) if made.injected]
+    assert len(failed) == 1, "the call was made and failed"
+    assert answer is not None
+    assert answer.outcome in ANSWERS
+    if answer.outcome == (200, 0):
+        assert portal.lost({answer.text.strip(): bench.acknowledged[answer.text.strip()]}) == []
+        assert not is_promised(failed[0]), "an upload without one of its flushes is no success"
+    left = {path for path in set(portal.files()) - before if answer.text.strip() not in path.name}
+    assert not left or may_leave(failed[0]), f"{call} {number} {error} left {left}"
+    again = bench.send(kind)
+    assert again is not None
+    assert again.outcome == (200, 0), "the next upload works"
+    assert processes.descriptors([portal.pid]) <= descriptors + 2, (
+        "a thread may have opened its connection meanwhile"
+    )
+    bench.tried += 1
+
+
+def is_promised(call: tracing.Call) -> bool:
+    """Whether a call is one of those that a 200 promises."""
+    return call.name in {"fsync", "fdatasync", "rename"} and not re.search(r"\.meta|/data$", call.path)
+
+
+def may_leave(call: tracing.Call) -> bool:
+    """A commit whose flush failed may have happened all the same: its file stays for the next start to judge."""
+    return call.name == "fdatasync"
