@@ -86,12 +86,16 @@ class Live:
 
     def exchange(self, data: bytes, *, peer: str = "127.0.0.1", half_close: bool = False) -> Response:
         """Send these bytes and read the answer to the end of the connection."""
+        return parse(self.exchange_all(data, peer=peer, half_close=half_close))
+
+    def exchange_all(self, data: bytes, *, peer: str = "127.0.0.1", half_close: bool = False) -> bytes:
+        """Send these bytes and read all that comes back, which may be several answers."""
         with self.connect(peer) as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(data)
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
-            return parse(read_all(connection))
+            return read_all(connection)
 
     def receipts(self) -> list[Receipt]:
         return list(Receipt.objects.order_by("pk"))

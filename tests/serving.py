@@ -1,10 +1,13 @@
 """`manage.py serve` as a process of its own, for tests that stop, kill or trace it."""
 
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,9 +22,7 @@ class Serve:
     def __init__(self, data_dir: Path, *, command: tuple[str, ...] = (), **settings: str) -> None:
         self.data_dir = data_dir
         self.command = command
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = int(listener.getsockname()[1])
+        self.port = free_port()
         keep = {name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))}
         self.environment = {
             **keep,
@@ -36,30 +37,37 @@ class Serve:
     def start(self) -> float:
         """Start and wait until it answers; the seconds that it took."""
         began = time.monotonic()
+        # Into a file: nobody reads while it runs, and it would wait for a pipe that is full.
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed when it has stopped
         self.process = subprocess.Popen(
             [*self.command, sys.executable, "manage.py", "serve"],
             cwd=ROOT,
             env=self.environment,
-            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
             stderr=subprocess.STDOUT,
-            text=True,
         )
-        while time.monotonic() - began < 60:
+        while time.monotonic() - began < 180:
             if self.process.poll() is not None:
                 break
             try:
                 if self.send("/readyz", method="GET").status == 200:
                     return time.monotonic() - began
-            except OSError:
+            except (OSError, AssertionError):
                 time.sleep(0.02)
         raise AssertionError(self.stop())
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         """Stop and return all that it printed."""
+        workers = self.workers()
         if self.process.poll() is None:
             self.process.send_signal(number)
-        output, _ = self.process.communicate(timeout=60)
-        self.output += output
+        self.process.wait(120)
+        assert wait_until_gone(workers, 60)
+        if not self._log.closed:
+            self._log.seek(0)
+            self.output += self._log.read()
+            self._log.close()
         return self.output
 
     def connect(self) -> socket.socket:
@@ -82,7 +90,7 @@ class Serve:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=180,
         )
         return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
 
@@ -110,6 +118,15 @@ class Serve:
             ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, check=False
         )
         return {int(pid) for pid in found.stdout.split()}
+
+
+def free_port() -> int:
+    """A port that stays free until it is used: not one of those that the kernel gives to outgoing connections."""
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def alive(pid: int) -> bool:

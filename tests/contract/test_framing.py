@@ -1,11 +1,12 @@
 """Bodies arrive whole or not at all; what is stored is what was sent (contract section 4; R7, R8, S6)."""
 
+import contextlib
 import gzip
 import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -29,10 +30,7 @@ def feeds(live: Live) -> None:
 @pytest.fixture(autouse=True)
 def empty(live: Live) -> Iterator[None]:
     yield
-    for _ in range(100):
-        if live.worker.receiver.running == 0:
-            break
-        time.sleep(0.02)
+    wait_until_idle(live)
     live.clear()
 
 
@@ -85,12 +83,20 @@ def test_an_upgrade_to_a_web_socket_is_ignored_too(live: Live) -> None:
     assert live.data(live.receipts()[0]) == b"data"
 
 
-def wait_for_refusal(live: Live) -> None:
-    for _ in range(200):
-        if live.worker.receiver.running == 0 and any(key[1] == "refused" for key in live.counts()):
-            return
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    raise AssertionError(live.counts())
+
+
+def wait_until_idle(live: Live) -> None:
+    wait_until(lambda: live.worker.receiver.running == 0)
+
+
+def wait_for_refusal(live: Live) -> None:
+    wait_until_idle(live)
+    wait_until(lambda: any(key[1] == "refused" for key in live.counts()))
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
@@ -137,7 +143,8 @@ def test_r07_a_chunked_body_without_its_end_is_never_acknowledged(
     with live.connect() as connection:
         connection.sendall(head + damaged)
         if half_close:
-            connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the server may have closed already
+                connection.shutdown(socket.SHUT_WR)
         else:
             connection.settimeout(0.2)
         try:
@@ -168,10 +175,7 @@ def test_r07_random_cuts_are_never_stored(live: Live) -> None:
                 connection.shutdown(socket.SHUT_WR)
                 seen = read_all(connection)
                 complete += seen.startswith(b"HTTP/1.1 200")
-    for _ in range(100):
-        if live.worker.receiver.running == 0:
-            break
-        time.sleep(0.02)
+    wait_until_idle(live)
     assert complete == 0
     assert live.receipts() == []
     assert live.files() == []
@@ -197,26 +201,30 @@ def test_r08_bytes_stored_are_bytes_sent(live: Live) -> None:
     assert live.receipts()[-1].bytes == len(large)
 
 
-def test_s06_no_second_request_is_ever_seen_inside_a_body(live: Live) -> None:
-    inner = request("/datafeed", OPEN, b"smuggled")
-    for outer in (
-        request("/datafeed", OPEN, inner),
-        request("/datafeed", OPEN, inner, chunked=True),
-        request("/datafeed", {"Feed": "REJECT-FEED"}, inner),
-        request("/datafeed", {"Feed": "REJECT-FEED"}, inner, chunked=True),
-        request("/datafeed", {**OPEN, **UPGRADE}, inner),
-        request("/nowhere", {}, inner),
-    ):
-        keep_open = outer.replace(b"Connection: close\r\n", b"", 1)
-        with live.connect(timeout=5) as connection:
-            connection.sendall(keep_open)
-            connection.settimeout(0.3)
-            try:
-                seen = read_all(connection)
-            except TimeoutError:
-                seen = connection.recv(0)
-        assert seen.count(b"HTTP/1.1 ") <= 1
-    assert all(live.data(receipt) == inner for receipt in live.receipts())
+REJECTED = {"Feed": "REJECT-FEED"}
+INNER = request("/datafeed", OPEN, b"smuggled")
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize(
+    ("path", "headers", "answers"),
+    [
+        ("/datafeed", OPEN, [200, 200]),
+        ("/datafeed", {**OPEN, **UPGRADE}, [200, 200]),
+        ("/datafeed", REJECTED, [406]),
+        ("/datafeed", {**REJECTED, **UPGRADE}, [406]),
+        ("/nowhere", {}, [400, 200]),
+    ],
+    ids=["taken", "taken with an upgrade", "refused", "refused with an upgrade", "elsewhere"],
+)
+def test_s06_no_second_request_is_ever_seen_inside_a_body(
+    live: Live, path: str, headers: dict[str, str], answers: list[int], chunked: bool
+) -> None:
+    """Behind the body comes a request of our own, which shows where the server thinks that the body ends."""
+    outer = request(path, headers, INNER, chunked=chunked).replace(b"Connection: close\r\n", b"", 1)
+    seen = live.exchange_all(outer + request("/status", method="GET"))
+    assert [int(part[:3]) for part in seen.split(b"HTTP/1.1 ")[1:]] == answers
+    assert [live.data(receipt) for receipt in live.receipts()] == [INNER] * (answers[0] == 200)
 
 
 def test_s06_trailers_are_not_arguments_of_this_request_nor_of_the_next(live: Live) -> None:
@@ -233,12 +241,13 @@ def test_s06_trailers_are_not_arguments_of_this_request_nor_of_the_next(live: Li
 
 @pytest.mark.parametrize("endless", [b"X: " + b"y" * 1000, b"X: y\r\n" * 100, b"1;" + b"z" * 1000])
 def test_s09_endless_trailers_and_extensions_are_cut_off(live: Live, endless: bytes) -> None:
+    """Many times more is sent than the kernel would keep for a server that is slow to close."""
     head = request("/datafeed", OPEN, b"", chunked=True)[: -len(chunks(b""))]
     start = b"" if endless.startswith(b"1;") else b"0\r\n"
-    with live.connect() as connection:
+    with live.connect(timeout=60) as connection:
         connection.sendall(head + b"4\r\ndata\r\n" + start)
         with pytest.raises(OSError, match=r"reset|Broken|aborted"):  # noqa: PT012  # it takes some sends
-            for _ in range(3000):
+            for _ in range(100_000_000 // len(endless)):
                 connection.sendall(endless)
     wait_for_refusal(live)
     assert live.receipts() == []
@@ -275,17 +284,17 @@ def test_a_client_that_writes_all_before_it_reads_sees_the_refusal(live: Live) -
 def test_r16_a_sender_below_the_rate_is_cut_off_and_one_above_is_not(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_module, "RATE_WINDOW_SECONDS", 0.4)
+    """The steady one sends twenty times as much as it has to, so that a busy machine does not make it slow."""
+    monkeypatch.setattr(body_module, "RATE_WINDOW_SECONDS", 1.0)
     outcomes = {}
 
     def drip(name: str, piece: bytes) -> None:
+        whole = request("/datafeed", OPEN, piece * 50)
         with live.connect() as connection:
-            connection.sendall(
-                request("/datafeed", OPEN, b"").replace(b"Content-Length: 0", b"Content-Length: 2000")
-            )
-            for start in range(0, 2000, len(piece)):
+            connection.sendall(whole[: -len(piece) * 50])
+            for _ in range(50):
                 try:
-                    connection.sendall(piece[: 2000 - start])
+                    connection.sendall(piece)
                 except OSError:
                     break
                 time.sleep(0.05)
@@ -293,7 +302,7 @@ def test_r16_a_sender_below_the_rate_is_cut_off_and_one_above_is_not(
 
     threads = [
         threading.Thread(target=drip, args=("slow", b"x" * 10)),
-        threading.Thread(target=drip, args=("steady", b"x" * 100)),
+        threading.Thread(target=drip, args=("steady", b"x" * 1000)),
     ]
     for thread in threads:
         thread.start()
@@ -309,7 +318,7 @@ def test_a_head_that_takes_too_long_is_closed(live: Live, monkeypatch: pytest.Mo
         with live.connect() as connection:
             connection.sendall(sent)
             assert read_all(connection) == b""
-        assert 0.2 < time.monotonic() - started < 2
+        assert time.monotonic() - started > 0.2
 
 
 def test_kill_of_the_client_during_an_upload_leaves_nothing(live: Live) -> None:
@@ -317,14 +326,10 @@ def test_kill_of_the_client_during_an_upload_leaves_nothing(live: Live) -> None:
     for chunked in (False, True):
         connection = live.connect()
         connection.sendall(request("/datafeed", OPEN, DATA * 10, chunked=chunked)[:1_500_000])
-        time.sleep(0.1)
+        wait_until(lambda: any(path.suffix == ".part" for path in live.files()))
         connection.close()
+        wait_until(lambda: not live.files())
     wait_for_refusal(live)
-    for _ in range(100):
-        if not live.files():
-            break
-        time.sleep(0.02)
-    assert live.files() == []
     assert live.receipts() == []
     assert threading.active_count() <= before + 8
 
