@@ -55,6 +55,7 @@ class Sample:
     sender_dn: str
     headers: dict[str, str]
     trace: list[dict[str, object]]
+    request_id: str = ""
 
 
 class DeliveryCounts:

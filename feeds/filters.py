@@ -113,6 +113,7 @@ class ReceiptFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     remote_address = TextFilter(max_length=100)
     sha256 = TextFilter(max_length=64)
     guid = TextFilter()
+    request_id = TextFilter(max_length=128, label="The X-Request-ID that the sender gave or was given.")
     id = TextFilter(field_name="receipt_id", max_length=120)
     duplicate = FlagFilter(method="by_duplicate", label="Whether an earlier receipt had the same content.")
     recovered = FlagFilter()

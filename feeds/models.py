@@ -241,6 +241,7 @@ class Receipt(models.Model):
     notes = models.JSONField(default=list)
     feed_version = models.PositiveIntegerField(null=True, blank=True)
     guid = models.CharField(max_length=200, blank=True, db_index=True)
+    request_id = models.CharField("request id", max_length=128, blank=True, default="", help_text="X-Request-ID.")
     duplicate_of = models.CharField(max_length=120, blank=True, help_text="Earlier receipt with the same content.")
     truncated = models.BooleanField(default=False)
     recovered = models.BooleanField(default=False)
@@ -252,6 +253,7 @@ class Receipt(models.Model):
         indexes = [
             models.Index(fields=["feed", "-received_at"], name="receipt_feed_time"),
             models.Index(fields=["sha256", "bytes"], name="receipt_content"),
+            models.Index(fields=["request_id"], name="receipt_request"),
         ]
         permissions = [("download_receipt", "Can download received data")]
 
@@ -318,6 +320,7 @@ class RefusalSample(models.Model):
     http_status = models.PositiveSmallIntegerField()
     stroom_status = models.PositiveSmallIntegerField()
     receipt_id = models.CharField(max_length=120)
+    request_id = models.CharField("request id", max_length=128, blank=True, default="")
     remote_address = models.CharField(max_length=100, blank=True)
     sender_dn = models.TextField(blank=True)
     headers = models.JSONField(default=dict)

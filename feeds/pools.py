@@ -3,11 +3,17 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from django.db import Error, connection, connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: What SQLite says when the last page of a commit, the one that makes it valid, was certainly not written.
 _NEVER_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY})
@@ -69,6 +75,10 @@ class DatabasePool(ThreadPoolExecutor):
     def __init__(self, threads: int, name: str) -> None:
         super().__init__(threads, thread_name_prefix=name)
         self._threads_wanted = threads
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run it as part of what the caller is doing: its log lines bear the same request id."""
+        return super().submit(partial(copy_context().run, fn, *args, **kwargs))
 
     def close(self) -> None:
         """Finish what was submitted, close every thread's connection, and end the threads."""

@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import BinaryIO, cast
 
-from feeds.body import Body, Incomplete, Receive, Scope, Send
+from feeds.body import Body, Incomplete, Message, Receive, Scope, Send
 from feeds.health import Health
 from feeds.metadata import IdentityNames
 from portal.bridge import DjangoBridge
 from portal.links import public_link
 from portal.problems import status_name
 from portal.ready import ReadyAnswers
+from portal.request_ids import current_request_id, request_id
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +91,11 @@ class Edge:
         """Hand a request to whoever answers it."""
         path = scope["path"]
         if RECEIVE.fullmatch(path):
-            await self._receiver(scope, receive, send)
+            await _with_request_id(self._receiver, scope, receive, send)
         elif FEED_STATUS.fullmatch(path):
-            await self._feed_status(scope, receive, send)
+            await _with_request_id(self._feed_status, scope, receive, send)
         elif TRY_IT.fullmatch(path):
-            await self._try_it(scope, receive, send)
+            await _with_request_id(self._try_it, scope, receive, send)
         elif path in STATUS or path == LIVE:
             await _send_state(scope, send, 200, {"status": "UP"})
         elif path in READY:
@@ -172,6 +173,23 @@ class Edge:
 
     def _is_proxys(self, name: bytes) -> bool:
         return name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIXES) or self._is_identity(name)
+
+
+async def _with_request_id(application: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """Let the answer and what is logged bear the request's id, as Django's middleware does for its own."""
+    supplied = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    given = request_id(b",".join(supplied))
+
+    async def send_with_id(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"x-request-id", given)]}
+        await send(message)
+
+    token = current_request_id.set(given.decode())
+    try:
+        await application(scope, receive, send_with_id)
+    finally:
+        current_request_id.reset(token)
 
 
 async def _send_state(scope: Scope, send: Send, http: int, content: Mapping[str, object]) -> None:

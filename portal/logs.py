@@ -6,15 +6,14 @@ without its query, headers and body.
 
 import logging
 import time
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
+from portal.request_ids import current_request_id
+
 requests = logging.getLogger("portal.requests")
-#: The id of the request that is being answered, "-" outside of any.
-current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
 
 
 def one_line(text: str) -> str:

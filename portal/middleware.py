@@ -1,18 +1,16 @@
 """What every request and answer of Django carries: an id, the caller's address, a content security policy."""
 
-import re
 import time
-import uuid
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
-from portal.logs import current_request_id, log_request
+from portal.logs import log_request
+from portal.request_ids import current_request_id, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _HTML = ("text/html", "application/xhtml+xml", "image/svg+xml")
 
 
@@ -28,7 +26,7 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         supplied = request.headers.get("X-Request-ID", "")
-        request.request_id = supplied if _REQUEST_ID.fullmatch(supplied) else uuid.uuid4().hex  # type: ignore[attr-defined]
+        request.request_id = request_id(supplied.encode()).decode()  # type: ignore[attr-defined]
         request.client_address = client_address(request)  # type: ignore[attr-defined]
         started = time.monotonic()
         token = current_request_id.set(request.request_id)  # type: ignore[attr-defined]

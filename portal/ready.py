@@ -8,7 +8,6 @@ import asyncio
 import gzip
 import hashlib
 import logging
-import random
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Hashable
@@ -20,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 from feeds.body import Message, Receive, Scope, Send
 from feeds.measures import Measures
 from feeds.pools import Unavailable
+from portal.request_ids import request_id
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ _BELOW = (b"/codes/", *(f"/api/v1/{name}/".encode() for name in _API))
 _HEADERS_OF_OTHERS = frozenset({b"cookie", b"authorization"})
 #: What is answered by more than the address: Django sees to it.
 _NOT_SIMPLE = frozenset({b"range", b"if-match", b"if-unmodified-since", b"expect", b"transfer-encoding"})
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 #: Of one request and not of the answer: never kept.
 _OF_THIS_REQUEST = frozenset({b"x-request-id", b"ratelimit", b"ratelimit-policy", b"retry-after"})
 _UNCHANGED_KEEPS = frozenset(
@@ -295,13 +294,6 @@ def _length(body: bytes) -> tuple[bytes, bytes]:
 
 def _is_text(kind: bytes) -> bool:
     return kind.startswith(b"text/") or b"json" in kind
-
-
-def request_id(supplied: bytes) -> bytes:
-    """The caller's own where it is well-formed, as Django's middleware has it, else a new one."""
-    if supplied and _REQUEST_ID.fullmatch(supplied):
-        return supplied
-    return b"%032x" % random.getrandbits(128)  # to tell requests apart; no secret
 
 
 @lru_cache(maxsize=1024)

@@ -57,8 +57,8 @@ class ReceiptAdmin(ReadOnlyAdmin):
         "remote_address",
     ]
     list_filter = ["status", "compression", "recovered", "truncated"]
-    search_fields = ["receipt_id__exact", "feed__startswith", "sha256__exact", "guid__exact"]
-    search_help_text = "Exact receipt id, SHA-256 or GUID, or the beginning of a feed's name."
+    search_fields = ["receipt_id__exact", "feed__startswith", "sha256__exact", "guid__exact", "request_id__exact"]
+    search_help_text = "Exact receipt id, request id, SHA-256 or GUID, or the beginning of a feed's name."
     date_hierarchy = None
     exclude = ["headers", "groups", "notes", "sender_dn", "guid"]
     readonly_fields = ["dn_text", "guid_text", "stored_headers", "stored_groups", "stored_notes"]
@@ -125,9 +125,10 @@ class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
 
     list_display = ["at", "feed_text", "answer", "dn_text", "remote_address", "receipt_id"]
     list_filter = ["stroom_status"]
-    search_fields = ["feed__startswith", "receipt_id__exact", "sender_dn__icontains"]
-    search_help_text = "The beginning of a feed's name, part of a DN, or an exact receipt id."
-    fields = ["at", "answer", "feed_text", "dn_text", "remote_address", "receipt_id", "steps", "stored_headers"]
+    search_fields = ["feed__startswith", "receipt_id__exact", "request_id__exact", "sender_dn__icontains"]
+    search_help_text = "The beginning of a feed's name, part of a DN, or an exact receipt or request id."
+    fields = ["at", "answer", "feed_text", "dn_text", "remote_address", "receipt_id", "request_id"]
+    fields += ["steps", "stored_headers"]
     readonly_fields = ["answer", "feed_text", "dn_text", "stored_headers", "steps"]
 
     @admin.display(description="feed", ordering="feed")

@@ -187,6 +187,7 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
             "notes",
             "feed_version",
             "guid",
+            "request_id",
             "duplicate_of",
             "truncated",
             "recovered",
@@ -217,6 +218,7 @@ class SampleSerializer(Shape):
 
     at = serializers.DateTimeField()
     receipt_id = serializers.CharField()
+    request_id = serializers.CharField()
     remote_address = serializers.CharField()
     sender_dn = serializers.CharField(allow_null=True)
     headers = serializers.DictField(child=serializers.CharField())

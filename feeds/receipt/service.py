@@ -29,6 +29,7 @@ from feeds.receipt.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
 from feeds.receipt.ids import ReceiptIds, data_path, meta_path
 from feeds.receipt.slots import Slot
 from feeds.receipt.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, SyncFailed, write_beside
+from portal.request_ids import told_request_id
 
 log = logging.getLogger(__name__)
 
@@ -339,6 +340,7 @@ class Delivery:
             notes=notes,
             feed_version=decision.version,
             guid=metadata.get("GUID", "")[:200],
+            request_id=told_request_id(),
             truncated=request.truncated,
         )
 
@@ -432,6 +434,7 @@ def _sample(now: datetime, request: RequestMetadata, decision: Decision, receipt
             {"step": step.step, "outcome": step.outcome, "explanation": step.explanation[:500]}
             for step in decision.trace
         ],
+        request_id=told_request_id(),
     )
 
 

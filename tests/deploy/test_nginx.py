@@ -181,6 +181,7 @@ def speaks_like_the_portal(answer: Answer) -> None:
     lines = answer.body.decode("ascii").split("\n")
     message = stroom_status.UNKNOWN_ERROR.message
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-request-id"]
     assert answer.stroom_status == "999"
     assert lines[0] == answer.headers["stroom-error"] == f"Stroom Status 999 - {message}"
     assert lines[2:] == ["See: /codes/stroom/999/", ""]

@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import random
+import re
 import socket
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
@@ -275,6 +277,23 @@ def test_r07_a_body_cut_short_is_never_stored(nginx: Nginx, portal: Portal, sent
         parts = list(portal.folder.glob("store/**/*.part"))
     assert parts == []
     assert portal.stored() == before
+
+
+@pytest.mark.parametrize(("given", "kept"), [("ticket-4711", True), ("two words", False), ("", False)])
+def test_one_id_stands_in_the_answer_in_both_logs_and_with_the_receipt(
+    nginx: Nginx, portal: Portal, given: str, *, kept: bool
+) -> None:
+    lines = [f"X-Request-ID: {given}"] if given else []
+    [answer] = talk(nginx.connect(), post(*lines, feed=OPEN))
+    told = answer.headers["x-request-id"]
+    assert told == given if kept else re.fullmatch("[0-9a-f]{32}", told)
+    with contextlib.closing(sqlite3.connect(portal.folder / "portal.sqlite3")) as database:
+        query = "SELECT receipt_id FROM feeds_receipt WHERE request_id = ?"
+        assert database.execute(query, [told]).fetchall() == [(answer.body.decode().strip(),)]
+    deadline = time.monotonic() + 5
+    while f'"request_id":"{told}"' not in (nginx.folder / "access.log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # nginx writes the line when the connection is done with
 
 
 def test_the_pages_come_through_with_the_scheme_of_the_browser(nginx: Nginx) -> None:
