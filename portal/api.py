@@ -179,7 +179,7 @@ class StrictQueryMixin(ViewBase):
         if request.method in self.allowed_methods:  # else the answer is 405, whatever the query
             self.refuse_unknown_query(request)
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """The methods of this address stand in `Allow`, whoever asks; scripts of other sites learn nothing more."""
         return Response(status=HTTPStatus.NO_CONTENT)
 
