@@ -61,29 +61,35 @@ def rate(port: int, message: bytes, status: int = 200) -> float:
 
 
 def pages(portal: Portal) -> Iterator[Row]:
+    """Ready answers in three forms, each beside nginx that does the same with the same bytes."""
     for path in ("/codes/http/503/", "/api/v1/codes/http/503/", "/codes/"):
         body, tag = fetch(portal.port, path)
-        with nginx_serving(body) as nginx:
+        packed, _ = fetch(portal.port, path, {"Accept-Encoding": "gzip"})
+        with nginx_serving(page=body, packed=packed) as nginx:
             if nginx is None:
                 return
-            yield alternate(
-                f"GET {path}",
-                lambda path=path: rate(portal.port, load.request("GET", path)),
-                lambda nginx=nginx: rate(nginx, load.request("GET", "/page")),
-                unit="/s",
-                beside_what="nginx, the same bytes from a file",
-                goal=0.7,
-            )
-            yield alternate(
-                f"GET {path}, not modified",
-                lambda path=path, tag=tag: rate(
-                    portal.port, load.request("GET", path, {"If-None-Match": tag}), 304
+            forms = {
+                "": ({}, "/page", {}, 200, 0.7),
+                ", gzip": ({"Accept-Encoding": "gzip"}, "/packed", {}, 200, 0.6),
+                ", not modified": (
+                    {"If-None-Match": tag},
+                    "/page",
+                    {"If-None-Match": fetch(nginx, "/page")[1]},
+                    304,
+                    0.6,
                 ),
-                lambda nginx=nginx: rate(nginx, load.request("GET", "/page")),
-                unit="/s",
-                beside_what="nginx, the same bytes from a file",
-                goal=0.6,
-            )
+            }
+            for form, (headers, file, file_headers, status, goal) in forms.items():
+                ours = load.request("GET", path, headers)
+                theirs = load.request("GET", file, file_headers)
+                yield alternate(
+                    f"GET {path}{form}",
+                    lambda ours=ours, status=status: rate(portal.port, ours, status),
+                    lambda theirs=theirs, status=status, nginx=nginx: rate(nginx, theirs, status),
+                    unit="/s",
+                    beside_what="nginx, the same bytes from a file",
+                    goal=goal,
+                )
 
 
 def decisions(portal: Portal) -> Iterator[Row]:
@@ -162,9 +168,9 @@ def sample_gzip() -> bytes:
     return b"".join(gzip.compress(lines, 6, mtime=n) for n in range(6))
 
 
-def fetch(port: int, path: str) -> tuple[bytes, str]:
+def fetch(port: int, path: str, headers: dict[str, str] | None = None) -> tuple[bytes, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", path)
+    connection.request("GET", path, headers=headers or {})
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
@@ -174,15 +180,16 @@ def fetch(port: int, path: str) -> tuple[bytes, str]:
 
 
 @contextmanager
-def nginx_serving(body: bytes) -> Iterator[int | None]:
-    """A throw-away nginx with one file, as the limit for pages; None where nginx is not installed."""
+def nginx_serving(**files: bytes) -> Iterator[int | None]:
+    """A throw-away nginx with these files, as the limit for pages; None where nginx is not installed."""
     program = shutil.which("nginx")
     if program is None:
         print("  left out: pages, because nginx is not installed", file=sys.stderr)
         yield None
         return
     folder = Path(tempfile.mkdtemp(prefix="portal-bench-nginx-"))
-    (folder / "page").write_bytes(body)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     port = free_port()
     (folder / "nginx.conf").write_text(
         f"worker_processes 2; pid {folder}/pid; error_log {folder}/error.log; daemon off;\n"

@@ -20,7 +20,7 @@ from feeds.metadata import IdentityNames
 from portal.bridge import DjangoBridge
 from portal.links import public_link
 from portal.problems import status_name
-from portal.ready import ReadyAnswers
+from portal.ready import AtOnce, ReadyAnswers
 from portal.request_ids import current_request_id, request_id
 
 log = logging.getLogger(__name__)
@@ -104,10 +104,14 @@ class Edge:
             await _send_state(scope, send, 200 if health.ready else 503, {"status": word, "checks": health.checks})
         elif path == METRICS:
             await self._metrics(scope, receive, send)
-        elif asked := self._ready.asked(scope, self._scheme(scope)):
+        elif asked := self._ready.asked(scope, self._scheme):
             await self._ready.answer(asked, scope, receive, send, self._to_django)
         else:
             await self._to_django(scope, receive, send)
+
+    def at_once(self, scope: Scope) -> AtOnce | None:
+        """An answer that lies ready, for the protocol to write without waiting for anything."""
+        return self._ready.at_once(scope, self._scheme)
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(scope, receive)

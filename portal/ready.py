@@ -9,11 +9,13 @@ import gzip
 import hashlib
 import logging
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple, Self
 from urllib.parse import parse_qsl, urlencode
 
 from feeds.body import Message, Receive, Scope, Send
@@ -55,8 +57,7 @@ Key = tuple[bytes, str, bytes, str, bytes]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request that an answer may lie ready for."""
 
     key: Key
@@ -68,10 +69,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One encoding of an answer."""
+    """One form of an answer, as fields and body for ASGI, and its fields as lines for the wire."""
 
+    status: int
     fields: Fields
     body: bytes
+    lines: bytes
+
+    @classmethod
+    def of(cls, status: int, fields: Fields, body: bytes) -> Self:
+        return cls(status, fields, body, b"".join(b"%s: %s\r\n" % field for field in fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +88,24 @@ class Ready:
     tag: bytes
     plain: Form
     packed: Form | None
-    unchanged: Fields
+    unchanged: Form
+
+    def form_for(self, asked: Asked) -> Form:
+        if asked.known_tags and is_known(self.tag, asked.known_tags):
+            return self.unchanged
+        return self.packed if asked.gzip and self.packed else self.plain
 
     @property
     def size(self) -> int:
         return len(self.plain.body) + (len(self.packed.body) if self.packed else 0)
+
+
+class AtOnce(NamedTuple):
+    """An answer for the wire: status, the lines of its head, body."""
+
+    status: int
+    lines: bytes
+    body: bytes
 
 
 class ReadyAnswers:
@@ -118,8 +138,13 @@ class ReadyAnswers:
         self._look_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
 
-    def asked(self, scope: Scope, scheme: str) -> Asked | None:
-        """What is asked for; None where it is not public or not simple, and Django has to answer."""
+    def asked(self, scope: Scope, scheme: Callable[[Scope], str]) -> Asked | None:
+        """What is asked for; None where it is not public or not simple, and Django has to answer.
+
+        Args:
+            scope: the request.
+            scheme: says whether the caller used https.
+        """
         path: bytes = scope.get("raw_path") or b""
         if not (path.startswith(_BELOW) or path == b"/") or scope["method"] not in {"GET", "HEAD"}:
             return None
@@ -134,16 +159,26 @@ class ReadyAnswers:
         if len(query) > MAX_QUERY or len(accept) > MAX_ACCEPT:
             return None
         return Asked(
-            key=(path, canonical(query) if query else "", found[b"host"], scheme, accept),
+            key=(path, canonical(query) if query else "", found[b"host"], scheme(scope), accept),
             head=scope["method"] == "HEAD",
             gzip=accepts_gzip(found[b"accept-encoding"]),
             known_tags=found[b"if-none-match"],
             request_id=found[b"x-request-id"],
         )
 
+    def at_once(self, scope: Scope, scheme: Callable[[Scope], str]) -> AtOnce | None:
+        """What lies ready and need not be looked at; None where anything has to be waited for."""
+        asked = self.asked(scope, scheme) if time.monotonic() < self._look_at else None
+        ready = self._answers.get(asked.key) if asked else None
+        if asked is None or ready is None:
+            return None
+        form = self._take(ready, asked)
+        lines = b"%sx-request-id: %s\r\n" % (form.lines, request_id(asked.request_id))
+        return AtOnce(form.status, lines, b"" if asked.head else form.body)
+
     async def answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
         """Answer from what lies ready, or let Django answer and keep that."""
-        if asyncio.get_running_loop().time() >= self._look_at:
+        if time.monotonic() >= self._look_at:
             await self._look()
         ready = self._answers.get(asked.key)
         if ready is None and (being_made := self._being_made.get(asked.key)):
@@ -152,19 +187,13 @@ class ReadyAnswers:
         if ready is None:
             await self._make(asked, scope, receive, send, django)
             return
-        self._answers.move_to_end(asked.key)
-        await self._give(ready, asked, [(b"x-request-id", request_id(asked.request_id))], send, "hit")
+        await _send(self._take(ready, asked), asked, [(b"x-request-id", request_id(asked.request_id))], send)
 
-    async def _give(self, ready: Ready, asked: Asked, own: Fields, send: Send, result: str) -> None:
-        if asked.known_tags and is_known(ready.tag, asked.known_tags):
-            self._measures.ready_answers["not_modified"].inc()
-            await send({"type": "http.response.start", "status": 304, "headers": ready.unchanged + own})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        self._measures.ready_answers[result].inc()
-        form = ready.packed if asked.gzip and ready.packed else ready.plain
-        await send({"type": "http.response.start", "status": 200, "headers": form.fields + own})
-        await send({"type": "http.response.body", "body": b"" if asked.head else form.body})
+    def _take(self, ready: Ready, asked: Asked) -> Form:
+        self._answers.move_to_end(asked.key)
+        form = ready.form_for(asked)
+        self._measures.ready_answers["not_modified" if form is ready.unchanged else "hit"].inc()
+        return form
 
     async def _make(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
         """Let Django answer; whoever asks for the same meanwhile waits until that is kept, or cannot be."""
@@ -177,7 +206,8 @@ class ReadyAnswers:
             if self._being_made.get(asked.key) is decided:
                 del self._being_made[asked.key]
         if ready is not None:
-            await self._give(ready, asked, [*filter(_is_of_this_request, caught.fields)], send, "made")
+            self._measures.ready_answers["made"].inc()
+            await _send(ready.form_for(asked), asked, [*filter(_is_of_this_request, caught.fields)], send)
 
     async def _from_django(
         self, asked: Asked, scope: Scope, receive: Receive, caught: "_Caught", django: Application
@@ -208,13 +238,12 @@ class ReadyAnswers:
             self._looking = asyncio.create_task(self._compare())
         _, late = await asyncio.wait({self._looking}, timeout=PATIENCE_SECONDS)
         if late:
-            self._look_at = asyncio.get_running_loop().time() + LOOK_EVERY_SECONDS
+            self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
 
     async def _compare(self) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = time.monotonic()
         try:
-            version = await loop.run_in_executor(self._threads, self._read_version)
+            version = await asyncio.get_running_loop().run_in_executor(self._threads, self._read_version)
             if version != self._version:
                 self._version = version
                 self._answers.clear()
@@ -255,6 +284,11 @@ class _Caught:
         await self._send({**message, "body": b""} if self._head and "body" in message else message)
 
 
+async def _send(form: Form, asked: Asked, own: Fields, send: Send) -> None:
+    await send({"type": "http.response.start", "status": form.status, "headers": form.fields + own})
+    await send({"type": "http.response.body", "body": b"" if asked.head else form.body})
+
+
 def _is_of_this_request(field: tuple[bytes, bytes]) -> bool:
     return field[0] in _OF_THIS_REQUEST
 
@@ -278,14 +312,16 @@ def make_ready(fields: Fields, body: bytes) -> Ready:
     vary = [(b"vary", b", ".join(dict.fromkeys([*varies, b"Accept-Encoding"])))]
     if all(name != b"cache-control" for name, _ in rest):
         rest.append((b"cache-control", b"no-cache"))
-    plain = Form([*rest, *vary, (b"etag", tag), _length(body)], body)
+    plain = Form.of(200, [*rest, *vary, (b"etag", tag), _length(body)], body)
     packed = None
     if len(small) < len(body):
         # Not byte for byte what a strong tag stands for.
         weak = tag if tag.startswith(b"W/") else b"W/" + tag
-        packed = Form([*rest, *vary, (b"etag", weak), (b"content-encoding", b"gzip"), _length(small)], small)
+        packed = Form.of(
+            200, [*rest, *vary, (b"etag", weak), (b"content-encoding", b"gzip"), _length(small)], small
+        )
     unchanged = [field for field in [*rest, *vary] if field[0] in _UNCHANGED_KEEPS]
-    return Ready(tag, plain, packed, [*unchanged, (b"etag", tag)])
+    return Ready(tag, plain, packed, Form.of(304, [*unchanged, (b"etag", tag)], b""))
 
 
 def _length(body: bytes) -> tuple[bytes, bytes]:

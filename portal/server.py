@@ -17,12 +17,13 @@ from typing import Any
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from feeds.body import EXTENSION, Connection
 from feeds.receipt.answers import framing_answer
 from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
+from portal.ready import AtOnce
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class PortalProtocol(HttpToolsProtocol):
         self._body_seen = False
         self._head_seen = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._at_once: Callable[[Any], AtOnce | None] = getattr(self.app, "at_once", lambda _: None)
 
     @property
     def is_speaking(self) -> bool:
@@ -185,6 +187,19 @@ class PortalProtocol(HttpToolsProtocol):
         self._packet_bytes = self._framing_bytes = 0
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Answer here and now where the application has the answer ready: no task, no messages."""
+        self._unset_keepalive_if_required()  # armed by an answer at once to a request before this in its packet
+        simple = cycle.keep_alive and not (self.pipeline or self.flow.write_paused or self.parser.should_upgrade())
+        answer = self._at_once(self.scope) if simple else None
+        if answer is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        head = [b"%s: %s\r\n" % field for field in self.server_state.default_headers]
+        self.transport.writelines([STATUS_LINE[answer.status], *head, answer.lines, b"\r\n", answer.body])
+        cycle.response_started = cycle.response_complete = True
+        self.on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         self._body_seen = True

@@ -629,6 +629,40 @@ def test_ready_pages_are_django_s_to_the_byte(portal: Live) -> None:
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("condition", [{}, {"Accept-Encoding": "gzip"}, {"If-None-Match": "*"}])
+def test_an_answer_at_once_has_the_same_bytes_as_one_by_messages(
+    portal: Live, monkeypatch: pytest.MonkeyPatch, method: str, condition: dict[str, str]
+) -> None:
+    """A connection that stays open is answered by the protocol itself, one that is to close by the application."""
+
+    def ask(fields: dict[str, str]) -> bytes:
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *map(": ".join, fields.items()), "", ""]
+        with portal.connect() as connection:
+            connection.sendall("\r\n".join(lines).encode())
+            connection.shutdown(socket.SHUT_WR)
+            return read_all(connection)
+
+    def comparable(answer: bytes) -> tuple[list[bytes], bytes]:
+        head, _, body = answer.partition(b"\r\n\r\n")
+        own = (b"date:", b"x-request-id:", b"connection:")
+        return sorted(line for line in head.split(b"\r\n") if not line.lower().startswith(own)), body
+
+    monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", 600)
+    reached: list[str] = []
+    for path in PATHS:
+        fetch(portal, path)
+        by_messages = ask({**condition, "Connection": "close"})
+        with monkeypatch.context() as patched:
+            patched.setattr(Edge, "__call__", lambda self, scope, receive, send: reached.append(scope["path"]))
+            at_once = ask(condition)
+        assert reached == []
+        assert comparable(at_once) == comparable(by_messages)
+        head = at_once.partition(b"\r\n\r\n")[0]
+        assert head.count(b"x-request-id: ") == head.count(b"date: ") == 1
+
+
+@pytest.mark.server
 def test_a_note_of_the_site_shows_within_a_second_and_goes_again(portal: Live) -> None:
     addresses = ("/api/v1/codes/stroom/110/", "/codes/stroom/110/")
     note = LocalNote(meaning_id="stroom/110/stroom", text="Ask team blue.")

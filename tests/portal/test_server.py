@@ -10,6 +10,7 @@ import pytest
 
 from feeds.body import Body, Incomplete, Receive, Scope, Send
 from portal import server
+from portal.ready import AtOnce
 from tests.live import parse, read_all, serving
 
 seen: list[dict[str, Any]] = []
@@ -196,3 +197,78 @@ def test_no_answer_waits_for_another_packet(port: int) -> None:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert connection.recv(65536).endswith(b"0")
         assert time.monotonic() - started < 1.5
+
+
+# --- answers at once ---
+
+
+class Prepared:
+    """An application with one answer ready, that notes what reaches it otherwise and which timers run then."""
+
+    def __init__(self) -> None:
+        self.reached: list[tuple[str, bool]] = []
+        self.server: server.PortalServer | None = None
+
+    def at_once(self, scope: Scope) -> AtOnce | None:
+        if scope["path"] != "/ready":
+            return None
+        body = b"" if scope["method"] == "HEAD" else b"ready"
+        return AtOnce(200, b"content-length: 5\r\nx-way: at once\r\n", body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.server is not None
+        timers = [protocol.timeout_keep_alive_task for protocol in self.server.server_state.connections]
+        self.reached.append((scope["path"], any(timers)))
+        await application(scope, receive, send)
+
+
+@pytest.fixture
+def prepared() -> Iterator[tuple[int, Prepared]]:
+    app = Prepared()
+    with serving(app) as (number, app.server):
+        yield number, app
+
+
+def test_what_lies_ready_is_answered_without_the_application(prepared: tuple[int, Prepared]) -> None:
+    port, app = prepared
+    with connect(port) as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = parse(connection.recv(1000))
+            assert (answer.status, answer.header("x-way"), answer.body) == (200, "at once", b"ready")
+            assert answer.header("date")
+        connection.sendall(b"HEAD /ready HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(1000).endswith(b"\r\n\r\n")
+    assert app.reached == []
+
+
+def test_ready_and_other_answers_keep_their_order_in_one_packet(prepared: tuple[int, Prepared]) -> None:
+    port, app = prepared
+    ready, other = b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = b"GET /9 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    answers = exchange(port, ready * 2 + other % 1 + ready + other % 2 + other % 3 + ready + last)
+    assert answers.count(b"HTTP/1.1 200") == 8
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in answers.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    plain = iter([1, 2, 3, 9])
+    assert bodies[:2] == [b"ready", b"ready"]
+    assert bodies[-1] == b"0"
+    assert [path for path, _ in app.reached if path != "/ready"] == [f"/{number}" for number in plain]
+
+
+def test_no_idle_timer_runs_while_a_request_behind_a_ready_answer_is_served(
+    prepared: tuple[int, Prepared],
+) -> None:
+    """It would close the connection under a delivery that takes longer than the time for idling."""
+    port, app = prepared
+    delivery = b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"
+    assert exchange(port, b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n" + delivery).endswith(b"\r\n\r\n1")
+    assert app.reached == [("/slow", False)]
+
+
+@pytest.mark.parametrize("version_and_fields", [b"1.0\r\n", b"1.1\r\nHost: a\r\nConnection: close\r\n"])
+def test_who_wants_the_connection_closed_is_answered_the_ordinary_way(
+    prepared: tuple[int, Prepared], version_and_fields: bytes
+) -> None:
+    port, app = prepared
+    exchange(port, b"GET /ready HTTP/" + version_and_fields + b"\r\n")
+    assert [path for path, _ in app.reached] == ["/ready"]
