@@ -3,7 +3,6 @@
 Runs beside a working portal. What a living writer is just making is left alone: its slot's lock says that it lives.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ from django.db.models import QuerySet
 from feeds.metadata import format_meta
 from feeds.models import Receipt
 from feeds.receipt.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, data_path, meta_path
-from feeds.receipt.slots import PARTS, sweep_dead
+from feeds.receipt.slots import PARTS, holder_since, sweep_dead
 from feeds.receipt.spool import PART_SUFFIX, write_beside
 from feeds.recovery import adopt
 from feeds.retention import REMOVED, finish_removals
@@ -105,6 +104,22 @@ class StoreCheck:
                 yield Finding(Kind.UNEXPLAINED, name)
         yield from self._received()
 
+    def recover(self) -> Iterator[Finding]:
+        """Only mend what dead writers left without a row, which disturbs no other maintenance."""
+        self._living = living_writers(self.root)
+        self._waiting = []
+        for hour, folder in self._chosen_hours():
+            if hour is None:
+                continue
+            sizes, _ = _list(folder)
+            relative = folder.relative_to(self.root)
+            recorded = {row.receipt_id for row in _rows_of(hour, deep=False)}
+            for name in sorted(sizes):
+                if name.partition(".")[0] not in recorded:
+                    found = self._object(PurePosixPath(relative / name), {}, sizes)
+                    yield from (finding for finding in found if finding.repaired)
+            yield from self._adopt()
+
     # Parts of uploads
     def _parts(self) -> Iterator[Finding]:
         # All are judged before any is mended: one sweep takes them all.
@@ -142,9 +157,8 @@ class StoreCheck:
 
     # Received data
     def _received(self) -> Iterator[Finding]:
-        folders = list(self._hours())
         visited: dict[str, _Span] = {}
-        for hour, folder in folders if self.newest is None else folders[-self.newest :]:
+        for hour, folder in self._chosen_hours():
             if hour is None:
                 yield Finding(Kind.UNEXPLAINED, str(folder.relative_to(self.root)))
                 continue
@@ -152,6 +166,10 @@ class StoreCheck:
             yield from self._hour(hour, folder)
         if self.newest is None:
             yield from self._rows_elsewhere(visited)
+
+    def _chosen_hours(self) -> list[tuple[datetime | None, Path]]:
+        folders = list(self._hours())
+        return folders if self.newest is None else folders[-self.newest :]
 
     def _hours(self) -> Iterator[tuple[datetime | None, Path]]:
         """Every folder of an hour, oldest first; what is none comes with None."""
@@ -249,10 +267,14 @@ class StoreCheck:
         """Whether a living writer may be just about to record this file, or has taken it away already."""
         match = RECEIPT_ID.match(path.name)
         slot = match["node"].rpartition("-")[2] if match else ""
-        if slot.isdecimal() and int(slot) not in self._living:
-            return False
+        if match and slot.isdecimal():
+            # Asked now, after the file was seen: whoever takes the number from here on has not made it.
+            since = holder_since(self.root, int(slot))
+            if since is None or int(match["millis"]) < since:
+                return False
         try:
-            age = time.time() - (self.root / path).stat().st_mtime
+            # When it came under this name; what is in it may be older.
+            age = time.time() - (self.root / path).stat().st_ctime
         except FileNotFoundError:
             return True
         return bool(self._living) and abs(age) < IN_FLIGHT_SECONDS
@@ -276,23 +298,8 @@ class StoreCheck:
 
 def living_writers(root: Path) -> set[int]:
     """Numbers of the slots that a process holds."""
-    return {
-        int(name) for name in _names(root / PARTS) if name.isdecimal() and _is_held(root / PARTS / name / "lock")
-    }
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        descriptor = os.open(lock, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    numbers = [int(name) for name in _names(root / PARTS) if name.isdecimal()]
+    return {number for number in numbers if holder_since(root, number) is not None}
 
 
 def _names(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from feeds.metadata import parse_meta
 from feeds.models import FEED_NAME_LENGTH, Feed, Receipt, ReceiptFeed
@@ -51,6 +51,13 @@ def adopt(root: Path, paths: Sequence[PurePosixPath]) -> None:
         OSError: a file cannot be read.
     """
     found = [look_at(root, path) for path in paths]
+    try:
+        _record(found)
+    except IntegrityError:  # another process has recorded one at this very moment
+        _record(found)
+
+
+def _record(found: Sequence[Found]) -> None:
     with transaction.atomic():
         known = Receipt.objects.filter(receipt_id__in=[one.receipt.receipt_id for one in found])
         recorded = set(known.values_list("receipt_id", flat=True))  # their rows came while we looked

@@ -22,12 +22,11 @@ from codes import loading
 from codes.toml_table import CatalogueFault
 from feeds.integrity import StoreCheck
 from feeds.measures import FOLDER, prepare_folder
+from feeds.succession import NEWEST_HOURS
 from portal.audit import record_settings, told_settings
 
 Say = Callable[[str], None]
 _STAMP = "static.stamp"
-#: Folders of the store that are looked at before each start; `check_store` looks at all of them.
-NEWEST_HOURS = 3
 
 
 def prepare(say: Say) -> None:

@@ -24,6 +24,7 @@ from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.receipt.slots import Slot, take_slot
 from feeds.receipt.spool import SpaceMark, Store
 from feeds.standing import StandingCollector
+from feeds.succession import Succession
 from feeds.wire import Caller, FeedStatusApp
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
@@ -75,11 +76,13 @@ class Worker:
     measures: Measures
     share: Share
     _counts: CountWriter
+    _succession: Succession
     _pools: tuple[DatabasePool, ...]
 
     def __enter__(self) -> Self:
         self._counts.start()
         self.health.start()
+        self._succession.start()
         return self
 
     def __exit__(
@@ -88,6 +91,7 @@ class Worker:
         for pool in self._pools:
             pool.close()
         self.health.stop()
+        self._succession.stop()
         self._counts.stop()
         self.measures.close()
         self.slot.release()
@@ -119,7 +123,7 @@ def make_worker(environment: Environment) -> Worker:
         ),
         store,
         slot,
-        ReceiptIds(node),
+        ReceiptIds(node, since=slot.since),
         counts,
         on_store_fault=health.store_failed,
         on_database_fault=health.database_failed,
@@ -167,7 +171,16 @@ def make_worker(environment: Environment) -> Worker:
         disk=work,
     )
     return Worker(
-        edge, receiver, service, health, slot, measures, share, CountWriter(counts), (pages, decisions, work)
+        edge,
+        receiver,
+        service,
+        health,
+        slot,
+        measures,
+        share,
+        CountWriter(counts),
+        Succession(store.root, slot),
+        (pages, decisions, work),
     )
 
 

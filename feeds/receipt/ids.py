@@ -14,13 +14,13 @@ RECEIVED = "received"
 
 
 class ReceiptIds:
-    """Makes the ids of one running process; its node id belongs to no other."""
+    """Makes the ids of one running process; its node id belongs to no other. None is older than `since`."""
 
-    def __init__(self, node_id: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, node_id: str, clock: Callable[[], float] = time.time, *, since: int = 0) -> None:
         self._node_id = node_id
         self._clock = clock
         self._lock = threading.Lock()
-        self._millis = 0
+        self._millis = since
         self._sequence = 0
 
     def next(self) -> str:

@@ -1,6 +1,7 @@
 """A store that is filled the way the receiver fills it: parts, verification, rename, row."""
 
 import io
+import os
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -47,6 +48,12 @@ class Depot:
         if self._running:
             self.slot.release()
         self._running = False
+
+    def die(self) -> None:
+        """Be killed, and replaced by another process: the lock goes, nothing is put in order before."""
+        os.close(self.slot.descriptor)
+        self._running = False
+        self.start_again()
 
     def send(self, feed: str, body: bytes, compression: str = "", **arguments: str) -> Outcome:
         """Deliver to a feed; what the sender would be told."""

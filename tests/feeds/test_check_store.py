@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
+from feeds import succession
 from feeds.integrity import Finding, Kind, StoreCheck
 from feeds.maintenance import only_one
 from feeds.models import Receipt
 from feeds.receipt.ids import data_path
+from feeds.succession import Succession
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
@@ -251,3 +254,64 @@ def test_r12_thousands_of_objects_in_less_than_their_share_of_ten_seconds(depot:
     started = time.monotonic()
     assert examine(depot) == []
     assert time.monotonic() - started < 0.6
+
+
+def test_r12_what_a_predecessor_left_is_told_from_what_is_being_made_now(depot: Depot) -> None:
+    """The number has a living owner again, who made neither; a moment later it has one of its own under way."""
+    left = depot.keep(FEED, b"whole, and never recorded")
+    orphan = depot.root / data_path(depot.ids.next()).with_suffix(".meta")
+    orphan.write_bytes(b"Feed:X\n")
+    Receipt.objects.all().delete()
+    time.sleep(0.002)
+    depot.die()
+    assert depot.slot.inherited
+    made = depot.keep(FEED, b"being recorded")
+    Receipt.objects.filter(pk=made.pk).delete()
+    waiting = depot.root / data_path(depot.ids.next()).with_suffix(".meta")
+    waiting.write_bytes(b"Feed:X\n")
+    findings = list(StoreCheck(depot.root, repair=True).recover())
+    assert sorted((finding.kind, finding.path) for finding in findings) == sorted(
+        [
+            (Kind.UNRECORDED, left.path),
+            (Kind.HALF_WRITTEN, str(orphan.relative_to(depot.root))),
+        ]
+    )
+    assert [receipt.receipt_id for receipt in Receipt.objects.all()] == [left.receipt_id]
+    assert waiting.exists()
+    assert not orphan.exists()
+    assert depot.data(made).exists()
+
+
+def test_a_number_that_was_given_back_is_not_inherited(depot: Depot) -> None:
+    depot.start_again()
+    assert not depot.slot.inherited
+
+
+def test_a_successor_mends_beside_its_deliveries_and_tries_again(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot.keep(FEED, b"whole, and never recorded")
+    Receipt.objects.all().delete()
+    time.sleep(0.002)
+    depot.die()
+    faults: list[Exception] = [OperationalError("database is locked"), OSError(5, "Input/output error")]
+    real = StoreCheck.recover
+
+    def recover(check: StoreCheck) -> Iterator[Finding]:
+        if faults:
+            raise faults.pop()
+        return real(check)
+
+    monkeypatch.setattr(StoreCheck, "recover", recover)
+    monkeypatch.setattr(succession, "TRY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(succession.connections, "close_all", lambda: None)  # the test's own
+    Succession(depot.root, depot.slot).run()
+    assert Receipt.objects.get().recovered
+    assert not faults
+
+
+def test_without_a_dead_predecessor_nothing_is_looked_at(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StoreCheck, "recover", lambda _: pytest.fail("it looks"))
+    monkeypatch.setattr(succession.connections, "close_all", lambda: None)
+    depot.start_again()
+    Succession(depot.root, depot.slot).run()

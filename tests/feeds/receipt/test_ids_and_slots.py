@@ -62,6 +62,12 @@ def test_many_threads_get_different_ids() -> None:
     assert len(set(made)) == 4000
 
 
+def test_no_id_is_older_than_the_moment_its_maker_took_its_number() -> None:
+    """Also when the clock is set back before the first delivery: older ones are a dead predecessor's."""
+    ids = ReceiptIds("n-1", Clock(1771956627.0), since=1771956629000)
+    assert ids.next() == "1771956629000_0001_P_n-1"
+
+
 def test_paths_are_built_from_the_id_alone() -> None:
     path = data_path("1771956627189_0000_P_portal-1")
     assert str(path) == "received/2026-02-24/18/1771956627189_0000_P_portal-1.dat"

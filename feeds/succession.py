@@ -1,0 +1,55 @@
+"""What a killed worker left, taken over by its successor: beside its deliveries, not at the next start.
+
+Its parts are removed when the number is taken. Files that were whole and in their place, but not recorded when the
+worker died, get their rows here, and metadata whose data never came is removed.
+"""
+
+import logging
+import threading
+from pathlib import Path
+
+from django.db import Error, connections
+
+from feeds.integrity import StoreCheck
+from feeds.receipt.slots import Slot, sweep_dead
+from feeds.recurring import WELL, Recurring
+
+log = logging.getLogger(__name__)
+
+#: Folders of the store in which something may have been left; `check_store` looks at all of them.
+NEWEST_HOURS = 3
+TRY_AGAIN_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+
+
+class Succession(threading.Thread):
+    """Mends once, then ends; while the database or the store cannot be used, it tries again."""
+
+    def __init__(self, root: Path, slot: Slot) -> None:
+        super().__init__(name="succession", daemon=True)
+        self._root = root
+        self._wanted = slot.inherited
+        self._stop_asked = threading.Event()
+        self._recurring = Recurring(log)
+
+    def run(self) -> None:
+        while self._wanted and not self._stop_asked.is_set():
+            try:
+                self._take_over()
+                self._wanted = False
+            except (Error, OSError) as fault:
+                self._recurring.tell("what a killed worker left", "cannot be mended yet", fault)
+                self._stop_asked.wait(TRY_AGAIN_SECONDS)
+        connections.close_all()
+
+    def _take_over(self) -> None:
+        sweep_dead(self._root)
+        for finding in StoreCheck(self._root, repair=True, newest=NEWEST_HOURS).recover():
+            log.warning("a killed worker left a %s: %s (repaired)", finding.kind, finding.path)
+        self._recurring.tell("what a killed worker left", WELL)
+
+    def stop(self) -> None:
+        """End without waiting long: what is not mended is mended at the next start."""
+        self._stop_asked.set()
+        if self.is_alive():
+            self.join(_PATIENCE_SECONDS)
