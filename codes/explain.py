@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from codes.catalogue import HTTP, STROOM
-from codes.models import Meaning, Release, SourceEntry
-from codes.pairs import Pair, judge
+from codes.models import Meaning, Release, SourceEntry, StatusCode
+from codes.pairs import PORTAL_PAIRS, Pair, judge
 from codes.passages import QUESTION
 from codes.recognise import MAX_LENGTH, Found, Vocabulary, pair_up, recognise
 from codes.recognise import Pair as Recognised
@@ -143,7 +143,9 @@ def _vocabulary(_digest: str) -> Vocabulary:
         names.append(Name(row[0], row[1], row[2]))
         names += [Name(row[0], row[1], former["name"]) for former in row[3]]
     entries = SourceEntry.objects.values_list("status_code__registry", "status_code__code", "name")
-    return make_vocabulary([*names, *(Name(*row) for row in entries)])
+    statuses = StatusCode.objects.filter(registry=STROOM).values_list("code", "http_statuses")
+    pairs = {code: {*http, *(first for first, second in PORTAL_PAIRS if second == code)} for code, http in statuses}
+    return make_vocabulary([*names, *(Name(*row) for row in entries)], pairs)
 
 
 def _answers(pairs: Sequence[Recognised], vocabulary: Vocabulary) -> list[Answer]:

@@ -55,6 +55,7 @@ _HTTP_KEY = rf"(?:(?:{_HTTP_PART}){{0,3}}status(?:[._-]?code)?|(?:http|response|
 _PLAIN_KEY = r"(?:http[._ -]?(?:status|code)|(?:status|response)[._ -]?code|http[._-]?status[._-]?code|sc-status)"
 _STROOM_KEY = r"stroom[._-]?status(?:[._-]?code)?"
 _QUOTED_REQUEST = r'"(?:[^"\\\r\n]|\\.){0,8000}"'
+_W3C_TIME = r"\d{4}-\d\d-\d\d\ \d\d:\d\d:\d\d"
 _CLF_TIME = r"\[\d{2}/[A-Z][a-z]{2}/\d{4}[:\ ][^\]\r\n]{1,30}\]"
 
 #: In order of trust: where two overlap, the earlier one counts.
@@ -86,8 +87,18 @@ SHAPES: tuple[Shape, ...] = (
     ),
     _shape(
         ACCESS_LOG,  # IIS in its default order of fields
-        rf"""^\d{{4}}-\d\d-\d\d\ \d\d:\d\d:\d\d\ [0-9a-f.:%]{{3,60}}\ {METHOD}\ (?:\S+\ ){{2}}\d{{1,5}}\ \S+[ ]
+        rf"""^{_W3C_TIME}\ [0-9a-f.:%]{{3,60}}\ {METHOD}\ (?:\S+\ ){{2}}\d{{1,5}}\ \S+[ ]
         [0-9a-f.:%]{{3,60}}\ (?:\S+\ ){{1,2}}(?P<http>\d{{3}})\ \d+\ \d+\ \d+\r?$""",
+    ),
+    _shape(
+        ACCESS_LOG,  # IIS with all its fields, and without the line that names them
+        rf"""^{_W3C_TIME}\ W3SVC\d{{1,6}}\ (?:\S+\ ){{1,2}}{METHOD}\ (?:\S+\ ){{2}}\d{{1,5}}\ \S+[ ]
+        [0-9a-f.:%]{{3,60}}\ (?:HTTP/\S{{1,5}}\ )?(?:\S+\ ){{1,4}}?(?P<http>\d{{3}})(?:\ \d+){{2,6}}\r?$""",
+    ),
+    _shape(
+        ACCESS_LOG,  # what Windows itself refused before IIS saw it
+        rf"""^{_W3C_TIME}\ (?:[0-9a-f.:%]{{3,60}}\ \d{{1,5}}\ ){{2}}HTTP/\d\.\d\ {METHOD}\ \S+[ ]
+        (?:\S+\ )?(?P<http>\d{{3}})\ \S+\ [A-Z][A-Za-z_]{{2,60}}\ \S+\r?$""",
     ),
     _shape(ACCESS_LOG, r"\b(?:TCP|UDP|NONE|ERR)[A-Z_]{0,40}/(?P<http>\d{3})\ \d+\ [A-Z]{3,10}\ "),  # Squid
     _shape(
@@ -111,10 +122,34 @@ SHAPES: tuple[Shape, ...] = (
     _shape(STROOM_HEADER, _BEFORE_LINE + r"Stroom-Status:[\ \t]*(?P<stroom>\d{1,3})[\ \t]*\r?$"),
     _shape(STROOM_ERROR, r"\bStroom\ Status\ (?P<stroom>\d{1,3})\ -\ [^\r\n\[]{2,120}(?:\[[^\]\r\n]{0,400}\])?"),
     _shape(JSON_FIELD, rf'"{_HTTP_KEY}"\s*:\s*"?(?P<http>{STATUS})(?:"|(?=\s*[,}}\]\r\n]|\s*$))'),
-    _shape(JSON_FIELD, r'"error"\s*:\s*\{\s*"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])'),
+    _shape(JSON_FIELD, r'"error"\s*:\s*\{\s*"code"\s*:\s*"?(?P<http>[45]\d\d)(?:"|(?=\s*[,}]))'),
+    _shape(JSON_FIELD, r'"status"\s*:\s*\{\s*"code"\s*:\s*(?P<http>[1-5]\d\d)(?=\s*[,}])'),
+    _shape(
+        JSON_FIELD,
+        r'"responseStatus"\s*:\s*\{(?:[^{}]|\{[^{}]{0,300}\}){0,300}?"code"\s*:\s*(?P<http>[1-5]\d\d)(?=\s*[,}])',
+    ),
+    _shape(
+        JSON_FIELD,
+        r"""[{,]\s*"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*,\s*"(?:message|error|reason|detail|description|status)"\s*:)""",
+    ),
+    _shape(JSON_FIELD, r'"message"\s*:\s*"[^"\r\n]{0,300}"\s*,\s*"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])'),
+    _shape(
+        JSON_FIELD, rf"'{_HTTP_KEY}'\s*:\s*'?(?P<http>{STATUS})(?:'|(?=\s*[,}}\]\r\n]|\s*$))"
+    ),  # Python, JavaScript
     _shape(JSON_FIELD, r'"kind"\s*:\s*"Status"[^\0]{0,2000}?"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])'),
     _shape(JSON_FIELD, rf'"{_STROOM_KEY}"\s*:\s*"?(?P<stroom>\d{{1,3}})(?:"|(?=\s*[,}}\]\r\n]|\s*$))'),
     _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_STROOM_KEY}[=:]\s?"?(?P<stroom>\d{{1,3}})\b(?![.\d])'),
+    _shape(  # headers as programs dump them
+        STROOM_HEADER,
+        r"""(?<![\w-])(?:'stroom-status'\s?:|"stroom-status"\s?:\s?(?=\[)|stroom-status:(?=\[)|\[stroom-status,
+        |"stroom-status",|'stroom-status',)\s?\[?["']?(?P<stroom>\d{1,3})(?=["'\]\s,;)}])""",
+    ),
+    _shape(LOG_FIELD, rf":{_HTTP_KEY}\s?=>\s?\"?(?P<http>{STATUS})\b(?![.:/\d])"),  # Ruby
+    _shape(
+        LOG_FIELD,
+        rf"(?:^|(?<=[\s,;\[({{|]))http=(?P<http>{STATUS})[,;\ ]{{1,2}}stroom=(?P<stroom>\d{{1,3}})\b(?![.\d])",
+    ),
+    _shape(CLIENT_ERROR, rf"\bstatus:\s{{0,4}}(?P<http>{STATUS}),\s{{1,40}}statusText:"),
     _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_HTTP_KEY}="?(?P<http>{STATUS})\b(?![.:/\d])'),
     _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_PLAIN_KEY}\s*:\s*"?(?P<http>{STATUS})\b(?![.:/\d])'),
     _shape(LOG_FIELD, rf"(?<![A-Z])HTTP[_-]?(?:STATUS|CODE)[:=]\s?(?P<http>{STATUS})\b(?![.:/\d])"),
@@ -151,19 +186,36 @@ SHAPES: tuple[Shape, ...] = (
             | HttpS?(?:Client|Server)ErrorException\S{{0,60}}:\ (?P<http13>{STATUS})\b
             | error\ code:?\ (?P<http14>[45]\d\d)\b{NO_COUNT}
             | HttpError:?\ (?P<http15>[45]\d\d)\b{NO_COUNT}
+            | HTTP\ error[!,.:;]\ ?status:?\ (?P<http17>{STATUS})\b{NO_COUNT}
+            | StatusCodeError:\ (?P<http18>{STATUS})\b(?!\ ?%)
+            | Layer7\ [a-z]{{1,20}}\ [a-z]{{1,20}},\ code:\ (?P<http19>{STATUS})\b
+            | (?:Server|Client|Status|Http)\w{{0,30}}\ \{{\ code:\ (?P<http20>{STATUS})\b
+            | Received\ (?P<http21>101),\ Switching\ to\b
+            | (?:Transport|HTTP|API|Client|Server|Response|Request|Status|NotFound|Auth\w{{0,20}})Error\(
+                (?P<http22>[45]\d\d),\ ?["']
+            | (?:\w{{1,60}}\.){{1,8}}(?:exceptions|errors)\.\w{{3,60}}:\ (?P<http23>[45]\d\d)[ ]
             | an\ error\ occurred\ \((?P<http16>[45]\d\d)\)\ when\ calling\b
         )""",
     ),
+    _shape(CLIENT_ERROR, rf"<--\ (?P<http>{STATUS})\ (?:[A-Za-z][\w ]{{0,60}}\ )?https?://"),  # OkHttp
+    _shape(CLIENT_ERROR, r"^(?P<http>404)\ page\ not\ found\r?$"),  # Go's own body
+    _shape(CLIENT_ERROR, rf"^(?:HTTP\ )?Response:\ (?P<http>{STATUS})\r?$"),
     _shape(CLIENT_ERROR, rf"<Response\ \[(?P<http>{STATUS})(?:\ [^\]\r\n]{{1,60}})?\]>"),
     _shape(CLIENT_ERROR, rf"\({METHOD}\ https?://[^\s)]{{1,2000}}\)\ (?P<http>{STATUS})\b(?![.\d]\d)"),
     _shape(CLIENT_ERROR, r"(?:^|(?<=\ ))(?P<http>[45]\d\d)\ (?:Client|Server)\ Error:\ [^\r\n]{1,300}"),
     _shape(CLIENT_ERROR, rf"Error:\ (?P<http>{STATUS}),\ message="),
     _shape(
         CLIENT_ERROR,
-        r"""(?<![\w./:-])error\ (?P<http>[45]\d\d)\b
+        r"""(?<![\w./:-])(?<!SMTP\ )(?<!FTP\ )(?<!SQL\ )error\ (?P<http>[45]\d\d)\b
         (?=\r?$|[)\]"'!?;]|\.(?:\s|$)|\ (?:\(|-\ |–\ |when\b|on\b|from\b))""",
     ),
     _shape(IN_TEXT, rf"(?<![\w./:-])HTTP[\ -](?P<http>{STATUS})\b{NO_COUNT}"),
+    _shape(IN_TEXT, rf"(?<![\w./:-])HTTP:\ ?(?P<http>{STATUS})\b{NO_COUNT}(?=\r?$|[.,;!?)\]\"'](?:\s|$)|\ [-–(])"),
+    _shape(
+        IN_TEXT,
+        rf"""(?<![\w./:$€£-])(?P<http>{STATUS})(?:,|\ (?:with|and|plus|/|\+))\ (?:a\ )?Stroom[\ -]Status[\ :=]\ ?
+        (?P<stroom>\d{{1,3}})\b{NO_COUNT}""",
+    ),
     _shape(IN_TEXT, rf"(?<![\w./:-])Stroom[\ -]Status[\ :=]\ ?(?P<stroom>\d{{1,3}})\b{NO_COUNT}"),
     _shape(IN_TEXT, rf"(?<![\w./:-])Stroom\ (?P<stroom>[1-9]\d\d)\b{NO_COUNT}"),
 )

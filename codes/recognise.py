@@ -15,6 +15,7 @@ from codes.passages import (
     ACCESS_LOG,
     FIELD,
     FIELDS_LINE,
+    IN_TEXT,
     JSON_FIELD,
     LINE_KINDS,
     LOG_FIELD,
@@ -26,6 +27,7 @@ from codes.passages import (
     STROOM_ERROR,
     STROOM_MESSAGE,
 )
+from codes.spoken import spoken
 
 MAX_LENGTH = 64 * 1024
 MAX_FINDINGS = 1000
@@ -71,13 +73,15 @@ class Vocabulary:
 
     `names` has for each HTTP code every name it has or had; `messages` leads from Stroom's message texts and
     constants to their Stroom-Status. Messages that are common words ("OK", "Unknown error") do not belong there.
-    `stroom_codes` are all numbers that Stroom uses; empty means that none is known to be wrong. `constants` are
-    Stroom's constants where a field's name says that one follows, common words included.
+    `stroom_codes` are all numbers that Stroom uses; empty means that none is known to be wrong. `pairs` has for
+    each of them the HTTP statuses that it comes with. `constants` are Stroom's constants where a field's name says
+    that one follows, common words included.
     """
 
     names: Mapping[int, Sequence[str]] = field(default_factory=dict)
     messages: Mapping[str, int] = field(default_factory=dict)
     stroom_codes: Collection[int] = ()
+    pairs: Mapping[int, Collection[int]] = field(default_factory=dict)
     constants: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -252,6 +256,8 @@ def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     yield from _constants(text, vocabulary)
     yield from _named(text, vocabulary)
     yield from _messages(text, vocabulary)
+    for match in spoken(text, vocabulary.names, vocabulary.pairs):
+        yield from _numbers(match, IN_TEXT)
 
 
 def _numbers(match: re.Match[str], kind: str) -> Iterator[Found]:

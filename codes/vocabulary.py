@@ -1,7 +1,7 @@
 """The words by which the recogniser of pasted text knows codes. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from codes.catalogue import HTTP, STROOM, Catalogue
@@ -72,7 +72,8 @@ def vocabulary_of(catalogue: Catalogue) -> Vocabulary:
             *(Name(m.registry, m.code, m.name) for m in catalogue.meanings),
             *(Name(m.registry, m.code, former.name) for m in catalogue.meanings for former in m.former_names),
             *(Name(entry.registry, entry.code, entry.name) for entry in catalogue.entries),
-        ]
+        ],
+        pairs={code.code: code.http_statuses for code in catalogue.codes if code.registry == STROOM},
     )
 
 
@@ -81,7 +82,7 @@ def _without_brackets(name: str) -> str:
     return name[1:-1] if name.startswith("(") and name.endswith(")") else name
 
 
-def make_vocabulary(names: Iterable[Name]) -> Vocabulary:
+def make_vocabulary(names: Iterable[Name], pairs: Mapping[int, Collection[int]]) -> Vocabulary:
     """Sort the names of all codes into those that need their number beside them and those that speak alone."""
     by_code: dict[int, dict[str, None]] = defaultdict(dict)
     messages: dict[str, int] = {}
@@ -100,5 +101,6 @@ def make_vocabulary(names: Iterable[Name]) -> Vocabulary:
         names={code: tuple(sorted(found, key=len, reverse=True)) for code, found in by_code.items()},
         messages={**speaking, **constants},
         stroom_codes=frozenset(stroom_codes),
+        pairs=pairs,
         constants=CONSTANTS,
     )

@@ -54,6 +54,21 @@ def test_says_what_was_recognised_where_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("we get 406/110", (406, 110)),
+        ("Since Monday the proxy answers with 503/999 again.", (503, 999)),
+        ("our uploads fail with 403 and Stroom-Status 310", (403, 310)),
+        ("Got a 503", (503, None)),
+    ],
+)
+def test_a_sentence_is_explained_as_its_numbers_are(text: str, pair: tuple[int, int | None]) -> None:
+    (found,) = ask(text)["pairs"]
+    assert (found["http"], found["stroom"]) == pair
+    assert found["consistent"] is (True if pair[1] else None)
+
+
+@pytest.mark.parametrize(
     ("http", "stroom", "consistent", "generation"),
     [
         (200, 0, True, "documented+current"),

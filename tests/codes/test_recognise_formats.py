@@ -111,7 +111,7 @@ FORMATS = [
     ("An error occurred (404) when calling the HeadObject operation: Not Found", [(HTTP, 404)]),
     ('<HttpError 403 when requesting https://api.example/x returned "Forbidden">', [(HTTP, 403)]),
     ("ERROR:access:500 GET /datafeed (127.0.0.1) 5.03ms", [(HTTP, 500)]),
-    ("the answer was status: 406 and Stroom Status 110", [(STROOM, 110)]),
+    ("the answer was status: 406 and Stroom Status 110", [(HTTP, 406), (STROOM, 110)]),
     ("error: 310 client certificate not authorised", [(STROOM, 310)]),
     # logs of servers and proxies
     (
