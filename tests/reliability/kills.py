@@ -15,17 +15,24 @@ SUPERVISOR_EVERY = 10
 
 
 def kill_under_load(portal: Portal, book: Book, kills: int, seed: int, *, seconds: float) -> int:
-    """Kill living processes at random moments; how many were killed in the time."""
+    """Kill living processes at random moments; how many were killed in the time.
+
+    Every other kill waits until somebody was served since the one before: on a busy machine processes would
+    otherwise die before they have acknowledged anything that could be lost.
+    """
     chance = random.Random(seed)
-    done = 0
+    done = served = 0
     deadline = time.monotonic() + seconds
     with Load(portal, book, seed=seed):
         while done < kills and time.monotonic() < deadline:
             time.sleep(chance.uniform(0.01, 0.15))
+            if done % 2 and len(book.acknowledged) == served:
+                continue
             if done % SUPERVISOR_EVERY == SUPERVISOR_EVERY - 1:
                 done += kill_supervisor(portal)
             else:
                 done += kill_one(portal.workers(), chance)
+            served = len(book.acknowledged)
         portal.wait_until_ready()
     return done
 
@@ -33,7 +40,7 @@ def kill_under_load(portal: Portal, book: Book, kills: int, seed: int, *, second
 def kill_one(workers: list[int], chance: random.Random) -> int:
     if not workers:
         return 0
-    os.kill(chance.choice(workers), signal.SIGKILL)
+    processes.kill(chance.choice(workers))
     return 1
 
 

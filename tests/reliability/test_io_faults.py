@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.reliability import processes, tracing
-from tests.reliability.faults import CALLS, KINDS, Bench, fail_once
+from tests.reliability import tracing
+from tests.reliability.faults import CALLS, KINDS, Bench, die_once, fail_once, settles
 from tests.reliability.portal import Portal
 
 pytestmark = [
@@ -28,9 +28,17 @@ def bench(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     bench = Bench(portal, tmp_path_factory.mktemp("faults") / "calls")
     portal.send("/datafeed", {"Feed": "REJECT-FEED"}, b"opens the connection of the counts")
     bench.send("plain")
-    time.sleep(1.5)
+    assert settles(lambda: has_counted(portal))
     yield bench
     portal.kill()
+
+
+def has_counted(portal: Portal) -> bool:
+    database = portal.database()
+    try:
+        return bool(database.execute("SELECT EXISTS (SELECT 1 FROM feeds_hourlycount)").fetchone()[0])
+    finally:
+        database.close()
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +96,7 @@ def test_r05_readiness_is_false_until_a_fresh_write_and_flush_succeed(bench: Ben
             assert portal.status() == 503
             assert portal.status("/livez") == 200
             time.sleep(0.1)
-    portal.wait_until_ready(5)
+    portal.wait_until_ready()
     again = bench.send("plain")
     assert again is not None
     assert again.outcome == (200, 0)
@@ -100,11 +108,7 @@ def test_r12_a_process_that_dies_in_any_call_of_a_delivery_leaves_nothing_unexpl
     for kind, call in [(kind, call) for call in (*CALLS, "ftruncate", "fcntl") for kind in KINDS]:
         bench.make_ready(call)
         for number in bench.count(kind, call):
-            bench.make_ready(call)
-            with tracing.killing(bench.thread, bench.output, call, nth=number):
-                answer = bench.send(kind)
-            assert answer is None, "nobody answers any more"
-            assert processes.wait(portal.pid, 5)
+            die_once(bench, kind, call, number)
             died += 1
             unexplained = [finding for finding in portal.check() if not finding[2]]
             assert unexplained == [], f"{kind}: {call} {number}"

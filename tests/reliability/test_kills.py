@@ -16,10 +16,10 @@ KILLS = 100
 def test_r03_after_200_kills_under_load_nothing_that_was_acknowledged_is_lost(portal: Portal, seed: int) -> None:
     portal.start("supervisor")
     book = Book()
-    assert kill_under_load(portal, book, KILLS, seed, seconds=60) == KILLS
+    assert kill_under_load(portal, book, KILLS, seed, seconds=240) == KILLS
     portal.stop()
     assert book.wrong == []
-    assert len(book.acknowledged) > KILLS // 4
+    assert len(book.acknowledged) >= KILLS // 2 - 1
     assert portal.lost(book.acknowledged) == []
     assert [finding for finding in portal.check() if not finding[2]] == []
     assert portal.check(repair=False) == []
