@@ -1,4 +1,7 @@
-"""Kill a prune at random moments and look at what is left. Run by test_retention.py; prints the number killed."""
+"""Kill prunes at random moments until so many were killed before their end, and look at what each leaves.
+
+Run by test_retention.py; prints the number killed.
+"""
 
 import os
 import random
@@ -39,8 +42,8 @@ def names(pattern: str) -> set[str]:
     return {path.stem for path in ROOT.glob(pattern)}
 
 
-def killed_run() -> bool:
-    """Start a run and kill it; whether it had not ended by then."""
+def killed_run(seconds: float) -> bool:
+    """Start a run and kill it within this time; whether it had not ended by then."""
     connections.close_all()
     ready, tell = os.pipe()
     pid = os.fork()
@@ -49,18 +52,22 @@ def killed_run() -> bool:
         Pruner(ROOT, batch=2, pause_seconds=0.001).run(find_due())
         os._exit(0)
     os.read(ready, 1)
-    time.sleep(random.uniform(0.0, 0.05))
+    time.sleep(random.uniform(0.0, seconds))
     os.kill(pid, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
-def main(rounds: int) -> None:
+def main(wanted: int) -> None:
     call_command("migrate", verbosity=0)
     RetentionPolicy.objects.create(feed="", keep_days=1)
-    killed = 0
-    for _ in range(rounds):
+    killed, seconds = 0, 0.05
+    for _ in range(20 * wanted):
         store(12)
-        killed += killed_run()
+        # How long a run takes is the machine's affair: too late a kill makes the next one come sooner.
+        if killed_run(seconds):
+            killed, seconds = killed + 1, seconds * 1.1
+        else:
+            seconds *= 0.8
         rows = set(Receipt.objects.values_list("receipt_id", flat=True))
         in_place = names("received/**/*.dat")
         assert in_place <= rows, "a file in its place has its row"
@@ -68,6 +75,8 @@ def main(rounds: int) -> None:
         Pruner(ROOT, pause_seconds=0).run(find_due())
         assert not Receipt.objects.exists()
         assert not names("received/**/*.dat") | names("received/**/*.meta") | names(f"{REMOVED}/*")
+        if killed == wanted:
+            break
     sys.stdout.write(f"{killed}\n")
 
 

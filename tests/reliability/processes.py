@@ -66,6 +66,15 @@ def descriptors(pids: Iterable[int]) -> int:
     return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 
 
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """The time that processors have worked for them, all together."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def reset_peak(pids: Iterable[int]) -> None:
     """Let the kernel measure the highest memory use anew from here."""
     for pid in pids:

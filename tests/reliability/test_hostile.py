@@ -3,7 +3,6 @@
 import re
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,10 +37,11 @@ def test_s07_there_are_twenty_bombs() -> None:
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=str)
 def test_s07_a_bomb_is_refused_quickly_in_little_memory_and_leaves_nothing(limited: Portal, bomb: Bomb) -> None:
+    """Quickly by what it costs the portal, for how long that takes is a matter of what else the machine does."""
     files = limited.files()
-    began = time.monotonic()
+    spent = processes.cpu_seconds([limited.pid])
     assert deliver_in_little_memory(limited, bomb) in {(413, 410), (500, 400)}
-    assert time.monotonic() - began <= 5
+    assert processes.cpu_seconds([limited.pid]) - spent <= 5
     assert limited.files() == files
 
 
@@ -88,13 +88,13 @@ def test_s07_without_a_limit_a_bomb_is_judged_in_constant_memory(
 
 @pytest.fixture(scope="module")
 def attacked(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    """A portal after two thousand hostile requests."""
+    """A portal after ten thousand hostile requests."""
     data_dir = tmp_path_factory.mktemp("attacked") / "data"
     shutil.copytree(template, data_dir)
     with Portal(data_dir) as portal:
         portal.start("supervisor")
         wrong: list[tuple[bytes, bytes]] = []
-        threads = [threading.Thread(target=attack, args=(portal, seed, 500, wrong)) for seed in range(4)]
+        threads = [threading.Thread(target=attack, args=(portal, seed, 2500, wrong)) for seed in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -107,7 +107,7 @@ def attacked(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_s09_no_name_becomes_a_path(attacked: Portal) -> None:
     strange = [path for path in attacked.store.rglob("*") if path.is_file() and not is_ours(attacked, path)]
     assert strange == []
-    assert len(attacked.rows()) > 100
+    assert len(attacked.rows()) > 500
     beside = {path.name for path in attacked.data_dir.iterdir()}
     assert beside <= {
         "portal.sqlite3",
