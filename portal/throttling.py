@@ -1,7 +1,7 @@
 """How often one address may ask without a login, and the headers that tell it so."""
 
 import ipaddress
-import threading
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,11 +10,12 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from portal.tallies import Pair, Tallies
+
 if TYPE_CHECKING:  # DRF's views read our settings while they load
     from rest_framework.views import APIView
 
 WINDOW = 60.0
-MAX_ADDRESSES = 10_000
 #: Attempts to get a token that one address has in a minute.
 SIGN_INS = 300
 
@@ -30,37 +31,38 @@ class Allowance:
 
 
 class Counter:
-    """Counts by address in windows of a minute, in this process; bounded, so that many addresses cost no memory."""
+    """Counts by address in windows of a minute; of all workers together once they share their tallies."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._windows: dict[str, tuple[float, int]] = {}
+    def __init__(self, tallies: Tallies | None = None) -> None:
+        self.tallies = tallies or Tallies()
 
     def take(self, address: str, limit: int, now: float) -> Allowance:
         """Count one request. A refused one counts for nothing, so that waiting always helps."""
-        with self._lock:
-            started, used = self._windows.get(address, (now, 0))
-            if now - started >= WINDOW:
+        allowed = False
+
+        def count(window: Pair | None) -> Pair:
+            nonlocal allowed
+            started, used = window or (now, 0)
+            # A window of another boot of the machine may lie in what is now the future.
+            if not 0 <= now - started < WINDOW:
                 started, used = now, 0
             allowed = used < limit
-            if address not in self._windows and len(self._windows) >= MAX_ADDRESSES:
-                self._forget(now)
-            self._windows[address] = (started, used + allowed)
-        resets_in = max(1, int(started + WINDOW - now + 0.999))
-        return Allowance(allowed, limit, max(0, limit - used - allowed), resets_in)
+            return started, used + allowed
 
-    def _forget(self, now: float) -> None:
-        """Drop the windows that are over; where none is, the oldest tenth."""
-        over = [address for address, (started, _) in self._windows.items() if now - started >= WINDOW]
-        for address in over or sorted(self._windows, key=lambda key: self._windows[key][0])[: MAX_ADDRESSES // 10]:
-            del self._windows[address]
+        started, used = self.tallies.update(address, count)
+        resets_in = max(1, math.ceil(started + WINDOW - now))
+        return Allowance(allowed, limit, max(0, limit - int(used)), resets_in)
+
+
+#: What this process counts in. A worker gives it tallies that it shares with all others.
+COUNTER = Counter()
 
 
 class AnonymousThrottle(BaseThrottle):
     """PORTAL_ANONYMOUS_RATE for each address; IPv6 callers have a whole /64, so that is what counts."""
 
     name = "anonymous"
-    counter = Counter()
+    counter = COUNTER
 
     def limit(self) -> int | None:
         """Requests a minute, None for no limit."""
@@ -72,7 +74,7 @@ class AnonymousThrottle(BaseThrottle):
         if limit is None:
             return True
         address = getattr(request, "client_address", "") or str(request.META.get("REMOTE_ADDR") or "")
-        self._allowance = self.counter.take(_network_of(address), limit, time.monotonic())
+        self._allowance = self.counter.take(f"{self.name} {_network_of(address)}", limit, time.monotonic())
         request._request.rate_limit = (self.name, self._allowance)  # type: ignore[attr-defined]  # for the headers
         return self._allowance.allowed
 
@@ -84,7 +86,6 @@ class SignInThrottle(AnonymousThrottle):
     """Looking at a password is slow by design, so nobody may ask for it without end, whatever the user name."""
 
     name = "sign-in"
-    counter = Counter()
 
     def limit(self) -> int:
         return SIGN_INS

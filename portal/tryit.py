@@ -11,7 +11,6 @@ import json
 import logging
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from feeds.pools import Unavailable, database
 from feeds.receipt import answers
 from feeds.receipt.ids import ReceiptIds
 from feeds.stroom_status import StroomStatus
+from portal.tallies import Pair, Tallies
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,6 @@ WAIT_SECONDS = 30
 MOST_RUNNING, MOST_DELAYED = 200, 100
 # A test suite may go through every status there is in one go.
 BURST, PER_SECOND = 1000.0, 50.0
-MAX_PEERS = 10_000
 KEEP_NAMES_SECONDS, KEEP_FAULT_SECONDS = 60.0, 1.0
 TRY_NODE = "try"
 
@@ -176,27 +175,27 @@ def _plain(code: int, text: str, **fields: str) -> TryAnswer:
 
 
 class TokenBuckets:
-    """A bucket for each peer that fills steadily; bounded, so that many peers cost no memory."""
+    """A bucket for each peer that fills steadily; of all workers together where they share the tallies."""
 
-    def __init__(self, burst: float, per_second: float, most: int = MAX_PEERS) -> None:
+    def __init__(self, burst: float, per_second: float, tallies: Tallies | None = None) -> None:
         self._burst = burst
         self._per_second = per_second
-        self._most = most
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._buckets)
+        self._tallies = tallies or Tallies()
 
     def wait(self, peer: str, now: float) -> float:
         """Take one token and give back 0, or how many seconds to wait for one."""
-        level, since = self._buckets.pop(peer, (self._burst, now))
-        level = min(self._burst, level + (now - since) * self._per_second)
-        taken = level >= 1
-        self._buckets[peer] = (level - taken, now)
-        # Whoever came longest ago has the fullest bucket and loses least by being forgotten.
-        while len(self._buckets) > self._most:
-            self._buckets.popitem(last=False)
-        return 0.0 if taken else (1 - level) / self._per_second
+        before = 0.0
+
+        def take(bucket: Pair | None) -> Pair:
+            nonlocal before
+            since, level = bucket or (now, self._burst)
+            # Workers look at the clock before they wait for each other; a bucket of another boot begins anew.
+            grown = max(0.0, now - since) * self._per_second if since <= now + 1 else self._burst
+            before = min(self._burst, level + grown)
+            return now, before - (before >= 1)
+
+        self._tallies.update(f"try {peer}", take)
+        return 0.0 if before >= 1 else (1 - before) / self._per_second
 
 
 # --- the application ---
@@ -223,6 +222,7 @@ class TryIt:
         identity: IdentityNames,
         require_verify: bool = True,
         public_url: str = "",
+        tallies: Tallies | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make the endpoints of one worker.
@@ -235,6 +235,7 @@ class TryIt:
             identity: names of the identity headers.
             require_verify: as the receiver's.
             public_url: where the portal is found.
+            tallies: what is counted in; None for this process alone.
             clock: seconds, for the limits.
         """
         self._enabled = enabled
@@ -246,7 +247,7 @@ class TryIt:
         self._public_url = public_url
         self._clock = clock
         self._ids = ReceiptIds(TRY_NODE)
-        self._buckets = TokenBuckets(BURST, PER_SECOND)
+        self._buckets = TokenBuckets(BURST, PER_SECOND, tallies)
         self._names: Names = {}
         self._names_until = float("-inf")
         self._reading = asyncio.Lock()

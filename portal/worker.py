@@ -32,6 +32,8 @@ from portal.environment import Environment
 from portal.metrics import BuildCollector, MetricsPage
 from portal.ready import ReadyAnswers
 from portal.server import PortalProtocol, PortalServer
+from portal.tallies import shared_tallies
+from portal.throttling import COUNTER
 from portal.tokens import BearerOutcome, authenticate_bearer
 from portal.tryit import TryIt, catalogue_names
 
@@ -133,6 +135,7 @@ def make_worker(environment: Environment) -> Worker:
     decisions = DatabasePool(share.decisions, "decision")
     work = DatabasePool(share.work, "receipt")
     pages = DatabasePool(environment.threads, "django")
+    COUNTER.tallies = tallies = shared_tallies(environment.data_dir)
     receiver = Receiver(service, decisions=decisions, work=work, most_running=share.uploads)
     feed_status = FeedStatusApp(
         authenticate=_authenticate,
@@ -151,6 +154,7 @@ def make_worker(environment: Environment) -> Worker:
             identity=environment.identity_headers,
             require_verify=environment.require_verify_header,
             public_url=environment.public_url,
+            tallies=tallies,
         ),
         metrics=MetricsPage(
             readers=environment.metrics_readers,

@@ -1,13 +1,18 @@
 """Callers without a login have so many requests a minute, and every answer says how many are left."""
 
+from collections import Counter as Counted
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from django.test import Client
 
 from portal import throttling
-from portal.throttling import MAX_ADDRESSES, AnonymousThrottle, Counter, SignInThrottle
+from portal.tallies import ENTRIES, Tallies
+from portal.throttling import AnonymousThrottle, Counter, SignInThrottle
 from tests.calls import VIEWER, anonymous, caller, make_user, problem_of
+from tests.serving import Serve
 
 pytestmark = pytest.mark.django_db
 
@@ -87,9 +92,41 @@ def test_a_window_ends_after_a_minute_and_refused_requests_do_not_lengthen_it() 
     assert counter.take("a", 1, now=60.0).allowed
 
 
-def test_many_addresses_cost_no_memory() -> None:
+def test_an_address_that_is_forgotten_for_others_was_seen_longest_ago() -> None:
+    counter = Counter(Tallies(rows=1))
+    for number in range(ENTRIES + 1):
+        assert counter.take(f"a-{number}", 1, now=float(number)).allowed
+    assert not counter.take(f"a-{ENTRIES}", 1, now=12.0).allowed
+    assert not counter.take("a-1", 1, now=12.0).allowed
+    assert counter.take("a-0", 1, now=12.0).allowed
+
+
+def test_a_window_from_before_the_machine_was_started_is_over() -> None:
     counter = Counter()
-    for number in range(MAX_ADDRESSES + 500):
-        counter.take(f"a-{number}", 1, now=number / 1000)
-    assert len(counter._windows) <= MAX_ADDRESSES
-    assert not counter.take(f"a-{MAX_ADDRESSES + 499}", 1, now=12.0).allowed
+    assert counter.take("a", 1, now=5000.0).allowed
+    assert counter.take("a", 1, now=20.0).allowed
+    assert not counter.take("a", 1, now=21.0).allowed
+
+
+@pytest.mark.server
+def test_the_limit_holds_for_all_workers_together(tmp_path: Path) -> None:
+    limit = 30
+    serve = Serve(tmp_path, PORTAL_ANONYMOUS_RATE=str(limit))
+    serve.start()
+    try:
+        # Each connection goes to whichever worker takes it first, and no address twice: none lies ready.
+        with ThreadPoolExecutor(8) as threads:
+            asked = [f"/api/v1/codes/?code={number}&limit=1" for number in range(400, 400 + 2 * limit)]
+            answers = list(threads.map(lambda path: serve.send(path, method="GET", host="localhost"), asked))
+        assert Counted(answer.status for answer in answers) == {200: limit, 429: limit}
+        left = {answer.header("ratelimit") for answer in answers if answer.status == 200}
+        assert {str(text).split(";")[1] for text in left} == {f"r={number}" for number in range(limit)}
+        assert {
+            1 <= int(str(answer.header("retry-after"))) <= 60 for answer in answers if answer.status == 429
+        } == {True}
+        serve.stop()
+        serve.start()
+        again = serve.send("/api/v1/codes/?code=500", method="GET", host="localhost")
+        assert again.status == 429, "a restart must not open a new window"
+    finally:
+        serve.stop()

@@ -1,0 +1,101 @@
+"""Two numbers for each key, in a table of fixed size that all workers share: what limits are counted in.
+
+The table is a mapped file, so that a limit holds for the portal and not for each of its workers, and costs no
+query. It forgets whoever was not seen for longest when there is no room for somebody new.
+"""
+
+import fcntl
+import logging
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+FILE = "limits"
+#: A key can lie in any entry of its row and in no other.
+ROWS, ENTRIES = 2048, 8
+#: Digest of the key, 0 where there is none; when it was seen, and how much was counted.
+_ENTRY = struct.Struct("=Qdd")
+_ROW_BYTES = ENTRIES * _ENTRY.size
+
+Pair = tuple[float, float]
+
+
+class Tallies:
+    """The table. Without a path it lies in memory, for one process alone."""
+
+    def __init__(self, path: Path | None = None, *, rows: int = ROWS) -> None:
+        """Map the table, and make its file where there is none.
+
+        Args:
+            path: the file that all workers share.
+            rows: how many rows it has; the same for all who share it.
+
+        Raises:
+            OSError: there is no room for the file, or it cannot be used.
+        """
+        self._rows = rows
+        self._lock = threading.Lock()
+        self._file = -1 if path is None else _reserve(path, rows * _ROW_BYTES)
+        self._table = mmap.mmap(self._file, rows * _ROW_BYTES)
+
+    def update(self, key: str, change: Callable[[Pair | None], Pair]) -> Pair:
+        """Put what `change` makes of a key's pair in its place, with nobody in between; the new pair.
+
+        Args:
+            key: whose pair it is.
+            change: takes the pair, None for a key that is not known (any more). The first number of what it
+                gives tells when the key was seen.
+        """
+        digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) or 1
+        start = digest % self._rows * _ROW_BYTES
+        with self._lock, self._alone():
+            row = [_ENTRY.unpack_from(self._table, start + n * _ENTRY.size) for n in range(ENTRIES)]
+            known = next((n for n, entry in enumerate(row) if entry[0] == digest), None)
+            pair = change(None if known is None else row[known][1:])
+            place = _longest_unseen(row) if known is None else known
+            _ENTRY.pack_into(self._table, start + place * _ENTRY.size, digest, *pair)
+        return pair
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The kernel gives the lock back for a worker that dies meanwhile."""
+        if self._file < 0:
+            yield
+            return
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def _longest_unseen(row: Sequence[tuple[int, float, float]]) -> int:
+    """An empty entry, else the one whose key was seen longest ago."""
+    return min(range(ENTRIES), key=lambda n: (row[n][0] != 0, row[n][1]))
+
+
+def shared_tallies(folder: Path) -> Tallies:
+    """The table of all workers; where the disk has no room for it, one of this worker alone."""
+    try:
+        return Tallies(folder / FILE)
+    except OSError as fault:
+        log.warning("limits are counted by each worker for itself: %s", fault)
+        return Tallies()
+
+
+def _reserve(path: Path, size: int) -> int:
+    """Take the room on disk now: a full disk would kill a process that writes into a hole of a mapped file."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

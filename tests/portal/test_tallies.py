@@ -1,0 +1,94 @@
+"""The table that limits are counted in: shared, exact, bounded, and of use also where the disk is full."""
+
+import errno
+import multiprocessing
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from portal import tallies
+from portal.tallies import ENTRIES, FILE, Pair, Tallies, shared_tallies
+
+PROCESSES = multiprocessing.get_context("spawn")
+
+
+def add(pair: Pair | None) -> Pair:
+    seen, count = pair or (0.0, 0.0)
+    return seen + 1, count + 1
+
+
+def read(table: Tallies, key: str) -> float:
+    return table.update(key, lambda pair: pair or (0.0, 0.0))[1]
+
+
+def add_often(path: Path, times: int) -> None:
+    table = Tallies(path)
+    for _ in range(times):
+        table.update("a", add)
+
+
+def die_while_counting(path: Path) -> None:
+    def die(_: Pair | None) -> Pair:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0.0, 0.0
+
+    Tallies(path).update("a", die)
+
+
+def test_processes_and_threads_that_count_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    processes = [PROCESSES.Process(target=add_often, args=(path, 2000)) for _ in range(3)]
+    threads = [threading.Thread(target=add_often, args=(path, 2000)) for _ in range(2)]
+    for one in (*processes, *threads):
+        one.start()
+    for one in (*processes, *threads):
+        one.join()
+    assert read(Tallies(path), "a") == 10_000
+    assert read(Tallies(path), "b") == 0
+
+
+def test_a_process_that_dies_while_it_counts_holds_up_nobody(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    dying = PROCESSES.Process(target=die_while_counting, args=(path,))
+    dying.start()
+    dying.join()
+    assert dying.exitcode == -signal.SIGKILL
+    assert Tallies(path).update("a", add) == (1, 1)
+
+
+def test_whoever_was_not_seen_for_longest_makes_room() -> None:
+    table = Tallies(rows=1)
+    for moment in range(ENTRIES):
+        table.update(f"key {moment}", lambda _, moment=moment: (float(moment), 7.0))
+    table.update("key 0", lambda pair: (100.0, pair[1]))  # type: ignore[index]  # it is known
+    table.update("new", lambda pair: (101.0, 0.0 if pair is None else 1.0))
+    assert read(table, "key 0") == 7
+    assert read(table, "new") == 0
+    assert read(table, "key 2") == 7
+    assert read(table, "key 1") == 0
+
+
+def test_many_keys_take_no_more_room(tmp_path: Path) -> None:
+    table = Tallies(tmp_path / FILE)
+    size = (tmp_path / FILE).stat().st_size
+    for number in range(20_000):
+        table.update(f"192.0.2.{number}", add)
+    assert (tmp_path / FILE).stat().st_size == size < 1024 * 1024
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS, errno.EMFILE])
+def test_without_room_on_the_disk_each_worker_counts_for_itself(
+    fault: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(tallies.os, "posix_fallocate", fail)
+    table = shared_tallies(tmp_path)
+    assert table.update("a", add) == (1, 1)
+    assert table.update("a", add) == (2, 2)
+    assert "for itself" in caplog.text
