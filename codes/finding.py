@@ -35,9 +35,57 @@ _CALLED_HEADER = re.compile(
     r"(?:(?P<before>[\w-]{2,80})(?:\s+(?:request|response))?\s+headers?|headers?\s+(?P<after>[\w-]{2,80}))",
     re.IGNORECASE,
 )
+_SEVERAL_OF_ONE = re.compile(r"\b([1-5][0-9]{2})s\b", re.IGNORECASE)  # "the 404s"
+_NUMBER = re.compile(r"(?<![\w.,/:-])([1-9][0-9]{2})(?![\w/]|[.,:-]\d)")
 _EXPLAINED_SCORE = 500.0
 _NEARLY_AS_GOOD = 0.6
 MOST_BEST = 8
+
+
+# Lists that a query can mean, and pages that are about no code: the words for them, title, and where they are.
+_FILTERED = (
+    (
+        (
+            "retry",
+            "retryable",
+            "retry later",
+            "safe to retry",
+            "should i retry",
+            "send again",
+            "backoff",
+            "back off",
+            "idempotent",
+        ),
+        "Codes after which to wait and send the same again",
+        "retry=after_wait",
+    ),
+    (
+        ("never retry", "do not retry", "dont retry", "not retryable", "no retry"),
+        "Codes after which nothing is sent again",
+        "retry=never",
+    ),
+    (
+        ("cacheable", "cache", "heuristically cacheable"),
+        "Codes that a cache may store by itself",
+        "cacheable=heuristic",
+    ),
+    (("deprecated", "obsolete", "obsoleted"), "Codes that are deprecated", "standing=deprecated"),
+    (("unused", "reserved"), "Codes that are reserved and unused", "standing=unused"),
+    (
+        ("unofficial", "vendor codes", "non standard", "nonstandard", "custom codes"),
+        "Codes of vendors",
+        "standing=vendor-only",
+    ),
+)
+_PAGES = (
+    (("disagreements", "disagree", "contradictions", "differences"), "Where sources disagree", "disagreements"),
+    (("compare", "comparison", "side by side"), "Compare codes", "compare"),
+    (("explain", "paste", "log line", "curl output"), "Explain an answer", "explain"),
+    (("sources", "references"), "Sources", "sources"),
+    (("headers", "header fields"), "Headers", "headers"),
+    (("vendors",), "Vendors", "vendors"),
+    (("export", "download", "json", "csv", "api", "data"), "The catalogue as data", "data"),
+)
 
 
 def current_index() -> Index:
@@ -55,12 +103,13 @@ class FoundRow:
 
 def find(query: str) -> Result:
     """The codes that fit a query, the one meant first; also those that a pasted message names."""
-    return _find(Release.objects.latest_digest(), query.strip()[: search.MAX_QUERY])
+    return _find(Release.objects.latest_digest(), _SEVERAL_OF_ONE.sub(r"\1", query.strip()[: search.MAX_QUERY]))
 
 
 @lru_cache(maxsize=128)
 def _find(_digest: str, query: str) -> Result:
     result = current_index().search(_header_in(query))
+    result = replace(result, places=(*_numbers_in(query), *result.places))
     named = [
         Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind)
         for found in recognise(query, current_vocabulary())
@@ -72,6 +121,23 @@ def _find(_digest: str, query: str) -> Result:
     kept = result.hits if result.complete else ()
     hits = (*first.values(), *(hit for hit in kept if hit.key not in first))
     return replace(result, hits=hits, complete=True, suggestions=())
+
+
+def _numbers_in(query: str) -> Iterator[Place]:
+    """Pages about numbers that are only a part of the query: those to compare, and those that nobody assigned."""
+    numbers = list(dict.fromkeys(_NUMBER.findall(query)))
+    known = current_vocabulary()
+    http = [number for number in numbers if int(number) in known.names]
+    if len(http) > 1:
+        yield Place((), f"{', '.join(http[:-1])} and {http[-1]} side by side", _compared(http))
+    for number in numbers:
+        if int(number) not in known.names and int(number) not in known.stroom_codes:
+            page = reverse("codes:detail", args=[HTTP, number])
+            yield Place((), f"HTTP {number}, which is not in the catalogue: what to do", page)
+
+
+def _compared(numbers: Iterable[str]) -> str:
+    return f"{reverse('codes:compare')}?codes={','.join(numbers)}"
 
 
 def best_and_others(rows: Iterable[StatusCode], result: Result) -> tuple[list[FoundRow], list[StatusCode]]:
@@ -134,6 +200,8 @@ def _pair_page(asked: str) -> str | None:
         return None
     http, sign, word, stroom = match[1], match[2].strip(), match[3], int(match[4])
     vocabulary = current_vocabulary()
+    if not word and sign != "/" and _means_pair(int(http), vocabulary) and stroom in vocabulary.names:
+        http, stroom = str(stroom), int(http)  # "310 403"
     if not (word or sign == "/" or _means_pair(stroom, vocabulary)):
         return None
     if sign == "/" and not word and not _may_be_pair(int(http), stroom, vocabulary):
@@ -156,7 +224,7 @@ def _comparison(asked: str) -> str | None:
     if not SEVERAL.fullmatch(asked):
         return None
     numbers = list(dict.fromkeys(re.findall(r"\d{3}", asked)))
-    return f"{reverse('codes:compare')}?codes={','.join(numbers)}" if len(numbers) > 1 else None
+    return _compared(numbers) if len(numbers) > 1 else None
 
 
 @lru_cache(maxsize=2)
@@ -221,6 +289,11 @@ def _places() -> Iterable[Place]:
         alone = (row.slug, row.name) if row.registry_id == HTTP else ()
         title = f"Class {row.registry.short_name} {row.label} {row.name}"
         yield Place((f"{row.registry_id} {row.slug}", *alone), title, row.get_absolute_url())
+    listed = reverse("codes:list")
+    for words, title, query in _FILTERED:
+        yield Place(words, title, f"{listed}?{query}")
+    for words, title, name in _PAGES:
+        yield Place(words, title, reverse(f"codes:{name}"))
 
 
 def _called(registry: Registry) -> Iterator[str]:

@@ -33,7 +33,8 @@ _BONUS = {int(number): 6 - position * 0.2 for position, number in enumerate(_OFT
 _VENDOR_FACTOR = 0.8
 _PREFIX_FACTOR, _NEAR_FACTOR = 0.7, 0.6
 _NUMBER_SCORE = 150.0
-_SAME_NAME, _WITHIN_NAME = 8.0, 4.0
+_SAME_NAME, _WITHIN_NAME, _AROUND_NAME = 8.0, 4.0, 3.0
+_LEAST_NAME = 6  # letters that a name has to have to be looked for within a query
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,10 @@ class Index:
 
     def _places_for(self, asked: str, words: Sequence[str]) -> tuple[Place, ...]:
         """Pages that the whole query, or an owner in it, names."""
+        significant = _significant(words)
         whole = {letters(asked), letters(asked.partition(":")[0]), letters("".join(words))}
+        whole |= {letters("".join(word for word in words if word in significant))}
+        whole |= {name.removesuffix("s") for name in whole}
         exact = [place for place, names in self._places if names & whole]
         if exact:
             return tuple(exact)
@@ -202,8 +206,10 @@ def _judged(indexed: _Indexed, phrase: str, words: Sequence[str], mended: frozen
     score, why = _phrase_score(indexed, phrase)
     missing = matched = 0
     significant = _significant(words)
-    if str(document.code) in significant:  # of several numbers asked for, each code need only be one
-        significant = frozenset(word for word in significant if not word.isdigit())
+    if (
+        document.code > 99 and str(document.code) in significant
+    ):  # whose number was asked for is meant, whatever else was said
+        significant = frozenset()
     for word in words:
         points, text = _word_score(indexed, word)
         matched += points > 0
@@ -227,6 +233,8 @@ def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, Text | None]:
             points = text.weight * _SAME_NAME
         elif phrase in other:
             points = text.weight * _WITHIN_NAME * len(phrase) / len(other)
+        elif len(other) >= _LEAST_NAME and text.weight >= SOURCE_NAME and other in phrase:
+            points = text.weight * _AROUND_NAME * len(other) / len(phrase)
         else:
             continue
         if points > best:

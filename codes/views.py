@@ -22,6 +22,7 @@ from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, So
 from codes.page_query import faults_in, query_faults, takes_no_parameters
 from codes.pairs import Pair, judge
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
+from codes.remarks import remarks_on
 from codes.resolve import NUMBERS, FoundCode, find_code, find_meaning
 from codes.shown import show_meanings, weighty
 from portal.api import conditional_page
@@ -73,6 +74,7 @@ def code_list(request: HttpRequest) -> HttpResponse:
         "result": result,
         "best": best,
         "by_class": _by_class(others),
+        "remarks": list(remarks_on(query)) if usable else [],
         "total": len(rows),
         **shown,
     }

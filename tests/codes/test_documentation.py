@@ -16,6 +16,7 @@ from codes.catalogue import SourceKind, Verdict
 from codes.explain import explain
 from codes.finding import find, straight_to
 from codes.models import Source, SourceEntry
+from codes.remarks import remarks_on
 from tests.codes.test_iana import registry_file
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "catalogue.md"
@@ -64,6 +65,8 @@ class TestWithTheCatalogue:
             "servce unavailble": "http/503",
             "cloudflare 520": "http/520",
             "nginx 499": "http/499",
+            "502 503 504 cloudflare": "http/502",
+            "aws 502": "http/502",
             "HTTP_404_NOT_FOUND": "http/404",
             "FEED_IS_NOT_DEFINED": "stroom/101",
             "Feed is not set to receive data": "stroom/110",
@@ -77,11 +80,19 @@ class TestWithTheCatalogue:
             "401 or 403?": "/codes/compare/?codes=401,403",
             "301,302,307": "/codes/compare/?codes=301,302,307",
         }
+        lists = {
+            "safe to retry": "retry=after_wait",
+            "cacheable": "cacheable=heuristic",
+            "deprecated": "standing=dep",
+        }
+        remarked = {"1020", "ECONNREFUSED"}
         section = TEXT.split("## Search", 1)[1].split("\n## ", 1)[0]
         queries = re.findall(
             r"`([^`]+)`", "".join(line.split("|")[1] for line in section.splitlines() if "| `" in line)
         )
-        assert set(queries) == {*found, *pages, "Retry-After", "Retry-After: 120"}
+        assert set(queries) == {*found, *pages, *lists, *remarked, "Retry-After", "Retry-After: 120"}
+        assert all(address in find(query).places[0].url for query, address in lists.items())
+        assert all(list(remarks_on(query)) for query in remarked)
         assert {query: find(query).keys[0] for query in found} == found
         assert {query: straight_to(query) for query in pages} == pages
 

@@ -2,6 +2,7 @@
 
 import time
 from functools import cache
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -12,6 +13,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 from codes.everyday import PHRASES
 from codes.finding import current_index, find, straight_to
 from codes.models import HeaderUse, Meaning, StatusCode
+from codes.remarks import remarks_on
 from codes.search import Document, Index, Place, Text, distance, words_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
@@ -130,6 +132,79 @@ MEANT = [
     ("stroom 310", "stroom/310"),
     ("data feed key expired", "stroom/314"),
     ("policy rules", "stroom/113"),
+    # what people type who have never seen the names
+    ("resource not found", "http/404"),
+    ("page not found", "http/404"),
+    ("missing page", "http/404"),
+    ("404s", "http/404"),
+    ("StatusTooManyRequests", "http/429"),
+    ("HttpStatus.NOT_FOUND", "http/404"),
+    ("502 503 504 cloudflare", "http/502"),
+    ("aws 502", "http/502"),
+    ("apache 500", "http/500"),
+    ("nginx 400 header", "http/400"),
+    ("200 ok but empty", "http/200"),
+    ("should i retry 503", "http/503"),
+    ("error 521 web server is down", "http/521"),
+    ("cloudflare error 522", "http/522"),
+    ("ssl handshake failed", "http/525"),
+    ("invalid ssl certificate", "http/526"),
+    ("origin dns error", "http/530"),
+    ("elb 460", "http/460"),
+    ("440 login timeout", "http/440"),
+    ("client closed request", "http/499"),
+    ("client intended to send too large body", "http/413"),
+    ("max upload size", "http/413"),
+    ("uri too large", "http/414"),
+    ("request header or cookie too large", "http/431"),
+    ("optimistic locking", "http/412"),
+    ("duplicate entry", "http/409"),
+    ("unique constraint", "http/409"),
+    ("soft delete", "http/410"),
+    ("csrf", "http/403"),
+    ("geo blocked", "http/403"),
+    ("account locked", "http/403"),
+    ("missing api key", "http/401"),
+    ("bearer token", "http/401"),
+    ("jwt expired", "http/401"),
+    ("basic auth", "http/401"),
+    ("proxy auth", "http/407"),
+    ("too many connections", "http/429"),
+    ("to many request", "http/429"),
+    ("backoff", "http/503"),
+    ("database down", "http/503"),
+    ("no healthy upstream", "http/503"),
+    ("out of memory", "http/500"),
+    ("null pointer", "http/500"),
+    ("server errors", "http/500"),
+    ("client errors", "http/400"),
+    ("proxy error", "http/502"),
+    ("read timeout", "http/504"),
+    ("keep-alive timeout", "http/408"),
+    ("redirect loop", "http/302"),
+    ("too many redirects", "http/302"),
+    ("post redirect get", "http/303"),
+    ("form resubmission", "http/303"),
+    ("long polling", "http/202"),
+    ("resume upload", "http/104"),
+    ("missing field", "http/422"),
+    ("schema validation", "http/422"),
+    ("websocket handshake", "http/101"),
+    ("paywall", "http/402"),
+    ("gdpr", "http/451"),
+    ("hostname", "http/421"),
+    ("wrong domain", "http/421"),
+    ("http2", "http/505"),
+    ("tls required", "http/426"),
+    ("autentication", "http/401"),
+    ("plain http request was sent to https port", "http/497"),
+    ("feed dropped", "stroom/0"),
+    ("feed not set to receive", "stroom/110"),
+    ("missing feed header", "stroom/100"),
+    ("data too large stroom", "stroom/410"),
+    ("zip corrupt", "stroom/400"),
+    ("client cert", "stroom/300"),
+    ("receipt policy", "stroom/113"),
     # pasted messages
     ("curl: (22) The requested URL returned error: 413", "http/413"),
     ("Stroom Status 300 - Client Certificate Required", "stroom/300"),
@@ -156,6 +231,8 @@ def test_the_first_result_is_the_one_meant(query: str, key: str) -> None:
         ("40", {"http/400", "http/404", "http/409"}),
         ("200", {"http/200", "stroom/200"}),
         ("retry-after", {"http/503", "http/429", "http/413", "http/202"}),
+        ("502 503 504 cloudflare", {"http/502", "http/503", "http/504"}),
+        ("is it 500 or 503?", {"http/500", "http/503"}),
     ],
 )
 def test_all_that_fit_are_found(query: str, keys: set[str]) -> None:
@@ -173,6 +250,19 @@ def test_all_that_fit_are_found(query: str, keys: set[str]) -> None:
         ("client error", "Class HTTP 4xx Client Error"),
         ("stroom", "All Stroom codes"),
         ("http status codes", "All HTTP codes"),
+        ("5xx errors", "Class HTTP 5xx Server Error"),
+        ("server errors", "Class HTTP 5xx Server Error"),
+        ("502 503 504 cloudflare", "502, 503 and 504 side by side"),
+        ("502 503 504 cloudflare", "Codes of Cloudflare"),
+        ("430 shopify", "HTTP 430, which is not in the catalogue: what to do"),
+        ("safe to retry", "Codes after which to wait and send the same again"),
+        ("never retry", "Codes after which nothing is sent again"),
+        ("idempotent", "Codes after which to wait and send the same again"),
+        ("cacheable", "Codes that a cache may store by itself"),
+        ("deprecated", "Codes that are deprecated"),
+        ("unofficial codes", "Codes of vendors"),
+        ("disagreements", "Where sources disagree"),
+        ("json", "The catalogue as data"),
     ],
 )
 def test_a_header_an_owner_and_a_class_have_pages_of_their_own(query: str, title: str) -> None:
@@ -186,6 +276,7 @@ def test_a_header_an_owner_and_a_class_have_pages_of_their_own(query: str, title
         ("406 / 110", "/codes/lookup/?http=406&stroom=110"),
         ("403 310", "/codes/lookup/?http=403&stroom=310"),
         ("503/999", "/codes/lookup/?http=503&stroom=999"),
+        ("310 403", "/codes/lookup/?http=403&stroom=310"),
         ("200/0", "/codes/lookup/?http=200&stroom=0"),
         ("HTTP 406 + Stroom 110", "/codes/lookup/?http=406&stroom=110"),
         ("406/555", "/codes/lookup/?http=406&stroom=555"),
@@ -335,6 +426,47 @@ def test_the_page_suggests_words_when_nothing_fits_and_tells_mended_slips() -> N
     assert 'href="?q=unavailable"' in html
     html = Client().get("/codes/", {"q": "forbiden"}).content.decode()
     assert "forbidden" in html
+
+
+def listed(query: str) -> str:
+    response = Client().get("/codes/", {"q": query})
+    assert response.status_code == 200
+    html = unescape(response.content.decode())
+    return html[html.index("<main") : html.index('<details class="filters"')]
+
+
+def test_every_page_that_a_search_leads_to_is_there() -> None:
+    for place, _ in current_index()._places:
+        assert Client().get(place.url).status_code == 200, place.url
+
+
+@pytest.mark.parametrize("query", ["1020", "error 1020", "cloudflare 1020", "Cloudflare Error 1015: rate limited"])
+def test_a_number_of_cloudflare_pages_is_told_from_a_status(query: str) -> None:
+    html = listed(query)
+    assert "is no HTTP status. Cloudflare" in html
+    for address in ("/codes/http/403/", "/codes/http/429/", "/codes/http/530/", "/codes/vendors/cloudflare/"):
+        assert f'href="{address}"' in html
+
+
+@pytest.mark.parametrize("query", ["2002", "error 10061", "WinError 12029"])
+def test_any_other_long_number_is_told_to_be_no_status(query: str) -> None:
+    html = listed(query)
+    assert "an HTTP status has three digits" in html
+    assert 'href="/codes/explain/"' in html
+
+
+@pytest.mark.parametrize("query", ["ECONNREFUSED", "socket hang up", "net::ERR_CONNECTION_REFUSED"])
+def test_a_fault_without_an_answer_is_told_to_have_no_status(query: str) -> None:
+    html = listed(query)
+    assert "there is no status code" in html
+    assert "Did you mean" not in html
+
+
+@pytest.mark.parametrize(
+    "query", ["404", "too large", "4xx", "10.0.0.1", "1.1.2020", "HTTP/1.1 404", "port:8080", "a1020"]
+)
+def test_nothing_is_remarked_on_what_may_well_be_meant(query: str) -> None:
+    assert list(remarks_on(query)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""What a query means that is no status code: another program's number, or a fault without any answer. Pure."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Link = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence about the query, and where to go on."""
+
+    text: str
+    links: tuple[Link, ...] = ()
+
+
+_LONG_NUMBER = re.compile(r"(?<![\w.,/:-])([1-9][0-9]{3,9})(?![\w/-]|[.,:]\d)")
+#: Cloudflare's own numbers run from 1000 to about 1200.
+_FIRST_OF_CLOUDFLARE, _LAST_OF_CLOUDFLARE = 1000, 1299
+# What clients say where no server answered at all: systems' names of the faults, and browsers'.
+_NO_ANSWER = re.compile(
+    r"""\b(?:E(?:CONNREFUSED|CONNRESET|CONNABORTED|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN|PIPE)
+    |ERR_(?:CONNECTION|NAME|INTERNET|ADDRESS|NETWORK|EMPTY|CERT|SSL|TIMED|HTTP2)_\w+
+    |NS_ERROR_\w+|socket\ hang\ up|connection\ reset\ by\ peer|could\ not\ resolve\ host|name\ or\ service\ not
+    \ known|no\ route\ to\ host|network\ is\ unreachable|empty\ reply\ from\ server|UnknownHostException
+    |broken\ pipe)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def remarks_on(query: str) -> Iterator[Remark]:
+    """Every remark that fits; none for a plain search."""
+    for number in dict.fromkeys(_LONG_NUMBER.findall(query)):
+        yield _about_number(int(number))
+    if match := _NO_ANSWER.search(query):
+        yield Remark(
+            f"“{match.group()}” is said by the client itself: no answer came, so there is no status code. The "
+            "server was not reached, or hung up before it answered. What was sent may have arrived all the same: "
+            "send it again only where twice does no harm.",
+            (("Codes of proxies whose server did not answer", "/codes/compare/?codes=502,503,504"),),
+        )
+
+
+def _about_number(number: int) -> Remark:
+    if _FIRST_OF_CLOUDFLARE <= number <= _LAST_OF_CLOUDFLARE:
+        return Remark(
+            f"{number} is no HTTP status. Cloudflare writes numbers from 1000 up into the text of its error pages; "
+            "the HTTP status of the same answer is another one, mostly 403, 409, 429 or 530, and says what to do.",
+            (
+                ("HTTP 403", "/codes/http/403/"),
+                ("HTTP 409", "/codes/http/409/"),
+                ("HTTP 429", "/codes/http/429/"),
+                ("HTTP 530", "/codes/http/530/"),
+                ("Codes of Cloudflare", "/codes/vendors/cloudflare/"),
+            ),
+        )
+    return Remark(
+        f"{number} is no status code: an HTTP status has three digits, and a Stroom-Status at most three. Paste "
+        "the whole message, and the codes in it are found.",
+        (("Explain an answer", "/codes/explain/"),),
+    )
