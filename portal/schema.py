@@ -129,7 +129,7 @@ class PortalSchema(AutoSchema):
             yield 429
         if "{" in self.path:
             yield 404
-        if self.method in READING:
+        if self.method in (*READING, "DELETE"):
             yield 406
         if "requestBody" in operation:
             yield from (406, 413, 415)

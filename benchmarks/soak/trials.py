@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.soak import bodies, durability
+from benchmarks.soak import bodies, durability, keeping, mutated, security, stress
 from benchmarks.soak.trial import Trial
 
 NOTHING_LOST = "0 lost, 0 unexplained"
@@ -25,6 +25,36 @@ TRIALS = (
           bodies.resend),
     Trial("R18", "archives of any mixture of feeds", 10_000, "archives", "whole or not at all", 1,
           bodies.send_archives),
+    Trial("R06", "disk filled under load, and freed", 100, "cycles", f"{NOTHING_LOST}, taken again ≤ 5 s", 2.5,
+          stress.fill_disk),
+    Trial("R10", "one chunked upload", 10, "GiB", "added RSS ≤ 32 MiB", 2, stress.upload_much),
+    Trial("R13", "database gone, locked, damaged, read-only", 3000, "s of fault", "503/999 with Retry-After", 2,
+          stress.break_database),
+    Trial("R15", "500 senders at once after a stop; 200 on 64 descriptors", 20, "storms",
+          "goodput ≥ 80 %, back ≤ 5 s, 0 lost", 3, stress.storm),
+    Trial("R16", "500 senders at 1 byte/s beside normal ones", 3, "rounds", "p99 ≤ 2 ×, all cut off", 1.5,
+          stress.beside_slow_senders),
+    Trial("R17", "clock set up to a day forwards or back under load", 1000, "jumps", "0 lost, ids unique", 1.5,
+          stress.jump_clock),
+    Trial("R19", "rule changed while uploads end", 1000, "races", "0 by the old rule", 2, stress.change_rules),
+    Trial("R21", "restarts under load, socket held open", 100, "restarts", "0 uploads failed", 3, stress.restart),
+    Trial("R23", "backup under load, restore, rebuild", 10, "drills", NOTHING_LOST, 2.5, keeping.drill),
+    Trial("R24", "every migration back and forth", 100_000, "receipts", "0 rows changed, ≤ 60 s a step", 2,
+          keeping.migrate),
+    Trial("R25", "retention killed at random moments", 1000, "kills", "file and row together", 2,
+          keeping.kill_retention),
+    Trial("R26", "refusals of unknown feeds", 1_000_000, "refusals", "database grows ≤ 50 MiB", 3, stress.refuse),
+    Trial("S04", "random names written and read", 100_000, "names", "0 differ", 0.5, security.write_and_read_names),
+    Trial("S12", "hostile requests", 10_000, "requests", "one line an event, no strange file", 1,
+          security.send_hostile),
+    Trial("S17", "passwords guessed", 100_000, "tries", "0 past the limit", 3, security.guess_passwords),
+    Trial("S21", "unknown, rejecting and badly named feeds timed in turn", 10_000, "of each",
+          "the same bytes, AUC 0.45 to 0.55", 1, security.time_refusals),
+    Trial("S23", "ways of tampering with the audit record", 1000, "changes", "all found", 0.5, security.tamper),
+    Trial("S27", "list of receipts by every filter", 1_000_000, "receipts", "≤ 200 ms", 2, security.query_many),
+    Trial("S29", "mutated requests to every address", 1_000_000, "requests", "0 uncaught, 0 undescribed", 7,
+          mutated.mutate_requests),
+    Trial("R10", "mixed load", 8 * 3600, "s", "≤ 1 MiB/h a worker, descriptors constant", 5, stress.load_for_long),
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def be_refused(portal: Portal, sender: int, number: int) -> None:
                     for n in range(start, start + 100)
                 )
             )
-        assert reader_done.wait(60)
+        assert reader_done.wait(120)
         thread.join()
 
 
