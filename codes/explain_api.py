@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import IO, Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.parsers import BaseParser
@@ -66,6 +66,8 @@ class PlainTextRenderer(BaseRenderer):
 
 
 class PastedTextSerializer(Shape):
+    """What is to be explained."""
+
     text = serializers.CharField(
         allow_blank=True, trim_whitespace=False, help_text=f"At most {MAX_LENGTH} bytes of UTF-8. It is not kept."
     )
@@ -97,6 +99,8 @@ class ExplainedPairSerializer(Shape):
 
 
 class ExplainedCodeSerializer(Shape):
+    """A code that was recognised."""
+
     registry = serializers.CharField()
     code = serializers.IntegerField()
     name = serializers.CharField()
@@ -148,13 +152,6 @@ class Explain(OpenToAllMixin, StrictQueryMixin, APIView):
         auth=[],
         request=PastedTextSerializer,
         responses=answers(ExplanationSerializer, 400, 413, 415),
-        examples=[
-            OpenApiExample(
-                "a refusal",
-                value={"text": "HTTP/1.1 406 Not Acceptable\nStroom-Status: 110"},
-                request_only=True,
-            )
-        ],
     )
     def post(self, request: Request) -> Response:
         try:

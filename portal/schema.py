@@ -11,6 +11,7 @@ from portal.api import MAX_LIMIT, MAX_OFFSET, ChosenFieldsMixin, FlagFilter, Who
 from portal.documentation import version
 from portal.problems import PROBLEM_TYPE, ProblemSerializer, status_name
 from portal.rest import PrivateMixin
+from portal.schema_words import describe_fields, describe_operations
 
 READING = ("GET", "HEAD")
 STANDARD_ACTIONS = frozenset({"list", "retrieve", "create", "update", "partial_update", "destroy"})
@@ -158,6 +159,11 @@ class PortalSchema(AutoSchema):
     def _conditions(self, responses: Mapping[str, Any]) -> list[dict[str, Any]]:
         if "304" in responses:
             return [_header("If-None-Match", "An ETag you have: the answer is 304 while it holds.")]
+        if "412" in responses and getattr(self.view, "action", "") == "bulk":
+            words = (
+                "A list has no version: the answer is 412 for anything but `*`. Send ETags to each feed's address."
+            )
+            return [_header("If-Match", words)]
         if "412" in responses:
             return [
                 _header("If-Match", "The ETag that you read: the answer is 412 if it has changed since."),
@@ -248,6 +254,8 @@ def _words(names: list[str]) -> dict[str, Any]:
 def describe_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Put the answers that the operations refer to beside the schemas (hook of drf-spectacular)."""
     components = result["components"]
+    describe_fields(components["schemas"])
+    describe_operations(result["paths"])
     components["headers"] = {name: dict(header) for name, header in HEADERS.items()}
     components["responses"] = {f"Problem{status}": _problem(status, when) for status, when in PROBLEMS.items()}
     result["info"]["version"] = version()

@@ -9,8 +9,10 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from codes import loading
+from portal import schema_words
 from portal.schema_views import description
-from tests.calls import anonymous, problem_of
+from tests.calls import anonymous, make_user, problem_of, superuser
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -102,6 +104,57 @@ def test_every_answer_that_an_operation_may_give_is_described(openapi: dict) -> 
         if path == "/api/v1/feeds/{name}/" and method != "get":
             assert "412" in answers, where
     assert "409" in openapi["paths"]["/api/v1/feeds/"]["post"]["responses"]
+
+
+def test_every_key_and_every_parameter_has_its_words(openapi: dict) -> None:
+    schemas = openapi["components"]["schemas"]
+    shapes = {name: schema for name, schema in schemas.items() if not name.startswith("Paginated")}
+    unspoken = [name for name, schema in shapes.items() if "enum" not in schema and not schema.get("description")]
+    for name, schema in schemas.items():
+        unspoken += [
+            f"{name}.{key}" for key, found in schema.get("properties", {}).items() if "description" not in found
+        ]
+    for method, path, operation in operations(openapi):
+        parameters = operation.get("parameters", ())
+        unspoken += [f"{method} {path} {found['name']}" for found in parameters if "description" not in found]
+    assert unspoken == []
+
+
+def test_no_words_are_left_over_from_what_is_gone(openapi: dict) -> None:
+    schemas = openapi["components"]["schemas"]
+    keys = {name: set(schema.get("properties", ())) for name, schema in schemas.items()}
+    assert set(schema_words.EVERYWHERE) <= set().union(*keys.values())
+    for component, words in schema_words.OF.items():
+        assert set(words) <= keys[component], component
+    found = [operation for _, _, operation in operations(openapi)]
+    assert set(schema_words.BODIES) <= {operation["operationId"] for operation in found}
+    named = {parameter["name"] for operation in found for parameter in operation.get("parameters", ())}
+    assert set(schema_words.PARAMETERS) <= named
+    assert set(schema_words.PARAMETERS_OF) <= set(openapi["paths"])
+
+
+def test_every_body_of_json_has_an_example_that_is_taken(openapi: dict) -> None:
+    loading.load()
+    make_user(username="admin")
+    who = superuser()
+    who.put("/api/v1/feeds/WEB-ERROR-EVENTS/", {})
+    taken = []
+    for path in sorted(openapi["paths"], key=len):
+        for method in ("post", "put", "patch"):
+            operation = openapi["paths"][path].get(method, {})
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is not None:
+                address = path.replace("{name}", "NAME")
+                answer = who.call(method.upper(), address, body["example"])
+                taken.append((method, path, answer.status_code))
+    assert {status for _, _, status in taken} <= {200, 201}, taken
+    assert len(taken) == len(schema_words.BODIES)
+
+
+def test_a_bulk_change_says_what_becomes_of_if_match(openapi: dict) -> None:
+    parameters = openapi["paths"]["/api/v1/feeds/"]["patch"]["parameters"]
+    (if_match,) = [found for found in parameters if found["name"] == "If-Match"]
+    assert "no version" in if_match["description"]
 
 
 def test_errors_are_problems_in_the_description_too(openapi: dict) -> None:
