@@ -390,7 +390,7 @@ def refuse_unknown_registry(registry: str) -> None:
 
 
 class WholeCatalogue(OpenToAllMixin, StrictQueryMixin, APIView):
-    """Ready bytes whose ETag is the digest of the loaded content."""
+    """Ready bytes whose ETag is the digest of the loaded content and of what they are made by."""
 
     detail = True
     content_type = "application/json"
@@ -406,7 +406,7 @@ class WholeCatalogue(OpenToAllMixin, StrictQueryMixin, APIView):
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         digest = export.current_digest()
-        etag = f'"{digest}"'
+        etag = export.entity_tag(digest)
         if unchanged := get_conditional_response(request, etag=etag):
             unchanged["ETag"] = etag
             return unchanged

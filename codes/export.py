@@ -1,5 +1,6 @@
 """The whole catalogue in one piece, made once for each release and kept as ready bytes."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from functools import lru_cache
@@ -27,6 +28,12 @@ SCHEMA_ADDRESS = "/api/v1/codes/export.schema.json"
 
 def current_digest() -> str:
     return Release.objects.latest_digest()
+
+
+def entity_tag(digest: str) -> str:
+    """The ETag of all of it: the digest, and where links are absolute also what they begin with."""
+    base = public_link("")
+    return f'"{digest}-{hashlib.sha256(base.encode()).hexdigest()[:8]}"' if base else f'"{digest}"'
 
 
 @lru_cache(maxsize=2)

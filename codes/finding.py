@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -43,7 +43,7 @@ MOST_BEST = 8
 
 
 # Lists that a query can mean, and pages that are about no code: the words for them, title, and where they are.
-_FILTERED = (
+_FILTERED: Sequence[tuple[tuple[str, ...], str, str]] = (
     (
         (
             "retry",
@@ -77,7 +77,7 @@ _FILTERED = (
         "standing=vendor-only",
     ),
 )
-_PAGES = (
+_PAGES: Sequence[tuple[tuple[str, ...], str, str]] = (
     (("disagreements", "disagree", "contradictions", "differences"), "Where sources disagree", "disagreements"),
     (("compare", "comparison", "side by side"), "Compare codes", "compare"),
     (("explain", "paste", "log line", "curl output"), "Explain an answer", "explain"),

@@ -19,6 +19,15 @@ DATA_DIRECTORY = Path(__file__).parent / "data"
 OWN_FOLDER = "catalogue"
 # What is computed from the files depends on these as well, so that an upgrade of the portal loads anew.
 _READERS = (catalogue, authoring, consistency, toml_table, tables)
+# What the files for programs are made by. The digest is their ETag: an upgrade that writes them otherwise must not
+# answer "not modified" to whoever has the former ones.
+MAKERS = (
+    "codes/export.schema.json",
+    *(f"codes/{name}.py" for name in ("api", "export", "links", "resolve", "serializers", "words")),
+    "portal/api.py",
+    "portal/links.py",
+)
+PROJECT = Path(__file__).resolve().parents[1]
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -98,7 +107,7 @@ def check(*directories: Path) -> Report:
 
 
 def files_digest(*directories: Path) -> str:
-    """A fingerprint of the files and of the code that gives them their meaning."""
+    """A fingerprint of the files, of the code that gives them their meaning, and of what answers are made by."""
     digest = hashlib.sha256()
     for directory in directories:
         for path in authoring.catalogue_files(directory):
@@ -106,6 +115,8 @@ def files_digest(*directories: Path) -> str:
     for module in _READERS:
         _feed(digest, module.__name__, Path(str(module.__file__)).read_bytes())
     _feed(digest, __name__, Path(__file__).read_bytes())
+    for name in MAKERS:
+        _feed(digest, name, (PROJECT / name).read_bytes())
     return digest.hexdigest()
 
 

@@ -385,7 +385,7 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
 
 
 class Release(models.Model):
-    """One load that changed something; `digest` stands for the files and the code that read them."""
+    """One load that changed something; `digest` stands for the files and the code that reads and shows them."""
 
     digest = models.CharField(max_length=64)
     loaded_at = models.DateTimeField(auto_now_add=True)
@@ -412,7 +412,7 @@ class Release(models.Model):
             "disagreement new or changed": len(self.changes.get("disagreements", [])),
         }
         said = [f"{count} {_plural(words, count)}" for words, count in counted.items() if count]
-        return ", ".join(said) or "wording only"
+        return ", ".join(said) or "wording, or the portal itself"
 
     @property
     def few_codes(self) -> list[list[str]]:
