@@ -202,17 +202,17 @@ def _class(table: Table) -> CodeClass:
 
 def _spec(table: Table) -> Spec:
     document, section = table.filled("document"), table.text("section", "")
-    url = table.text("url", rfc_url(document, section))
+    url = table.web_address("url", rfc_url(document, section))
     return Spec(document, section, url, current=table.flag("current"))
 
 
 def _citation(table: Table) -> Spec:
     document, section = table.filled("document"), table.text("section", "")
-    return Spec(document, section, table.text("url", rfc_url(document, section)), current=False)
+    return Spec(document, section, table.web_address("url", rfc_url(document, section)), current=False)
 
 
 def _vendor(table: Table) -> Vendor:
-    return Vendor(table.slug("slug"), table.filled("name"), table.texts("products"), table.text("url", ""))
+    return Vendor(table.slug("slug"), table.filled("name"), table.texts("products"), table.web_address("url", ""))
 
 
 def _owner(table: Table) -> Owner:
@@ -304,7 +304,11 @@ def _retry_source(table: Table) -> Mapping[str, Any]:
         found: dict[str, Any] = {"source": table.slug("source"), "lines": table.lines()}
     else:
         document, section = table.filled("document"), table.text("section", "")
-        found = {"document": document, "section": section, "url": table.text("url", rfc_url(document, section))}
+        found = {
+            "document": document,
+            "section": section,
+            "url": table.web_address("url", rfc_url(document, section)),
+        }
     table.finish()
     return found
 
@@ -315,7 +319,7 @@ def _source(table: Table) -> Source:
         title=table.filled("title"),
         kind=table.word("kind", SourceKind),
         date=table.text("date", ""),
-        url=table.text("url", ""),
+        url=table.web_address("url", ""),
         licence=table.text("licence", ""),
         seed=table.text("seed", ""),
         checksum=table.text("checksum", ""),
@@ -374,7 +378,9 @@ def _disagreement(table: Table) -> Disagreement:
 
 def _standard(table: Table) -> Standard:
     document, section = table.filled("document"), table.text("section", "")
-    standard = Standard(document, section, table.text("url", rfc_url(document, section)), table.filled("text"))
+    standard = Standard(
+        document, section, table.web_address("url", rfc_url(document, section)), table.filled("text")
+    )
     table.finish()
     return standard
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Word = TypeVar("Word", bound=StrEnum)
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+[^\s\\]*")
 
 
 class CatalogueFault(Exception):
@@ -41,6 +42,13 @@ class Table:
         value = self.text(key)
         if self.has(key) and not value.strip():
             self.fault(key, "is empty")
+        return value
+
+    def web_address(self, key: str, default: str) -> str:
+        """An address that a page may link to: one that is followed, and never one that is run."""
+        value = self.text(key, default)
+        if self.has(key) and value and not WEB_ADDRESS.fullmatch(value):
+            self.fault(key, f"is no address that begins with https:// or http://: {value!r}")
         return value
 
     def slug(self, key: str) -> str:
