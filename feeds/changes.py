@@ -94,7 +94,7 @@ def change_feed(feed: Feed, change: FeedChange, *, user: AnyUser, comment: str =
         OfficerNeeded: policy or rules would change and the user may not.
     """
     differing = {name: value for name, value in change.values.items() if getattr(feed, name) != value}
-    plan = None if change.rules is None else _plan(feed.certificate_rules.all(), change.rules)
+    plan = None if change.rules is None else plan_rules(feed.certificate_rules.all(), change.rules)
     rules_differ = plan is not None and plan.differs
     if ("certificate_policy" in differing or rules_differ) and not may_manage_certificates(user):
         raise OfficerNeeded
@@ -110,7 +110,7 @@ def change_feed(feed: Feed, change: FeedChange, *, user: AnyUser, comment: str =
 
 
 @dataclass(frozen=True)
-class _RulePlan:
+class RulePlan:
     """Which rules go, which get other values, which are new; equal ones are left alone."""
 
     removed: tuple[CertificateRule, ...]
@@ -131,7 +131,8 @@ class _RulePlan:
             CertificateRule.objects.create(feed=feed, **vars(values))
 
 
-def _plan(present: Iterable[CertificateRule], wanted: Sequence[RuleValues]) -> _RulePlan:
+def plan_rules(present: Iterable[CertificateRule], wanted: Sequence[RuleValues]) -> RulePlan:
+    """Which of the present rules go and change, and which are added, to come to the wanted ones."""
     left = sorted(present, key=lambda rule: rule.pk)
     unmatched: list[RuleValues] = []
     for values in wanted:
@@ -149,4 +150,4 @@ def _plan(present: Iterable[CertificateRule], wanted: Sequence[RuleValues]) -> _
         else:
             left.remove(alike)
             updated.append((alike, values))
-    return _RulePlan(tuple(left), tuple(updated), tuple(added))
+    return RulePlan(tuple(left), tuple(updated), tuple(added))

@@ -3,21 +3,25 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
-from feeds.changes import FeedChange, RuleValues, change_feed, create_feed
+from feeds.bulk_changes import BulkChange
+from feeds.changes import FeedChange, RuleValues
 from feeds.models import CertificateRule, Feed
 from feeds.restore import FeedState, compare
 from feeds.roles import AnyUser, may_manage_certificates
 from feeds.story import RULES, ValueChange
 from feeds.transfer import ImportFile, ImportRow
-from portal.audit import together
+
+CHANGED = "Feeds have changed since this was shown. Look at it again."
+#: How often a plan is made anew because somebody was faster.
+ATTEMPTS = 3
 
 
 class ImportRefused(Exception):
@@ -61,10 +65,16 @@ class ImportPlan:
 
 def plan_import(file: ImportFile, user: AnyUser) -> ImportPlan:
     """Compare a file with what there is, for this user. Reads the database twice, whatever the file's length."""
+    return _plan(file, _present(file), user)
+
+
+def _present(file: ImportFile) -> dict[str, Feed]:
+    """Those of the file's feeds that there are, with their rules."""
     names = {row.name for row in file.rows}
-    present = {
-        feed.name: feed for feed in Feed.objects.filter(name__in=names).prefetch_related("certificate_rules")
-    }
+    return {feed.name: feed for feed in Feed.objects.filter(name__in=names).prefetch_related("certificate_rules")}
+
+
+def _plan(file: ImportFile, present: Mapping[str, Feed], user: AnyUser) -> ImportPlan:
     times = Counter(row.name for row in file.rows if row.name)
     officer = may_manage_certificates(user)
     rows = [_plan_row(row, present.get(row.name), times[row.name] > 1, user, officer=officer) for row in file.rows]
@@ -131,9 +141,11 @@ def _forbidden(action: str, changes: Sequence[ValueChange], user: AnyUser, *, of
     return faults
 
 
-@transaction.atomic
 def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str | None = None) -> ImportPlan:
-    """Do what the plan says, all of it, each feed with its own history.
+    """Do what the plan says, all of it or nothing, each feed with its own history.
+
+    Deliveries wait while feeds are written, so only the writing is done in a transaction: the plan is made before,
+    and made anew where somebody changed one of the feeds meanwhile.
 
     Args:
         digest: that of the plan which the user agreed to; another plan is refused. None: whatever it is now.
@@ -141,21 +153,35 @@ def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str |
     Raises:
         ImportRefused: a row is at fault, there is nothing to do, or the plan is not the agreed one any more.
     """
-    list(Feed.objects.select_for_update().filter(name__in=[row.name for row in file.rows]).values_list("pk"))
-    plan = plan_import(file, user)
-    if digest is not None and plan.digest != digest:
-        raise ImportRefused("Feeds have changed since this was shown. Look at it again.")
-    if not plan.possible:
-        raise ImportRefused("There are faults, or nothing to do.")
-    with together():
-        for planned in plan.rows:
-            _apply(planned, user, comment)
-    return plan
+    for _ in range(ATTEMPTS):
+        present = _present(file)
+        plan = _plan(file, present, user)
+        if digest is not None and plan.digest != digest:
+            raise ImportRefused(CHANGED)
+        if not plan.possible:
+            raise ImportRefused("There are faults, or nothing to do.")
+        if _write(plan, present, comment):
+            return plan
+    raise ImportRefused(CHANGED)
 
 
-def _apply(planned: PlannedRow, user: AnyUser, comment: str) -> None:
-    change = FeedChange(planned.row.values, planned.row.rules)
-    if planned.action == "create":
-        create_feed(planned.row.name, change, user=user, comment=comment)
-    elif planned.action == "change":
-        change_feed(Feed.objects.get(name=planned.row.name), change, user=user, comment=comment)
+def _write(plan: ImportPlan, present: Mapping[str, Feed], comment: str) -> bool:
+    """Write what was planned; False where the feeds are not any more as they were when it was."""
+    versions = {feed.name: feed.version for feed in present.values()}
+    writing = BulkChange(comment)
+    for planned in plan.rows:
+        change = FeedChange(planned.row.values, planned.row.rules)
+        if planned.action == "create":
+            writing.create(planned.row.name, change)
+        elif planned.action == "change":
+            writing.change(present[planned.row.name], change)
+    try:
+        with transaction.atomic():
+            names = [planned.row.name for planned in plan.rows]
+            found = Feed.objects.select_for_update().filter(name__in=names).values_list("name", "version")
+            if dict(found) != versions:
+                return False
+            writing.write()
+    except IntegrityError:  # a feed of a new one's name was made at this very moment
+        return False
+    return True
