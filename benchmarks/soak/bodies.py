@@ -167,7 +167,7 @@ def end_quietly() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def damaged_cases(task: tuple[int, str]) -> tuple[int, int, list[str]]:
+def damaged_cases(task: tuple[int, str], cases: int = CASES_OF_A_TASK) -> tuple[int, int, list[str]]:
     """Of one seed: how many were accepted, how many only we refused, and on which we are wrong."""
     seed, folder = task
     chance = random.Random(seed)
@@ -183,7 +183,7 @@ def damaged_cases(task: tuple[int, str]) -> tuple[int, int, list[str]]:
         for ours, theirs, good in kinds:
             if ours(good) is None or ours(good) != theirs(good):
                 wrong.append(f"good data is not read as by others: {good.hex()}")
-        for _ in range(CASES_OF_A_TASK):
+        for _ in range(cases):
             ours, theirs, good = chance.choice(kinds)
             data = damaged(good, chance)
             read, other = ours(data), theirs(data)

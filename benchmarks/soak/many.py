@@ -1,4 +1,9 @@
-"""Fill a store, check it, flip bits and check again: `python -m benchmarks.soak.many OBJECTS`; prints JSON."""
+"""Fill a store, check it, flip bits and check again; prints JSON.
+
+    python -m benchmarks.soak.many OBJECTS SECONDS
+
+What cannot be made within these seconds is left out.
+"""
 
 import hashlib
 import json
@@ -24,13 +29,16 @@ FLIPPED = 200
 OLDEST = datetime.now(UTC) - timedelta(days=10)
 
 
-def fill(receipts: int) -> None:
+def fill(receipts: int, seconds: float) -> None:
     """So many receipts, each two files, spread over ten days."""
-    for first in range(0, receipts, 5000):
+    deadline = time.monotonic() + seconds
+    for first in range(0, receipts, 1000):
         made = Receipt.objects.bulk_create(
-            store(number, receipts) for number in range(first, min(first + 5000, receipts))
+            store(number, receipts) for number in range(first, min(first + 1000, receipts))
         )
         ReceiptFeed.objects.bulk_create(ReceiptFeed(receipt=one, feed=one.feed) for one in made)
+        if time.monotonic() > deadline:
+            break
 
 
 def store(number: int, of: int) -> Receipt:
@@ -71,9 +79,10 @@ def timed_check(*, deep: bool) -> tuple[float, list[tuple[str, str]]]:
     return time.monotonic() - began, findings
 
 
-def main(objects: int) -> None:
+def main(wanted: int, seconds: float) -> None:
     call_command("migrate", verbosity=0)
-    fill(objects // 2)
+    fill(wanted // 2, seconds)
+    objects = 2 * Receipt.objects.count()
     seconds, unexplained = timed_check(deep=False)
     flipped = flip(min(FLIPPED, objects // 2))
     deep_seconds, found = timed_check(deep=True)
@@ -88,4 +97,4 @@ def main(objects: int) -> None:
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-main(int(sys.argv[1]))
+main(int(sys.argv[1]), float(sys.argv[2]))
