@@ -5,10 +5,10 @@ T ?=
 MINUTES ?= 75
 OUTPUT ?=
 
-.PHONY: help run test check demo bench soak lock schema clean
+.PHONY: help run test test-postgresql check demo bench soak lock schema clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 .venv/installed: constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -26,6 +26,9 @@ run: .venv/installed  ## start the portal (HOST, PORT and PORTAL_… settings fr
 
 test: .venv/installed-dev  ## run the tests; make test T=tests/feeds for a part
 	@$(BIN)/python -m pytest $(T)
+
+test-postgresql: .venv/installed-dev  ## the same on a throw-away PostgreSQL
+	@$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest $(T)
 
 check: .venv/installed-dev  ## everything that is checked before the tests
 	@.ci/check

@@ -1,24 +1,32 @@
 """A copy of database and store that fits together, made while the portal works (threat model, R23).
 
 The database first, in one consistent step; then every file that its rows name. Stored files never change, so a file
-that is in the copy already is not copied again, and a copy is a data folder: give it to a portal and it runs.
+that is in the copy already is not copied again, and a copy is a data folder: give it to a portal and it runs. With
+PostgreSQL the database is a dump beside it.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from django.db import connection
+from psycopg.conninfo import make_conninfo
+
 from feeds.metadata import format_meta
+from feeds.models import Receipt
 from feeds.receipt.ids import RECEIVED, meta_path
 from feeds.receipt.spool import write_beside
 
 DATABASE = "portal.sqlite3"
+DUMP = "portal.pgdump"
 SUMMARY = "backup.json"
 STORE = "store"
 #: Small files beside database and store that a portal in another place needs.
@@ -28,6 +36,10 @@ STEP = 1024 * 1024
 
 class CannotBackUp(Exception):
     """The target cannot be used; the text says why."""
+
+
+#: Path, size, checksum and metadata of a receipt.
+_Stored = tuple[str, int, str, dict[str, str]]
 
 
 @dataclass
@@ -45,12 +57,11 @@ class Report:
 class Backup:
     """One copy into a folder that is empty or holds an earlier copy."""
 
-    def __init__(self, data_dir: Path, database: Path, target: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, data_dir: Path, target: Path, tell: Callable[[str], None]) -> None:
         """Prepare.
 
         Args:
             data_dir: the portal's data folder.
-            database: its SQLite file.
             target: where the copy goes.
             tell: told of each fault.
 
@@ -62,7 +73,6 @@ class Backup:
         if target.is_dir() and any(target.iterdir()) and not (target / SUMMARY).is_file():
             raise CannotBackUp(f"{target} holds something that is no backup.")
         self._data_dir = data_dir
-        self._database = database
         self._target = target
         self._tell = tell
         self._report = Report()
@@ -87,27 +97,21 @@ class Backup:
         return self._report
 
     def _copy_database(self) -> None:
-        """SQLite's own way: one reader's view of the database, whatever is written meanwhile."""
-        new = self._target / f"{DATABASE}.new"
+        name, copy = (DATABASE, _copy_sqlite) if connection.vendor == "sqlite" else (DUMP, _dump_postgresql)
+        new = self._target / f"{name}.new"
         new.unlink(missing_ok=True)
-        source = sqlite3.connect(f"file:{self._database}?mode=ro", uri=True, timeout=30)
-        copy = sqlite3.connect(new)
-        with contextlib.closing(source), contextlib.closing(copy):
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")
-            found = copy.execute("PRAGMA integrity_check").fetchone()[0]
-        if found != "ok":
-            raise CannotBackUp(f"The copy of the database is damaged: {found}")
+        copy(new)
         new.chmod(0o600)
-        new.rename(self._target / DATABASE)
+        new.rename(self._target / name)
 
-    def _receipts(self) -> Iterator[tuple[str, int, str, dict[str, str]]]:
-        """Path, size, checksum and metadata of every receipt that the copied database knows."""
-        copy = sqlite3.connect(f"file:{self._target / DATABASE}?mode=ro", uri=True)
-        with contextlib.closing(copy):
-            rows = copy.execute("SELECT path, bytes, sha256, headers FROM feeds_receipt ORDER BY receipt_id")
-            for path, size, sha256, headers in rows:
-                yield path, size, sha256, json.loads(headers)
+    def _receipts(self) -> Iterator[_Stored]:
+        """Every receipt that the copied database knows."""
+        if connection.vendor == "sqlite":
+            return _receipts_of(self._target / DATABASE)
+        # A dump cannot be asked. The database itself knows all that the dump does, as nothing is pruned meanwhile;
+        # what it knows beyond that is recorded anew where the dump is restored.
+        rows = Receipt.objects.order_by("receipt_id").values_list("path", "bytes", "sha256", "headers")
+        return rows.iterator(chunk_size=2000)
 
     def _copy_receipt(self, path: PurePosixPath, size: int, sha256: str, headers: dict[str, str]) -> None:
         target = self._target / STORE / path
@@ -167,3 +171,47 @@ class Backup:
     def _write_summary(self, *, whole: bool) -> None:
         summary = {"whole": whole, **asdict(self._report)}
         write_beside(self._target / SUMMARY, f"{json.dumps(summary, indent=1)}\n".encode())
+
+
+def _copy_sqlite(new: Path) -> None:
+    """SQLite's own way: one reader's view of the database, whatever is written meanwhile."""
+    source = sqlite3.connect(f"file:{connection.settings_dict['NAME']}?mode=ro", uri=True, timeout=30)
+    copy = sqlite3.connect(new)
+    with contextlib.closing(source), contextlib.closing(copy):
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")
+        found = copy.execute("PRAGMA integrity_check").fetchone()[0]
+    if found != "ok":
+        raise CannotBackUp(f"The copy of the database is damaged: {found}")
+
+
+def _receipts_of(database: Path) -> Iterator[_Stored]:
+    copy = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    with contextlib.closing(copy):
+        rows = copy.execute("SELECT path, bytes, sha256, headers FROM feeds_receipt ORDER BY receipt_id")
+        for path, size, sha256, headers in rows:
+            yield path, size, sha256, json.loads(headers)
+
+
+def _dump_postgresql(new: Path) -> None:
+    """PostgreSQL's own way: a dump of one moment, for pg_restore."""
+    program = shutil.which("pg_dump")
+    if program is None:
+        raise CannotBackUp("pg_dump is not installed; it has to be as new as the server.")
+    known = {name: value for name, value in connection.get_connection_params().items() if _is_plain(value)}
+    # Other users of the host see a command's arguments, but not its environment.
+    environment = {**os.environ, "PGPASSWORD": str(known.pop("password", ""))}
+    done = subprocess.run(  # noqa: S603  # the operator's own program and settings
+        [program, "--format=custom", f"--file={new}", f"--dbname={make_conninfo(**known)}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise CannotBackUp(f"pg_dump failed: {done.stderr.strip()}")
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it belongs to the connection itself; others are settings of the driver."""
+    return isinstance(value, str | int) and not isinstance(value, bool)

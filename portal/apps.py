@@ -8,10 +8,12 @@ class PortalConfig(AppConfig):
     verbose_name = "Access"
 
     def ready(self) -> None:
+        from django.db.backends.signals import connection_created
         from django.db.models.signals import post_migrate
 
-        from portal import audit_signals, roles
+        from portal import audit_signals, patience, roles
 
+        connection_created.connect(patience.limit, dispatch_uid="portal.patience.limit")
         post_migrate.connect(roles.put_right, dispatch_uid="portal.roles.put_right")
         audit_signals.connect()
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from tests.live import Response, parse, read_all, request
+from tests.postgresql import own_database
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,6 +33,9 @@ class Serve:
             "PORTAL_MIN_FREE_BYTES": "0",
             **settings,
         }
+        if self.environment.get("DATABASE_URL", "").startswith("postgres"):
+            # Each data dir has a database of its own: rows and files belong together.
+            self.environment["DATABASE_URL"] = own_database(self.environment["DATABASE_URL"])
         self.output = ""
 
     def start(self) -> float:

@@ -18,7 +18,8 @@ if "PORTAL_DATA_DIR" not in os.environ or _inherited:
 from portal.settings import *  # noqa: E402, F403  # a settings module is made to be extended this way
 
 # A file: the receiver's threads each have their own connection, and memory is not shared as a file's WAL is.
-DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}  # noqa: F405
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -1,5 +1,6 @@
 """Overload and passing faults degrade, never lie (R13, R15, R16)."""
 
+import contextlib
 import hashlib
 import socket
 import sqlite3
@@ -8,10 +9,13 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 
+from portal import patience
 from tests.factories import make_feed
 from tests.live import Live, parse, read_all, request
 from tests.serving import Serve
@@ -31,11 +35,33 @@ def empty(live: Live) -> Iterator[None]:
     live.clear()
 
 
+@contextlib.contextmanager
+def somebody_else_writing() -> Iterator[None]:
+    """Another process has begun to write receipts, and does not end."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite":
+        locker: Any = sqlite3.connect(name, isolation_level=None)
+        begin = ["BEGIN IMMEDIATE"]
+    else:
+        known = {key: connection.settings_dict[key.upper()] for key in ("host", "port", "user", "password")}
+        locker = psycopg.connect(dbname=name, autocommit=True, **known)
+        begin = ["BEGIN", "LOCK TABLE feeds_receipt IN SHARE MODE"]
+    for statement in begin:
+        locker.execute(statement)
+    try:
+        yield
+    finally:
+        locker.execute("ROLLBACK")
+        locker.close()
+
+
 def test_r13_a_locked_database_is_told_as_passing_and_nothing_is_kept(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.2)
     live.worker.health.stop()
+    if connection.vendor == "sqlite":
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.2)
+    monkeypatch.setattr(patience, "LOCK_SECONDS", 0.2)
     outcomes = []
 
     def send() -> None:
@@ -43,10 +69,7 @@ def test_r13_a_locked_database_is_told_as_passing_and_nothing_is_kept(
         outcomes.append((answer.outcome, answer.header("retry-after") is not None))
 
     assert live.send("/datafeed", OPEN, b"before").outcome == (200, 0)
-    name = str(connection.settings_dict["NAME"])
-    locker = sqlite3.connect(name, isolation_level=None)
-    locker.execute("BEGIN IMMEDIATE")
-    try:
+    with somebody_else_writing():
         threads = [threading.Thread(target=send) for _ in range(20)]
         for thread in threads:
             thread.start()
@@ -54,9 +77,6 @@ def test_r13_a_locked_database_is_told_as_passing_and_nothing_is_kept(
         assert live.send("/datafeed", {"Feed": "REJECT-FEED"}, b"data").outcome == (406, 110)
         for thread in threads:
             thread.join()
-    finally:
-        locker.execute("ROLLBACK")
-        locker.close()
     assert set(outcomes) == {((503, 999), True)}
     assert len(live.receipts()) == 1
     assert len(live.files()) == 2

@@ -137,7 +137,7 @@ def test_sender_text_is_escaped_on_every_page_that_shows_it() -> None:
 
 
 def test_characters_that_hide_or_reorder_sender_text_are_written_out() -> None:
-    hostile = "CN=\u202eevil\x00\u200b"
+    hostile = "CN=\u202eevil\x01\u200b"
     sample = RefusalSample.objects.create(
         at="2026-02-24T18:10:27Z",
         feed=hostile,
@@ -154,7 +154,7 @@ def test_characters_that_hide_or_reorder_sender_text_are_written_out() -> None:
         reverse("admin:feeds_refusalsample_change", args=[sample.pk]),
     ):
         page = client.get(url).content.decode()
-        assert "⟨U+202E⟩evil⟨U+0000⟩⟨U+200B⟩" in page
+        assert "⟨U+202E⟩evil⟨U+0001⟩⟨U+200B⟩" in page
         assert "\u202e" not in page
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
 
 from feeds.backup import Backup, CannotBackUp
 from feeds.maintenance import Busy, only_one
@@ -19,15 +18,9 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="wait for an export or a prune that is running")
 
     def handle(self, *args: Any, folder: Path, wait: bool, **options: Any) -> None:
-        if connection.vendor != "sqlite":
-            raise CommandError(
-                "This copies SQLite. With PostgreSQL, run pg_dump first and copy the store afterwards: "
-                "docs/operating.md has the two commands."
-            )
-        database = Path(connection.settings_dict["NAME"])
         try:
             with only_one(settings.STORE_DIR, wait=wait):
-                report = Backup(settings.DATA_DIR, database, folder.absolute(), self.stderr.write).run()
+                report = Backup(settings.DATA_DIR, folder.absolute(), self.stderr.write).run()
         except (Busy, CannotBackUp, OSError) as fault:
             raise CommandError(str(fault)) from fault
         self.stdout.write(
