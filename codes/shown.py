@@ -32,6 +32,7 @@ class ShownMeaning:
     meaning: Meaning
     samples: tuple[str, ...]
     relations: tuple[ShownRelation, ...]
+    current_specs: tuple[Mapping[str, Any], ...]
     former_specs: tuple[Mapping[str, Any], ...]
     comparable: str
 
@@ -57,6 +58,7 @@ def show_meanings(found: FoundCode) -> list[ShownMeaning]:
             meaning=meaning,
             samples=tuple(_samples(found, meaning)),
             relations=tuple(_relation(relation, names) for relation in meaning.related),
+            current_specs=tuple(spec for spec in meaning.specs if spec["current"]),
             former_specs=tuple(spec for spec in meaning.specs if not spec["current"]),
             comparable=_comparable(found, meaning),
         )

@@ -6,15 +6,18 @@ from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
 from portal import documentation
+from portal.api import conditional_page
 
 
 @require_safe
+@conditional_page
 def documentation_index(request: HttpRequest) -> HttpResponse:
     """All pages of the documentation with their first sentences."""
     return render(request, "docs/index.html", {"pages": documentation.pages(), "version": documentation.version()})
 
 
 @require_safe
+@conditional_page
 def documentation_page(request: HttpRequest, slug: str) -> HttpResponse:
     """One page of the documentation."""
     page = documentation.page_of(slug)
