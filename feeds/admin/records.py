@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -43,6 +45,21 @@ def as_text(value: Any) -> SafeString:
     return format_html('<pre class="stored" tabindex="0">{}</pre>', "\n".join(map(visible, lines)))
 
 
+class RepeatFilter(admin.SimpleListFilter):
+    """Receipts whose content or GUID came before: a sender whose answer was lost sends again (R11)."""
+
+    title = "possible duplicate"
+    parameter_name = "duplicate"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Receipt]) -> QuerySet[Receipt]:
+        if self.value() == "yes":
+            return queryset.exclude(duplicate_of="")
+        return queryset.filter(duplicate_of="") if self.value() == "no" else queryset
+
+
 @admin.register(Receipt)
 class ReceiptAdmin(ReadOnlyAdmin):
     """What was accepted. The row names a stored file and is never edited."""
@@ -56,12 +73,12 @@ class ReceiptAdmin(ReadOnlyAdmin):
         "status_chip",
         "remote_address",
     ]
-    list_filter = ["status", "compression", "recovered", "truncated"]
+    list_filter = ["status", "compression", RepeatFilter, "recovered", "truncated"]
     search_fields = ["receipt_id__exact", "feed__startswith", "sha256__exact", "guid__exact", "request_id__exact"]
     search_help_text = "Exact receipt id, request id, SHA-256 or GUID, or the beginning of a feed's name."
     date_hierarchy = None
-    exclude = ["headers", "groups", "notes", "sender_dn", "guid"]
-    readonly_fields = ["dn_text", "guid_text", "stored_headers", "stored_groups", "stored_notes"]
+    exclude = ["headers", "groups", "notes", "sender_dn", "guid", "duplicate_of"]
+    readonly_fields = ["dn_text", "guid_text", "repeats", "stored_headers", "stored_groups", "stored_notes"]
 
     @admin.display(description="bytes", ordering="bytes")
     def bytes_text(self, receipt: Receipt) -> str:
@@ -78,6 +95,15 @@ class ReceiptAdmin(ReadOnlyAdmin):
     @admin.display(description="GUID")
     def guid_text(self, receipt: Receipt) -> str:
         return visible(receipt.guid)
+
+    @admin.display(description="possible duplicate of", empty_value="none")
+    def repeats(self, receipt: Receipt) -> str | None:
+        earlier = Receipt.objects.filter(receipt_id=receipt.duplicate_of).values_list("pk", flat=True).first()
+        if earlier is None:
+            return receipt.duplicate_of or None
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:feeds_receipt_change", args=[earlier]), receipt.duplicate_of
+        )
 
     @admin.display(description="metadata")
     def stored_headers(self, receipt: Receipt) -> SafeString:

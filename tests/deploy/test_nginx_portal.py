@@ -8,15 +8,16 @@ import socket
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.authority import Certificates, Pair
 from tests.deploy.portal import DENYING, OPEN, REJECTING, REQUIRED, RESTRICTED, SMUGGLED, Portal
-from tests.deploy.proxy import NGINX, Answer, Nginx, talk
+from tests.deploy.proxy import NGINX, Answer, Nginx, read_answers, talk
 from tests.deploy.test_nginx import SPOOFS
+from tests.reliability import processes
 
 pytestmark = [
     pytest.mark.server,
@@ -277,6 +278,35 @@ def test_r07_a_body_cut_short_is_never_stored(nginx: Nginx, portal: Portal, sent
         parts = list(portal.folder.glob("store/**/*.part"))
     assert parts == []
     assert portal.stored() == before
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+def test_r15_a_worker_killed_in_mid_upload_is_a_passing_fault_in_nginxs_words(
+    nginx: Nginx, portal: Portal, framing: str
+) -> None:
+    before = portal.stored()
+    with nginx.connect() as connection:
+        connection.sendall(head(framing, feed=OPEN))
+        begun = b"x" * 600_000
+        connection.sendall(b"%x\r\n%b\r\n" % (len(begun), begun) if "chunked" in framing else begun)
+        wait_until(lambda: list((portal.folder / "store/parts").glob("*/*.part")))
+        for worker in processes.children(portal.process.pid):
+            processes.kill(worker)
+        [answer] = read_answers(connection)
+    assert codes(answer) == (502, "999")
+    assert 30 <= int(answer.headers["retry-after"]) <= 90
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.body.startswith(b"Stroom Status 999 - Unknown error\n")
+    wait_until(lambda: codes(talk(nginx.connect(), post(feed=OPEN))[0]) == (200, "0"))
+    assert len(portal.stored()) == len(before) + 1
+    wait_until(lambda: not list((portal.folder / "store/parts").glob("*/*.part")))
+
+
+def wait_until(found: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("given", "kept"), [("ticket-4711", True), ("two words", False), ("", False)])
