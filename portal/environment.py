@@ -20,7 +20,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = frozenset({"1", "on", "true", "yes"})
 SECRET_SETTINGS = frozenset({"PORTAL_SECRET_KEY", "DATABASE_URL"})
 FALSE_WORDS = frozenset({"0", "off", "false", "no"})
-KNOWN_SECRETS = frozenset({"changeme", "secret", "django-insecure", "password", "insecure"})
+KNOWN_SECRETS = frozenset({"changeme", "change-me", "secret", "django-insecure", "password", "insecure", "example"})
 _ALLOWED_HOST = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 #: No user, path, query or fragment: the portal cannot live below a path.
 _PUBLIC_URL = re.compile(
@@ -172,6 +172,8 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         reader.fault("PORTAL_SIGNIN_HEADER needs PORTAL_TRUSTED_PROXIES: nobody else's word is taken. Set both.")
     if environment.debug and environment.public_url:
         reader.fault("PORTAL_DEBUG shows the inside of the portal to everyone. Remove it, or PORTAL_PUBLIC_URL.")
+    if environment.debug and not _is_local(environment.host):
+        reader.fault("PORTAL_DEBUG shows the inside of the portal to everyone. Remove it, or HOST.")
     reader.refuse_unknown()
     reader.finish()
     return environment
@@ -305,10 +307,22 @@ def _username(value: str) -> str:
     return value
 
 
+def _is_local(host: str) -> bool:
+    """Whether only this machine reaches that address."""
+    return host.startswith(("localhost", "127.", "unix:")) or host == "::1"
+
+
 def _secret_key(value: str) -> str:
-    if not value:
-        return ""
-    if len(value) < 50 or len(set(value)) < 5 or any(word in value.lower() for word in KNOWN_SECRETS):
+    return usable_secret_key(value) if value else ""
+
+
+def usable_secret_key(value: str) -> str:
+    """The key itself.
+
+    Raises:
+        ValueError: it is empty, short, of few letters, or one that everybody knows.
+    """
+    if len(value) < 50 or len(set(value)) < 10 or any(word in value.lower() for word in KNOWN_SECRETS):
         raise ValueError("too short or well known")
     return value
 

@@ -2,13 +2,14 @@
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import environ as django_environ
 
 from portal import logs
-from portal.environment import BASE_DIR, read_environment
+from portal.environment import BASE_DIR, BadEnvironment, read_environment, usable_secret_key
 
 ENVIRONMENT = read_environment()
 DATA_DIR = ENVIRONMENT.data_dir
@@ -20,14 +21,33 @@ def _secret_key() -> str:
     if ENVIRONMENT.secret_key:
         return ENVIRONMENT.secret_key
     path = DATA_DIR / "secret_key"
+    if not path.exists():
+        _make_key(path)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        key = secrets.token_urlsafe(64)
-        file.write(key)
-    return key
+        return usable_secret_key(path.read_text().strip())
+    except ValueError as fault:
+        raise BadEnvironment(
+            f"  {path} holds no usable key: {fault}. Put back the one of a backup, or remove the file: a new key "
+            "is made, and everybody has to sign in again."
+        ) from fault
+
+
+def _make_key(path: Path) -> None:
+    """The file appears whole or not at all, and two starts at once agree on one."""
+    descriptor, name = tempfile.mkstemp(prefix=".secret_key-", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(64))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            pass  # another start was quicker
+        except OSError:
+            Path(name).replace(path)  # a file system without links
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _database() -> dict[str, Any]:
