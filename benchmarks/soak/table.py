@@ -20,7 +20,7 @@ def as_table(findings: Sequence[Finding], *, seed: int, minutes: float, of: int)
         "",
         row(HEAD),
         row(["---"] * len(HEAD)),
-        *(row(cells(finding)) for finding in findings),
+        *(row(cells(finding)) for finding in sorted(findings, key=lambda finding: finding.trial.name)),
     ]
     for finding in findings:
         if finding.failed:

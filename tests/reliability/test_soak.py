@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_every_demand_with_a_long_figure_has_a_trial() -> None:
     assert {trial.name for trial in TRIALS} == THREAT_MODEL_LONG
-    assert [trial.name for trial in chosen(["s04", "R09"])] == ["R09", "S04"]
+    assert {trial.name for trial in chosen(["s04", "R09"])} == {"R09", "S04"}
     with pytest.raises(SystemExit, match="no trial X99"):
         chosen(["X99"])
 
@@ -87,7 +87,7 @@ def test_cheap_trials_in_a_few_seconds_make_a_table(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.server
 def test_stopped_by_hand_it_leaves_nothing_running_and_tells_what_it_has(folder: Path) -> None:
-    process = soak(folder, "R21", "S23", "--minutes", "5")
+    process = soak(folder, "R21", "R03", "--minutes", "5")
     assert process.stderr is not None
     while "R21" not in (line := process.stderr.readline()):
         assert line, "it ended by itself"
