@@ -75,6 +75,8 @@ def read_numbers(text: str) -> list[int]:
     Raises:
         ValueError: one is no number of up to three digits, or there are too many.
     """
+    if not text.strip():
+        raise ValueError("give numbers with commas between, such as 301,302")
     parts = [part.strip() for part in text.split(",")]
     wrong = [part for part in parts if not (part.isascii() and part.isdigit() and len(part) <= 3)]
     if wrong or len(parts) > MAX_NUMBERS:

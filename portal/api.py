@@ -191,8 +191,10 @@ class StrictQueryMixin(ViewBase):
         known = self.known_query()
         unknown = [name for name in request.query_params if name not in known]
         if unknown:
-            hint = f"is not known here; known are {', '.join(sorted(known))}"
-            raise BadQuery({name[:80]: hint for name in unknown})
+            hint = f"known are {', '.join(sorted(known))}" if known else "there are no parameters"
+            raise BadQuery({name[:80]: f"is not known here; {hint}" for name in unknown})
+        if twice := [name for name, values in request.query_params.lists() if len(values) > 1]:
+            raise BadQuery(dict.fromkeys(twice, "stands twice"))
         if "fields" in request.query_params and getattr(self, "serializer_class", None) is not None:
             self._refuse_unknown_fields(request.query_params["fields"])
 

@@ -18,8 +18,7 @@ from feeds.body import Body, Incomplete, Message, Receive, Scope, Send
 from feeds.health import Health
 from feeds.metadata import IdentityNames
 from portal.bridge import DjangoBridge
-from portal.links import public_link
-from portal.problems import status_name
+from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.ready import AtOnce, ReadyAnswers
 from portal.request_ids import current_request_id, request_id
 
@@ -213,16 +212,18 @@ async def _send_state(scope: Scope, send: Send, http: int, content: Mapping[str,
 
 async def _refuse(scope: Scope, body: Body, send: Send, http: int, reason: str) -> None:
     """Answer a request whose body cannot be handed on, in the shape of the REST API where it was for that."""
-    if scope["path"].startswith("/api/"):
-        title = status_name(http)
-        problem = {"type": public_link(f"/codes/http/{http}/"), "title": title, "status": http, "detail": reason}
-        kind, data = b"application/problem+json", json.dumps(problem).encode()
+    supplied = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    given = request_id(b",".join(supplied))
+    if scope["path"].startswith(API_PREFIX):
+        kind = PROBLEM_TYPE.encode()
+        data = json.dumps(problem_body(http, reason, path=scope["path"], request_id=given.decode())).encode()
     else:
         kind, data = b"text/plain; charset=utf-8", reason.encode() + b"\n"
     fields = [
         (b"content-type", kind),
         (b"content-length", str(len(data)).encode()),
         (b"connection", b"close"),
+        (b"x-request-id", given),
     ]
     await send({"type": "http.response.start", "status": http, "headers": fields})
     await send({"type": "http.response.body", "body": data, "more_body": True})

@@ -46,20 +46,23 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """An answer in the error shape of our API: RFC 9457, its type being the page of the status code."""
+    path = "" if request is None else request.path
+    body = problem_body(status, detail, path=path, request_id=getattr(request, "request_id", ""))
+    if errors:
+        body["errors"] = list(errors)
+    content = json.dumps(body, ensure_ascii=False).encode()
+    return HttpResponse(content, content_type=PROBLEM_TYPE, status=status, headers=dict(headers or {}))
+
+
+def problem_body(status: int, detail: str, *, path: str, request_id: str) -> dict[str, Any]:
+    """The members that every problem has, and, where they are known, where it arose and in which request."""
     body: dict[str, Any] = {
         "type": public_link(f"/codes/http/{status}/"),
         "title": status_name(status),
         "status": status,
         "detail": detail,
     }
-    if request is not None:
-        body["instance"] = request.path
-        if request_id := getattr(request, "request_id", ""):
-            body["request_id"] = request_id
-    if errors:
-        body["errors"] = list(errors)
-    content = json.dumps(body, ensure_ascii=False).encode()
-    return HttpResponse(content, content_type=PROBLEM_TYPE, status=status, headers=dict(headers or {}))
+    return body | {name: text for name, text in (("instance", path), ("request_id", request_id)) if text}
 
 
 class BadQuery(exceptions.APIException):

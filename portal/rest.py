@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,6 +26,7 @@ else:
     ViewSetBase = object
 
 READ_METHODS = ("GET", "HEAD")
+WRITE_METHODS = ("POST", "PUT", "PATCH")
 #: Rows that are read at a time, keys that are, and characters that are sent.
 CSV_CHUNK, KEYS_CHUNK, CSV_PART = 500, 10_000, 32 * 1024
 
@@ -32,8 +34,8 @@ CSV_CHUNK, KEYS_CHUNK, CSV_PART = 500, 10_000, 32 * 1024
 class PrivateMixin(ConditionalMixin, StrictQueryMixin):
     """For data that only some may see: nothing between us and the caller keeps a copy.
 
-    Beyond unknown names, a parameter that stands twice or empty is refused: `?feed=$FEED` with the variable unset
-    must not mean "every feed".
+    Beyond what is unknown or stands twice, an empty parameter is refused, and an empty body: `?feed=$FEED` with the
+    variable unset must not mean "every feed", nor `-d "$FEED"` a feed with nothing but defaults.
     """
 
     #: Query names of single actions or methods, beside those of lists.
@@ -47,13 +49,16 @@ class PrivateMixin(ConditionalMixin, StrictQueryMixin):
             known.add("fields")
         return known | self._list_query() if action == "list" else known
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method in WRITE_METHODS and request.method in self.allowed_methods:
+            _refuse_odd_body(request)
+
     def refuse_unknown_query(self, request: Request) -> None:
         super().refuse_unknown_query(request)
         faults = {}
         for name, values in request.query_params.lists():
-            if len(values) > 1:
-                faults[name] = "stands twice"
-            elif not values[0].strip():
+            if not values[0].strip():
                 faults[name] = "is empty; leave it out to ask for everything"
             elif "\0" in values[0]:
                 faults[name] = "contains a NUL character"
@@ -70,6 +75,20 @@ class PrivateMixin(ConditionalMixin, StrictQueryMixin):
             filterset = getattr(self, "filterset_class", None)
             return {*CursorPages.query_names, *(filterset.base_filters if filterset else ())}
         return super()._list_query()
+
+
+def _refuse_odd_body(request: Request) -> None:
+    """Refuse a body that is not there, or that would have to be unpacked first.
+
+    Raises:
+        ParseError: it is empty.
+        UnsupportedMediaType: it has a content coding.
+    """
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedMediaType(coding[:40], f"Send the body as it is, without Content-Encoding: {coding[:40]}.")
+    if request.META.get("CONTENT_LENGTH") in {None, "", "0"}:
+        raise ParseError("The body is empty.")
 
 
 class ListMixin(ViewSetBase):

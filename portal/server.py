@@ -6,6 +6,7 @@ limit, and the bare 400 carries no Stroom-Status.
 """
 
 import asyncio
+import json
 import logging
 import signal
 import socket
@@ -23,7 +24,9 @@ from uvicorn.server import ServerState
 from feeds.body import EXTENSION, Connection
 from feeds.receipt.answers import framing_answer
 from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
+from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.ready import AtOnce
+from portal.request_ids import request_id
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ FRAMING_LIMIT = 64 * 1024
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
+_API = API_PREFIX.encode() + b"v1/"
 _STATUS_LINES = {
     400: b"HTTP/1.1 400 Bad Request\r\n",
     431: b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
@@ -163,8 +167,8 @@ class PortalProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         if self._replaying:
             return
-        self._count_field(len(url))
         super().on_url(url)
+        self._count_field(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._replaying:
@@ -239,10 +243,20 @@ class PortalProtocol(HttpToolsProtocol):
             return
         busy = self.cycle is not None and not self.cycle.response_complete
         if not (busy and self.cycle.response_started):
-            headers, body = framing_answer(status)
+            headers, body = api_answer(status) if self.url.startswith(_API) else framing_answer(status)
             fields = b"".join(b"%s: %s\r\n" % field for field in headers)
             self.transport.write(b"%s%sconnection: close\r\n\r\n%s" % (_STATUS_LINES[status.http], fields, body))
         self.transport.close()
+
+
+def api_answer(status: StroomStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """What is no request, or has too large a head, in the shape of the REST API for who asked that."""
+    reason = status.explanation.replace(" Nothing was stored.", "")
+    given = request_id(b"")
+    body = json.dumps(problem_body(status.http, reason, path="", request_id=given.decode())).encode()
+    length = str(len(body)).encode()
+    fields = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", length), (b"x-request-id", given)]
+    return fields, body
 
 
 class PortalState(ServerState):

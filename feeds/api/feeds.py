@@ -89,7 +89,7 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
         "create": (409,),
         "update": (409, 412),
         "partial_update": (412,),
-        "destroy": (412,),
+        "destroy": (412, 413, 415),
         "bulk": (412,),
     }
     query_of = {"destroy": frozenset({"comment"}), "history": frozenset({"limit", "offset"})}
@@ -147,7 +147,7 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
     @extend_schema(parameters=[COMMENT])
     def destroy(self, request: Request, name: str) -> Response:
         """Delete a feed. Its receipts, their files and its history stay."""
-        comment = checked_comment(request.query_params.get("comment", ""))
+        comment = checked_comment(_comment_of_deletion(request))
         with transaction.atomic():
             feed = self._locked(name)
             self._check_preconditions(feed)
@@ -275,6 +275,18 @@ def _fault(index: int, field: str, detail: str) -> dict[str, Any]:
 def _named(data: Any, name: str) -> Any:
     """A body without a name takes it from the address."""
     return {"name": name, **data} if isinstance(data, dict) else data
+
+
+def _comment_of_deletion(request: Request) -> str:
+    """From the query, or from a body as the other writes have it: a reason must not be lost for where it stands."""
+    in_query = str(request.query_params.get("comment", ""))
+    if request.META.get("CONTENT_LENGTH") in {None, "", "0"}:
+        return in_query
+    body = request.data
+    fits = isinstance(body, dict) and set(body) <= {"comment"} and isinstance(body.get("comment", ""), str)
+    if not fits or (in_query and body):
+        raise ValidationError({"comment": ["Give it as ?comment=… or as the only key of the body."]})
+    return str(body.get("comment", in_query))
 
 
 def _officer_needed() -> PermissionDenied:

@@ -1,5 +1,6 @@
 """Odd bodies, queries and headers are answered with a problem that says what is odd, never with our own error."""
 
+import gzip
 import json
 
 import pytest
@@ -105,3 +106,67 @@ def test_odd_accept_headers_are_served_or_406(accept: str) -> None:
     response = anonymous().get("/api/v1/registries/", Accept=accept)
     if response.status_code != 200:
         problem_of(response, 406)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_an_empty_body_is_refused_and_changes_nothing(method: str) -> None:
+    make_feed("FEED-A", owner="Web team")
+    problem_of(caller(*EDITOR).call(method, "/api/v1/feeds/FEED-A/", ""), 400)
+    assert Feed.objects.get().owner == "Web team"
+
+
+@pytest.mark.django_db
+def test_every_write_wants_a_body() -> None:
+    who = superuser()
+    for method, path in [
+        ("POST", "/api/v1/feeds/"),
+        ("PATCH", "/api/v1/feeds/"),
+        ("POST", "/api/v1/feeds/import/"),
+        ("POST", "/api/v1/receipt/check/"),
+        ("POST", "/api/v1/auth/token/"),
+    ]:
+        assert "empty" in problem_of(who.call(method, path, ""), 400)["detail"], path
+
+
+@pytest.mark.django_db
+def test_a_packed_body_is_415_and_says_why() -> None:
+    packed = gzip.compress(b'{"owner": "x"}')
+    answer = caller(*EDITOR).call("PUT", "/api/v1/feeds/FEED-A/", packed, {"Content-Encoding": "gzip"})
+    assert "Content-Encoding" in problem_of(answer, 415)["detail"]
+    plain = caller(*EDITOR).call("PUT", "/api/v1/feeds/FEED-A/", "{}", {"Content-Encoding": "identity"})
+    assert plain.status_code == 201
+
+
+@pytest.mark.django_db
+def test_the_reason_of_a_deletion_may_stand_in_the_query_or_in_the_body() -> None:
+    editor = caller(*EDITOR)
+    for send in (
+        lambda path: editor.delete(f"{path}?comment=ticket+1"),
+        lambda path: editor.call("DELETE", path, {"comment": "ticket 1"}),
+    ):
+        make_feed("FEED-A")
+        assert send("/api/v1/feeds/FEED-A/").status_code == 204
+        latest = editor.get("/api/v1/feeds/FEED-A/history/").json()["results"][0]
+        assert (latest["action"], latest["comment"]) == ("deleted", "ticket 1")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "body",
+    [{"reason": "x"}, {"comment": "x", "force": True}, {"comment": 5}, ["comment"], "{", {"comment": "x" * 2000}],
+)
+def test_any_other_body_of_a_deletion_is_refused(body: object) -> None:
+    make_feed("FEED-A")
+    problem_of(caller(*EDITOR).call("DELETE", "/api/v1/feeds/FEED-A/", body), 400)
+    problem_of(caller(*EDITOR).call("DELETE", "/api/v1/feeds/FEED-A/?comment=a", {"comment": "b"}), 400)
+    assert Feed.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path", ["codes/?limit=1&limit=2", "codes/?format=json&format=csv", "feeds/?limit=1&limit=1"]
+)
+def test_a_parameter_that_stands_twice_is_named(path: str) -> None:
+    body = problem_of(superuser().get(f"/api/v1/{path}"), 400)
+    assert "twice" in body["errors"][0]["detail"]

@@ -232,7 +232,9 @@ def test_a_body_over_the_limit_is_413_in_the_shape_of_its_surface(
         assert (page.status, page.header("content-type")) == (413, "text/plain; charset=utf-8")
         api = world.send("/api/v1/feeds/", body=b"x" * 1001, chunked=chunked)
         assert (api.status, api.header("content-type")) == (413, "application/problem+json")
-        assert json.loads(api.body)["type"] == "/codes/http/413/"
+        told = json.loads(api.body)
+        assert told["type"] == "/codes/http/413/"
+        assert told["request_id"] == api.header("x-request-id")
     assert world.send("/page", body=b"x" * 1000).status == 200
 
 

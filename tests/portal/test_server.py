@@ -1,6 +1,7 @@
 """Our protocol class with any application behind it: heads, upgrades, trailers, half-closed connections."""
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -272,3 +273,26 @@ def test_who_wants_the_connection_closed_is_answered_the_ordinary_way(
     port, app = prepared
     exchange(port, b"GET /ready HTTP/" + version_and_fields + b"\r\n")
     assert [path for path, _ in app.reached] == ["/ready"]
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /api/v1/codes/ HTTP/1.1\r\nX-Big: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /api/v1/codes/?q=" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431),
+        (b"POST /api/v1/feeds/ HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+    ],
+)
+def test_what_the_server_itself_refuses_is_a_problem_for_callers_of_the_api(
+    port: int, head: bytes, status: int
+) -> None:
+    answer = parse(exchange(port, head))
+    assert (answer.status, answer.header("content-type")) == (status, "application/problem+json")
+    told = json.loads(answer.body)
+    assert (told["status"], told["type"]) == (status, f"/codes/http/{status}/")
+    assert told["request_id"] == answer.header("x-request-id")
+    assert "stored" not in told["detail"]
+    sender = parse(
+        exchange(port, head.replace(b"/api/v1/feeds/", b"/datafeed").replace(b"/api/v1/codes/", b"/datafeed"))
+    )
+    assert sender.outcome == (status, 999)
