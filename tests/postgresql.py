@@ -143,6 +143,12 @@ class PostgreSql:
         return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
+def with_own_database(environment: dict[str, str]) -> dict[str, str]:
+    """The environment of a process with a data folder of its own: rows and files belong together."""
+    url = environment.get("DATABASE_URL", "")
+    return {**environment, "DATABASE_URL": own_database(url)} if url.startswith("postgres") else environment
+
+
 def own_database(url: str) -> str:
     """Make an empty database beside the one that is named; its address."""
     name = f"own_{uuid.uuid4().hex}"

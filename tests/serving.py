@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tests.live import Response, parse, read_all, request
-from tests.postgresql import own_database
+from tests.postgresql import with_own_database
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ class Serve:
         self.command = command
         self.port = free_port()
         keep = {name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))}
-        self.environment = {
+        kept = {
             **keep,
             "PORTAL_DATA_DIR": str(data_dir),
             "PORT": str(self.port),
@@ -33,9 +33,7 @@ class Serve:
             "PORTAL_MIN_FREE_BYTES": "0",
             **settings,
         }
-        if self.environment.get("DATABASE_URL", "").startswith("postgres"):
-            # Each data dir has a database of its own: rows and files belong together.
-            self.environment["DATABASE_URL"] = own_database(self.environment["DATABASE_URL"])
+        self.environment = with_own_database(kept)
         self.output = ""
 
     def start(self) -> float:

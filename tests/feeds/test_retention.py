@@ -22,6 +22,7 @@ from feeds.retention import REMOVED, Pruner, find_due, finish_removals
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
+from tests.postgresql import with_own_database
 
 pytestmark = pytest.mark.django_db
 
@@ -280,7 +281,7 @@ def test_r25_a_killed_process_leaves_nothing_half_done(tmp_path: Path) -> None:
     script = Path(__file__).with_name("retention_kills.py")
     run = subprocess.run(
         [sys.executable, str(script), "50"],
-        env=environment,
+        env=with_own_database(environment),
         cwd=script.parents[2],
         capture_output=True,
         text=True,
