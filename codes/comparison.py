@@ -36,15 +36,19 @@ class ReadySet:
 
 READY_SETS = (
     ReadySet("Redirects", "http", (301, 302, 303, 307, 308)),
-    ReadySet("Not allowed or not there", "http", (401, 403, 404, 407, 410)),
-    ReadySet("Bad request or bad content", "http", (400, 409, 415, 422)),
+    ReadySet("Who you are, what you may, what is there", "http", (401, 403, 404)),
+    ReadySet("Not there now, or gone for good", "http", (404, 410)),
+    ReadySet("Bad request or bad content", "http", (400, 422)),
+    ReadySet("Proxies whose server fails", "http", (502, 503, 504)),
+    ReadySet("Server errors, whoever fails", "http", (500, 502, 503, 504)),
     ReadySet("Too much", "http", (413, 414, 429, 431)),
     ReadySet("Conditions", "http", (304, 412, 428)),
-    ReadySet("Failing servers", "http", (500, 502, 503, 504)),
-    ReadySet("No content", "http", (200, 202, 204, 205)),
-    ReadySet("Stroom: the feed", "stroom", (100, 110)),
-    ReadySet("Stroom: the certificate", "stroom", (300, 310)),
-    ReadySet("Stroom: the data", "stroom", (200, 400, 999)),
+    ReadySet("Success with and without content", "http", (200, 201, 202, 204, 205)),
+    ReadySet("Stroom 1xx: feed and header arguments", "stroom", (100, 101, 102, 103, 104, 110, 111, 112, 113, 120)),
+    ReadySet("Stroom 2xx and 4xx: compression and content", "stroom", (200, 400, 410)),
+    ReadySet("Stroom 3xx: client identity", "stroom", (300, 301, 302, 303, 304, 310, 311, 312, 313, 314, 315)),
+    ReadySet("Stroom: feed not given, or not taken", "stroom", (100, 110)),
+    ReadySet("Stroom: certificate missing, or refused", "stroom", (300, 310)),
 )
 
 

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.test import Client
 
 from codes.catalogue import Catalogue
-from codes.models import LocalNote, Meaning
+from codes.comparison import READY_SETS, ReadySet
+from codes.models import LocalNote, Meaning, StatusCode
 
 pytestmark = pytest.mark.django_db
 
@@ -186,6 +187,24 @@ def test_two_owners_of_a_number_are_equal_cards(site: Client) -> None:
     assert [card["id"] for card in cards] == ["nginx", "esri"]
     assert {card["class"] for card in cards} == {cards[0]["class"]}
     assert "none of the meanings is the right one" in html
+
+
+@pytest.mark.parametrize("ready", READY_SETS, ids=lambda ready: ready.query)
+def test_a_ready_set_compares_its_codes(site: Client, ready: ReadySet) -> None:
+    html = page(site, f"/codes/compare/?{ready.query}")
+    heads = re.findall(r'<th scope="col"[^>]*><a href="/codes/(\w+)/(\d+)/">', html)
+    assert heads == [(ready.registry, str(code)) for code in ready.codes]
+    assert unescape(page(site, "/codes/compare/")).count(f">{ready.title}</a>") == 1
+
+
+def test_ready_sets_have_all_codes_of_the_classes_of_stroom_that_they_name(site: Client) -> None:
+    named = [ready for ready in READY_SETS if re.match(r"Stroom \dxx", ready.title)]
+    sets = {ready.title.split(":")[0]: set(ready.codes) for ready in named}
+    assert len(sets) == 3
+    for title, codes in sets.items():
+        digits = set(re.findall(r"(\d)xx", title))
+        numbers = StatusCode.objects.filter(registry="stroom", code__gt=99).values_list("code", flat=True)
+        assert codes == {number for number in numbers if str(number)[0] in digits}
 
 
 def test_an_unknown_number_is_told_what_to_act_on(site: Client) -> None:
