@@ -8,6 +8,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,11 +22,14 @@ from tests.feeds.test_api_receipts import QUERIES
 from tests.feeds.test_dn import random_name
 from tests.live import Response, parse
 from tests.portal.test_audit import heads_of, make_chain, tampered
+from tests.reliability import processes
 from tests.reliability.hostile import LINE, STORED, attack
 from tests.reliability.portal import Portal
 from tests.reliability.zygote import PASSWORD
 
 TRIES_OF_A_PAIR = 50
+#: How often each query is asked.
+ASKED = 10
 
 
 def write_and_read_names(run: Run) -> None:
@@ -194,7 +198,7 @@ def auc(first: list[float], second: list[float]) -> float:
 
 
 def query_many(run: Run) -> None:
-    """S27: every filter of the list of receipts, and its pages in the admin, with so many rows."""
+    """S27: every filter of the list of receipts, with so many rows."""
     with stage.portal(run) as portal:
         portal.start("supervisor")
         seed_receipt(portal)
@@ -203,15 +207,31 @@ def query_many(run: Run) -> None:
             run.count(multiply(portal, min(250_000, run.goal - run.done)))
         portal.start("supervisor")
         key = get_key(portal)
-        slowest, what = 0.0, ""
-        for query in QUERIES:
-            times = [timed_get(run, portal, f"/api/v1/receipts/{query}", key) for _ in range(5)]
-            # The best of some: other work on the machine is none of the query's.
-            if min(times) > slowest:
-                slowest, what = min(times), query or "no filter"
+        slowest = max((measure(run, portal, query, key) for query in QUERIES), key=lambda cost: cost.own)
         portal.kill()
-    run.demand("slowest", f"{slowest * 1000:.0f} ms ({what})", met=slowest <= 0.2)
+    run.demand("dearest", f"{slowest.own * 1000:.0f} ms ({slowest.what})", met=slowest.own <= 0.2)
+    run.figures["waited for it"] = f"{slowest.waited * 1000:.0f} ms"
     run.figures["queries"] = str(len(QUERIES))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a query takes, in seconds."""
+
+    what: str
+    own: float
+    waited: float
+
+
+def measure(run: Run, portal: Portal, query: str, key: str) -> Cost:
+    """Some times one after another: what the portal's processes worked for an answer, and how long one waited.
+
+    Other work on the machine lengthens only the second; on a quiet one they are nearly the same.
+    """
+    workers = portal.workers()
+    before = processes.cpu_seconds(workers)
+    waited = [timed_get(run, portal, f"/api/v1/receipts/{query}", key) for _ in range(ASKED)]
+    return Cost(query or "no filter", (processes.cpu_seconds(workers) - before) / ASKED, min(waited))
 
 
 def seed_receipt(portal: Portal) -> None:
