@@ -1,7 +1,9 @@
 """GZIP is verified to the last byte, whatever the pieces (R9, S7). zlib is the oracle."""
 
 import gzip
+import importlib.util
 import random
+import sys
 import tracemalloc
 import zlib
 
@@ -203,3 +205,76 @@ def test_a_raw_stream_ends_exactly_where_it_should(size: int) -> None:
         for wrong in (raw[:-1], raw + b"\0", raw + b"x", b"\xff" + raw[1:]):
             with pytest.raises(StreamInvalid):
                 list(inflate_raw(iter([wrong])))
+
+
+def test_where_the_fast_engine_is_not_installed_zlib_does_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "isal", None)
+    spec = importlib.util.find_spec("feeds.receipt.compression")
+    assert spec is not None
+    assert spec.loader is not None
+    without = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(without)
+    assert without._engine is zlib
+    checker = without.GzipCheck()
+    checker.feed(PACKED)
+    checker.finish()
+    assert checker.inflated == len(SAMPLE)
+    with pytest.raises(without.StreamInvalid):
+        list(without.inflate_raw(iter([b"\xff"])))
+
+
+BROKEN_GZIP = bytearray(PACKED)
+BROKEN_GZIP[-1] ^= 1
+REASONS = {
+    "no gzip": (b"\x1f\x8b\x09", "The data is not gzip"),
+    "reserved flags": (PACKED[:3] + b"\x80" + PACKED[4:], "The data is not valid gzip: reserved flags are set"),
+    "endless header": (
+        PACKED[:3] + b"\x08" + PACKED[4:10] + b"x" * 80_000,
+        "The data is not valid gzip: its header does not end",
+    ),
+    "wrong length": (bytes(BROKEN_GZIP), "The data is not valid gzip, or its checksum does not match"),
+    "cut off": (PACKED[:-1], "The gzip data ends before its end"),
+    "nothing": (b"", "The gzip data ends before its end"),
+    "more behind padding": (PACKED + b"\0x", "There are bytes behind the end of the gzip data"),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_r09_the_sender_is_told_what_is_wrong(name: str) -> None:
+    data, reason = REASONS[name]
+    with pytest.raises(StreamInvalid) as refusal:
+        check(data)
+    assert str(refusal.value) == reason
+
+
+def raw_of(data: bytes) -> bytes:
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reason"),
+    [
+        ([b"\xff"], "an entry's data is broken"),
+        ([raw_of(SAMPLE)[:-1]], "an entry's data ends before its end"),
+        ([], "an entry's data ends before its end"),
+        ([raw_of(SAMPLE) + b"x"], "an entry has more data than its stream"),
+        ([raw_of(SAMPLE), b"x"], "an entry has more data than its stream"),
+    ],
+    ids=["broken", "cut off", "nothing", "more", "more in another piece"],
+)
+def test_r09_an_entry_says_what_is_wrong_with_its_data(pieces: list[bytes], reason: str) -> None:
+    with pytest.raises(StreamInvalid) as refusal:
+        list(inflate_raw(iter(pieces)))
+    assert str(refusal.value) == reason
+
+
+def test_a_header_may_be_as_long_as_the_format_allows_and_no_longer() -> None:
+    """The longest extra field, and a name of some length; what is still not whole after 80,000 bytes is refused."""
+    extra = PACKED[:3] + b"\x0c" + PACKED[4:10] + b"\xff\xff" + b"e" * 65_535
+    named = extra + b"n" * (80_000 - len(extra) - 1) + b"\0"
+    assert check(named + PACKED[10:]) == len(SAMPLE)
+    checker = GzipCheck()
+    checker.feed(named[:-1] + b"n")
+    with pytest.raises(StreamInvalid, match="header does not end"):
+        checker.feed(b"n")
