@@ -1,16 +1,19 @@
 """How long the maintenance of a store takes: `python -m benchmarks.maintenance [receipts]`.
 
 Makes a store of its own with that many receipts of mixed sizes (1 KiB to 1 MiB, half of them gzip) and prints one
-line for each command. Nothing outside a temporary folder is touched.
+line for each command; then how long a delivery waits for the database while feeds are imported. Nothing outside a
+temporary folder is touched.
 """
 
 import gzip
 import hashlib
+import json
 import os
 import random
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -26,11 +29,15 @@ import django  # noqa: E402
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.db import OperationalError, connection, transaction  # noqa: E402
 
+from feeds.importing import apply_import  # noqa: E402
 from feeds.metadata import format_meta  # noqa: E402
 from feeds.models import Receipt, ReceiptFeed, RetentionPolicy  # noqa: E402
 from feeds.receipt.ids import data_path, meta_path  # noqa: E402
+from feeds.transfer import read_file  # noqa: E402
 
 SIZES = (1024, 4096, 16_384, 65_536, 1_048_576)
 WEIGHTS = (50, 25, 15, 9, 1)
@@ -83,6 +90,52 @@ def measure(what: str, number: int, size: int, work: Callable[[], Any]) -> None:
     )
 
 
+class Waiting(threading.Thread):
+    """Asks for the right to write again and again, as deliveries do; how long it took at most, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.longest = 0.0
+        self.refused = 0
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        while not self._done.wait(0.005):
+            began = time.perf_counter()
+            try:
+                with transaction.atomic():
+                    pass
+            except OperationalError:
+                self.refused += 1
+            self.longest = max(self.longest, time.perf_counter() - began)
+        connection.close()
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+
+
+def measure_imports() -> None:
+    """Feeds with a rule each, made and then all changed."""
+    user = User.objects.create_superuser("importer")
+    rule = {"action": "allow", "subject_dn": "CN=client-a,O=Example"}
+    for number in (2000, 10_000):
+        for what in ("made", "changed"):
+            feeds = [
+                {"name": f"IMPORT-{number}-{n}", "description": what, "certificate_rules": [rule]}
+                for n in range(number)
+            ]
+            file = read_file(json.dumps(feeds).encode())
+            waiting = Waiting()
+            waiting.start()
+            began = time.perf_counter()
+            apply_import(file, user, comment="bench")
+            seconds = time.perf_counter() - began
+            waiting.stop()
+            waited = f"a delivery waited {waiting.longest:.2f} s at most, {waiting.refused} were refused"
+            print(f"{f'import, {number} feeds {what}':34} {seconds:7.2f} s; {waited}", flush=True)
+
+
 def main(number: int) -> None:
     call_command("migrate", verbosity=0)
     size = fill(number)
@@ -103,6 +156,7 @@ def main(number: int) -> None:
         Receipt.objects.update(status="forwarded")
         RetentionPolicy.objects.create(feed="", keep_days=5)
         measure("prune_receipts, the older half", number // 2, size // 2, command("prune_receipts", "--pause", "0"))
+    measure_imports()
 
 
 if __name__ == "__main__":
