@@ -54,12 +54,13 @@ class Pages(LimitOffsetPagination):
 
     default_limit = 100
     max_limit = MAX_LIMIT
+    max_offset = MAX_OFFSET
 
     def get_limit(self, request: Request) -> int:
         return query_number(request, "limit", default=self.default_limit, low=1, high=MAX_LIMIT)
 
     def get_offset(self, request: Request) -> int:
-        return query_number(request, "offset", default=0, low=0, high=MAX_OFFSET)
+        return query_number(request, "offset", default=0, low=0, high=self.max_offset)
 
     def get_next_link(self) -> str | None:
         return self._absolute(super().get_next_link())

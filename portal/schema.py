@@ -7,7 +7,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
 from codes.catalogue import Verdict
-from portal.api import MAX_LIMIT, MAX_OFFSET, ChosenFieldsMixin, FlagFilter, WholeNumberFilter
+from portal.api import MAX_LIMIT, ChosenFieldsMixin, FlagFilter, Pages, WholeNumberFilter
 from portal.documentation import version
 from portal.problems import PROBLEM_TYPE, ProblemSerializer, status_name
 from portal.rest import PrivateMixin
@@ -182,7 +182,11 @@ class PortalSchema(AutoSchema):
             case ("query", "limit"):
                 found["schema"] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
             case ("query", "offset"):
-                found["schema"] = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
+                found["schema"] = {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": self._pages().max_offset,
+                }
             case ("query", "fields"):
                 found.update(_words(self._field_names()))
                 found["description"] = "Only these keys, with commas between."
@@ -191,6 +195,10 @@ class PortalSchema(AutoSchema):
                 found["description"] = "What to sort by, with commas between; - turns it round."
             case ("query", name):
                 found["schema"] = self._schema_of_filter(name, found["schema"])
+        return found
+
+    def _pages(self) -> type[Pages]:
+        found: type[Pages] = getattr(self.view, "pagination_class", None) or Pages
         return found
 
     def _schema_of_filter(self, name: str, guessed: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Read-only admin of what was received and refused. Nothing here can be added, edited or removed by hand."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -12,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from feeds.admin.display import chip, size, stroom_pair, visible
+from feeds.admin.latest import LATEST, LatestChangeList, first_of_latest, values_of
 from feeds.admin.refusals import RefusalsMixin
 from feeds.models import HourlyCount, Receipt, RefusalSample, RetentionPolicy
 
@@ -24,10 +27,19 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     list_per_page = 50
     change_form_template = "admin/feeds/read_only.html"
     show_full_result_count = False
+    #: Fields that a search finds an exact value in however old the row is, with the order of the field's index.
+    exact_search: Mapping[str, str] = {}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return LatestChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         title = str(self.opts.verbose_name_plural).capitalize()
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        only = f"The latest {LATEST:,}; exact values are searched for in all." if self._has_more() else None
+        return super().changelist_view(request, {"title": title, "subtitle": only, **(extra_context or {})})
+
+    def _has_more(self) -> bool:
+        return first_of_latest(self.model) is not None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -73,9 +85,10 @@ class ReceiptAdmin(ReadOnlyAdmin):
         "status_chip",
         "remote_address",
     ]
-    list_filter = ["status", "compression", RepeatFilter, "recovered", "truncated"]
+    list_filter = ["status", values_of("compression"), RepeatFilter, "recovered", "truncated"]
     search_fields = ["receipt_id__exact", "feed__startswith", "sha256__exact", "guid__exact", "request_id__exact"]
     search_help_text = "Exact receipt id, request id, SHA-256 or GUID, or the beginning of a feed's name."
+    exact_search = {"receipt_id": "", "sha256": "", "guid": "", "request_id": "", "feed": "-received_at"}
     date_hierarchy = None
     exclude = ["headers", "groups", "notes", "sender_dn", "guid", "duplicate_of"]
     readonly_fields = ["dn_text", "guid_text", "repeats", "stored_headers", "stored_groups", "stored_notes"]
@@ -124,9 +137,10 @@ class HourlyCountAdmin(ReadOnlyAdmin):
 
     list_display = ["hour", "feed_text", "outcome_chip", "answer", "known", "count", "bytes_text"]
     list_display_links = None
-    list_filter = ["outcome", "stroom_status", "known"]
+    list_filter = ["outcome", values_of("stroom_status"), "known"]
     search_fields = ["feed__startswith"]
     search_help_text = "The beginning of a feed's name."
+    exact_search = {"feed": "-hour"}
 
     @admin.display(description="feed", ordering="feed")
     def feed_text(self, row: HourlyCount) -> str:

@@ -20,7 +20,7 @@ from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
 from feeds.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
 from portal import audit
-from portal.api import StrictFilterBackend, StrictOrdering
+from portal.api import Pages, StrictFilterBackend, StrictOrdering
 from portal.cursor import CursorPages, KeyRange
 from portal.rest import ListMixin, PrivateMixin
 from portal.tokens import HasScope, ModelPermissions
@@ -140,6 +140,12 @@ def _stored_file(receipt: Receipt) -> Path:
     return path
 
 
+class RejectionPages(Pages):
+    """Who wants to go on has to say from when: to skip rows takes as long as to read them (S27)."""
+
+    max_offset = 100_000
+
+
 @extend_schema_view(
     list=extend_schema(
         description="Refused deliveries, counted by feed, code and hour, each with a few examples and their trace."
@@ -154,6 +160,7 @@ class RejectionViewSet(PrivateMixin, ListMixin, GenericViewSet[HourlyCount]):
     filter_backends = [StrictFilterBackend, StrictOrdering]
     ordering_fields = ["hour", "feed", "http_status", "stroom_status", "count"]
     ordering = ["-hour", "feed", "stroom_status"]
+    pagination_class = RejectionPages
     csv_name = "rejections"
     schema_tags = ["receipts"]
 

@@ -416,3 +416,10 @@ def test_s27_what_no_index_helps_is_looked_for_in_parts(monkeypatch) -> None:
         seen = [receipt["id"] for receipt in page["results"]] + seen
         back = [page["previous"]] if page["previous"] else []
     assert seen == [receipt.receipt_id for receipt in wanted[::-1]]
+
+
+def test_s27_refusals_are_not_skipped_without_end() -> None:
+    viewer = caller(*VIEWER)
+    assert viewer.get("/api/v1/rejections/?offset=100000").status_code == 200
+    fault = problem_of(viewer.get("/api/v1/rejections/?offset=100001"), 400)["errors"][0]
+    assert (fault["parameter"], "100000" in fault["detail"]) == ("offset", True)
