@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from codes import export
 from codes.catalogue import HTTP, STROOM
 from codes.comparison import compare
-from codes.filters import CodeFilterSet, DisagreementFilterSet, read_numbers
+from codes.filters import CodeFilterSet, DisagreementFilterSet, read_codes
 from codes.headers import Header, headers
 from codes.models import (
     CodeClass,
@@ -350,7 +350,12 @@ class Compare(CatalogueDetail):
     @reading(
         "codes_compare",
         ComparisonSerializer,
-        OpenApiParameter("codes", str, required=True, description="Numbers with commas between."),
+        OpenApiParameter(
+            "codes",
+            str,
+            required=True,
+            description="Numbers with commas between; stroom/110 or http/406 where the registry is another one.",
+        ),
         REGISTRY_PARAMETER,
         FORMAT_PARAMETER,
         errors=(400,),
@@ -369,14 +374,18 @@ def compared_codes(registry: str, numbers: str) -> list[FoundCode]:
     """
     refuse_unknown_registry(registry)
     try:
-        wanted = list(dict.fromkeys(read_numbers(numbers)))
+        wanted = list(dict.fromkeys(read_codes(numbers, registry)))
     except ValueError as fault:
         raise BadQuery({"codes": str(fault)}) from fault
-    found = find_codes(registry, [str(number) for number in wanted])
-    impossible = [str(number) for number in wanted if str(number) not in found]
-    if impossible:
-        raise BadQuery({"codes": f"each must be {POSSIBLE[registry]}, not {', '.join(impossible)}"})
-    return list(found.values())
+    found: dict[tuple[str, int], FoundCode] = {}
+    for space in dict.fromkeys(space for space, _ in wanted):
+        own = [str(number) for other, number in wanted if other == space]
+        codes = find_codes(space, own)
+        impossible = [number for number in own if number not in codes]
+        if impossible:
+            raise BadQuery({"codes": f"each must be {POSSIBLE[space]}, not {', '.join(impossible)}"})
+        found |= {(space, int(number)): code for number, code in codes.items()}
+    return [found[key] for key in wanted]
 
 
 def refuse_unknown_registry(registry: str) -> None:

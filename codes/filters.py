@@ -1,5 +1,6 @@
 """Which codes and disagreements to list: one set of filters for the pages and for the API."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -83,6 +84,20 @@ def read_numbers(text: str) -> list[int]:
         shown = ", ".join(wrong)[:80] or f"{len(parts)} of them"
         raise ValueError(f"must be up to {MAX_NUMBERS} numbers such as 301,302, not {shown!r}")
     return [int(part) for part in parts]
+
+
+_WITH_REGISTRY = re.compile(rf"\s*(?:({HTTP}|{STROOM})[\s/:-]*)?([^,]*)", re.IGNORECASE)
+
+
+def read_codes(text: str, registry: str) -> list[tuple[str, int]]:
+    """Numbers with commas between, each with its registry: that which stands before it, as in stroom/110, or ours.
+
+    Raises:
+        ValueError: as of `read_numbers`.
+    """
+    parts = [match for part in text.split(",") if (match := _WITH_REGISTRY.fullmatch(part))]
+    numbers = read_numbers(",".join(match[2] for match in parts))
+    return [((match[1] or registry).lower(), number) for match, number in zip(parts, numbers, strict=True)]
 
 
 class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped

@@ -301,6 +301,7 @@ def compare_page(request: HttpRequest) -> HttpResponse:
             faults = faults_in(bad)
     context = {
         "codes": codes,
+        "mixed": len({code.registry.slug for code in codes}) > 1,
         "rows": compare(codes),
         "asked": asked,
         "registry": registry,

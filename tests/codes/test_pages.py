@@ -197,6 +197,15 @@ def test_a_ready_set_compares_its_codes(site: Client, ready: ReadySet) -> None:
     assert unescape(page(site, "/codes/compare/")).count(f">{ready.title}</a>") == 1
 
 
+def test_codes_of_both_registries_stand_in_one_table(site: Client) -> None:
+    html = page(site, "/codes/compare/?codes=http/406,Stroom 110,stroom-310,406")
+    heads = re.findall(r'<th scope="col"[^>]*><a href="/codes/(\w+)/(\d+)/">', html)
+    assert heads == [("http", "406"), ("stroom", "110"), ("stroom", "310")]
+    assert "<h1>Compare HTTP 406 Stroom 110 Stroom 310</h1>" in html
+    answer = site.get("/api/v1/codes/compare/?registry=stroom&codes=110,http/406").json()
+    assert [(code["registry"], code["code"]) for code in answer["results"]] == [("stroom", 110), ("http", 406)]
+
+
 def test_ready_sets_have_all_codes_of_the_classes_of_stroom_that_they_name(site: Client) -> None:
     named = [ready for ready in READY_SETS if re.match(r"Stroom \dxx", ready.title)]
     sets = {ready.title.split(":")[0]: set(ready.codes) for ready in named}
@@ -297,6 +306,9 @@ REFUSED = [
     ("/codes/disagreements/?page=0", ["“page”", "from 1 to"]),
     ("/codes/compare/?code=404", ["“code”", "codes, registry"]),
     ("/codes/compare/?codes=12", ["“codes”", "HTTP status from 100 to 999", "12"]),
+    ("/codes/compare/?codes=stroom/1000", ["“codes”", "1000"]),
+    ("/codes/compare/?codes=ftp/404", ["“codes”", "301,302", "ftp/404"]),
+    ("/codes/compare/?codes=404,http/12", ["“codes”", "HTTP status from 100 to 999", "12"]),
     ("/codes/compare/?codes=a,b", ["“codes”", "301,302", "a, b"]),
     ("/codes/compare/?registry=ftp", ["“registry”", "http, stroom", "ftp"]),
     ("/codes/compare/?registry=ftp&codes=301", ["“registry”", "http, stroom", "ftp"]),
@@ -396,6 +408,12 @@ QUERIES = [
     ("/codes/headers/", 1, "uses"),
     ("/codes/disagreements/", 4, "count, rows, sources and aspects for the filters"),
     ("/codes/compare/?codes=301,302,307,308,404,503", 7, "as for one code"),
+    ("/codes/compare/?codes=406,503,stroom/110,stroom/310", 14, "as for one code of each registry"),
+    ("/codes/lookup/?http=406&stroom=110", 15, "as for one code of each registry, and the pairs that occur"),
+    ("/codes/http/799/", 4, "code, registry, classes, the code to act on"),
+    ("/codes/stroom/3xx/", 3, "class, codes, disagreements about the class"),
+    ("/codes/vendors/nginx/", 2, "vendor, meanings"),
+    ("/codes/headers/retry-after/", 1, "uses"),
     ("/codes/data/", 1, "releases"),
 ]
 
