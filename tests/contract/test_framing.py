@@ -14,6 +14,7 @@ from feeds import body as body_module
 from feeds.receipt import app as receiver_app
 from portal import server as server_module
 from tests.factories import make_feed
+from tests.framings import FRAMINGS
 from tests.live import Live, chunks, parse, read_all, request
 
 OPEN = {"Feed": "OPEN-FEED"}
@@ -25,6 +26,7 @@ DATA = random.Random(7).randbytes(300_000)
 def feeds(live: Live) -> None:
     make_feed("OPEN-FEED")
     make_feed("REJECT-FEED", status="Reject")
+    make_feed("SMUGGLED-FEED")
 
 
 @pytest.fixture(autouse=True)
@@ -225,6 +227,31 @@ def test_s06_no_second_request_is_ever_seen_inside_a_body(
     seen = live.exchange_all(outer + request("/status", method="GET"))
     assert [int(part[:3]) for part in seen.split(b"HTTP/1.1 ")[1:]] == answers
     assert [live.data(receipt) for receipt in live.receipts()] == [INNER] * (answers[0] == 200)
+
+
+def test_s06_there_are_at_least_40_forms() -> None:
+    assert len(FRAMINGS) >= 40
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS.keys())
+def test_s06_a_doubtful_end_of_a_body_is_refused_or_is_where_the_next_request_begins(
+    live: Live, framing: bytes
+) -> None:
+    """Behind it comes a whole request; the same forms go through nginx in the tests of the shipped files."""
+    head = b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: %b\r\n"
+    inner = head % b"SMUGGLED-FEED" + b"Content-Length: 5\r\n\r\nsmug\n"
+    ending = request("/status", method="GET")
+    seen = live.exchange_all(head % b"OPEN-FEED" + framing + inner + ending, half_close=True)
+    answers = [parse(b"HTTP/1.1 " + part) for part in seen.split(b"HTTP/1.1 ")[1:] if not part.startswith(b"100")]
+    refused = [answer.outcome for answer in answers if answer.status != 200]
+    assert set(refused) <= {(400, 999), (501, 999), (500, 999)}
+    assert len(refused) <= 1, "the connection is closed"
+    assert all(answer.status == 200 for answer in answers[:-1])
+    if answers[0].status != 200:
+        assert live.receipts() == []
+    # The first body is empty or one byte, and never holds a part of what comes behind it.
+    kept = [(receipt.feed, live.data(receipt)) for receipt in live.receipts()]
+    assert kept in ([], [("SMUGGLED-FEED", b"smug\n")], [("OPEN-FEED", b"x"), ("SMUGGLED-FEED", b"smug\n")])
 
 
 def test_s06_trailers_are_not_arguments_of_this_request_nor_of_the_next(live: Live) -> None:
