@@ -40,7 +40,7 @@ class Gunzip:
         self._header_read = False
         self._in_member = False
         self._padding = False
-        self._members = 0
+        self._has_member = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what `data` unpacks to, in pieces of at most STEP bytes.
@@ -58,14 +58,14 @@ class Gunzip:
         Raises:
             StreamInvalid: the last member has no end, or there is none at all.
         """
-        if self._in_member or not self._members:
+        if self._in_member or not self._has_member:
             raise StreamInvalid("The gzip data ends before its end")
 
     def _feed_step(self, data: bytes) -> Iterator[bytes]:
         output = b""
         # A full step of output may mean that the engine holds more back although its input is used up.
         while data or (self._in_member and len(output) == STEP):
-            if self._padding or (self._members and not self._in_member and data[0] == 0):
+            if self._padding or (self._has_member and not self._in_member and data[0] == 0):
                 self._skip_padding(data)
                 return
             self._in_member = True
@@ -99,7 +99,7 @@ class Gunzip:
         rest: bytes = self._member.unused_data
         self._member = _engine.decompressobj(_GZIP)
         self._in_member = self._header_read = False
-        self._members += 1
+        self._has_member = True
         return output, rest
 
     def _skip_padding(self, data: bytes) -> None:
