@@ -84,8 +84,9 @@ def load(*directories: Path, prune: bool = False) -> Report:
     if not prune and tables.Release.objects.latest_digest() == digest:
         return Report(digest)
     joined = authoring.read_catalogue(*directories)
+    every = fitting_rows(joined)
     with transaction.atomic():
-        reports = tuple(_write(model, rows) for model, rows in table_rows(joined))
+        reports = tuple(_write(model, rows) for model, rows in every)
         if prune:
             _delete_gone(reports)
         contradictions = tuple(catalogue.silent_contradictions(joined))
@@ -102,7 +103,7 @@ def check(*directories: Path) -> Report:
     """
     directories = directories or default_directories()
     joined = authoring.read_catalogue(*directories)
-    reports = tuple(_compare(model, rows)[0] for model, rows in table_rows(joined))
+    reports = tuple(_compare(model, rows)[0] for model, rows in fitting_rows(joined))
     return Report(files_digest(*directories), reports, tuple(catalogue.silent_contradictions(joined)))
 
 
@@ -178,6 +179,28 @@ def table_rows(joined: Catalogue) -> Iterator[tuple[type[models.Model], Rows]]:
     )
     for model, make in makers:
         yield model, {key: _plain(row) for key, row in make(joined).items()}
+
+
+def fitting_rows(joined: Catalogue) -> list[tuple[type[models.Model], Rows]]:
+    """The rows of all tables, where each text fits its column: SQLite would not mind, PostgreSQL would fail late.
+
+    Raises:
+        CatalogueFault: texts are too long.
+    """
+    every = list(table_rows(joined))
+    faults = [fault for model, rows in every for fault in _too_long(model, rows)]
+    if faults:
+        raise toml_table.CatalogueFault(faults)
+    return every
+
+
+def _too_long(model: type[models.Model], rows: Rows) -> Iterator[str]:
+    limits = {column.attname: column.max_length for column in model._meta.concrete_fields if column.max_length}
+    for key, row in rows.items():
+        for name, value in (("key", key), *row.items()):
+            limit = limits.get(model._meta.pk.attname if name == "key" else name)
+            if limit and isinstance(value, str) and len(value) > limit:
+                yield f"{model.__name__} {key[:60]}: {name} is longer than {limit} characters"
 
 
 def _plain(row: Row) -> Row:

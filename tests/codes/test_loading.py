@@ -127,3 +127,11 @@ def test_the_check_refuses_a_silent_contradiction(site: Client, files: Path) -> 
         call_command("load_catalogue", "--check", dir=files, stdout=StringIO())
     loading.load(files)
     assert not Disagreement.objects.get(pk="http/503/ietf/retry").authored
+
+
+def test_a_text_that_fits_no_column_is_a_fault_of_the_files_on_every_database(site: Client, files: Path) -> None:
+    """SQLite would take it; PostgreSQL would fail in the middle of the start."""
+    edit(files / "vendors.toml", 'name = "nginx"', f'name = "{"n" * 101}"')
+    for look in (loading.check, loading.load):
+        with pytest.raises(CatalogueFault, match="nginx: name is longer than 100 characters"):
+            look(files)
