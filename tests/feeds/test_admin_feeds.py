@@ -324,3 +324,16 @@ def test_the_feed_page_shows_traffic_as_a_picture_and_as_a_table() -> None:
     assert 'class="bar-refused"' in page
     assert '<td class="num">41</td>' in page
     assert "/codes/stroom/310/" in page
+
+
+def test_enter_after_a_refused_copy_never_writes_over_the_original() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    Feed.objects.create(name="TAKEN")
+    client = signed_in(superuser=True)
+    address = reverse("admin:feeds_feed_change", args=[feed.pk])
+    page = client.post(address, {**feed_form(name="TAKEN"), "_saveasnew": "1"}).content.decode()
+    assert "already exists" in page
+    first = re.search(r'<input type="submit" name="(\w+)"', page)
+    assert first
+    assert first[1] == "_saveasnew"
+    assert re.search(r'<input type="submit" name="(\w+)"', client.get(address).content.decode())[1] == "_save"
