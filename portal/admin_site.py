@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.views.main import SEARCH_VAR
+from django.db import NotSupportedError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import QueryDict
 from django.shortcuts import render
@@ -31,9 +32,11 @@ class PortalAdminSite(AdminSite):
 
         def bounded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if fault := unbounded(request.GET):
-                context = {"status": 400, "name": "Bad Request", "detail": fault, "way_on": request.path}
-                return render(request, "error.html", context, status=400)
-            return inner(request, *args, **kwargs)
+                return _refusal(request, fault)
+            try:
+                return inner(request, *args, **kwargs)
+            except NotSupportedError:
+                return _refusal(request, "The database cannot filter the list in this way.")
 
         return update_wrapper(bounded, inner)
 
@@ -50,6 +53,11 @@ class PortalAdminSite(AdminSite):
         """What people come for stands first."""
         order = {"feeds": 0, "codes": 1, "portal": 2}
         return sorted(super().get_app_list(request, app_label), key=lambda app: order.get(app["app_label"], 9))
+
+
+def _refusal(request: HttpRequest, detail: str) -> HttpResponse:
+    context = {"status": 400, "name": "Bad Request", "detail": detail, "way_on": request.path}
+    return render(request, "error.html", context, status=400)
 
 
 def unbounded(query: QueryDict) -> str:
