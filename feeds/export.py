@@ -24,6 +24,7 @@ from feeds.models import Receipt, ReceiptFeed, ReceiptQuerySet
 from feeds.receipt.canonical import CanonicalZip, ExportFault, Stored, demand_unchanged, items_of
 from feeds.receipt.compression import StreamInvalid
 from feeds.receipt.spool import sync_folder
+from portal.wording import counted
 
 FORWARDED = Receipt.Status.FORWARDED
 NOT_YET = (Receipt.Status.STORED, Receipt.Status.FAILED)
@@ -245,7 +246,8 @@ class Exporter:
         for writer in writers:
             archive = Archive(self._staging.output / writer.path.name, writer.feed, writer.items, writer.bytes)
             self._report.archives.append(archive)
-            self._tell(f"{archive.path}: {archive.items} items of {archive.feed}, {archive.bytes} bytes")
+            items, size = counted(archive.items, "item"), counted(archive.bytes, "byte")
+            self._tell(f"{archive.path}: {items} of {archive.feed}, {size}")
 
     def _claim(self, journal: Journal, batch: list[Receipt]) -> list[Receipt]:
         """Note the batch; where receipts are to be moved on, take those that nobody else took meanwhile."""

@@ -17,6 +17,7 @@ from typing import Any
 from feeds.changes import WRITABLE, RuleValues
 from feeds.metadata import parse_time
 from feeds.models import Feed
+from portal.wording import counted
 
 MAX_FILE = 8 * 1024 * 1024
 MAX_INFLATED = 32 * 1024 * 1024
@@ -254,7 +255,7 @@ def _header_fault(header: Sequence[str], unknown: Sequence[str]) -> str:
 
 def _csv_row(place: str, header: Sequence[str], cells: Sequence[str]) -> ImportRow:
     if len(cells) != len(header):
-        return ImportRow(place, faults=(f"it has {len(cells)} cells, the header {len(header)}",))
+        return ImportRow(place, faults=(f"it has {counted(len(cells), 'cell')}, the header {len(header)}",))
     texts = {column: unescape_cell(cell) for column, cell in zip(header, cells, strict=True) if column not in GIVEN}
     faults: list[str] = []
     values: dict[str, Any] = {key: text for key, text in texts.items() if key != "certificate_rules"}

@@ -24,6 +24,7 @@ from feeds.integrity import StoreCheck
 from feeds.measures import FOLDER, prepare_folder
 from feeds.succession import NEWEST_HOURS
 from portal.audit import record_settings, told_settings
+from portal.wording import counted
 
 Say = Callable[[str], None]
 _STAMP = "static.stamp"
@@ -64,7 +65,7 @@ def load_catalogue(say: Say) -> None:
         say(f"The site's own catalogue files are left out, because they cannot be used:\n{fault}")
         report = loading.load(loading.DATA_DIRECTORY)
     if not report.unchanged:
-        say(f"The catalogue is loaded ({report.written} rows written).")
+        say(f"The catalogue is loaded ({counted(report.written, 'row')} written).")
 
 
 def create_first_administrator(say: Say) -> None:

@@ -24,6 +24,7 @@ from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import,
 from feeds.models import Feed, PendingImport
 from feeds.transfer import MAX_FILE, UnreadableFile, read_file
 from feeds.transfer_out import export_name, write_csv, write_json, write_zip
+from portal.wording import counted
 
 KEPT = timedelta(days=1)
 SHOWN_ROWS = 500
@@ -120,7 +121,9 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
             else:
                 pending.delete()
                 counts = plan.counts
-                messages.success(request, f"{counts['create']} feeds created, {counts['change']} changed.")
+                messages.success(
+                    request, f"{counted(counts['create'], 'feed')} created, {counts['change']} changed."
+                )
                 return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
         return self._preview(request, pending, plan_import(file, request.user), form)
 

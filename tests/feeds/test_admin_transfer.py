@@ -34,7 +34,7 @@ def test_nothing_is_written_before_it_is_confirmed() -> None:
     assert feed.owner == "before"
     assert Feed.objects.count() == 1
     done = confirm(client, page)
-    assert "1 feeds created, 1 changed" in done.content.decode()
+    assert "1 feed created, 1 changed" in done.content.decode()
     feed.refresh_from_db()
     assert feed.owner == "after"
     assert feed.history.first().history_change_reason == "TICKET-7"

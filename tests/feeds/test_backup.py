@@ -41,7 +41,7 @@ def test_r23_damaged_data_is_not_backed_up_silently(portal: Portal, elsewhere: P
         file.write_bytes(good)
     assert run.returncode == 1
     assert f"{receipt}.dat is not what was recorded" in run.stderr
-    assert "1 receipts could not be copied" in run.stderr
+    assert "1 receipt could not be copied" in run.stderr
     assert manage(portal.folder, portal, "backup", str(elsewhere / "copy")).returncode == 0
 
 

@@ -191,7 +191,7 @@ def test_again_takes_what_was_handed_over(depot: Depot, output: Path) -> None:
 
 def test_a_dry_run_writes_nothing(depot: Depot, output: Path) -> None:
     depot.keep(FEED, b"data")
-    assert export(output, "--mark", "forwarded", "--dry-run") == f"{FEED}: 1 receipts, 4 bytes\n"
+    assert export(output, "--mark", "forwarded", "--dry-run") == f"{FEED}: 1 receipt, 4 bytes\n"
     assert not output.exists()
     assert Receipt.objects.get().status == "stored"
 
@@ -223,7 +223,7 @@ def test_damaged_receipts_are_left_out_loudly_and_stay(depot: Depot, output: Pat
         file.write_bytes(b"bad")
     else:
         file.unlink()
-    with pytest.raises(CommandError, match="1 receipts were left out"):
+    with pytest.raises(CommandError, match="1 receipt was left out"):
         export(output, "--mark", "forwarded")
     assert data_of(output) == [b"good"]
     good.refresh_from_db()

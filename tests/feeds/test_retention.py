@@ -173,9 +173,9 @@ def test_r25_pages_of_many_receipts_are_walked_through(depot: Depot, monkeypatch
 def test_r25_a_dry_run_removes_nothing(depot: Depot) -> None:
     policy(FEED, keep_days=1)
     receipt = keep_old(depot, 5)
-    assert prune("--dry-run") == f"{FEED}: 1 receipts, 4 bytes would be removed\n"
+    assert prune("--dry-run") == f"{FEED}: 1 receipt, 4 bytes would be removed\n"
     assert left(depot) == {receipt.receipt_id}
-    assert prune() == f"{FEED}: 1 receipts, 4 bytes removed\n"
+    assert prune() == f"{FEED}: 1 receipt, 4 bytes removed\n"
     assert left(depot) == set()
 
 

@@ -251,7 +251,7 @@ def test_verify_audit_says_what_is_wrong_and_fails(settings, tmp_path, django_ca
     assert f"{shipped + 3} entries, 3 heads" in out.getvalue()
     AuditRecord.objects.filter(number=shipped + 3).delete()
     errors = StringIO()
-    with pytest.raises(CommandError, match="1 faults"):
+    with pytest.raises(CommandError, match="1 fault\\."):
         call_command("verify_audit", stderr=errors)
     assert f"entry {shipped + 3} was announced and is gone" in errors.getvalue()
 

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.backup import Backup, CannotBackUp
 from feeds.maintenance import Busy, only_one
+from portal.wording import counted
 
 
 class Command(BaseCommand):
@@ -24,8 +25,8 @@ class Command(BaseCommand):
         except (Busy, CannotBackUp, OSError) as fault:
             raise CommandError(str(fault)) from fault
         self.stdout.write(
-            f"{report.receipts} receipts with {report.bytes} bytes are in {folder}: "
-            f"{report.copied} copied now, {report.removed} files of removed receipts taken out."
+            f"{counted(report.receipts, 'receipt')} with {counted(report.bytes, 'byte')} are in {folder}: "
+            f"{report.copied} copied now, {counted(report.removed, 'file')} of removed receipts taken out."
         )
         if report.faults:
-            raise CommandError(f"The data of {len(report.faults)} receipts could not be copied.")
+            raise CommandError(f"The data of {counted(len(report.faults), 'receipt')} could not be copied.")

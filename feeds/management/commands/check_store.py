@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.integrity import LOSSES, StoreCheck
 from feeds.maintenance import Busy, only_one
+from portal.wording import counted
 
 
 class Command(BaseCommand):
@@ -42,9 +43,10 @@ class Command(BaseCommand):
             stream.write(": ".join(word for word in words if word))
         seconds = time.monotonic() - started
         totals = check.totals
-        self.stdout.write(f"{totals.receipts} receipts and {totals.files} files looked at in {seconds:.1f} s.")
+        receipts, files = counted(totals.receipts, "receipt"), counted(totals.files, "file")
+        self.stdout.write(f"{receipts} and {files} looked at in {seconds:.1f} s.")
         for kind, number in sorted(kinds.items()):
             self.stdout.write(f"{kind}: {number}")
         if left:
-            raise CommandError(f"{left} objects are not as they should be.")
+            raise CommandError(f"{counted(left, 'object is', 'objects are')} not as they should be.")
         self.stdout.write("Every object is explained." if not kinds else "Everything is repaired.")

@@ -11,6 +11,7 @@ from django.db.models import Count, Sum
 from feeds.export import CannotExport, Exporter, Limits, Report, Selection, Staging
 from feeds.maintenance import Busy
 from feeds.receipt.canonical import ExportFault
+from portal.wording import counted
 
 
 class Command(BaseCommand):
@@ -55,7 +56,7 @@ class Command(BaseCommand):
     def _show(self, selection: Selection) -> None:
         found = selection.receipts().order_by("feed").values("feed").annotate(number=Count("pk"), size=Sum("bytes"))
         for row in found:
-            self.stdout.write(f"{row['feed']}: {row['number']} receipts, {row['size']} bytes")
+            self.stdout.write(f"{row['feed']}: {counted(row['number'], 'receipt')}, {counted(row['size'], 'byte')}")
         if not found:
             self.stdout.write("There is nothing to export.")
 
@@ -73,11 +74,12 @@ class Command(BaseCommand):
             raise CommandError(str(fault)) from fault
 
     def _finish(self, report: Report) -> None:
-        self.stdout.write(f"{report.receipts} receipts in {len(report.archives)} archives.")
+        self.stdout.write(f"{counted(report.receipts, 'receipt')} in {counted(len(report.archives), 'archive')}.")
         for receipt_id, reason in report.faults:
             self.stderr.write(f"{receipt_id} was left out: {reason}.")
         if report.faults:
-            raise CommandError(f"{len(report.faults)} receipts were left out; `check_store --hash` says more.")
+            left_out = counted(len(report.faults), "receipt was", "receipts were")
+            raise CommandError(f"{left_out} left out; `check_store --hash` says more.")
 
 
 def _instant(text: str) -> datetime | None:

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.maintenance import Busy, only_one
 from feeds.retention import Pruner, Report, find_due
+from portal.wording import counted
 
 
 class Command(BaseCommand):
@@ -37,6 +38,8 @@ class Command(BaseCommand):
 
     def _say(self, report: Report, what: str) -> None:
         for feed in sorted(report.receipts):
-            self.stdout.write(f"{feed}: {report.receipts[feed]} receipts, {report.bytes[feed]} bytes {what}")
+            self.stdout.write(
+                f"{feed}: {counted(report.receipts[feed], 'receipt')}, {counted(report.bytes[feed], 'byte')} {what}"
+            )
         if not report.receipts:
             self.stdout.write("Nothing is past its policy.")

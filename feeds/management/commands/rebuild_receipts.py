@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from feeds.integrity import Kind, StoreCheck
 from feeds.maintenance import Busy, only_one
 from feeds.models import Receipt
+from portal.wording import counted
 
 
 class Command(BaseCommand):
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         if before is not None:
             recorded.filter(received_at__lt=before).update(status=Receipt.Status.FORWARDED)
         seconds = (datetime.now(UTC) - started).total_seconds()
-        self.stdout.write(f"{recorded.count()} receipts recorded in {seconds:.1f} s.")
+        self.stdout.write(f"{counted(recorded.count(), 'receipt')} recorded in {seconds:.1f} s.")
         unknown = recorded.filter(feed="").count()
         if unknown:
             self.stdout.write(f"{unknown} of them lost their metadata: their feed is not known.")
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         for finding in left:
             self.stderr.write(f"{finding.kind}: {finding.path} {finding.detail}")
         if left:
-            raise CommandError(f"{len(left)} objects are not as they should be.")
+            raise CommandError(f"{counted(len(left), 'object is', 'objects are')} not as they should be.")
 
 
 def _instant(text: str) -> datetime | None:

@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from portal.models import ApiToken
+from portal.wording import counted
 
 ALLOWED = {
     "action": "allow",
@@ -86,7 +87,9 @@ class Command(BaseCommand):
             raise CommandError(f"No portal answers at {url} ({fault}). Start it with `make run` first.") from fault
         finally:
             token.delete()
-        self.stdout.write(f"{len(FEEDS)} feeds are in place. {deliveries} deliveries were answered:")
+        self.stdout.write(
+            f"{len(FEEDS)} feeds are in place. {counted(deliveries, 'delivery was', 'deliveries were')} answered:"
+        )
         for (status, stroom), count in sorted(outcomes.items()):
             self.stdout.write(f"  HTTP {status}, Stroom-Status {stroom}: {count}")
         self.stdout.write(f"Look at {url}/admin/ and {url}/codes/stroom/110/")

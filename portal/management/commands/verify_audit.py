@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from portal.audit import HEADS_FILE, Head, read_heads, stored_entries, verify
 from portal.models import AuditRecord
+from portal.wording import counted
 
 
 class Command(BaseCommand):
@@ -29,10 +30,11 @@ class Command(BaseCommand):
         for fault in faults[:100]:
             self.stderr.write(fault)
         if faults:
-            raise CommandError(f"The audit record is not whole: {len(faults)} faults.")
+            raise CommandError(f"The audit record is not whole: {counted(len(faults), 'fault')}.")
         last = AuditRecord.objects.order_by("-number").first()
         head = Head(last.number, last.digest) if last else None
-        self.stdout.write(f"The audit record is whole: {last.number if last else 0} entries, {len(heads)} heads.")
+        entries = counted(last.number if last else 0, "entry", "entries")
+        self.stdout.write(f"The audit record is whole: {entries}, {counted(len(heads), 'head')}.")
         if head:
             self.stdout.write(f"Head: {head}")
 
