@@ -12,7 +12,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
@@ -108,6 +108,8 @@ def pages(
     django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """Addresses of a portal whose every text is hostile."""
+    if connection.vendor != "sqlite":
+        pytest.skip("its columns hold 200 texts each, more than PostgreSQL lets them")
     folder = tmp_path_factory.mktemp("data")
     with override_settings(DATA_DIR=folder), django_db_blocker.unblock(), transaction.atomic():
         own_source(folder)
