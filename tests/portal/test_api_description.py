@@ -1,6 +1,8 @@
 """The OpenAPI description is complete, valid, committed, and served with its browser."""
 
 import json
+import re
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -247,3 +249,17 @@ def test_a_database_that_fails_is_503_with_a_time_to_wait(monkeypatch) -> None:
     response = anonymous().get("/api/v1/codes/")
     assert "locked" not in problem_of(response, 503)["detail"]
     assert int(response["Retry-After"]) > 0
+
+
+def test_the_policy_of_deprecation_is_whole_and_true(openapi: dict) -> None:
+    policy = (ROOT / "docs/api.md").read_text().partition("## What is promised")[2]
+    for word in ("Deprecation: @", "Sunset: ", 'rel="deprecation"', "RFC 9745", "RFC 8594", "twelve months", "410"):
+        assert word in policy
+    deprecated = [
+        operation["operationId"] for _, _, operation in operations(openapi) if operation.get("deprecated")
+    ]
+    assert ("Nothing is deprecated at present" in policy) is (deprecated == [])
+    begin, end = re.search(r"@(\d+)", policy), re.search(r"Sunset: (.*)", policy)
+    assert begin is not None
+    assert end is not None
+    assert float(begin[1]) < parsedate_to_datetime(end[1]).timestamp()
