@@ -399,7 +399,7 @@ class HeaderSerializer(ChosenFieldsMixin, Shape):
     url = serializers.CharField()
 
 
-class PairSerializer(Shape):
+class PairSerializer(ChosenFieldsMixin, Shape):
     """An HTTP status and a Stroom-Status of one answer."""
 
     http = CodeSerializer(allow_null=True)
@@ -418,7 +418,9 @@ class ComparisonRowSerializer(Shape):
     differs = serializers.BooleanField()
 
 
-class ComparisonSerializer(Shape):
+class ComparisonSerializer(ChosenFieldsMixin, Shape):
+    """Codes side by side."""
+
     count = serializers.IntegerField()
     next = serializers.CharField(allow_null=True)
     previous = serializers.CharField(allow_null=True)

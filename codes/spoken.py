@@ -106,8 +106,14 @@ def spoken(text: str, known: Collection[int], pairs: Pairs) -> Iterator[re.Match
 
 
 def _are_known(match: re.Match[str], known: Collection[int]) -> bool:
+    """Any number can be an answer, but one that nobody assigned has to be called so: "a 471 from the proxy"."""
     numbers = (match[group] for group in ("http", "http_second", "http_third", "http_other"))
-    return all(int(number) in known for number in numbers if number)
+    codes = [int(number) for number in numbers if number]
+    if all(code in known for code in codes):
+        return True
+    sentence = _sentence(match)
+    topic = _PLAIN_TOPIC.search(sentence) or _TOPIC.search(sentence)
+    return min(codes) >= 400 and bool(topic and _ARTICLE.search(match["filler"]))
 
 
 def _fits(match: re.Match[str], pairs: Pairs) -> bool:

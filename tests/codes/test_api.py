@@ -261,6 +261,9 @@ def test_links_are_absolute_where_the_public_address_is_known(
 
 def test_fields_choose_the_keys(site: Client) -> None:
     assert get(site, "codes/?fields=code,name&code=404")["results"] == [{"code": 404, "name": "Not Found"}]
+    assert get(site, "codes/compare/?codes=301,302&fields=count") == {"count": 2}
+    assert get(site, "codes/lookup/?http=406&stroom=110&fields=consistent") == {"consistent": True}
+    assert get(site, "codes/compare/?codes=301&fields=results")["results"][0]["name"] == "Moved Permanently"
     assert get(site, "codes/http/404/?fields=class,known") == {
         "known": True,
         "class": {"key": "4xx", "name": "Client Error"},

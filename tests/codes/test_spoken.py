@@ -17,6 +17,8 @@ def codes(text: str) -> list[tuple[str, int]]:
 
 
 SAID = [
+    ("Got a 471 from the proxy", [(HTTP, 471)]),
+    ("nginx gives us a 598 every time.", [(HTTP, 598)]),
     ("we get 406/110", [(HTTP, 406), (STROOM, 110)]),
     ("Backend returned 504", [(HTTP, 504)]),
     ("HTTP:503", [(HTTP, 503)]),
@@ -58,6 +60,8 @@ def test_finds_the_codes_in_what_people_say(text: str, expected: list[tuple[str,
 
 
 SILENT = [
+    "The buyer got a 471 from the seller.",
+    "Our server got 471 from the raffle, and a 598 ticket.",
     "He got a 500 on the test, she got a 410.",
     "We received 412 replies to the letter, and 503 of them were kind.",
     "The council returned 404 forms to the senders.",
