@@ -62,11 +62,16 @@ class QuietFilter(admin.SimpleListFilter):
             ("24h", "Nothing for 24 hours"),
             ("7d", "Nothing for 7 days"),
             ("30d", "Nothing for 30 days"),
+            ("stopped", "Went quiet this week"),
             ("never", "Never anything"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
+        if value == "stopped":  # as the first page counts them
+            now = datetime.now(UTC)
+            today, week = arrived_since(first_hour(now, 24)), arrived_since(first_hour(now, 168))
+            return queryset.exclude(status=Feed.Status.REJECT).filter(week, ~today)
         if value == "never":
             return queryset.exclude(status=Feed.Status.REJECT).filter(
                 ~arrived_since(datetime(2000, 1, 1, tzinfo=UTC))

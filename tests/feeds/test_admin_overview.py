@@ -1,5 +1,6 @@
 """The first page of the admin, and the page of what is refused."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -92,6 +93,21 @@ def test_a_feed_went_quiet_when_it_took_something_this_week_but_nothing_today() 
     assert [(quiet.feed.name, quiet.last) for quiet in went_quiet(NOW)] == [
         ("QUIET-FEED", HOUR - timedelta(hours=40))
     ]
+
+
+def test_the_number_of_quiet_feeds_leads_to_exactly_these() -> None:
+    for number in range(11):
+        Feed.objects.create(name=f"QUIET-{number:02}")
+        make_count(f"QUIET-{number:02}", hours_ago=40)
+    for name, hours in (("BUSY-FEED", 1), ("LONG-QUIET", 400)):
+        Feed.objects.create(name=name)
+        make_count(name, hours_ago=hours)
+    Feed.objects.create(name="NEVER-USED")
+    client = signed_in(superuser=True)
+    page = client.get(reverse("admin:index")).content.decode()
+    (address,) = re.findall(r'href="([^"]+)">11 in all', page)
+    listed = client.get(address).content.decode()
+    assert set(re.findall(r"[A-Z]+-[A-Z0-9]+(?=</a></th>)", listed)) == {f"QUIET-{n:02}" for n in range(11)}
 
 
 def test_certificates_that_senders_use_and_that_end_soon_are_named_once() -> None:
