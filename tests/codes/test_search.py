@@ -436,8 +436,11 @@ def listed(query: str) -> str:
 
 
 def test_every_page_that_a_search_leads_to_is_there() -> None:
-    for place, _ in current_index()._places:
-        assert Client().get(place.url).status_code == 200, place.url
+    headers = "/codes/headers/"  # many, and each is a link on their own list
+    places = [place.url for place, _ in current_index()._places if not place.url.startswith(headers)]
+    assert len(places) > 30
+    for address in places:
+        assert Client().get(address).status_code == 200, address
 
 
 @pytest.mark.parametrize("query", ["1020", "error 1020", "cloudflare 1020", "Cloudflare Error 1015: rate limited"])
