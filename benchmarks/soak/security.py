@@ -160,7 +160,7 @@ def time_refusals(run: Run) -> None:
     pairs = [("unknown", "rejecting"), ("unknown", "badly named"), ("rejecting", "badly named")]
     for first, second in pairs:
         value = auc(times[first], times[second])
-        # Of few times an area of half is known only roughly: 0.29 / sqrt(n) is its standard error.
+        # Of few times an area is known only roughly: where both are alike its standard error is 0.41 / sqrt(n).
         doubt = 3 * 0.41 / len(times[first]) ** 0.5
         run.demand(f"AUC {first} / {second}", f"{value:.3f}", met=0.45 - doubt <= value <= 0.55 + doubt)
     run.figures["median"] = f"{statistics.median(times['unknown']) * 1e6:.0f} µs"
