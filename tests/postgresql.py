@@ -8,6 +8,7 @@ runs a command with DATABASE_URL naming such a server.
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -162,6 +163,7 @@ def main(command: list[str]) -> int:
     if reason:
         sys.stderr.write(f"{reason}\n")
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends with us
     with PostgreSql() as server:
         return subprocess.run(command, env={**os.environ, "DATABASE_URL": server.url()}, check=False).returncode
 
