@@ -5,7 +5,7 @@ T ?=
 MINUTES ?= 75
 OUTPUT ?=
 
-.PHONY: help run test test-postgresql check demo bench soak lock schema clean
+.PHONY: help run test test-postgresql check demo bench soak mutation lock schema clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -41,6 +41,9 @@ bench: .venv/installed-dev  ## measure, and print one table
 
 soak: .venv/installed-dev  ## try every demand for long, and print one table; make soak T="R02 R03" MINUTES=20 for a part
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(OUTPUT),--output $(OUTPUT)) $(T)
+
+mutation: .venv/installed-dev  ## put small faults into the deciding modules: do the tests notice? make mutation T=feeds.dn
+	@$(BIN)/python -m benchmarks.mutation $(T)
 
 schema: .venv/installed-dev  ## rewrite docs/openapi.yaml from the code
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
