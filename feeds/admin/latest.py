@@ -9,7 +9,7 @@ from django.db.models import Max, Model, QuerySet
 from django.http import HttpRequest
 
 #: Reading, counting and sorting so many takes a fraction of a second.
-LATEST = 20_000
+LATEST = 10_000
 #: Of what is found by an exact value, however old.
 MOST_FOUND = 1000
 
