@@ -103,7 +103,7 @@ def test_r14_what_cannot_be_read_carries_a_status_and_a_newline(
     assert answer.outcome == expected
     assert answer.header("content-type") == "text/plain; charset=utf-8"
     assert answer.body.endswith(b"\n")
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10  # at once, and not when the connection is given up
     assert live.receipts() == []
 
 
@@ -244,9 +244,12 @@ def test_status_is_200_with_a_small_json_object_for_any_host(live: Live, path: s
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
-def test_r27_health_is_told_from_a_cached_result_to_any_host(live: Live, path: str) -> None:
+def test_r27_health_is_told_from_a_cached_result_to_any_host(
+    live: Live, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     live.worker.health.check()
-    started = time.monotonic()
+    checks: list[None] = []
+    monkeypatch.setattr(live.worker.health, "check", lambda: checks.append(None))
     answer = live.send(path, method="GET")
     assert (answer.status, answer.header("cache-control")) == (200, "no-store")
-    assert time.monotonic() - started < 0.2
+    assert checks == []

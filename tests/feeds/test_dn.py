@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -511,11 +512,11 @@ def test_s09_length_and_parts_are_bounded_but_not_too_tightly() -> None:
     "text", ["/" * 4096, "/1" * 2048, "CN=a," * 800 + "=", "/OU=a" * 800, "CN=" + "\\," * 2000]
 )
 def test_s27_hostile_names_are_judged_quickly(text: str) -> None:
-    """The bound is generous: quadratic behaviour would take far longer."""
-    started = datetime.now(UTC)
+    """A guard against explosion, not a measurement: quadratic behaviour would take far longer."""
+    began = time.process_time()
     for _ in range(5):
         read(text)
-    assert (datetime.now(UTC) - started).total_seconds() < 0.5
+    assert time.process_time() - began < 3
 
 
 def test_the_common_name_is_the_most_specific_one() -> None:

@@ -933,9 +933,9 @@ def test_s09_an_entry_is_bounded_but_the_limit_never_hides_a_known_name() -> Non
 
 
 def test_s27_an_entry_that_names_many_feeds_is_read_quickly_and_names_none() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     feed = parse_meta(b"Feed:A\nFeed:B\n" * 50_000)["Feed"]
-    assert time.perf_counter() - began < 3  # repeating the whole value for each line would take minutes
+    assert time.process_time() - began < 10  # repeating the whole value for each line would take minutes
     assert feed.startswith("A,B,")
     assert len(feed) == MAX_VALUE_LENGTH
 

@@ -296,7 +296,7 @@ def test_slow_readers_hold_no_thread_and_are_closed_when_they_leave(world: World
     time.sleep(0.5)
     started = time.monotonic()
     assert world.send("/quick", body=b"x").body == b"x"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10  # and not when the streams have ended
     for connection in slow:
         connection.close()
     wait_for(lambda: world.closed == 9)
