@@ -14,6 +14,7 @@ from django.utils import timezone
 from simple_history.models import HistoricalRecords
 from simple_history.signals import post_create_historical_record
 
+from feeds.approval import before_bulk
 from feeds.changes import FeedChange, RuleValues, plan_rules
 from feeds.history import add_context, commented
 from feeds.models import CertificateRule, Feed
@@ -67,13 +68,15 @@ class BulkChange:
         self._steps += [_Step(CertificateRule(feed=feed, **vars(values)), "+") for values in rules]
 
     def write(self) -> None:
-        """Write everything. Run inside a transaction that holds the rows of feeds that change.
+        """Write everything. Run inside `feeds.approval.guarded`, which holds the rows of feeds that change.
 
         Raises:
             IntegrityError: a new feed's name is taken.
         """
         now = timezone.now()
         feeds, rules = self._of(Feed), self._of(CertificateRule)
+        with commented(self.comment):
+            before_bulk(feeds["+"], [feed.pk for feed in feeds["~"]])
         Feed.objects.bulk_create(feeds["+"], batch_size=BATCH)
         for feed in feeds["~"]:
             feed.updated = now

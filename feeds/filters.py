@@ -9,8 +9,9 @@ from django.db import connections
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.utils import timezone
 
+from feeds.approval import concerning
 from feeds.metadata import parse_time
-from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Receipt
+from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Proposal, Receipt
 from feeds.policy import COMPRESSIONS
 from portal.api import FlagFilter, WholeNumberFilter
 
@@ -144,3 +145,18 @@ class RejectionFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyp
     class Meta:
         model = HourlyCount
         fields: list[str] = []
+
+
+class ProposalFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+    """Of proposed changes."""
+
+    state = django_filters.ChoiceFilter(choices=Proposal.State.choices, empty_label=None)
+    feed = TextFilter(method="of_feed", max_length=FEED_NAME_LENGTH, label="Proposals that concern this feed.")
+    proposed_by = TextFilter(field_name="proposer", max_length=150)
+
+    class Meta:
+        model = Proposal
+        fields: list[str] = []
+
+    def of_feed(self, proposals: QuerySet[Proposal], _: str, value: str) -> QuerySet[Proposal]:
+        return concerning(value, proposals)

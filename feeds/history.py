@@ -25,6 +25,17 @@ def commented(comment: str) -> Iterator[None]:
         _comment.reset(token)
 
 
+def present_comment() -> str:
+    """The comment that a change made now would keep."""
+    return _comment.get()
+
+
+def where_from() -> tuple[str, str]:
+    """The present request's id and its caller's address; empty outside of one."""
+    request = getattr(HistoricalRecords.context, "request", None)
+    return getattr(request, "request_id", ""), getattr(request, "client_address", "")
+
+
 class ChangeContext(models.Model):
     """Columns that each history row has beside simple_history's own: from where, and by which request."""
 
@@ -44,7 +55,4 @@ def add_context(*, history_instance: Any, **_: Any) -> None:
         return
     if not history_instance.history_change_reason:  # type: ignore[attr-defined]  # column of simple_history
         history_instance.history_change_reason = _comment.get() or None  # type: ignore[attr-defined]
-    request = getattr(HistoricalRecords.context, "request", None)
-    if request is not None:
-        history_instance.request_id = getattr(request, "request_id", "")
-        history_instance.remote_address = getattr(request, "client_address", "")
+    history_instance.request_id, history_instance.remote_address = where_from()

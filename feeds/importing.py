@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
+from feeds.approval import guarded
 from feeds.bulk_changes import BulkChange
 from feeds.changes import FeedChange, RuleValues
 from feeds.models import CertificateRule, Feed
@@ -152,6 +153,8 @@ def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str |
 
     Raises:
         ImportRefused: a row is at fault, there is nothing to do, or the plan is not the agreed one any more.
+        Proposed: it waits for a second person.
+        TooMuch: it would, and is more than one proposal takes.
     """
     for _ in range(ATTEMPTS):
         present = _present(file)
@@ -160,12 +163,12 @@ def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str |
             raise ImportRefused(CHANGED)
         if not plan.possible:
             raise ImportRefused("There are faults, or nothing to do.")
-        if _write(plan, present, comment):
+        if _write(plan, present, user, comment):
             return plan
     raise ImportRefused(CHANGED)
 
 
-def _write(plan: ImportPlan, present: Mapping[str, Feed], comment: str) -> bool:
+def _write(plan: ImportPlan, present: Mapping[str, Feed], user: AnyUser, comment: str) -> bool:
     """Write what was planned; False where the feeds are not any more as they were when it was."""
     versions = {feed.name: feed.version for feed in present.values()}
     writing = BulkChange(comment)
@@ -176,7 +179,7 @@ def _write(plan: ImportPlan, present: Mapping[str, Feed], comment: str) -> bool:
         elif planned.action == "change":
             writing.change(present[planned.row.name], change)
     try:
-        with transaction.atomic():
+        with guarded(user):
             names = [planned.row.name for planned in plan.rows]
             found = Feed.objects.select_for_update().filter(name__in=names).values_list("name", "version")
             if dict(found) != versions:

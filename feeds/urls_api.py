@@ -5,6 +5,7 @@ from django.urls import path
 from feeds.api.check import CheckViewSet
 from feeds.api.feeds import FeedViewSet
 from feeds.api.importing import ImportViewSet
+from feeds.api.proposals import ProposalViewSet
 from feeds.api.receipts import ContentViewSet, ReceiptViewSet, RejectionViewSet
 
 app_name = "feeds_api"
@@ -22,6 +23,16 @@ urlpatterns = [
         name="feed",
     ),
     path("feeds/<str:name>/history/", FeedViewSet.as_view({"get": "history"}), name="feed-history"),
+    path("proposals/", ProposalViewSet.as_view({"get": "list"}), name="proposals"),
+    path("proposals/<int:proposal_id>/", ProposalViewSet.as_view({"get": "retrieve"}), name="proposal"),
+    *(
+        path(
+            f"proposals/<int:proposal_id>/{action}/",
+            ProposalViewSet.as_view({"post": action}),
+            name=f"proposal-{action}",
+        )
+        for action in ("approve", "decline", "withdraw")
+    ),
     path("receipts/", ReceiptViewSet.as_view({"get": "list"}), name="receipts"),
     path("receipts/<str:receipt_id>/", ReceiptViewSet.as_view({"get": "retrieve"}), name="receipt"),
     path("receipts/<str:receipt_id>/content", ContentViewSet.as_view({"get": "retrieve"}), name="receipt-content"),

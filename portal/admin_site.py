@@ -27,26 +27,36 @@ class PortalAdminSite(AdminSite):
     enable_nav_sidebar = False
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002  # Django's
-        """Every page: a question that would take the database too long is refused before it is asked (S27)."""
+        """Every page: a question that would take the database too long is refused before it is asked (S27), and
+        what was to be written but waits for a second person leads to its proposal (S30).
+        """
         inner: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
 
         def bounded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            from feeds.admin.proposals import tell
+            from feeds.approval import Proposed
+
             if fault := unbounded(request.GET):
                 return _refusal(request, fault)
             try:
                 return inner(request, *args, **kwargs)
             except NotSupportedError:
                 return _refusal(request, "The database cannot filter the list in this way.")
+            except Proposed as proposed:
+                return tell(request, proposed.proposal)
 
         return update_wrapper(bounded, inner)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Numbers and one chart for those who may see feeds, then the usual list of what there is to manage."""
+        from feeds.approval import is_on, waiting
         from feeds.overview import overview
 
         context = dict(extra_context or {})
         if request.user.has_perms(["feeds.view_feed", "feeds.view_hourlycount"]):
             context["overview"] = overview()
+        if is_on() and request.user.has_perm("feeds.view_feed"):
+            context["proposals_waiting"] = waiting().count()
         return super().index(request, context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:

@@ -20,6 +20,7 @@ PAGES = (
     "api",
     "settings",
     "sign-in",
+    "second-approval",
     "operating",
     "metrics",
     "decisions",

@@ -93,6 +93,7 @@ class Environment:
     try_endpoints: bool
     require_verify_header: bool
     change_comment_required: bool = False
+    second_approval: bool = False
     signin_header: str = ""
     anonymous_rate: int | None = None
     metrics_readers: MetricsReaders = MetricsReaders(local=True, token=True)
@@ -158,6 +159,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         change_comment_required=reader.parsed(
             "PORTAL_CHANGE_COMMENT", "optional", _comment_need, "optional or required"
         ),
+        second_approval=reader.parsed("PORTAL_SECOND_APPROVAL", "off", _switch, "on or off"),
         metrics_readers=reader.parsed(
             "PORTAL_METRICS_READERS",
             "local,token",

@@ -151,6 +151,8 @@ class PortalSchema(AutoSchema):
             names.append("Link")
         if code == "201" and "location" in getattr(self.view, "schema_marks", ()):
             names += ["Location", "ETag"]
+        if code == "202":
+            names.append("Location")
         if getattr(self.view, "throttle_classes", ()):
             names += ["RateLimit", "RateLimit-Policy"]
         found["headers"] = {**_refs(*names), **found.get("headers", {})}

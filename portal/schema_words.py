@@ -261,6 +261,18 @@ OF: Mapping[str, Mapping[str, str]] = {
         "recovered": "Whether its row was made from the file after a crash.",
         "request_id": "`X-Request-ID` that the sender gave or was given.",
     },
+    "Proposal": {
+        "state": "What became of it.",
+        "proposed_at": "When it was proposed.",
+        "proposed_by": "Who proposed it.",
+        "decided_at": "When it was decided on; null while it is open.",
+        "decision_comment": "Why it was decided so.",
+    },
+    "ProposedFeed": {
+        "name": "Name of the feed.",
+        "action": "What would be done to it.",
+        "changes": "Every difference; a feed that is not there counts as one with nothing but defaults.",
+    },
     "Reference": {"url": "Where it can be read."},
     "Spec": {"url": "Where it can be read.", "current": "Whether it is in force, and not replaced by another."},
     "Registry": {
@@ -352,6 +364,9 @@ PARAMETERS: Mapping[str, str] = {
     "truncated": "Whether the metadata had to be cut.",
     "receipt_id": "The id that the sender was given.",
     "token_id": "Number of the token.",
+    "proposal_id": "Number of the proposal.",
+    "state": "Proposals in this state.",
+    "proposed_by": "Proposals of exactly this user.",
     "all": "Says that it is meant.",
 }
 PARAMETERS_OF: Mapping[str, Mapping[str, str]] = {
@@ -382,6 +397,9 @@ BODIES: Mapping[str, Any] = {
         {"name": "WEB-ACCESS-EVENTS", "status": "Receive"},
         {"name": "WEB-ERROR-EVENTS", "status": "Reject", "comment": "ticket 4712"},
     ],
+    "proposals_approve": {"comment": "asked Finance"},
+    "proposals_decline": {"comment": "the sender has a certificate now"},
+    "proposals_withdraw": {"comment": "a slip"},
     "receipt_check": {
         "headers": {"Feed": "WEB-ACCESS-EVENTS", "Compression": "GZIP"},
         "sender_dn": "CN=client-a,OU=Test,O=Example,C=GB",

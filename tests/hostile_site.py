@@ -22,17 +22,21 @@ from django.urls import reverse
 
 from codes.models import LocalNote, Meaning
 from codes.notes import MAX_LENGTH
+from feeds.approval import Item
+from feeds.changes import FeedChange, RuleValues
 from feeds.history import commented
 from feeds.models import (
     CertificateRule,
     Feed,
     HourlyCount,
     PendingImport,
+    Proposal,
     Receipt,
     ReceiptFeed,
     RefusalSample,
     RetentionPolicy,
 )
+from feeds.restore import FeedState, state_of
 from portal.models import ApiToken, AuditRecord
 from tests.hostile import PAYLOADS, bundle, handfuls, texts
 
@@ -149,6 +153,28 @@ def _as(user: User) -> Iterator[None]:
         yield
     finally:
         del HistoricalRecords.context.request
+
+
+def fill_proposals(user: User) -> dict[str, str]:
+    """What waits for a second person and what was decided, where the setting is on that they need."""
+    feed = Feed.objects.get(name=_fit(bundle("feedname"), Feed._meta.get_field("name")))
+    after = state_of(feed)
+    rules = [RuleValues("allow", bundle("proposedrule"), None, bundle("proposedcomment"))]
+    change = FeedState(after.name, FeedChange({**after.change.values, "owner": bundle("proposedowner")}, rules))
+    items = [
+        Item("change", feed.pk, feed.version, after, change, bundle("itemcomment")).told(),
+        Item("create", None, None, None, after, "").told(),
+    ]
+    texts_of = values_of(Proposal, one_of_all, items=items, digest="x")
+    ready = Proposal.objects.create(**texts_of, proposed_by=user)
+    decided = Proposal.objects.create(
+        **texts_of, state="declined", proposed_by=user, decided_by=user, decided_at=datetime.now(UTC)
+    )
+    return {
+        "proposals": reverse("admin:feeds_proposal_changelist"),
+        "proposal": ready.get_absolute_url(),
+        "decided proposal": decided.get_absolute_url(),
+    }
 
 
 # --- what senders say ---

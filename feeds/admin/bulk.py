@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -14,8 +13,10 @@ from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 
 from feeds.admin.forms import CommentField
+from feeds.approval import guarded
 from feeds.history import commented
 from feeds.models import Feed
+from feeds.roles import AnyUser
 from portal.audit import together
 
 MAX_NAMED = 200
@@ -113,24 +114,23 @@ class BulkStatusMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic on
             status = Feed.Status(form.cleaned_data["status"])
             return self._confirm_page(request, form, status, form.cleaned_data.get("feeds", []))
         status = Feed.Status(form.cleaned_data["status"])
-        changed = set_status(form.cleaned_data["feeds"], status, form.cleaned_data["comment"])
+        changed = set_status(form.cleaned_data["feeds"], status, request.user, form.cleaned_data["comment"])
         messages.success(
             request, f"{changed} {'feed is' if changed == 1 else 'feeds are'} now set to {status.label}."
         )
         return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
 
 
-def set_status(keys: list[int], status: Feed.Status, comment: str) -> int:
+def set_status(keys: list[int], status: Feed.Status, user: AnyUser, comment: str) -> int:
     """Give these feeds the status; return how many had another one.
 
     In parts, so that deliveries never wait long for the database's one writer (SQLite).
     """
-    return sum(_set_part(keys[start : start + PART], status, comment) for start in range(0, len(keys), PART))
+    return sum(_set_part(keys[start : start + PART], status, user, comment) for start in range(0, len(keys), PART))
 
 
-@transaction.atomic
-def _set_part(keys: list[int], status: Feed.Status, comment: str) -> int:
-    with commented(comment), together():
+def _set_part(keys: list[int], status: Feed.Status, user: AnyUser, comment: str) -> int:
+    with guarded(user), commented(comment), together():
         feeds = list(Feed.objects.select_for_update().filter(pk__in=keys).exclude(status=status))
         for feed in feeds:
             feed.status = status

@@ -27,6 +27,7 @@ from feeds.admin.past import PastMixin
 from feeds.admin.paste import PasteMixin
 from feeds.admin.test_request import TestRequestMixin
 from feeds.admin.transfer import TransferMixin
+from feeds.approval import concerning, guarded, is_on, settle, waiting
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from feeds.roles import is_guarded, may_delete, may_manage_certificates, may_rename
@@ -149,7 +150,9 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
         return super().has_delete_permission(request, obj)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        with commented(request.POST.get("change_comment", "")):
+        if request.method != "POST":
+            return super().changeform_view(request, *args, **kwargs)
+        with guarded(request.user), commented(request.POST.get("change_comment", "")):
             response = super().changeform_view(request, *args, **kwargs)
         if response.status_code == HTTPStatus.FOUND and "_saveasnew" in request.POST:
             self._warn_of_missing_guard(request, args[0] if args else kwargs.get("object_id"))
@@ -169,8 +172,10 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
         """Add the figures of an existing feed."""
         context["this_change"] = THIS_CHANGE
         context["may_manage_certificates"] = may_manage_certificates(request.user)
+        context["second_approval"] = is_on()
         feed = context.get("original")
         if isinstance(feed, Feed):
+            context["proposals"] = list(concerning(feed.name, waiting())) if is_on() else []
             context["panel"] = feed_panel(feed)
             context.update(title=feed.name, subtitle=None)
         return super().render_change_form(request, context, *args, **kwargs)
@@ -185,3 +190,9 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
         super().save_related(request, form, formsets, change)
         if change and not form.changes_feed and any(formset.has_changed() for formset in formsets):
             form.instance.save()
+        settle()
+
+    def delete_model(self, request: HttpRequest, obj: Feed) -> None:
+        """Look at it before anybody is told that it is done."""
+        super().delete_model(request, obj)
+        settle()

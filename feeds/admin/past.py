@@ -16,7 +16,9 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 
+from feeds.admin.display import visible
 from feeds.admin.forms import CommentField
+from feeds.approval import guarded, is_on
 from feeds.changes import OfficerNeeded
 from feeds.history import commented
 from feeds.models import Feed
@@ -49,17 +51,19 @@ def diff_lines(changes: Sequence[ValueChange]) -> list[DiffLine]:
 
 def _line(change: ValueChange) -> DiffLine:
     if change.field == RULES:
-        return DiffLine("certificate rule", _rule_text(change.old), _rule_text(change.new))
+        return DiffLine("certificate rule", rule_text(change.old), rule_text(change.new))
     label = str(Feed._meta.get_field(change.field).verbose_name)  # type: ignore[union-attr]  # a column
     return DiffLine(label, as_text(change.old), as_text(change.new))
 
 
-def _rule_text(rule: Any) -> str:
+def rule_text(rule: Any) -> str:
+    """A rule in one line; nothing for one that is not there."""
     if rule is None:
         return ""
     extras = [f"until {as_text(rule['expires'])}" if rule["expires"] else "", rule["comment"]]
     told = "; ".join(extra for extra in extras if extra)
-    return f"{rule['action']} {rule['subject_dn']}" + (f" ({told})" if told else "")
+    # Nothing in it may look like something else to who is asked to agree.
+    return visible(f"{rule['action']} {rule['subject_dn']}" + (f" ({told})" if told else ""))
 
 
 def as_text(value: Any) -> str:
@@ -134,7 +138,8 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
         form = WhyForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             try:
-                revert(feed, wanted, user=request.user, comment=form.cleaned_data["change_comment"])
+                with guarded(request.user):
+                    revert(feed, wanted, user=request.user, comment=form.cleaned_data["change_comment"])
             except OfficerNeeded:
                 form.add_error(None, OFFICER_NEEDED)
             except ValidationError as fault:
@@ -150,6 +155,7 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
             "form": form,
             "officer_needed": any(change.field in {RULES, "certificate_policy"} for change in changes)
             and not may_manage_certificates(request.user),
+            "second_approval": is_on(),
         }
         return TemplateResponse(request, "admin/feeds/feed/revert.html", context)
 
@@ -158,12 +164,14 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
     ) -> HttpResponse:
         """Nothing is deleted without a reason."""
         form = WhyForm(request.POST if request.method == "POST" else None)
-        context = {**(extra_context or {}), "why_form": form}
+        context = {**(extra_context or {}), "why_form": form, "second_approval": is_on()}
         if request.method == "POST" and not form.is_valid():
             # Shows the page again, with the fault: Django deletes as soon as anything is posted.
             request.method, request.POST = "GET", QueryDict()
             return super().delete_view(request, object_id, context)
-        with commented(form.cleaned_data["change_comment"] if form.is_bound else ""):
+        if not form.is_bound:
+            return super().delete_view(request, object_id, context)
+        with guarded(request.user), commented(form.cleaned_data["change_comment"]):
             return super().delete_view(request, object_id, context)
 
     def deleted_view(self, request: HttpRequest) -> HttpResponse:
@@ -187,13 +195,19 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
         form = WhyForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             try:
-                feed = restore(deleted, comment=form.cleaned_data["change_comment"])
+                with guarded(request.user):
+                    feed = restore(deleted, comment=form.cleaned_data["change_comment"])
             except ValidationError as fault:
                 form.add_error(None, fault.messages)
             else:
                 messages.success(request, f"{feed.name} is back, with its rules. It is {feed.status} at once.")
                 return HttpResponseRedirect(reverse("admin:feeds_feed_change", args=[feed.pk]))
-        context = {**self._page(request, f"Restore {deleted.state.name}"), "deleted": deleted, "form": form}
+        context = {
+            **self._page(request, f"Restore {deleted.state.name}"),
+            "deleted": deleted,
+            "form": form,
+            "second_approval": is_on(),
+        }
         return TemplateResponse(request, "admin/feeds/feed/restore.html", context)
 
     def _page(self, request: HttpRequest, title: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from django.urls.resolvers import URLPattern
 
 from feeds.admin.forms import CommentField
 from feeds.admin.past import DiffLine, diff_lines
+from feeds.approval import Proposed, TooMuch, is_on
 from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 from feeds.models import Feed, PendingImport
 from feeds.transfer import MAX_FILE, UnreadableFile, read_file
@@ -116,8 +117,11 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
             cleaned = form.cleaned_data
             try:
                 plan = apply_import(file, request.user, comment=cleaned["change_comment"], digest=cleaned["digest"])
-            except ImportRefused as refusal:
+            except (ImportRefused, TooMuch) as refusal:
                 form.add_error(None, str(refusal))
+            except Proposed:
+                pending.delete()
+                raise
             else:
                 pending.delete()
                 counts = plan.counts
@@ -143,6 +147,7 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
             "more": max(0, len(rows) - SHOWN_ROWS),
             "form": form,
             "digest": plan.digest,
+            "second_approval": is_on(),
         }
         return TemplateResponse(request, "admin/feeds/feed/import_preview.html", context)
 

@@ -9,13 +9,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpResponseBase
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from feeds.api.serializers import FeedSerializer, HistorySerializer, NewFeedSerializer
+from feeds.api.serializers import FeedSerializer, HistorySerializer, NewFeedSerializer, ProposalSerializer
+from feeds.approval import Proposed, TooMuch, guarded
 from feeds.changes import OfficerNeeded, change_feed, create_feed
 from feeds.filters import FeedFilters
 from feeds.history import commented
@@ -41,6 +43,13 @@ class NameTaken(APIException):
     def __init__(self, name: str) -> None:
         super().__init__(f"A feed called {name} exists already. Change it with PATCH, or replace it with PUT.")
 
+
+#: In the place of what a write gives, where it waits for a second person.
+PROPOSED = OpenApiResponse(
+    ProposalSerializer,
+    "Only where `PORTAL_SECOND_APPROVAL` is on: this would change what guards a feed. Nothing was changed; the "
+    "whole request waits, as this proposal, for another certificate officer.",
+)
 
 RULES: Any = Prefetch("certificate_rules", CertificateRule.objects.order_by("pk"))
 
@@ -70,8 +79,20 @@ def etag_of(feed: Feed) -> str:
     return f'"{feed.pk}-{feed.version}"'
 
 
+class ProposingMixin(APIView):
+    """Answers 202 with the proposal where a write waits for a second person."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, Proposed):
+            address = reverse("feeds_api:proposal", args=[exc.proposal.pk])
+            return Response(ProposalSerializer(exc.proposal).data, status=202, headers={"Location": address})
+        if isinstance(exc, TooMuch):
+            exc = ValidationError(str(exc))
+        return super().handle_exception(exc)
+
+
 @extend_schema_view(list=extend_schema(description="Feeds, by name. Each with its certificate rules."))
-class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
+class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed]):
     """Feeds by name."""
 
     queryset = Feed.objects.prefetch_related(RULES)
@@ -104,17 +125,18 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
         """One feed by its name, with its certificate rules."""
         return self._answer(self._find(self.get_queryset(), name))
 
-    @extend_schema(request=NewFeedSerializer, responses={201: FeedSerializer})
+    @extend_schema(request=NewFeedSerializer, responses={201: FeedSerializer, 202: PROPOSED})
     def create(self, request: Request) -> Response:
         """Make a feed. What is left out takes its default; guarding it takes a certificate officer."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return self._create(serializer.validated_data["name"], serializer)
+        with guarded(request.user):
+            return self._create(serializer.validated_data["name"], serializer)
 
-    @extend_schema(responses={200: FeedSerializer, 201: FeedSerializer})
+    @extend_schema(responses={200: FeedSerializer, 201: FeedSerializer, 202: PROPOSED})
     def update(self, request: Request, name: str) -> Response:
         """Make the feed, or replace it. What is left out takes its default; repeating it changes nothing."""
-        with transaction.atomic():
+        with guarded(request.user):
             feed = self._locked(name)
             self._check_preconditions(feed)
             if feed is None:
@@ -130,10 +152,10 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
             self._change(feed, serializer, whole=True)
         return self._answer(self._find(self.get_queryset(), name))
 
-    @extend_schema(request=FeedSerializer, responses=FeedSerializer)
+    @extend_schema(request=FeedSerializer, responses={200: FeedSerializer, 202: PROPOSED})
     def partial_update(self, request: Request, name: str) -> Response:
         """Change some of a feed's values. Certificate rules, where given, replace all there are."""
-        with transaction.atomic():
+        with guarded(request.user):
             feed = self._locked(name)
             self._check_preconditions(feed)
             if feed is None:
@@ -144,11 +166,11 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
             self._change(feed, serializer)
         return self._answer(self._find(self.get_queryset(), name))
 
-    @extend_schema(parameters=[COMMENT])
+    @extend_schema(parameters=[COMMENT], responses={204: None, 202: PROPOSED})
     def destroy(self, request: Request, name: str) -> Response:
         """Delete a feed. Its receipts, their files and its history stay."""
         comment = checked_comment(_comment_of_deletion(request))
-        with transaction.atomic():
+        with guarded(request.user):
             feed = self._locked(name)
             self._check_preconditions(feed)
             if feed is None:
@@ -159,13 +181,17 @@ class FeedViewSet(PrivateMixin, ListMixin, GenericViewSet[Feed]):
                 feed.delete()
         return Response(status=204)
 
-    @extend_schema(request=NewFeedSerializer(many=True), responses=FeedSerializer(many=True), filters=False)
+    @extend_schema(
+        request=NewFeedSerializer(many=True),
+        responses={200: FeedSerializer(many=True), 202: PROPOSED},
+        filters=False,
+    )
     def bulk(self, request: Request) -> Response:
         """Change many feeds in one go. All of them, or on any error none; `errors` gives the index of each."""
         if request.headers.get("If-Match", "*").strip() != "*":
             raise PreconditionFailed("The list has no version to match: send If-Match to each feed's own address.")
         items = self._bulk_items(request.data)
-        with transaction.atomic():
+        with guarded(request.user):
             names = [item["name"] for item in items]
             feeds = {feed.name: feed for feed in self.get_queryset().select_for_update().filter(name__in=names)}
             faults: list[dict[str, Any]] = []

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from feeds.api.feeds import COMMENT, checked_comment
+from feeds.api.feeds import COMMENT, PROPOSED, ProposingMixin, checked_comment
 from feeds.api.serializers import HistoryChangeSerializer
 from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 from feeds.models import Feed
@@ -84,7 +84,7 @@ class ImportPlanSerializer(Shape):
     rows = ImportRowSerializer(many=True)
 
 
-class ImportViewSet(PrivateMixin, GenericViewSet[Feed]):
+class ImportViewSet(ProposingMixin, PrivateMixin, GenericViewSet[Feed]):
     """Import of feeds."""
 
     queryset = Feed.objects.all()
@@ -119,7 +119,7 @@ class ImportViewSet(PrivateMixin, GenericViewSet[Feed]):
                 "additionalProperties": False,
             },
         },
-        responses=ImportPlanSerializer,
+        responses={200: ImportPlanSerializer, 202: PROPOSED},
     )
     def from_file(self, request: Request) -> Response:
         """Import feeds from a file. A Stroom export (ZIP), FeedDoc (JSON), or JSON or CSV in our own form; by

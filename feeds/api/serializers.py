@@ -7,12 +7,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from feeds.approval import items_of, obstacle
 from feeds.changes import WRITABLE, FeedChange, RuleValues
 from feeds.models import (
     FEED_NAME_LENGTH,
     CertificateRule,
     Feed,
     HourlyCount,
+    Proposal,
     Receipt,
     validate_feed_name,
     validate_rule_dn,
@@ -146,6 +148,72 @@ class HistorySerializer(ChosenFieldsMixin):
     remote_address = serializers.CharField()
     version = serializers.IntegerField(allow_null=True)
     changes = HistoryChangeSerializer(many=True)
+
+
+class ProposedFeedSerializer(Shape):
+    """What a proposal does to one feed."""
+
+    name = serializers.CharField()
+    action = serializers.ChoiceField(choices=["create", "change", "delete", "restore"])
+    version = serializers.IntegerField(
+        allow_null=True, help_text="Of the feed that it is based on; null: the feed is to be made."
+    )
+    comment = serializers.CharField()
+    changes = HistoryChangeSerializer(many=True)
+
+
+class ProposalSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Proposal]):
+    """A change of what guards feeds that waits, or waited, for a second person."""
+
+    state = serializers.ChoiceField(choices=Proposal.State.choices)
+    proposed_by = serializers.CharField(source="proposer")
+    decided_by = serializers.CharField(source="decider", help_text="Empty while it is open.")
+    feeds = serializers.SerializerMethodField(help_text="Each feed with every difference.")
+    url = serializers.SerializerMethodField(help_text="Where it is.")
+
+    class Meta:
+        model = Proposal
+        fields = [
+            "id",
+            "state",
+            "feeds",
+            "comment",
+            "proposed_at",
+            "proposed_by",
+            "remote_address",
+            "request_id",
+            "decided_at",
+            "decided_by",
+            "decision_comment",
+            "url",
+        ]
+
+    @extend_schema_field(ProposedFeedSerializer(many=True))
+    def get_feeds(self, proposal: Proposal) -> Any:
+        return ProposedFeedSerializer(items_of(proposal), many=True).data
+
+    def get_url(self, proposal: Proposal) -> str:
+        return public_link(f"/api/v1/proposals/{proposal.pk}/")
+
+
+class ProposalDetailSerializer(ProposalSerializer):
+    """One proposal, and whether it could be approved now."""
+
+    obstacle = serializers.SerializerMethodField(help_text="Why it could not be approved now; empty if it could.")
+
+    class Meta(ProposalSerializer.Meta):
+        fields = [*ProposalSerializer.Meta.fields, "obstacle"]
+
+    def get_obstacle(self, proposal: Proposal) -> str:
+        return obstacle(proposal) if proposal.state == Proposal.State.OPEN else f"It was {proposal.state}."
+
+
+class DecisionSerializer(StrictKeysMixin):
+    """The reason for a decision."""
+
+    comment = Text(
+        required=False, allow_blank=True, max_length=MAX_COMMENT, help_text="Why; kept with the history."
+    )
 
 
 class GroupSerializer(Shape):

@@ -1,5 +1,6 @@
 """S13: every address of the API with every method, for every role and kind of token; the rest is denied."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 
 from codes.models import StatusCode
+from feeds.models import Proposal
 from portal.models import ApiToken, AuditRecord
 from portal.roles import ADMINISTRATOR, CERTIFICATE_OFFICER, FEED_EDITOR, ROLES
 from tests.calls import Caller, anonymous, caller, make_user, problem_of, superuser
@@ -27,6 +29,7 @@ DEAD = ("token without a scope", "expired token", "token of an inactive user", "
 SEE = {*ROLES, SUPERUSER, READ_TOKEN}
 EDIT = {FEED_EDITOR, ADMINISTRATOR, SUPERUSER, WRITE_TOKEN}
 CHANGE = EDIT | {CERTIFICATE_OFFICER}
+DECIDE = {CERTIFICATE_OFFICER, SUPERUSER, WRITE_TOKEN}
 OWN_READ = SEE | {NO_ROLE}
 OWN_WRITE = {NO_ROLE, *ROLES, SUPERUSER, WRITE_TOKEN}
 
@@ -43,6 +46,11 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("PATCH", "/api/v1/feeds/{name}/"): CHANGE,
     ("DELETE", "/api/v1/feeds/{name}/"): EDIT,
     ("GET", "/api/v1/feeds/{name}/history/"): SEE,
+    ("GET", "/api/v1/proposals/"): SEE,
+    ("GET", "/api/v1/proposals/{proposal_id}/"): SEE,
+    ("POST", "/api/v1/proposals/{proposal_id}/approve/"): DECIDE,
+    ("POST", "/api/v1/proposals/{proposal_id}/decline/"): DECIDE,
+    ("POST", "/api/v1/proposals/{proposal_id}/withdraw/"): set(),  # who proposed it, whatever their role
     ("GET", "/api/v1/receipts/"): SEE,
     ("GET", "/api/v1/receipts/{receipt_id}/"): SEE,
     ("GET", "/api/v1/receipts/{receipt_id}/content"): {ADMINISTRATOR, SUPERUSER, READ_TOKEN},
@@ -87,6 +95,7 @@ def address(path: str, owner: Caller) -> str:
         name="FEED-A",
         receipt_id=RECEIPT,
         token_id=token,
+        proposal_id=Proposal.objects.values_list("pk", flat=True).first() or 1,
         registry="http",
         code="404",
         owner="ietf",
@@ -125,7 +134,9 @@ def caller_of(role: str) -> Caller:
 @pytest.fixture
 def objects(tmp_path: Path, settings) -> None:
     settings.STORE_DIR = tmp_path
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     make_feed("FEED-A")
+    superuser().patch("/api/v1/feeds/FEED-A/", {"certificate_policy": "required"})
     receipt = make_receipt("FEED-A", receipt_id=RECEIPT)
     (tmp_path / receipt.path).parent.mkdir(parents=True)
     (tmp_path / receipt.path).write_bytes(b"some data\n")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ HOUR = datetime(2026, 2, 24, 18, tzinfo=UTC)
 LISTS = {
     "feeds/": "name",
     f"feeds/{FEED}/history/": "at",
+    "proposals/": "id",
     "receipts/": "id",
     "rejections/": "feed",
     "tokens/": "id",
@@ -53,7 +55,7 @@ def catalogue(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def viewer(catalogue: None, db: None) -> Caller:
+def viewer(catalogue: None, db: None, settings: Any) -> Caller:
     """Somebody who may see everything, and of everything there is some, with a formula wherever text may stand."""
     Source.objects.update(summary=FORMULA)
     Vendor.objects.update(name=FORMULA)
@@ -65,6 +67,9 @@ def viewer(catalogue: None, db: None) -> Caller:
     for name in ("A", "B", FORMULA):
         count(name)
     found = superuser()
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
+    for policy in ("required", "restricted"):
+        found.patch(f"/api/v1/feeds/{FEED}/", {"certificate_policy": policy, "comment": FORMULA})
     ApiToken.objects.issue(found.user, name=FORMULA)  # type: ignore[arg-type]  # it has one
     return found
 

@@ -1,31 +1,42 @@
-"""Every example of docs/api.md is run against the real server; every endpoint has one in curl and one in Python."""
+"""Every example of the API's pages is run against the real server; every endpoint has one in curl and in Python."""
 
 import os
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
 from django.urls import resolve
 
 from codes import loading
-from feeds.models import Feed
+from feeds.models import Feed, Proposal
 from portal.models import ApiToken
+from portal.roles import CERTIFICATE_OFFICER, FEED_EDITOR
 from tests.live import Live, running
 from tests.portal.test_api_description import api_methods, without_converters
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server, pytest.mark.slow]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "api.md"
+#: Its endpoints are there only where the setting is on; all others have their examples on the first page.
+APPROVAL_PAGE = DOCS / "second-approval.md"
+APPROVAL = "/api/v1/proposals/"
 PASSWORD = "correct horse battery"
 
 
-def blocks(language: str) -> str:
-    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+def blocks(page: Path, language: str) -> str:
+    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL))
+
+
+def without_approval() -> set[tuple[str, str]]:
+    return {(method, path) for method, path in api_methods() if not path.startswith(APPROVAL)}
 
 
 @pytest.fixture
@@ -46,26 +57,34 @@ def endpoints(calls: list[tuple[str, str]]) -> set[tuple[str, str]]:
     }
 
 
-def test_every_endpoint_has_an_example_in_curl_that_works(live: Live, tmp_path: Path) -> None:
-    (tmp_path / ".curlrc").write_text('write-out = "%{stderr}CALL %{method} %{url_effective}\\n"\n')
-    script = blocks("sh").replace("127.0.0.1:8000", f"127.0.0.1:{live.port}")
+@pytest.fixture
+def two_officers(settings) -> None:
+    """Alice and Bob, where neither may change a guard alone."""
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
+    call_command("migrate", verbosity=0)  # the roles, which an emptied database lacks
+    for name in ("alice", "bob"):
+        user = User.objects.create_user(name, password=PASSWORD)
+        user.groups.set(Group.objects.filter(name__in=[CERTIFICATE_OFFICER, FEED_EDITOR]))
+
+
+def run_curl(live: Live, folder: Path, page: Path) -> set[tuple[str, str]]:
+    """Run the examples of a page; which endpoints they called."""
+    (folder / ".curlrc").write_text('write-out = "%{stderr}CALL %{method} %{url_effective}\\n"\n')
+    script = blocks(page, "sh").replace("127.0.0.1:8000", f"127.0.0.1:{live.port}")
     done = subprocess.run(
         ["bash", "-xeuo", "pipefail", "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PASSWORD": PASSWORD, "CURL_HOME": str(tmp_path)},
+        cwd=folder,
+        env={**os.environ, "PASSWORD": PASSWORD, "CURL_HOME": str(folder)},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    calls = re.findall(r"^CALL (\S+) (\S+)$", done.stderr, re.MULTILINE)
-    assert set(api_methods()) <= endpoints(calls)
-    assert not Feed.objects.exists()
-    assert not ApiToken.objects.exists()
+    return endpoints(re.findall(r"^CALL (\S+) (\S+)$", done.stderr, re.MULTILINE))
 
 
-def test_every_endpoint_has_an_example_in_python_that_works(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_python(live: Live, monkeypatch: pytest.MonkeyPatch, page: Path) -> set[tuple[str, str]]:
     calls: list[tuple[str, str]] = []
     send = requests.Session.request
 
@@ -75,17 +94,45 @@ def test_every_endpoint_has_an_example_in_python_that_works(live: Live, monkeypa
 
     monkeypatch.setattr(requests.Session, "request", recorded)
     monkeypatch.setenv("PASSWORD", PASSWORD)
-    program = blocks("python").replace("127.0.0.1:8000", f"127.0.0.1:{live.port}")
-    exec(compile(program, str(PAGE), "exec"), {})
-    assert set(api_methods()) <= endpoints(calls)
+    program = blocks(page, "python").replace("127.0.0.1:8000", f"127.0.0.1:{live.port}")
+    exec(compile(program, str(page), "exec"), {})
+    return endpoints(calls)
+
+
+def test_every_endpoint_has_an_example_in_curl_that_works(live: Live, tmp_path: Path) -> None:
+    assert without_approval() <= run_curl(live, tmp_path, PAGE)
     assert not Feed.objects.exists()
     assert not ApiToken.objects.exists()
 
 
-def test_every_filter_is_named() -> None:
-    from feeds.filters import FeedFilters, ReceiptFilters, RejectionFilters
+def test_every_endpoint_has_an_example_in_python_that_works(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert without_approval() <= run_python(live, monkeypatch, PAGE)
+    assert not Feed.objects.exists()
+    assert not ApiToken.objects.exists()
 
-    text = PAGE.read_text()
-    for filters in (FeedFilters, ReceiptFilters, RejectionFilters):
+
+def test_the_second_approval_has_examples_in_curl_that_work(two_officers: None, live: Live, tmp_path: Path) -> None:
+    assert set(api_methods()) - without_approval() <= run_curl(live, tmp_path, APPROVAL_PAGE)
+    assert_approved()
+
+
+def test_the_second_approval_has_examples_in_python_that_work(
+    two_officers: None, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(api_methods()) - without_approval() <= run_python(live, monkeypatch, APPROVAL_PAGE)
+    assert_approved()
+
+
+def assert_approved() -> None:
+    assert not Feed.objects.exists()
+    decided = Proposal.objects.order_by("pk").values_list("state", flat=True)
+    assert list(decided) == ["approved", "declined", "withdrawn", "approved"]
+
+
+def test_every_filter_is_named() -> None:
+    from feeds.filters import FeedFilters, ProposalFilters, ReceiptFilters, RejectionFilters
+
+    for filters in (FeedFilters, ProposalFilters, ReceiptFilters, RejectionFilters):
+        text = (APPROVAL_PAGE if filters is ProposalFilters else PAGE).read_text()
         missing = [name for name in filters.base_filters if f"`{name}`" not in text and f"`{name}=`" not in text]
         assert not missing

@@ -99,6 +99,7 @@ BROKEN = [
     ("PORTAL_TRY_ENDPOINTS", "maybe"),
     ("PORTAL_REQUIRE_VERIFY_HEADER", "2"),
     ("PORTAL_CHANGE_COMMENT", "sometimes"),
+    ("PORTAL_SECOND_APPROVAL", "required"),
     ("PORTAL_DEBUG", "ja"),
 ]
 
@@ -193,6 +194,7 @@ def test_without_any_setting_there_are_safe_defaults(monkeypatch: pytest.MonkeyP
         try_endpoints=True,
         require_verify_header=True,
         change_comment_required=False,
+        second_approval=False,
         anonymous_rate=12000,
         debug=False,
     )
@@ -246,6 +248,7 @@ def test_every_setting_is_taken_over(tmp_path: Path) -> None:
             "PORTAL_TRY_ENDPOINTS": "OFF",
             "PORTAL_REQUIRE_VERIFY_HEADER": "no",
             "PORTAL_CHANGE_COMMENT": "required",
+            "PORTAL_SECOND_APPROVAL": "on",
             "PORTAL_DEBUG": "0",
         }
     )
@@ -267,7 +270,7 @@ def test_every_setting_is_taken_over(tmp_path: Path) -> None:
     assert (found.node_id, found.workers, found.threads) == ("n" * 60, 1, 64)
     assert (found.max_receipt_bytes, found.min_free_bytes) == (1, 0)
     assert (found.feed_name_pattern, found.try_endpoints, found.require_verify_header) == (".", False, False)
-    assert (found.change_comment_required, found.debug) == (True, False)
+    assert (found.change_comment_required, found.second_approval, found.debug) == (True, True, False)
 
 
 @pytest.mark.parametrize("word", ["1", "on", "On", "TRUE", "yes"])

@@ -1,6 +1,7 @@
 """S10: nothing of an address is more than text on the page that it gets, in whatever parameter or path."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -31,7 +32,7 @@ PUBLIC = [
 ]
 API = [
     *("codes/", "codes/lookup/", "codes/compare/", "disagreements/", "sources/", "vendors/", "headers/", "feeds/"),
-    *("receipts/", "rejections/", "tokens/", "codes/http/404/"),
+    *("proposals/", "receipts/", "rejections/", "tokens/", "codes/http/404/"),
 ]
 #: Parameters that some page knows.
 NAMES = (
@@ -49,7 +50,8 @@ def _catalogue(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def boss(db: None) -> Client:
+def boss(db: None, settings: Any) -> Client:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     return signed_in(superuser=True)
 
 

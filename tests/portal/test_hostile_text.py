@@ -5,6 +5,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from codes.toml_table import CatalogueFault
 from feeds.models import Feed, PendingImport, Receipt
 from tests.feeds.admin_client import feed_form, one_rule
 from tests.hostile import MARK, PAYLOADS, bundle, faults_of, fields_on, handfuls, texts, unescaped
-from tests.hostile_site import OWN_SOURCE, code_of, fill, own_source, text_columns
+from tests.hostile_site import OWN_SOURCE, code_of, fill, fill_proposals, own_source, text_columns
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -56,6 +57,12 @@ SHOWN: dict[str, set[str]] = {
     "revert": {"feedname", "feedowner", "ownerlater"},
     "deleted feeds": {"feedname", "comment", "userusername"},
     "restore": {"feedname", "comment", "userusername", "certificaterulesubjectdn"},
+    "proposals": {"proposalnames", "proposalcomment", "proposalproposer", "proposaldecider"},
+    "proposal": {
+        *("proposalnames", "proposalcomment", "proposalproposer", "proposalremoteaddress", "proposalrequestid"),
+        *("feedname", "ownerlater", "proposedowner", "proposedrule", "proposedcomment", "itemcomment"),
+    },
+    "decided proposal": {"proposaldecider", "proposaldecisioncomment", "proposedrule"},
     "counts": {"hourlycountfeed"},
     "refused now": {"hourlycountfeed", "feedname", "refusalsamplesenderdn", "refusalsampleremoteaddress"},
     "samples": {"refusalsamplefeed", "refusalsamplesenderdn", "refusalsampleremoteaddress"},
@@ -116,6 +123,7 @@ def pages(
         loading.load()
         yield {
             **fill(),
+            **fill_proposals(User.objects.get()),
             "own source": f"/codes/sources/{OWN_SOURCE}/",
             "code of the own source": "/codes/http/409/",
             "sources": "/codes/sources/",
@@ -126,8 +134,9 @@ def pages(
 
 
 @pytest.fixture
-def boss(pages: dict[str, str], db: None) -> Client:
-    """The hostile user itself, who may see everything."""
+def boss(pages: dict[str, str], db: None, settings: Any) -> Client:
+    """The hostile user itself, who may see everything; what waits for a second person too."""
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     client = Client()
     client.force_login(User.objects.get())
     return client

@@ -1,5 +1,7 @@
 """The shipped roles: what each may do, address by address (threat model, S13, S14, S15, S30)."""
 
+from dataclasses import replace
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -7,11 +9,18 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from feeds.models import CertificateRule, Feed, Receipt, RefusalSample, RetentionPolicy
+from feeds.models import CertificateRule, Feed, Proposal, Receipt, RefusalSample, RetentionPolicy
 from portal.models import ApiToken, AuditRecord
 from portal.roles import ADMINISTRATOR, AUDITOR, CERTIFICATE_OFFICER, FEED_EDITOR, ROLES, VIEWER, put_right
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def second_approval(settings) -> None:
+    """With it on there are more pages, and those that are there without it stay as open as they were."""
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
+
 
 ANONYMOUS, STAFF, SUPERUSER = "anonymous", "staff without a role", "superuser"
 EVERYONE = {VIEWER, FEED_EDITOR, CERTIFICATE_OFFICER, AUDITOR, ADMINISTRATOR, SUPERUSER}
@@ -40,6 +49,8 @@ READERS: dict[str, set[str]] = {
     "feeds_feed_import": CHANGERS,
     "feeds_feed_import_confirm": NOBODY,
     "feeds_feed_set_status": NOBODY,
+    "feeds_proposal_changelist": EVERYONE,
+    "feeds_proposal_change": EVERYONE,
     "feeds_receipt_changelist": EVERYONE,
     "feeds_receipt_change": EVERYONE,
     "feeds_receipt_history": EVERYONE,
@@ -116,6 +127,7 @@ def make_objects() -> dict[str, object]:
     return {
         "feeds_feed": feed.pk,
         "gone": gone_key,
+        "feeds_proposal": Proposal.objects.create(names=f"\n{feed.name}\n", items=[], proposer="x").pk,
         "feeds_receipt": receipt.pk,
         "feeds_refusalsample": sample.pk,
         "feeds_hourlycount": count.pk,
@@ -174,9 +186,10 @@ def test_s13_every_role_gets_exactly_the_pages_of_the_matrix(role: str) -> None:
 def test_s13_who_may_not_write_changes_nothing_by_any_post(role: str) -> None:
     objects = make_objects()
     client = client_of(role)
-    models = (Feed, CertificateRule, Receipt, RefusalSample, RetentionPolicy, User, Group)
+    models = (Feed, CertificateRule, Proposal, Receipt, RefusalSample, RetentionPolicy, User, Group)
     before = [list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in models]
     state = Feed.objects.values().get(pk=objects["feeds_feed"])
+    proposal = Proposal.objects.values().get()
     everything = {
         "name": "OTHER",
         "status": "Drop",
@@ -185,6 +198,7 @@ def test_s13_who_may_not_write_changes_nothing_by_any_post(role: str) -> None:
         "feeds": str(objects["feeds_feed"]),
         "comment": "x",
         "action": "set_drop",
+        "decision": "approve",
         "_selected_action": str(objects["feeds_feed"]),
         "username": "x",
         "is_superuser": "on",
@@ -194,6 +208,7 @@ def test_s13_who_may_not_write_changes_nothing_by_any_post(role: str) -> None:
         client.post(address(name, objects), everything)
     assert [list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in models] == before
     assert Feed.objects.values().get(pk=objects["feeds_feed"]) == state
+    assert Proposal.objects.values().get() == proposal
     assert not User.objects.filter(username="somebody-else", is_superuser=True).exists()
 
 

@@ -108,7 +108,7 @@ class Command(BaseCommand):
                 data=json.dumps({**body, "comment": "sample data"}).encode(),
                 headers={"Authorization": f"Bearer {secret}", "Content-Type": "application/json"},
             )
-            if status not in {200, 201}:
+            if status not in {200, 201, 202}:  # with a second approval, guarded feeds wait for an officer
                 raise CommandError(f"The feed {feed['name']} was refused with {status}: {answer.decode()[:500]}")
 
     def _send(self, url: str, deliveries: int) -> Iterator[tuple[int, str]]:
