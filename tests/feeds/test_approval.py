@@ -391,17 +391,22 @@ def test_only_the_proposer_withdraws(on: None) -> None:
         approve(proposal.pk, bob.user)
 
 
+@pytest.mark.parametrize("write", [patch_policy, delete])
 @pytest.mark.parametrize("loss", ["role", "inactive", "account"])
-def test_what_a_person_proposed_who_has_lost_their_rights_cannot_be_approved(loss: str, on: None) -> None:
+def test_what_a_person_proposed_who_has_lost_their_rights_cannot_be_approved(
+    loss: str, write: Callable[[Person], Any], on: None
+) -> None:
     alice, bob = officer(), officer("bob")
-    proposal = proposal_by(alice)
+    guarded_feed()
+    write(alice)
+    proposal = Proposal.objects.get()
     if loss == "role":
         alice.user.groups.clear()
     elif loss == "inactive":
         User.objects.filter(pk=alice.user.pk).update(is_active=False)
     else:
         alice.user.delete()
-    with pytest.raises(CannotDecide):
+    with pytest.raises(CannotDecide, match=r"may not make this change any more|account that proposed this is gone"):
         approve(proposal.pk, bob.user)
     assert Feed.objects.get().certificate_policy == "restricted"
     decline(proposal.pk, bob.user)
