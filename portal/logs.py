@@ -37,6 +37,14 @@ class OneLine(logging.Formatter):
         return f"{head} {one_line(message)}"
 
 
+class WithoutTrace(logging.Filter):
+    """What strangers can cause at will is told without a trace, which would let them fill the log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return True
+
+
 def log_request(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
     """Tell of a request that was answered. The query stays out: people put secrets there."""
     milliseconds = (time.monotonic() - started) * 1000
@@ -53,6 +61,7 @@ def log_request(request: HttpRequest, response: HttpResponseBase, started: float
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"without_trace": {"()": "portal.logs.WithoutTrace"}},
     "formatters": {"line": {"()": "portal.logs.OneLine"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
@@ -62,6 +71,7 @@ LOGGING: dict[str, Any] = {
         # Django's own handlers print over several lines; a 4xx is in the line of its request already.
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"filters": ["without_trace"]},
         "django.server": {"handlers": [], "propagate": True},
     },
 }

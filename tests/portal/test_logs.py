@@ -34,6 +34,15 @@ def test_s12_a_trace_is_one_line_too() -> None:
 
 
 @pytest.mark.django_db
+def test_s12_a_host_that_is_not_ours_is_told_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody can send one, as often as they like."""
+    assert Client().get("/codes/", headers={"host": "elsewhere.example.org"}).status_code == 400
+    (record,) = [record for record in caplog.records if record.name == "django.security.DisallowedHost"]
+    assert "elsewhere.example.org" in record.getMessage()
+    assert "Traceback" not in OneLine().format(record)
+
+
+@pytest.mark.django_db
 def test_a_request_is_told_with_its_id_and_without_its_query() -> None:
     lines: list[str] = []
 

@@ -11,10 +11,13 @@ def be_refused(portal: Portal, sender: int, number: int) -> None:
     with portal.connect() as connection:
 
         def read() -> None:
-            seen = 0
-            while seen < number:
-                seen += connection.recv(262_144).count(b"HTTP/1.1 406")
-            reader_done.set()
+            mark = b"HTTP/1.1 406"
+            seen, rest = 0, b""
+            while seen < number and (data := connection.recv(262_144)):
+                seen += (rest + data).count(mark)
+                rest = (rest + data)[1 - len(mark) :]  # a status line may come in two parts
+            if seen == number:
+                reader_done.set()
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
