@@ -111,6 +111,7 @@ NICE = {
     "{slug}": ["stroom-status", "ietf"],
     "{receipt_id}": ["1771956627192_0001_P_a"],
     "{token_id}": ["1", "2"],
+    "{proposal_id}": ["1", "2"],
 }
 OTHER_PATHS = ["/", "/codes/", "/codes/http/404/", "/livez", "/readyz", "/status", "/admin/login/", "/metrics"]
 OTHER_PATHS += ["/api/schema/", "/api/feedStatus/v1/getFeedStatus", "/api/feedStatus/v2/getFeedStatus", "/try/"]
