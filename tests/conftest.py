@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -8,6 +9,12 @@ import pytest
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Name long byte strings by their length: compressed data bears the time, and workers must agree on names."""
     return f"{argname}-of-{len(val)}" if isinstance(val, bytes) and len(val) > 16 else None
+
+
+def pytest_collection_finish() -> None:
+    """What has been loaded by now stays to the end: collecting garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -66,9 +66,10 @@ def latest_rows(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def first_of_latest(model: type[Model]) -> int | None:
-    """The key from which on a list looks; None where it looks at everything."""
-    highest = model._default_manager.aggregate(key=Max("pk"))["key"] or 0
-    return highest - LATEST + 1 if highest > LATEST else None
+    """The key from which on a list looks; None where it looks at everything, as when all older rows are gone."""
+    rows = model._default_manager
+    floor = (rows.aggregate(key=Max("pk"))["key"] or 0) - LATEST + 1
+    return floor if rows.filter(pk__lt=floor).exists() else None
 
 
 def exact_rows(rows: QuerySet[Any], text: str, fields: Mapping[str, str]) -> QuerySet[Any] | None:

@@ -2,7 +2,6 @@
 
 import gzip
 import http.client
-import itertools
 import json
 import re
 from contextlib import closing
@@ -59,7 +58,13 @@ PAGES = [
     "/docs/settings/",
 ]
 WIDTHS = (360, 768, 1366, 1920)
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+#: Each width, and both schemes at a narrow and at a wide one: colours do not depend on the width.
+SCREENS: tuple[tuple[int, Literal["light", "dark"]], ...] = (
+    (360, "light"),
+    (768, "dark"),
+    (1366, "light"),
+    (1920, "dark"),
+)
 # Adds up how far what was painted moved afterwards, from the first paint on.
 WATCH_SHIFTS = """
     window.shifted = 0;
@@ -68,6 +73,8 @@ WATCH_SHIFTS = """
     }).observe({ type: "layout-shift", buffered: true });
 """
 PAINTED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))"
+#: Chromium complains of a page that is not found, or refuses what it was asked; both are kinds of pages.
+OWN_STATUS = re.compile(r"status of 40[04] ")
 PASTED = "HTTP/1.1 406 Not Acceptable\nStroom-Status: 110\n\nStroom Status 110 - Feed is not set to receive data\n"
 
 
@@ -85,13 +92,13 @@ def fetch(portal: Portal, path: str) -> tuple[bytes, http.client.HTTPMessage]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_has_no_accessibility_faults_at_any_width_light_or_dark(page: Page, path: str) -> None:
+def test_a_page_has_no_accessibility_faults_at_any_width(page: Page, path: str) -> None:
     page.goto(path)
     found = {}
-    for width, scheme in itertools.product(WIDTHS, SCHEMES):
+    for width, scheme in SCREENS:
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme)
-        found[scheme, width] = complaints_of_axe(page)
+        found[width, scheme] = complaints_of_axe(page)
     assert {where: faults for where, faults in found.items() if faults} == {}
 
 
@@ -106,7 +113,7 @@ def test_a_page_fits_every_width_and_makes_at_most_three_requests(page: Page, pa
         page.set_viewport_size({"width": width, "height": 800})
         too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert too_wide <= 0, f"{path} scrolls sideways by {too_wide} px at {width} px"
-    assert [text for text in page.complaints if "404 (Not Found)" not in text] == []  # type: ignore[attr-defined]
+    assert [text for text in page.complaints if not OWN_STATUS.search(text)] == []  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("width", [360, 1366])

@@ -50,6 +50,14 @@ def test_a_short_list_is_whole_and_says_nothing(boss: Client) -> None:
     assert "The latest " not in boss.get(RECEIPTS).content.decode()
 
 
+def test_a_list_whose_older_rows_are_gone_says_nothing(boss: Client) -> None:
+    made = make_old_and_new(15, 5)
+    assert "The latest " in boss.get(RECEIPTS).content.decode()
+    Receipt.objects.filter(pk__in=[receipt.pk for receipt in made[:15]]).delete()
+    assert len(shown(boss, RECEIPTS)) == 5
+    assert "The latest " not in boss.get(RECEIPTS).content.decode()
+
+
 @pytest.mark.parametrize("field", ["receipt_id", "sha256", "guid", "request_id", "feed"])
 def test_an_exact_value_is_found_however_old(field: str, boss: Client) -> None:
     old = make_receipt("OLD-FEED", guid="g-old", sha256="f" * 64, request_id="my-request-0001")

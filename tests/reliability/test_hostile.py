@@ -110,6 +110,7 @@ def test_s09_no_name_becomes_a_path(attacked: Portal) -> None:
     assert len(attacked.rows()) > 500
     beside = {path.name for path in attacked.data_dir.iterdir()}
     assert beside <= {
+        "limits",
         "portal.sqlite3",
         "portal.sqlite3-wal",
         "portal.sqlite3-shm",
