@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 #: What tells of the inside. The catalogue's own texts name programs and headers, so each shape is a narrow one.
 INSIDE = {
     "a stack trace": r"Traceback \(most recent|File \\?\"[^\"]+\\?\", line \d|\bat 0x[0-9a-f]{6,}",
-    "a path": r"/work/|/tmp/|/root/|/home/|/usr/lib/|site-packages|\.venv|\w+\.py\b(?! )",
+    "a path": r"/tmp/|/root/|/home/|/usr/lib/|site-packages|\.venv|\w+\.py\b(?! )",
     "SQL": r"\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM) \"?[a-z_\"]+|sqlite3\.|psycopg|OperationalError"
     r"|no such table|UNIQUE constraint|feeds_feed\b|portal_apitoken\b(?!/)",
     "an exception": r"\b(?:[A-Z][a-z]+)+(?:Error|Exception|DoesNotExist)\b(?! \()|Cannot resolve keyword",
