@@ -24,20 +24,20 @@ WORK = Path(tempfile.mkdtemp(prefix="portal-maintenance-"))
 os.environ["PORTAL_DATA_DIR"] = str(WORK / "data")
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
 
-import django  # noqa: E402
+import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402
-from django.contrib.auth.models import User  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import OperationalError, connection, transaction  # noqa: E402
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import OperationalError, connection, transaction
 
-from feeds.importing import apply_import  # noqa: E402
-from feeds.metadata import format_meta  # noqa: E402
-from feeds.models import Receipt, ReceiptFeed, RetentionPolicy  # noqa: E402
-from feeds.receipt.ids import data_path, meta_path  # noqa: E402
-from feeds.transfer import read_file  # noqa: E402
+from feeds.importing import apply_import
+from feeds.metadata import format_meta
+from feeds.models import Receipt, ReceiptFeed, RetentionPolicy
+from feeds.receipt.ids import data_path, meta_path
+from feeds.transfer import read_file
 
 SIZES = (1024, 4096, 16_384, 65_536, 1_048_576)
 WEIGHTS = (50, 25, 15, 9, 1)

@@ -29,19 +29,19 @@ os.environ |= {
     "PORTAL_ANONYMOUS_RATE": "0",
 }
 
-import django  # noqa: E402
+import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402
-from django.contrib import admin  # noqa: E402
-from django.contrib.auth.models import User  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import connection, models, transaction  # noqa: E402
-from django.test import Client  # noqa: E402
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection, models, transaction
+from django.test import Client
 
-from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, Receipt, RefusalSample  # noqa: E402
-from portal.models import ApiToken, AuditRecord  # noqa: E402
+from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, Receipt, RefusalSample
+from portal.models import ApiToken, AuditRecord
 
 # Pages need no collected files here.
 settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"

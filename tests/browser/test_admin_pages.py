@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from benchmarks.portal import Portal
 from tests.browser.conftest import PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 #: Answers that are not pages, or end the session.
 NOT_PAGES = re.compile(r"/admin/(logout/|jsi18n/|feeds/feed/export/)")
@@ -112,6 +112,20 @@ def test_a_rule_is_added_without_any_script(plain: BrowserContext) -> None:
     page.get_by_role("link", name="NO-SCRIPT-FEED").first.click()
     expect(page.get_by_label("Subject DN").first).to_have_value("/C=GB/O=Example/CN=no-script")
     expect(page.get_by_text("Reads as CN=no-script,O=Example,C=GB")).to_be_visible()
+
+
+def test_a_picture_shows_the_latest_hour_on_a_phone(chromium: Browser, portal: Portal) -> None:
+    """The demonstration's deliveries were all made just now."""
+    window = {"width": 390, "height": 800}
+    with chromium.new_context(base_url=f"http://127.0.0.1:{portal.port}", viewport=window) as context:
+        page = context.new_page()
+        sign_in(page)
+        page.goto("/admin/")
+        picture = page.locator(".chart-scroll").first
+        assert picture.evaluate("it => it.scrollWidth > it.clientWidth"), "it does not fit"
+        bar, seen = picture.locator(".bar-refused").last.bounding_box(), picture.bounding_box()
+        assert seen["x"] <= bar["x"]
+        assert bar["x"] + bar["width"] <= seen["x"] + seen["width"]
 
 
 #: Two thousand feeds, one of them with the longest name and the longest owner that there can be.

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from benchmarks.portal import Portal
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def post(portal: Portal, feed: str) -> str:

@@ -201,7 +201,7 @@ def test_codes_of_both_registries_stand_in_one_table(site: Client) -> None:
     html = page(site, "/codes/compare/?codes=http/406,Stroom 110,stroom-310,406")
     heads = re.findall(r'<th scope="col"[^>]*><a href="/codes/(\w+)/(\d+)/">', html)
     assert heads == [("http", "406"), ("stroom", "110"), ("stroom", "310")]
-    assert "<h1>Compare HTTP 406 Stroom 110 Stroom 310</h1>" in html
+    assert "<h1>Compare HTTP 406, Stroom 110, Stroom 310</h1>" in html
     answer = site.get("/api/v1/codes/compare/?registry=stroom&codes=110,http/406").json()
     assert [(code["registry"], code["code"]) for code in answer["results"]] == [("stroom", 110), ("http", 406)]
 

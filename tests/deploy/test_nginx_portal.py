@@ -23,7 +23,6 @@ from tests.reliability import processes
 pytestmark = [
     pytest.mark.server,
     pytest.mark.slow,
-    pytest.mark.xdist_group("nginx-portal"),
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
 ]
 

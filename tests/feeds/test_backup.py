@@ -10,7 +10,7 @@ import pytest
 from tests.deploy.portal import OPEN, REQUIRED, Portal
 from tests.feeds.drill import Load, back_up_and_restore, manage
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("backup")]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
