@@ -34,7 +34,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {
     "feeds.dn": ["tests/feeds/test_dn.py", "tests/feeds/test_properties.py"],
-    "feeds.metadata": ["tests/feeds/test_metadata.py", "tests/feeds/test_properties.py"],
+    "feeds.metadata": [
+        "tests/feeds/test_metadata.py",
+        "tests/feeds/test_stored_metadata.py",
+        "tests/feeds/test_properties.py",
+    ],
     "feeds.policy": ["tests/feeds/test_policy.py", "tests/feeds/test_properties.py"],
     "feeds.receipt.compression": ["tests/feeds/receipt/test_compression.py"],
     "feeds.receipt.archive": ["tests/feeds/receipt/test_archive.py"],
@@ -46,6 +50,8 @@ WANTED_SCORE = 0.95
 #: A fault that makes the tests hang is noticed: they get so many times as long as without it, and some seconds.
 LONGEST_RUN, LEAST_SECONDS = 3, 20
 PROCESSES = int(os.environ.get("PROCESSES", os.cpu_count() or 1))
+#: Only the faults whose printed text holds this are tried, for example once a test was written for a survivor.
+ONLY = os.environ.get("FAULT", "")
 #: Costly to import and no concern of the modules under test; loaded once and shared by every run.
 PRELOADED = ["pytest", "hypothesis", "cryptography.x509", "django.db.models"]
 PR_SET_PDEATHSIG = 1
@@ -253,7 +259,9 @@ class Trial:
         self._folder = folder
         self._path = (ROOT / module.replace(".", "/")).with_suffix(".py")
         self._tree = ast.parse(self._path.read_text())
-        self.faults = faults(self._tree)
+        self.faults = [fault for fault in faults(self._tree) if ONLY in fault.text]
+        if not self.faults:
+            raise SystemExit(f"{module} has no fault with the text {ONLY!r}.")
         self._seconds = 0.0
 
     def survivors(self) -> list[Fault]:
@@ -393,7 +401,7 @@ def main(names: Sequence[str]) -> int:
                 known = f"`{module} {fault.text}`" in explanations
                 failed |= not known
                 print(f"  {'explained  ' if known else 'UNEXPLAINED'} line {fault.line}: {fault.text}", flush=True)
-            failed |= score < WANTED_SCORE
+            failed |= score < WANTED_SCORE and not ONLY  # a score of chosen faults says nothing
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return int(failed)

@@ -192,7 +192,7 @@ def read_certificate(
     dn: str | None,
     *,
     verify: str | None,
-    expiry: str | None = None,
+    expiry: str | None,
     require_verify: bool,
     now: datetime,
     doubled: bool = False,
@@ -471,12 +471,10 @@ def _sender_address(peer: str | None, forwarded: list[bytes], trusts: Callable[[
 
 
 def _stamp_certificate(stored: dict[str, str], certificate: Certificate) -> None:
-    for name in ("RemoteDN", "RemoteCertExpiry"):
-        stored.pop(name, None)
-    if certificate.verified:
-        stored["RemoteDN"] = certificate.text
-        if certificate.expires is not None:
-            stored["RemoteCertExpiry"] = format_time(certificate.expires)
+    """What the sender says of itself does not stay; what is empty here is left out in the end."""
+    proven = certificate if certificate.verified else NO_CERTIFICATE
+    stored["RemoteDN"] = proven.text
+    stored["RemoteCertExpiry"] = format_time(proven.expires) if proven.expires else ""
 
 
 def _comma_list(value: str | None) -> list[str]:
