@@ -1,19 +1,22 @@
-"""Where the portal stands, for Prometheus: what is stored, which feeds went quiet, which rules end, room on disk.
+"""Where the portal stands: what is stored, which feeds went quiet, which rules end, room on disk.
 
-Read from the database at most once a minute, whichever worker is asked: the latest result lies in a file
-that all of them read. What cannot be read now is left out, so that its absence can be noticed.
+For Prometheus, and for the first page of the admin. Read from the database at most once a minute, by whichever
+worker comes first: the latest result lies in a file that all of them read. Prometheus is not told what cannot be
+read now, so that its absence can be noticed; a page says instead how old its figure is.
 """
 
 import contextlib
 import fcntl
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from django.db import connections
 from django.db.models import Count, OuterRef, Subquery, Sum
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -23,11 +26,15 @@ from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.overview import feeds_by_status, rules_ending
 from feeds.pools import Unavailable, database
 from feeds.receipt.spool import SpaceMark
+from feeds.recurring import WELL, Recurring
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 60.0
 FILE = "standing.json"
+LOCK = "standing.lock"
+#: Of the time, at most one part in so many is spent on having the figures ready.
+SPARING = 100
 #: Beyond so many open feeds nobody looks for the latest receipt of each.
 MOST_OPEN_FEEDS = 20_000
 QUIET_AFTER = timedelta(hours=24)
@@ -90,18 +97,77 @@ def shared_standing(folder: Path, read: Callable[[], Standing]) -> Standing:
         Unavailable: the database cannot be read.
         OSError: the folder cannot be used.
     """
-    with (folder / FILE).open("a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        with contextlib.suppress(ValueError, TypeError, KeyError):  # empty, or cut short by a full disk
-            content = json.loads(file.read())
+    with (folder / LOCK).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # none yet, or not one of ours
+            content = json.loads((folder / FILE).read_bytes())
             if 0 <= time.time() - content.pop("at") < FRESH_SECONDS:
                 return Standing(**content)
         standing = read()
         with contextlib.suppress(OSError):
-            file.truncate(0)
-            file.write(json.dumps({**asdict(standing), "at": time.time()}).encode())
+            _put(folder, json.dumps({**asdict(standing), "at": time.time()}).encode())
     return standing
+
+
+def _put(folder: Path, content: bytes) -> None:
+    """Whole or not at all: pages read the file without waiting for the lock."""
+    part = folder / f"{FILE}.part"
+    part.write_bytes(content)
+    part.replace(folder / FILE)
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the store held when it was counted last."""
+
+    receipts: int
+    bytes: int
+    at: datetime
+
+
+def last_holdings(folder: Path) -> Holdings | None:
+    """What the store held when some worker looked last, without looking anew; None before anybody has."""
+    try:
+        content = json.loads((folder / FILE).read_bytes())
+        return Holdings(content["receipts"], content["stored_bytes"], datetime.fromtimestamp(content["at"], UTC))
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+        return None
+
+
+class StandingKeeper(threading.Thread):
+    """Has the figures ready, so that nobody who asks for them waits until a million receipts are counted."""
+
+    def __init__(self, folder: Path, *, most_feeds: int) -> None:
+        super().__init__(name="standing", daemon=True)
+        self._folder = folder
+        self._most_feeds = most_feeds
+        self._stop_asked = threading.Event()
+        self._recurring = Recurring(log)
+
+    def run(self) -> None:
+        pause = 0.0
+        while not self._stop_asked.wait(pause):
+            began = time.monotonic()
+            self.look()
+            connections.close_all()  # it is needed once a minute
+            pause = max(FRESH_SECONDS, SPARING * (time.monotonic() - began))
+
+    def look(self) -> None:
+        """Read the figures where they are old."""
+        what = "figures of the store and the feeds"
+        try:
+            shared_standing(self._folder, lambda: read_standing(datetime.now(UTC), self._most_feeds))
+            self._recurring.tell(what, WELL)
+        except (Unavailable, OSError) as fault:
+            self._recurring.tell(what, "cannot be read", fault)
+        except Exception:  # the thread must live on
+            log.exception("%s could not be read", what)
+
+    def stop(self) -> None:
+        """End, after the present look."""
+        self._stop_asked.set()
+        if self.is_alive():
+            self.join()
 
 
 class StandingCollector(Collector):

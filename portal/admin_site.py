@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db import NotSupportedError
@@ -50,11 +51,14 @@ class PortalAdminSite(AdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Numbers and one chart for those who may see feeds, then the usual list of what there is to manage."""
         from feeds.approval import is_on, waiting
+        from feeds.measures import FOLDER
         from feeds.overview import overview
+        from feeds.standing import last_holdings
 
         context = dict(extra_context or {})
         if request.user.has_perms(["feeds.view_feed", "feeds.view_hourlycount"]):
             context["overview"] = overview()
+            context["holdings"] = last_holdings(settings.DATA_DIR / FOLDER)
         if is_on() and request.user.has_perm("feeds.view_feed"):
             context["proposals_waiting"] = waiting().count()
         return super().index(request, context)

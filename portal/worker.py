@@ -23,7 +23,7 @@ from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.receipt.slots import Slot, take_slot
 from feeds.receipt.spool import SpaceMark, Store
-from feeds.standing import StandingCollector
+from feeds.standing import StandingCollector, StandingKeeper
 from feeds.succession import Succession
 from feeds.wire import Caller, FeedStatusApp
 from portal.asgi import Edge
@@ -79,12 +79,14 @@ class Worker:
     share: Share
     _counts: CountWriter
     _succession: Succession
+    _standing: StandingKeeper
     _pools: tuple[DatabasePool, ...]
 
     def __enter__(self) -> Self:
         self._counts.start()
         self.health.start()
         self._succession.start()
+        self._standing.start()
         return self
 
     def __exit__(
@@ -94,6 +96,7 @@ class Worker:
             pool.close()
         self.health.stop()
         self._succession.stop()
+        self._standing.stop()
         self._counts.stop()
         self.measures.close()
         self.slot.release()
@@ -185,6 +188,7 @@ def make_worker(environment: Environment) -> Worker:
         CountWriter(counts),
         Succession(store.root, slot),
         (pages, decisions, work),
+        StandingKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
     )
 
 
@@ -255,7 +259,7 @@ def share_of(descriptors: int, page_threads: int) -> Share:
     """
     scarce = descriptors < SCARCE_DESCRIPTORS
     decisions, work = (1, 2) if scarce else (DECISION_THREADS, WORK_THREADS)
-    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + work + page_threads + 2)
+    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + work + page_threads + 3)
     uploads = max(4, min(MOST_UPLOADS, -(-free // 3)))
     return Share(decisions, work, uploads, max(4, free - 2 * uploads))
 

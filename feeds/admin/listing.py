@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils.text import smart_split, unescape_string_literal
 
 from feeds.figures import ARRIVED, first_hour
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, ReceiptFeed
@@ -34,6 +35,20 @@ def _sum_24h(now: datetime, *outcomes: Outcome) -> Subquery:
 def arrived_since(moment: datetime) -> Exists:
     """Whether the feed took anything since `moment`, to the hour."""
     return Exists(HourlyCount.objects.filter(feed=OuterRef("name"), outcome__in=ARRIVED, hour__gte=moment))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a search; what stands between quotation marks is one."""
+    return [
+        unescape_string_literal(word) if word[0] in "\"'" and word[0] == word[-1] and len(word) > 1 else word
+        for word in smart_split(text)
+    ]
+
+
+def mentions(word: str) -> Q:
+    """Feeds that have this in their name, owner, description or the DN of a rule."""
+    own = Q(name__icontains=word) | Q(owner__icontains=word) | Q(description__icontains=word)
+    return own | Q(Exists(CertificateRule.objects.filter(feed=OuterRef("pk"), subject_dn__icontains=word)))
 
 
 class PolicyFilter(admin.SimpleListFilter):

@@ -112,6 +112,29 @@ def test_the_list_finds_feeds_by_dn_and_counts_its_filters() -> None:
     assert "OTHER-FEED" not in found
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("payroll finance", {"PAYROLL-PROD"}),  # each word anywhere
+        ('client-a "Pay runs"', {"PAYROLL-PROD"}),
+        ('"runs Pay"', set()),
+        ("CN=client", {"PAYROLL-PROD", "OTHER-FEED"}),  # once each, although both rules of one are found
+        ('"', set()),
+        ("100%", set()),
+    ],
+)
+def test_a_search_looks_for_every_word_in_every_place(words: str, found: set[str]) -> None:
+    one = Feed.objects.create(name="PAYROLL-PROD", owner="Finance", description="Pay runs and approvals")
+    other = Feed.objects.create(name="OTHER-FEED")
+    for feed, dn in ((one, DN), (one, "CN=client-standby"), (other, "CN=client-b")):
+        CertificateRule.objects.create(feed=feed, subject_dn=dn)
+    with CaptureQueriesContext(connection) as queries:
+        page = signed_in(superuser=True).get(reverse("admin:feeds_feed_changelist"), {"q": words})
+    assert [feed.name for feed in page.context["cl"].queryset.order_by("name")] == sorted(found)
+    # It stands in the count of each facet, so it must not multiply feeds by their rules.
+    assert not [query for query in queries if "DISTINCT" in query["sql"] and "LIKE" in query["sql"]]
+
+
 @pytest.mark.parametrize("model", [Receipt, HourlyCount, RefusalSample])
 def test_what_the_receiver_writes_is_read_only_even_for_a_superuser(model: type) -> None:
     name = f"admin:feeds_{model.__name__.lower()}"

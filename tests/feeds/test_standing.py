@@ -1,6 +1,7 @@
 """The figures that Prometheus is given beside the counts: what is stored, quiet feeds, ending rules, free room."""
 
 import json
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,17 @@ from feeds.measures import prepare_folder
 from feeds.models import Feed, ReceiptFeed
 from feeds.pools import Unavailable
 from feeds.receipt.spool import SpaceMark
-from feeds.standing import FILE, FRESH_SECONDS, Standing, StandingCollector, read_standing, shared_standing
+from feeds.standing import (
+    FILE,
+    FRESH_SECONDS,
+    Holdings,
+    Standing,
+    StandingCollector,
+    StandingKeeper,
+    last_holdings,
+    read_standing,
+    shared_standing,
+)
 from tests.factories import NOW, make_feed, make_receipt, make_rule
 from tests.feeds.test_measures import samples
 
@@ -154,6 +165,78 @@ def test_a_failed_reading_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         shared_standing(tmp_path, fail)
     assert shared_standing(tmp_path, lambda: a_standing(1)) == a_standing(1)
+
+
+# --- had ready ---
+
+
+def test_a_keeper_has_the_figures_ready_and_counts_what_retention_left(tmp_path: Path) -> None:
+    keeper = StandingKeeper(tmp_path, most_feeds=10)
+    assert last_holdings(tmp_path) is None
+    first = make_receipt("OPEN-FEED", content=b"x" * 100)
+    make_receipt("OPEN-FEED", content=b"x" * 50)
+    keeper.look()
+    found = last_holdings(tmp_path)
+    assert found is not None
+    assert (found.receipts, found.bytes) == (2, 150)
+    first.delete()
+    (tmp_path / FILE).unlink()  # as if a minute had gone by
+    keeper.look()
+    found = last_holdings(tmp_path)
+    assert found is not None
+    assert (found.receipts, found.bytes) == (1, 50)
+
+
+def test_a_figure_says_how_old_it_is_and_is_read_while_somebody_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.time, "time", NOW.timestamp)
+    shared_standing(tmp_path, lambda: a_standing(7))
+    seen: list[Holdings | None] = []
+
+    def read() -> Standing:
+        seen.append(last_holdings(tmp_path))
+        return a_standing(8)
+
+    monkeypatch.setattr(module.time, "time", lambda: NOW.timestamp() + FRESH_SECONDS)
+    shared_standing(tmp_path, read)
+    assert seen == [Holdings(7, 0, NOW)]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"at": "x"}', '{"receipts": 1, "stored_bytes": 1, "at": 1e99}']
+)
+def test_a_file_that_cannot_be_used_says_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE).write_text(content)
+    assert last_holdings(tmp_path) is None
+
+
+def test_a_keeper_lives_on_without_the_database_and_tells_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> Standing:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(module, "read_standing", fail)
+    keeper = StandingKeeper(tmp_path, most_feeds=10)
+    keeper.look()
+    keeper.look()
+    assert caplog.text.count("cannot be read") == 1
+    assert last_holdings(tmp_path) is None
+
+
+def test_a_running_keeper_looks_at_once_and_ends_when_asked(tmp_path: Path) -> None:
+    make_receipt("OPEN-FEED", content=b"x" * 100)
+    keeper = StandingKeeper(tmp_path, most_feeds=10)
+    keeper.start()
+    deadline = time.monotonic() + 30
+    while last_holdings(tmp_path) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    keeper.stop()
+    found = last_holdings(tmp_path)
+    assert found is not None
+    assert found.bytes == 100
+    assert not keeper.is_alive()
 
 
 # --- as Prometheus sees them ---
