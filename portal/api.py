@@ -46,6 +46,9 @@ READABLE_HEADERS = "ETag, Link, RateLimit, RateLimit-Policy, Retry-After, X-Requ
 #: What they may send, and how long a browser need not ask again.
 ASKABLE_HEADERS = "Accept, Accept-Language, Content-Type, If-None-Match, If-Modified-Since, X-Request-ID"
 PREFLIGHT_SECONDS = 3600
+_ALSO_UNCHANGED = frozenset(
+    {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "RateLimit", "RateLimit-Policy"}
+)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
@@ -320,6 +323,10 @@ def conditional(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
     answer = get_conditional_response(request, etag=response["ETag"], response=response) or response
     if answer.status_code == HTTPStatus.PRECONDITION_FAILED and request.path.startswith(API_PREFIX):
         return problem(request, answer.status_code, str(PreconditionFailed.default_detail))
+    if answer is not response:
+        # Django keeps only what caches need.
+        for name in _ALSO_UNCHANGED & {*response.headers}:
+            answer[name] = response[name]
     return answer
 
 

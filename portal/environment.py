@@ -55,6 +55,16 @@ class TrustedProxies:
         candidates = (address, mapped) if mapped else (address,)
         return any(candidate in network for candidate in candidates for network in self.networks)
 
+    def caller(self, peer: str, forwarded: str) -> str:
+        """The caller's address: our peer's, or behind trusted proxies the hop that reached the first of them."""
+        if not self.trusts(peer):
+            return peer
+        hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+        for hop in reversed(hops):
+            if not self.trusts(hop):
+                return hop[:100]
+        return hops[0][:100] if hops else peer
+
 
 @dataclass(frozen=True)
 class MetricsReaders:

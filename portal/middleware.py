@@ -63,11 +63,5 @@ class ContentSecurityPolicyMiddleware:
 def client_address(request: HttpRequest) -> str:
     """The caller's address: our peer's, or behind trusted proxies the hop that reached the first of them."""
     peer = str(request.META.get("REMOTE_ADDR") or "")
-    trusts = settings.ENVIRONMENT.trusted_proxies.trusts
-    if not trusts(peer):
-        return peer
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    for hop in reversed(hops):
-        if not trusts(hop):
-            return hop[:100]
-    return hops[0][:100] if hops else peer
+    found: str = settings.ENVIRONMENT.trusted_proxies.caller(peer, request.headers.get("X-Forwarded-For", ""))
+    return found

@@ -34,6 +34,7 @@ MAX_BODY = 2 * 1024 * 1024
 MAX_QUERY = 1000
 MAX_ACCEPT = 500
 WORTH_PACKING = 256
+_COUNTED = b"/api/"
 _API = ("codes", "disagreements", "sources", "vendors", "headers", "registries", "classes")
 _BELOW = (b"/codes/", *(f"/api/v1/{name}/".encode() for name in _API))
 _HEADERS_OF_OTHERS = frozenset({b"cookie", b"authorization"})
@@ -118,6 +119,7 @@ class ReadyAnswers:
         threads: Executor,
         private: Collection[str] = (),
         measures: Measures | None = None,
+        count: Callable[[Scope], Fields | None] = lambda _: [],
     ) -> None:
         """Begin with none.
 
@@ -126,11 +128,14 @@ class ReadyAnswers:
             threads: where versions are read and answers packed.
             private: further headers, in lower case, of callers whose answers are their own.
             measures: counts the answers.
+            count: counts a request to the API for its caller; gives the fields that tell what is left, or None
+                where nothing is.
         """
         self._read_version = version
         self._threads = threads
         self._private = _HEADERS_OF_OTHERS | _NOT_SIMPLE | {name.encode() for name in private}
         self._measures = measures or Measures()
+        self._count = count
         self._answers: OrderedDict[Key, Ready] = OrderedDict()
         self._bytes = 0
         self._being_made: dict[Key, asyncio.Event] = {}
@@ -172,8 +177,11 @@ class ReadyAnswers:
         ready = self._answers.get(asked.key) if asked else None
         if asked is None or ready is None:
             return None
+        own = self._own_fields(asked, scope)
+        if own is None:
+            return None
         form = self._take(ready, asked)
-        lines = b"%sx-request-id: %s\r\n" % (form.lines, request_id(asked.request_id))
+        lines = form.lines + b"".join(b"%s: %s\r\n" % field for field in own)
         return AtOnce(form.status, lines, b"" if asked.head else form.body)
 
     async def answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
@@ -187,7 +195,16 @@ class ReadyAnswers:
         if ready is None:
             await self._make(asked, scope, receive, send, django)
             return
-        await _send(self._take(ready, asked), asked, [(b"x-request-id", request_id(asked.request_id))], send)
+        own = self._own_fields(asked, scope)
+        if own is None:
+            await django(scope, receive, send)
+            return
+        await _send(self._take(ready, asked), asked, own, send)
+
+    def _own_fields(self, asked: Asked, scope: Scope) -> Fields | None:
+        """What only this caller is told; None where the caller has asked too often, which is Django's to say."""
+        rate = self._count(scope) if asked.key[0].startswith(_COUNTED) else []
+        return None if rate is None else [*rate, (b"x-request-id", request_id(asked.request_id))]
 
     def _take(self, ready: Ready, asked: Asked) -> Form:
         self._answers.move_to_end(asked.key)

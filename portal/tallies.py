@@ -10,8 +10,8 @@ import mmap
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -23,6 +23,8 @@ ROWS, ENTRIES = 2048, 8
 #: Digest of the key, 0 where there is none; when it was seen, and how much was counted.
 _ENTRY = struct.Struct("=Qdd")
 _ROW_BYTES = ENTRIES * _ENTRY.size
+#: All entries of a row in one go, three numbers each.
+_ROW = struct.Struct("=" + _ENTRY.format[1:] * ENTRIES)
 
 Pair = tuple[float, float]
 
@@ -53,32 +55,39 @@ class Tallies:
             change: takes the pair, None for a key that is not known (any more). The first number of what it
                 gives tells when the key was seen.
         """
-        digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) or 1
+        digest = _digest(key)
         start = digest % self._rows * _ROW_BYTES
-        with self._lock, self._alone():
-            row = [_ENTRY.unpack_from(self._table, start + n * _ENTRY.size) for n in range(ENTRIES)]
-            known = next((n for n, entry in enumerate(row) if entry[0] == digest), None)
-            pair = change(None if known is None else row[known][1:])
-            place = _longest_unseen(row) if known is None else known
-            _ENTRY.pack_into(self._table, start + place * _ENTRY.size, digest, *pair)
+        with self._lock:
+            if self._file < 0:
+                return self._change(start, digest, change)
+            # The kernel gives the lock back for a worker that dies meanwhile.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                return self._change(start, digest, change)
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _change(self, start: int, digest: int, change: Callable[[Pair | None], Pair]) -> Pair:
+        row = _ROW.unpack_from(self._table, start)
+        digests = row[::3]
+        if digest in digests:
+            place = digests.index(digest)
+            pair = change(row[3 * place + 1 : 3 * place + 3])
+        else:
+            place = _longest_unseen(digests, row[1::3])
+            pair = change(None)
+        _ENTRY.pack_into(self._table, start + place * _ENTRY.size, digest, *pair)
         return pair
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The kernel gives the lock back for a worker that dies meanwhile."""
-        if self._file < 0:
-            yield
-            return
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+@lru_cache(maxsize=1024)
+def _digest(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) or 1
 
 
-def _longest_unseen(row: Sequence[tuple[int, float, float]]) -> int:
+def _longest_unseen(digests: Sequence[int], seen: Sequence[float]) -> int:
     """An empty entry, else the one whose key was seen longest ago."""
-    return min(range(ENTRIES), key=lambda n: (row[n][0] != 0, row[n][1]))
+    return min(range(ENTRIES), key=lambda n: (digests[n] != 0, seen[n]))
 
 
 def shared_tallies(folder: Path) -> Tallies:

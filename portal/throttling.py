@@ -3,8 +3,9 @@
 import ipaddress
 import math
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 from rest_framework.request import Request
@@ -18,10 +19,14 @@ if TYPE_CHECKING:  # DRF's views read our settings while they load
 WINDOW = 60.0
 #: Attempts to get a token that one address has in a minute.
 SIGN_INS = 300
+#: Longer chains of proxies than this are looked through anew each time, so that nobody fills our memory with them.
+MOST_REMEMBERED = 200
+
+#: Fields of an answer.
+Fields = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):  # made for every request: a dataclass takes several times as long
     """What an address has left in its window of a minute."""
 
     allowed: bool
@@ -74,7 +79,7 @@ class AnonymousThrottle(BaseThrottle):
         if limit is None:
             return True
         address = getattr(request, "client_address", "") or str(request.META.get("REMOTE_ADDR") or "")
-        self._allowance = self.counter.take(f"{self.name} {_network_of(address)}", limit, time.monotonic())
+        self._allowance = self.counter.take(_key(self.name, address), limit, time.monotonic())
         request._request.rate_limit = (self.name, self._allowance)  # type: ignore[attr-defined]  # for the headers
         return self._allowance.allowed
 
@@ -97,10 +102,58 @@ def rate_limit_headers(request: Request) -> dict[str, str]:
     if found is None:
         return {}
     name, allowance = found
-    return {
-        "RateLimit-Policy": f'"{name}";q={allowance.limit};w={int(WINDOW)}',
-        "RateLimit": f'"{name}";r={allowance.left};t={allowance.resets_in}',
-    }
+    return {"RateLimit-Policy": _policy(name, allowance.limit), "RateLimit": _left(name, allowance)}
+
+
+class ReadyThrottle:
+    """Counts whoever is answered before Django as `AnonymousThrottle` counts all others, in the same windows."""
+
+    def __init__(self, *, trusts: Callable[[str], bool], caller: Callable[[str, str], str]) -> None:
+        """Begin with nobody known.
+
+        Args:
+            trusts: whose forwarding headers are believed.
+            caller: finds the caller's address, given our peer's and what X-Forwarded-For says.
+        """
+        self._trusts = lru_cache(maxsize=1024)(trusts)
+        self._caller = caller
+        self._usual_caller = lru_cache(maxsize=1024)(caller)
+
+    def __call__(self, scope: Mapping[str, Any]) -> Fields | None:
+        """Count a request: the fields of its answer, or None where nothing is left and Django has to say so."""
+        limit = settings.ENVIRONMENT.anonymous_rate
+        if limit is None:
+            return []
+        key = _key(AnonymousThrottle.name, self._address(scope))
+        allowance = AnonymousThrottle.counter.take(key, limit, time.monotonic())
+        if not allowance.allowed:
+            return None
+        return [
+            (b"ratelimit-policy", _policy(AnonymousThrottle.name, limit).encode()),
+            (b"ratelimit", _left(AnonymousThrottle.name, allowance).encode()),
+        ]
+
+    def _address(self, scope: Mapping[str, Any]) -> str:
+        client = scope.get("client")
+        peer: str = client[0] if client else ""
+        if not self._trusts(peer):
+            return peer
+        told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        caller = self._usual_caller if len(told) <= MOST_REMEMBERED else self._caller
+        return caller(peer, told.decode("latin-1"))
+
+
+def _policy(name: str, limit: int) -> str:
+    return f'"{name}";q={limit};w={int(WINDOW)}'
+
+
+def _left(name: str, allowance: Allowance) -> str:
+    return f'"{name}";r={allowance.left};t={allowance.resets_in}'
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str, address: str) -> str:
+    return f"{name} {_network_of(address)}"
 
 
 def _network_of(address: str) -> str:
@@ -108,6 +161,9 @@ def _network_of(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4:
+    if isinstance(parsed, ipaddress.IPv4Address):
         return address
+    # Who listens on both families sees every IPv4 caller so: they are not neighbours.
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False))

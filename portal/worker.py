@@ -33,7 +33,7 @@ from portal.metrics import BuildCollector, MetricsPage
 from portal.ready import ReadyAnswers
 from portal.server import PortalProtocol, PortalServer
 from portal.tallies import shared_tallies
-from portal.throttling import COUNTER
+from portal.throttling import COUNTER, ReadyThrottle
 from portal.tokens import BearerOutcome, authenticate_bearer
 from portal.tryit import TryIt, catalogue_names
 
@@ -170,6 +170,7 @@ def make_worker(environment: Environment) -> Worker:
             threads=decisions,
             private=[environment.signin_header] if environment.signin_header else [],
             measures=measures,
+            count=ReadyThrottle(trusts=trusts, caller=environment.trusted_proxies.caller),
         ),
         django=DjangoBridge(WSGIHandler(), pages),
         health=lambda: health.current,
@@ -187,8 +188,8 @@ def make_worker(environment: Environment) -> Worker:
         share,
         CountWriter(counts),
         Succession(store.root, slot),
-        (pages, decisions, work),
         StandingKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
+        (pages, decisions, work),
     )
 
 

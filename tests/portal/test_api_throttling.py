@@ -54,6 +54,22 @@ def test_other_addresses_have_their_own_share_and_a_network_of_ipv6_one_together
     assert get_from("2001:db8:0:1::1").status_code == 200
 
 
+def test_callers_over_ipv4_are_no_neighbours_where_a_socket_takes_both_families(three_a_minute: None) -> None:
+    for _ in range(4):
+        get_from("::ffff:192.0.2.1")
+    assert get_from("192.0.2.1").status_code == 429
+    assert get_from("::ffff:192.0.2.2").status_code == 200
+
+
+def test_an_unchanged_answer_says_it_too(three_a_minute: None) -> None:
+    tag = anonymous().get(PATH)["ETag"]
+    answer = Client(headers={"If-None-Match": tag}).get(PATH)
+    assert answer.status_code == 304
+    assert answer["RateLimit"].split(";")[1] == "r=1"
+    assert answer["RateLimit-Policy"] == '"anonymous";q=3;w=60'
+    assert answer["Access-Control-Allow-Origin"] == "*"
+
+
 def test_whoever_has_a_token_is_not_counted(three_a_minute: None) -> None:
     viewer = caller(*VIEWER)
     answers = [viewer.get("/api/v1/feeds/") for _ in range(5)]
@@ -114,9 +130,10 @@ def test_the_limit_holds_for_all_workers_together(tmp_path: Path) -> None:
     serve = Serve(tmp_path, PORTAL_ANONYMOUS_RATE=str(limit))
     serve.start()
     try:
-        # Each connection goes to whichever worker takes it first, and no address twice: none lies ready.
+        # Each connection goes to whichever worker takes it first; half of the answers may lie ready there.
         with ThreadPoolExecutor(8) as threads:
-            asked = [f"/api/v1/codes/?code={number}&limit=1" for number in range(400, 400 + 2 * limit)]
+            fresh = [f"/api/v1/codes/?code={number}&limit=1" for number in range(400, 400 + limit)]
+            asked = [path for pair in zip(fresh, ["/api/v1/registries/"] * limit, strict=True) for path in pair]
             answers = list(threads.map(lambda path: serve.send(path, method="GET", host="localhost"), asked))
         assert Counted(answer.status for answer in answers) == {200: limit, 429: limit}
         left = {answer.header("ratelimit") for answer in answers if answer.status == 200}

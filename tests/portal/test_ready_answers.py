@@ -29,7 +29,7 @@ from portal import throttling
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
 from portal.ready import ReadyAnswers, accepts_gzip, can_be_kept, canonical, is_known, make_ready
-from tests.live import PROXY, Headers, Live, Response, parse, read_all, request, running, serving
+from tests.live import PROXY, Headers, Live, Response, parse, read_all, request, running, serving, trusted
 from tests.portal.test_edge import Answer, StartResponse, Streaming, feed_status, metrics, receiver, try_it
 
 PAGE = b"<p>a page</p>" * 100
@@ -645,7 +645,7 @@ def test_an_answer_at_once_has_the_same_bytes_as_one_by_messages(
 
     def comparable(answer: bytes) -> tuple[list[bytes], bytes]:
         head, _, body = answer.partition(b"\r\n\r\n")
-        own = (b"date:", b"x-request-id:", b"connection:")
+        own = (b"date:", b"x-request-id:", b"connection:", b"ratelimit:")
         return sorted(line for line in head.split(b"\r\n") if not line.lower().startswith(own)), body
 
     monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", 600)
@@ -688,18 +688,71 @@ def test_a_note_of_the_site_shows_within_a_second_and_goes_again(portal: Live) -
             assert fetch(portal, address, **{"If-None-Match": tag}).status == 200
 
 
-@pytest.mark.server
-def test_strangers_are_not_counted_for_what_lies_ready(portal: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "ENVIRONMENT", dataclasses.replace(settings.ENVIRONMENT, anonymous_rate=5))
+@pytest.fixture
+def five_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Read from the settings for each request; nothing is thrown away meanwhile.
+    limited = dataclasses.replace(settings.ENVIRONMENT, anonymous_rate=5, trusted_proxies=trusted(PROXY))
+    monkeypatch.setattr(settings, "ENVIRONMENT", limited)
     monkeypatch.setattr(throttling.AnonymousThrottle, "counter", throttling.Counter())
-    for _ in range(12):
-        assert fetch(portal, "/api/v1/codes/http/404/").status == 200
-    assert fetch(portal, "/api/v1/codes/http/404/").header("ratelimit") is None
-    fresh = [fetch(portal, f"/api/v1/codes/http/{code}/") for code in range(405, 412)]
-    assert [answer.status for answer in fresh] == [200] * 4 + [429] * 3
-    assert fresh[0].header("ratelimit") == '"anonymous";r=3;t=60'
-    assert fresh[-1].header("retry-after") is not None
-    assert fetch(portal, "/api/v1/codes/http/405/").status == 200
+    monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", 600)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("way", ["at once", "by messages"])
+def test_what_lies_ready_counts_like_every_other_answer(portal: Live, five_a_minute: None, way: str) -> None:
+    def ask(path: str, *fields: str) -> Response:
+        closing = ["Connection: close"] if way == "by messages" else []
+        lines = [f"GET {path} HTTP/1.1", "Host: localhost", *fields, *closing, "", ""]
+        with portal.connect() as connection:
+            connection.sendall("\r\n".join(lines).encode())
+            connection.shutdown(socket.SHUT_WR)
+            return parse(read_all(connection))
+
+    answers = [ask("/api/v1/codes/http/404/") for _ in range(3)]
+    answers.append(ask("/api/v1/codes/http/404/", f"If-None-Match: {answers[0].header('etag')}"))
+    answers.append(ask("/api/v1/registries/"))
+    assert [answer.status for answer in answers] == [200, 200, 200, 304, 200]
+    left = [re.fullmatch(r'"anonymous";r=(\d);t=\d+', str(answer.header("ratelimit"))) for answer in answers]
+    assert [found and found[1] for found in left] == ["4", "3", "2", "1", "0"]
+    assert {answer.header("ratelimit-policy") for answer in answers} == {'"anonymous";q=5;w=60'}
+    for path in ("/api/v1/codes/http/404/", "/api/v1/codes/http/405/"):
+        refused = ask(path)
+        assert (refused.status, refused.header("content-type")) == (429, "application/problem+json")
+        assert 1 <= int(str(refused.header("retry-after"))) <= 60
+        assert str(refused.header("ratelimit")).startswith('"anonymous";r=0;')
+    pages = [ask("/codes/http/404/") for _ in range(2)]
+    assert [(page.status, page.header("ratelimit")) for page in pages] == [(200, None)] * 2
+
+
+@pytest.mark.server
+def test_ready_answers_are_counted_for_the_caller_that_a_trusted_proxy_names(
+    portal: Live, five_a_minute: None
+) -> None:
+    def left(peer: str, *fields: str) -> str:
+        lines = ["GET /api/v1/codes/http/404/ HTTP/1.1", "Host: localhost", *fields, "Connection: close", "", ""]
+        with socket.create_connection(("127.0.0.1", portal.port), source_address=(peer, 0)) as connection:
+            connection.sendall("\r\n".join(lines).encode())
+            answer = parse(read_all(connection))
+        return str(answer.header("ratelimit")).partition(";")[2].partition(";")[0] if answer.status == 200 else "-"
+
+    named = "X-Forwarded-For: 192.0.2.7"
+    assert [left(PROXY, named) for _ in range(2)] == ["r=4", "r=3"]
+    assert left(PROXY, "X-Forwarded-For: 10.9.9.9, 192.0.2.7") == "r=2", "what a caller says itself is no address"
+    assert left(PROXY, "X-Forwarded-For: 10.9.9.9", named) == "r=1"
+    assert left(PROXY, f"X-Forwarded-For: {'10.9.9.9, ' * 40}192.0.2.7") == "r=0"
+    assert left(PROXY, named) == "-"
+    assert left(PROXY, "X-Forwarded-For: 192.0.2.8") == "r=4"
+    assert [left(PROXY, f"X-Forwarded-For: 2001:db8::{number}") for number in range(2)] == ["r=4", "r=3"]
+    assert [left("127.0.0.1", f"X-Forwarded-For: 192.0.2.{number}") for number in range(9, 11)] == ["r=4", "r=3"]
+    assert left(PROXY) == "r=4", "a proxy's own questions"
+
+
+@pytest.mark.server
+def test_where_there_is_no_limit_nothing_is_counted_or_told(portal: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "ENVIRONMENT", dataclasses.replace(settings.ENVIRONMENT, anonymous_rate=None))
+    monkeypatch.setattr(throttling.Counter, "take", lambda *_: pytest.fail("counted"))
+    answers = [fetch(portal, "/api/v1/codes/http/404/") for _ in range(3)]
+    assert [(answer.status, answer.header("ratelimit")) for answer in answers] == [(200, None)] * 3
 
 
 @pytest.mark.django_db
