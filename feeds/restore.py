@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from feeds.changes import WRITABLE, FeedChange, OfficerNeeded, RuleValues, change_feed
 from feeds.history import commented
@@ -14,7 +14,6 @@ from feeds.models import CertificateRule, Feed
 from feeds.roles import AnyUser, may_rename
 from feeds.story import RULES, ValueChange
 
-MAX_ROWS = 2000
 #: Rows of one request are written in one transaction, so they are never further apart.
 TOGETHER = timedelta(seconds=30)
 
@@ -106,13 +105,25 @@ def revert(feed: Feed, wanted: FeedState, *, user: AnyUser, comment: str) -> Non
     change_feed(locked, wanted.change, user=user, comment=comment)
 
 
-def deleted_feeds(limit: int = 200) -> list[DeletedFeed]:
-    """Feeds that no longer exist, the last deleted first."""
-    gone = Feed.history.filter(history_type="-").exclude(id__in=Feed.objects.values("pk"))
-    rows: dict[int, Any] = {}
-    for row in gone.select_related("history_user")[:MAX_ROWS]:
-        rows.setdefault(row.id, row)
-    chosen = list(rows.values())[:limit]
+def last_deletions(*words: str) -> QuerySet[Any]:
+    """The row of history with which each feed that no longer exists was deleted, the last one first.
+
+    Args:
+        words: only feeds that have each of these in the name, the owner or the reason of the deletion.
+    """
+    deletions = Feed.history.filter(history_type="-")
+    later = deletions.filter(id=OuterRef("id"), history_id__gt=OuterRef("history_id"))
+    gone = deletions.exclude(id__in=Feed.objects.values("pk")).exclude(Exists(later))
+    for word in words:
+        gone = gone.filter(
+            Q(name__icontains=word) | Q(owner__icontains=word) | Q(history_change_reason__icontains=word)
+        )
+    return gone.select_related("history_user")  # type: ignore[no-any-return]  # untyped
+
+
+def deleted_feeds(rows: Iterable[Any]) -> list[DeletedFeed]:
+    """What is known of the feeds that these rows were the end of."""
+    chosen = list(rows)
     taken = set(Feed.objects.filter(name__in=[row.name for row in chosen]).values_list("name", flat=True))
     return [_deleted(row, (), taken) for row in chosen]
 

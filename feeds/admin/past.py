@@ -18,11 +18,21 @@ from django.urls.resolvers import URLPattern
 
 from feeds.admin.display import visible
 from feeds.admin.forms import CommentField
+from feeds.admin.listing import words_of
 from feeds.approval import guarded, is_on
 from feeds.changes import OfficerNeeded
 from feeds.history import commented
 from feeds.models import Feed
-from feeds.restore import compare, deleted_feed, deleted_feeds, restore, revert, state_at, state_of
+from feeds.restore import (
+    compare,
+    deleted_feed,
+    deleted_feeds,
+    last_deletions,
+    restore,
+    revert,
+    state_at,
+    state_of,
+)
 from feeds.roles import may_manage_certificates
 from feeds.story import RULES, Change, ValueChange, story_of
 
@@ -175,12 +185,16 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
             return super().delete_view(request, object_id, context)
 
     def deleted_view(self, request: HttpRequest) -> HttpResponse:
-        """Feeds that are gone and could come back."""
+        """Feeds that are gone and could come back, in pages; those with every word of a search."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        query = request.GET.get("q", "").replace("\0", "").strip()
+        page = Paginator(last_deletions(*words_of(query)), PER_PAGE).get_page(request.GET.get("p"))
         context = {
             **self._page(request, "Deleted feeds"),
-            "deleted": deleted_feeds(),
+            "page": page,
+            "deleted": deleted_feeds(page),
+            "query": query,
             "may_restore": self.has_add_permission(request),
         }
         return TemplateResponse(request, "admin/feeds/feed/deleted.html", context)

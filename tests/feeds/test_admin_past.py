@@ -1,11 +1,14 @@
 """Pages about a feed's past: history, putting back, deleting with a reason, restoring."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from django.urls import reverse
 
+from feeds.history import commented
 from feeds.models import CertificateRule, Feed
+from feeds.restore import deleted_feed, restore
 from tests.feeds.admin_client import DN, feed_form, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +117,51 @@ def test_a_deleted_feed_is_listed_and_restored_with_its_rules() -> None:
     back = Feed.objects.get(pk=key)
     assert (back.certificate_policy, back.certificate_rules.get().subject_dn) == ("restricted", DN)
     assert client.get(url).status_code == 404
+
+
+def delete_many(number: int) -> None:
+    """Feeds that were made and deleted, in the order of their numbers."""
+    for place in range(number):
+        with commented(f"ticket {place}"):
+            Feed.objects.create(name=f"OLD-FEED-{place:03}", owner="Finance" if place == 7 else "QA").delete()
+
+
+def test_any_deleted_feed_is_found_page_by_page_or_by_its_name() -> None:
+    delete_many(120)
+    Feed.objects.create(name="STILL-THERE")
+    client = signed_in(superuser=True)
+    url = reverse("admin:feeds_feed_deleted")
+
+    def listed(**query: object) -> list[str]:
+        return re.findall(r'<th scope="row" class="mono">([^<]+)', client.get(url, query).content.decode())
+
+    pages = [listed(p=number) for number in (1, 2, 3)]
+    assert [name for page in pages for name in page] == [f"OLD-FEED-{n:03}" for n in reversed(range(120))]
+    assert listed(q="feed-003") == ["OLD-FEED-003"]
+    assert listed(q="finance old") == ["OLD-FEED-007"]
+    assert listed(q='"ticket 119"') == ["OLD-FEED-119"]
+    assert listed(q="STILL") == []
+    found = client.get(url, {"q": "old", "p": 2}).content.decode()
+    assert "120 deleted feeds with “old”" in found
+    assert "?q=old&amp;p=3" in found
+    assert "0 deleted feeds with “STILL”" in client.get(url, {"q": "STILL"}).content.decode()
+
+
+def test_a_feed_that_was_deleted_twice_is_listed_once() -> None:
+    feed = Feed.objects.create(name="TWICE-GONE")
+    key = feed.pk
+    feed.delete()
+    restore(deleted_feed(key), comment="back").delete()
+    page = signed_in(superuser=True).get(reverse("admin:feeds_feed_deleted")).content.decode()
+    assert page.count('class="mono">TWICE-GONE') == 1
+
+
+@pytest.mark.parametrize("query", [{"q": "\0"}, {"q": "'"}, {"p": "x"}, {"p": "99"}, {"q": "<b>&\"'"}])
+def test_the_list_of_deleted_feeds_bears_any_question(query: dict[str, str]) -> None:
+    delete_many(1)
+    answer = signed_in(superuser=True).get(reverse("admin:feeds_feed_deleted"), query)
+    assert answer.status_code == 200
+    assert "<b>&" not in answer.content.decode()
 
 
 def test_restoring_needs_the_right_to_add_feeds() -> None:

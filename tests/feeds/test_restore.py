@@ -11,7 +11,7 @@ from simple_history.models import HistoricalRecords
 from feeds.changes import OfficerNeeded
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from feeds.restore import compare, deleted_feed, deleted_feeds, restore, revert, state_at, state_of
+from feeds.restore import compare, deleted_feed, deleted_feeds, last_deletions, restore, revert, state_at, state_of
 
 pytestmark = pytest.mark.django_db
 
@@ -87,12 +87,12 @@ def test_a_deleted_feed_comes_back_with_its_rules_under_its_former_key() -> None
     rule.delete()
     with commented("no longer needed"):
         feed.delete()
-    (gone,) = deleted_feeds()
+    (gone,) = deleted_feeds(last_deletions())
     assert (gone.feed_id, gone.comment, gone.name_taken) == (key, "no longer needed", False)
     back = restore(deleted_feed(key), comment="needed after all")
     assert (back.pk, back.version) == (key, 2)
     assert DN in {found.subject_dn for found in back.certificate_rules.all()}
-    assert deleted_feeds() == []
+    assert deleted_feeds(last_deletions()) == []
     assert deleted_feed(key) is None
 
 
