@@ -22,11 +22,13 @@ class Connection:
     """What an application may want to know of the connection under its request.
 
     `gone`: nothing can be written any more. `half_closed`: the client has sent its last byte, so a body that is
-    not complete by now never will be, but an answer may still reach it.
+    not complete by now never will be, but an answer may still reach it. `spoiled`: behind the request came what is
+    none, so the body was longer than announced, or the client does not know what it sends.
     """
 
     gone: bool = False
     half_closed: bool = False
+    spoiled: bool = False
 
 
 class Incomplete(Exception):  # names what the body is
@@ -118,6 +120,8 @@ class Body:
             self.complete = True
             if self.length is not None and self.received != self.length:
                 raise Incomplete("the body does not have the announced length")
+            if self._connection.spoiled:
+                raise Incomplete("more than the body came")
         elif self._connection.half_closed:
             raise Incomplete("the client closed its side before the end")
         return piece

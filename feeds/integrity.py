@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from feeds.metadata import format_meta
 from feeds.models import Receipt
 from feeds.receipt.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, data_path, meta_path
-from feeds.receipt.slots import PARTS, holder_since, sweep_dead
+from feeds.receipt.slots import PARTS, holder_since, noted_places, sweep_dead
 from feeds.receipt.spool import PART_SUFFIX, write_beside
 from feeds.recovery import adopt
 from feeds.retention import REMOVED, finish_removals
@@ -82,7 +82,10 @@ class StoreCheck:
     """One walk over store and rows.
 
     `deep` reads every byte: checksums of data, content of metadata. `repair` mends what can be mended without
-    losing anything. `newest` looks at so many folders of hours only: what a crash leaves is among the last.
+    losing anything. `newest` looks at so many folders of hours only, and at those that writers have noted before
+    they put something into them: what a crash leaves is in one of these, whatever the clock did.
+
+    `undecided` are the objects of which nobody could tell yet whether a living writer is just making them.
     """
 
     root: Path
@@ -90,6 +93,7 @@ class StoreCheck:
     repair: bool = False
     newest: int | None = None
     totals: Totals = field(default_factory=Totals)
+    undecided: set[PurePosixPath] = field(default_factory=set)
 
     def run(self) -> Iterator[Finding]:
         """Find everything that is not as it should be; repaired where that was asked for."""
@@ -169,7 +173,10 @@ class StoreCheck:
 
     def _chosen_hours(self) -> list[tuple[datetime | None, Path]]:
         folders = list(self._hours())
-        return folders if self.newest is None else folders[-self.newest :]
+        if self.newest is None:
+            return folders
+        noted = {self.root / place for place in noted_places(self.root)}
+        return [found for found in folders[: -self.newest] if found[1] in noted] + folders[-self.newest :]
 
     def _hours(self) -> Iterator[tuple[datetime | None, Path]]:
         """Every folder of an hour, oldest first; what is none comes with None."""
@@ -242,7 +249,10 @@ class StoreCheck:
             yield Finding(Kind.MISSING, row.path, f"receipt {row.receipt_id}, {row.bytes} bytes")
 
     def _unrecorded(self, path: PurePosixPath) -> Iterator[Finding]:
-        if self._is_in_flight(path) or Receipt.objects.filter(receipt_id=path.stem).exists():
+        if self._is_in_flight(path):
+            self.undecided.add(path)
+            return
+        if Receipt.objects.filter(receipt_id=path.stem).exists():
             return
         self._waiting.append(path)
         yield from self._adopt(ADOPT_TOGETHER)
@@ -258,10 +268,12 @@ class StoreCheck:
             yield Finding(Kind.UNRECORDED, str(path), repaired=self.repair)
 
     def _left_over(self, path: PurePosixPath, what: str) -> Iterator[Finding]:
-        if not self._is_in_flight(path):
-            yield self._mend(
-                Finding(Kind.HALF_WRITTEN, str(path), what), lambda: (self.root / path).unlink(missing_ok=True)
-            )
+        if self._is_in_flight(path):
+            self.undecided.add(path)
+            return
+        yield self._mend(
+            Finding(Kind.HALF_WRITTEN, str(path), what), lambda: (self.root / path).unlink(missing_ok=True)
+        )
 
     def _is_in_flight(self, path: PurePosixPath) -> bool:
         """Whether a living writer may be just about to record this file, or has taken it away already."""

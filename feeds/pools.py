@@ -1,25 +1,46 @@
-"""Threads that use the database: each keeps its own connection, mended when it broke, closed at the end."""
+"""Threads that use the database: each keeps its own connection, mended when it broke, closed at the end.
 
+Where a sender waits, nothing waits long: for a lock, and in PostgreSQL for the answer to a statement. Once one
+has waited in vain, the others of this process hardly wait at all until the database answers again. So a crowd of
+senders is told soon to come back, instead of one after the other (R13).
+"""
+
+import asyncio
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from django.db import Error, connection, connections
 
+from portal import patience
+
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 #: What SQLite says when the last page of a commit, the one that makes it valid, was certainly not written.
 _NEVER_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY})
 
-#: Which file each thread's connection has open.
+#: A database that needs longer for one statement of a delivery is as good as gone.
+STATEMENT_SECONDS = 10.0
+#: Longest time until a decision, the wait for a free thread included.
+DECISION_SECONDS = 15.0
+#: How long is waited after somebody has waited in vain, what counts as having waited, and for how long it counts.
+SHORT_SECONDS = 0.25
+VAIN_SECONDS = 1.0
+VAIN_FOR_SECONDS = 10.0
+
+#: Which file each thread's connection has open, and how long it is set to wait.
 _opened = threading.local()
+#: When somebody waited in vain, to read and to write: who writes does not keep others from reading.
+_in_vain = {False: float("-inf"), True: float("-inf")}
 
 
 class Unavailable(Exception):  # a passing fault, not a defect
@@ -51,6 +72,46 @@ def database() -> Iterator[None]:
         raise Unavailable(str(fault)) from fault
 
 
+@contextmanager
+def promptly(*, writing: bool = False) -> Iterator[None]:
+    """Use this thread's connection for a sender who waits.
+
+    Raises:
+        Unavailable: also when the database is too slow.
+    """
+    began = time.monotonic()
+    try:
+        with database():
+            _limit_waiting(short=began - _in_vain[writing] < VAIN_FOR_SECONDS)
+            yield
+    except Unavailable:
+        if time.monotonic() - began >= VAIN_SECONDS or began - _in_vain[writing] < VAIN_FOR_SECONDS:
+            _in_vain[writing] = time.monotonic()
+        raise
+    _in_vain[writing] = float("-inf")
+
+
+def _limit_waiting(*, short: bool) -> None:
+    """Set how long this thread's connection waits, if it is not set so."""
+    connection.ensure_connection()
+    wanted = (connection.connection, short)
+    if getattr(_opened, "limits", (None, False)) == wanted:
+        return
+    if connection.vendor == "postgresql":
+        lock = SHORT_SECONDS if short else patience.LOCK_SECONDS
+        limits = [
+            f"SET lock_timeout = {lock * 1000:.0f}",
+            f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}",
+        ]
+    else:
+        lock = SHORT_SECONDS if short else connection.settings_dict["OPTIONS"]["timeout"]
+        limits = [f"PRAGMA busy_timeout = {lock * 1000:.0f}"]
+    with connection.cursor() as cursor:
+        for limit in limits:
+            cursor.execute(limit)
+    _opened.limits = wanted
+
+
 def _follow_file() -> None:
     """Let go of a SQLite file that was replaced, say by a backup: what is written to it nobody finds again.
 
@@ -67,6 +128,19 @@ def _follow_file() -> None:
     if connection.connection is not None and getattr(_opened, "file", file) != file:
         connection.close()
     _opened.file = file
+
+
+async def in_time(pool: Executor, function: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Ask the database in a thread for a sender who waits: where all threads hang, it is told all the same.
+
+    Raises:
+        Unavailable: there is no answer in time. A question that was not asked yet is not asked any more.
+    """
+    try:
+        async with asyncio.timeout(DECISION_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
+    except TimeoutError as fault:
+        raise Unavailable("the database does not answer in time") from fault
 
 
 class DatabasePool(ThreadPoolExecutor):

@@ -6,7 +6,7 @@ worker died, get their rows here, and metadata whose data never came is removed.
 
 import logging
 import threading
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from django.db import Error, connections
 
@@ -16,19 +16,27 @@ from feeds.recurring import WELL, Recurring
 
 log = logging.getLogger(__name__)
 
-#: Folders of the store in which something may have been left; `check_store` looks at all of them.
+#: Folders of the store that are looked at beside those that the dead had noted; `check_store` looks at all.
 NEWEST_HOURS = 3
 TRY_AGAIN_SECONDS = 5.0
+#: Until what may be a living writer's is looked at again.
+LOOK_AGAIN_SECONDS = 60.0
 _PATIENCE_SECONDS = 5.0
 
 
 class Succession(threading.Thread):
-    """Mends once, then ends; while the database or the store cannot be used, it tries again."""
+    """Mends once, then ends; while the database or the store cannot be used, it tries again.
+
+    What cannot be told from the work of the living, say because the clock was set back a little, is looked at again
+    until it can.
+    """
 
     def __init__(self, root: Path, slot: Slot) -> None:
         super().__init__(name="succession", daemon=True)
         self._root = root
+        self._slot = slot
         self._wanted = slot.inherited
+        self._undecided: set[PurePosixPath] | None = None
         self._stop_asked = threading.Event()
         self._recurring = Recurring(log)
 
@@ -36,7 +44,11 @@ class Succession(threading.Thread):
         while self._wanted and not self._stop_asked.is_set():
             try:
                 self._take_over()
-                self._wanted = False
+                self._wanted = bool(self._undecided)
+                if self._wanted:
+                    self._stop_asked.wait(LOOK_AGAIN_SECONDS)
+                else:
+                    self._slot.places.mended()
             except (Error, OSError) as fault:
                 self._recurring.tell("what a killed worker left", "cannot be mended yet", fault)
                 self._stop_asked.wait(TRY_AGAIN_SECONDS)
@@ -44,8 +56,11 @@ class Succession(threading.Thread):
 
     def _take_over(self) -> None:
         sweep_dead(self._root)
-        for finding in StoreCheck(self._root, repair=True, newest=NEWEST_HOURS).recover():
+        check = StoreCheck(self._root, repair=True, newest=NEWEST_HOURS)
+        for finding in check.recover():
             log.warning("a killed worker left a %s: %s (repaired)", finding.kind, finding.path)
+        # Later ones are not the dead's.
+        self._undecided = check.undecided if self._undecided is None else check.undecided & self._undecided
         self._recurring.tell("what a killed worker left", WELL)
 
     def stop(self) -> None:

@@ -4,7 +4,6 @@ A small ASGI application beside the receiver. A stroom-proxy takes anything but 
 for a yes, so an answer is 200 whenever a decision is possible, and no key is ever added, renamed or re-cased.
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from feeds.body import Body, Incomplete, Receive, Scope, Send, header
 from feeds.measures import Measures
 from feeds.metadata import IdentityNames, read_certificate
 from feeds.policy import Certificate, Decision, decide_feed
-from feeds.pools import Unavailable, database
+from feeds.pools import Unavailable, in_time, promptly
 from feeds.receipt.compression import Gunzip, StreamInvalid
 from feeds.receipt.service import read_policy
 
@@ -101,13 +100,12 @@ class FeedStatusApp:
             raise _Fault(405, "Ask with POST.")
         authorization = header(scope, b"authorization")
         key = authorization.decode("latin-1") if authorization is not None else None
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._decisions, self._admit, key)
+        await in_time(self._decisions, self._admit, key)
         data = await _read(scope, body)
-        return await loop.run_in_executor(self._decisions, self._answer, data, version_of(scope["path"]))
+        return await in_time(self._decisions, self._answer, data, version_of(scope["path"]))
 
     def _admit(self, authorization: str | None) -> None:
-        with database():
+        with promptly():
             caller = self._authenticate(authorization)
         if caller is Caller.UNKNOWN:
             raise _Fault(401, "Give a key: Authorization: Bearer <key>.")

@@ -62,7 +62,15 @@ def _database() -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
         }
     else:
-        database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+        # A server that is gone without a word is noticed, also while an answer of it is waited for.
+        for name, value in (
+            ("connect_timeout", 5),
+            ("keepalives_idle", 10),
+            ("keepalives_interval", 5),
+            ("keepalives_count", 3),
+            ("tcp_user_timeout", 20_000),
+        ):
+            database.setdefault("OPTIONS", {}).setdefault(name, value)
     return database
 
 
@@ -101,6 +109,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "codes.loaded.CatalogueMiddleware",
 ]
 
 LOGGING = logs.LOGGING

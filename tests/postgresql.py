@@ -97,6 +97,11 @@ class PostgreSql:
         self._log.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    @property
+    def pid(self) -> int:
+        """The server's first process; those that answer its clients are its children."""
+        return self._server.pid
+
     def create(self, database: str) -> str:
         """Make an empty database; its address."""
         self.run("createdb", *self.who, database)
@@ -144,10 +149,19 @@ class PostgreSql:
         return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
+#: Databases by the data folder that they belong to.
+_databases: dict[str, str] = {}
+
+
 def with_own_database(environment: dict[str, str]) -> dict[str, str]:
-    """The environment of a process with a data folder of its own: rows and files belong together."""
+    """The environment of a process with a data folder of its own: its rows are there at the next start too."""
     url = environment.get("DATABASE_URL", "")
-    return {**environment, "DATABASE_URL": own_database(url)} if url.startswith("postgres") else environment
+    if not url.startswith("postgres"):
+        return environment
+    folder = environment["PORTAL_DATA_DIR"]
+    if folder not in _databases:
+        _databases[folder] = own_database(url)
+    return {**environment, "DATABASE_URL": _databases[folder]}
 
 
 def own_database(url: str) -> str:

@@ -7,7 +7,7 @@ runs in threads; while one batch is written the next is received.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,10 +19,10 @@ from feeds.body import Receive as ReceiveMessage
 from feeds.metadata import RequestMetadata, read_request
 from feeds.models import Outcome as Counted
 from feeds.policy import Decision, FeedStatus, refuse
-from feeds.pools import Unavailable
+from feeds.pools import Unavailable, in_time
 from feeds.receipt import answers
 from feeds.receipt.answers import Answer
-from feeds.receipt.service import Outcome, ReceiptService, failure
+from feeds.receipt.service import Delivery, Outcome, ReceiptService, failure
 from feeds.stroom_status import StroomStatus
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,9 @@ BATCH = 256 * 1024
 MAX_BATCH = 512 * 1024
 DRAIN_BYTES = 1024 * 1024
 DRAIN_SECONDS = 5.0
+#: How long a sender waits for the database to answer at the end of its delivery, and how often that is looked at.
+ANSWER_SECONDS = 30.0
+LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Receiver:
         if early is not None or head.request is None:
             return _refused(head, early or stroom_status.UNKNOWN_ERROR)
         try:
-            decision, low = await self._in(self._decisions, self._look, head.request)
+            decision, low = await in_time(self._decisions, self._look, head.request)
         except Unavailable as fault:
             log.warning("the rules cannot be read: %s", fault)
             self._service.measures.decision_failed("delivery")
@@ -165,31 +168,56 @@ class Receiver:
             refusal = failure(decision, fault, compressed=request.is_gzip or request.is_zip)
             return Outcome(refusal, Counted.REFUSED, head.receipt_id)
         if body.complete:
-            return await self._in(self._work, self._whole, request, decision, head.receipt_id, batch)
+            started: list[Delivery] = []
+            job = self._submit(self._whole, request, decision, head.receipt_id, batch, started)
+            return await self._recorded(job, started, head, decision)
         delivery = await self._in(self._work, self._service.begin, request, decision, head.receipt_id)
         loop = asyncio.get_running_loop()
-        job: asyncio.Future[None] | None = None
+        writing: asyncio.Future[None] | None = None
         try:
             while not body.complete:
-                if job is not None:
-                    await self._wait(job, body)
-                job = loop.run_in_executor(self._work, delivery.write, batch)
+                if writing is not None:
+                    await self._wait(writing, body)
+                writing = loop.run_in_executor(self._work, delivery.write, batch)
                 batch = await _next_batch(body)
-            if job is not None:
-                await self._wait(job, body)
-            return await self._in(self._work, delivery.finish, batch)
+            if writing is not None:
+                await self._wait(writing, body)
+            finishing = self._submit(delivery.finish, batch)
         except BaseException as fault:
-            if job is not None:
+            if writing is not None:
                 # The thread cannot be interrupted, and the part belongs to one thread at a time.
-                await asyncio.gather(job, return_exceptions=True)
+                await asyncio.gather(writing, return_exceptions=True)
             outcome = await self._in(self._work, delivery.fail, fault)
             if isinstance(fault, Exception):
                 return outcome
             raise
+        return await self._recorded(finishing, [delivery], head, decision)
 
-    def _whole(self, request: RequestMetadata, decision: Decision, receipt_id: str, batch: list[bytes]) -> Outcome:
+    def _whole(
+        self,
+        request: RequestMetadata,
+        decision: Decision,
+        receipt_id: str,
+        batch: list[bytes],
+        started: list[Delivery],
+    ) -> Outcome:
         """A small body, whole already: one job for everything."""
-        return self._service.begin(request, decision, receipt_id).finish(batch)
+        started.append(self._service.begin(request, decision, receipt_id))
+        return started[0].finish(batch)
+
+    async def _recorded(
+        self, job: asyncio.Future[Outcome], started: Sequence[Delivery], head: _Head, decision: Decision
+    ) -> Outcome:
+        """What became of it; a sender does not wait for ever for a database that does not answer.
+
+        The job cannot be interrupted: what it still records is a delivery that the sender repeats.
+        """
+        while not (await asyncio.wait({job}, timeout=LOOK_SECONDS))[0]:
+            since = started[0].asking_since if started else None
+            if since is not None and time.monotonic() - since > ANSWER_SECONDS:
+                log.warning("delivery %s is not recorded in time", head.receipt_id)
+                return _refused(head, stroom_status.UNAVAILABLE, decision)
+        return job.result()
 
     async def _wait(self, job: asyncio.Future[None], body: Body) -> None:
         started = asyncio.get_running_loop().time()
@@ -198,6 +226,9 @@ class Receiver:
 
     async def _in(self, pool: Executor, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
+
+    def _submit(self, function: Callable[..., Outcome], *args: object) -> asyncio.Future[Outcome]:
+        return asyncio.get_running_loop().run_in_executor(self._work, function, *args)
 
     def _answer(self, head: _Head, outcome: Outcome) -> Answer:
         decision = outcome.decision

@@ -8,6 +8,7 @@ rows. A delivery is acknowledged after exactly this order: file flushed, renamed
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from feeds.metadata import IdentityNames, RequestMetadata, format_meta, stamp
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.models import Outcome as Counted
 from feeds.policy import Decision, FeedPolicy, FeedStatus, accept, decide, decide_feed, normal_compression, refuse
-from feeds.pools import Unavailable, database
+from feeds.pools import VAIN_SECONDS, Unavailable, promptly
 from feeds.receipt.archive import Contents, Group, read_archive
 from feeds.receipt.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
 from feeds.receipt.ids import ReceiptIds, data_path, meta_path
@@ -131,9 +132,12 @@ def read_policy(feed: str | None) -> FeedPolicy | None:
         Unavailable: it cannot be read.
     """
     name = (feed or "").strip()
+    began = time.monotonic()
     try:
         return _policy_now(name)
     except Unavailable:
+        if time.monotonic() - began >= VAIN_SECONDS:
+            raise
         # A database server that was restarted leaves every thread with a dead connection: a new one may do.
         connection.close()
     return _policy_now(name)
@@ -141,7 +145,7 @@ def read_policy(feed: str | None) -> FeedPolicy | None:
 
 def _policy_now(name: str) -> FeedPolicy | None:
     try:
-        with database():
+        with promptly():
             return Feed.objects.policy_for(name)
     except ValueError as fault:  # a value that no version of ours has written
         raise Unavailable("the rules of a feed cannot be read") from fault
@@ -156,6 +160,8 @@ class Delivery:
         limit = service.settings.limit
         self.receipt_id = receipt_id
         self.wire_bytes = 0
+        #: Since when it waits for an answer of the database.
+        self.asking_since: float | None = None
         self._service = service
         self._request = request
         self._decision = decision
@@ -248,6 +254,12 @@ class Delivery:
     # The decision, once more, as it is in force now
     def _decide_again(self, contents: Contents | None) -> Decision:
         """Steps 2 to 6 for the request's feed, then step 10 for every other feed that the archive names."""
+        try:
+            return self._decide_all(contents)
+        finally:
+            self.asking_since = None
+
+    def _decide_all(self, contents: Contents | None) -> Decision:
         own = self._decide_feed(self._request.feed)
         if not own.accepted:
             return own
@@ -267,6 +279,7 @@ class Delivery:
         )
 
     def _decide_feed(self, feed: str | None) -> Decision:
+        self.asking_since = time.monotonic()
         try:
             policy = read_policy(feed)
         except Unavailable:
@@ -296,6 +309,8 @@ class Delivery:
             size=None if contents else size,
         )
         receipt = self._row(metadata, contents, decision, groups, path)
+        places = self._service.slot.places
+        places.enter(path.parent)
         try:
             store.make_folder((store.root / path).parent)
             write_beside(store.root / meta_path(path), format_meta(metadata))
@@ -303,13 +318,16 @@ class Delivery:
                 store.place(self._part, path)
                 self._commit(receipt, groups)
         except CommitUnknown as fault:
-            # The row may exist: removing its file could lose what is recorded as received.
+            # The row may exist: removing its file could lose what is recorded as received. The place stays noted,
+            # so that the next start looks there.
             raise Unavailable(str(fault)) from fault
         except BaseException:
             with contextlib.suppress(OSError):
                 store.remove(path)
                 store.remove(meta_path(path))
+                places.leave(path.parent)
             raise
+        places.leave(path.parent)
 
     def _row(
         self,
@@ -353,12 +371,13 @@ class Delivery:
         """
         dropped: dict[str, bool] = {receipt.feed: self._feeds[receipt.feed].action is FeedStatus.DROP}
         dropped.update((feed, is_dropped) for _, feed, is_dropped in groups)
+        self.asking_since = time.monotonic()
         committing = False
         try:
-            with database():
+            with promptly():
                 # Before the transaction: its lock is what all workers wait for.
                 receipt.duplicate_of = _earlier_duplicate(receipt, self._request.guid)
-            with database(), transaction.atomic():
+            with promptly(writing=True), transaction.atomic():
                 receipt.save(force_insert=True)
                 ReceiptFeed.objects.bulk_create(
                     ReceiptFeed(receipt=receipt, feed=feed, dropped=is_dropped)
@@ -413,7 +432,7 @@ def _earlier_duplicate(receipt: Receipt, senders_guid: str | None) -> str:
 
 def _is_recorded(receipt_id: str) -> bool:
     try:
-        with database():
+        with promptly():
             return Receipt.objects.filter(receipt_id=receipt_id).exists()
     except Unavailable:
         return False

@@ -1,21 +1,93 @@
 """Each running worker has a number and a folder for its parts that no other living process uses."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from feeds.receipt.spool import PART_SUFFIX
+from feeds.receipt.spool import PART_SUFFIX, SyncFailed, sync_folder
 
 PARTS = "parts"
 _LOCK = "lock"
 _MOST = 4096
 _SINCE = re.compile(rb" since (\d{1,16})\n")
+_PLACE = re.compile(rb"^(in|out) (\S{1,200})\n", re.MULTILINE)
+
+
+class Places:
+    """The folders of the store that a worker may be putting files into, noted in its lock file before it does.
+
+    What it leaves there without a record when it dies is in one of these, however old the folder is by then: that
+    of an upload is the hour in which it began. Lines are only ever added, so that a crash tears at most one whose
+    folder was not used yet.
+    """
+
+    def __init__(self, folder: Path, descriptor: int, left: Iterable[PurePosixPath]) -> None:
+        """Begin with what the last owner of the number `left`."""
+        self._folder = folder
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._noted: set[PurePosixPath] = set()
+        self._in_use: Counter[PurePosixPath] = Counter()
+        self._left = set(left)
+        self._is_named = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing can be there that nobody knows of."""
+        with self._lock:
+            return not self._left and not self._in_use
+
+    def enter(self, place: PurePosixPath) -> None:
+        """About to put a file there; the note survives a power cut.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        with self._lock:
+            if place not in self._noted:
+                done = {noted for noted in self._noted if noted not in self._in_use}
+                self._write(ins=(place,), outs=done - self._left)
+                self._sync()
+                self._noted = (self._noted - done) | {place}
+            self._in_use[place] += 1
+
+    def leave(self, place: PurePosixPath) -> None:
+        """What was put there is recorded, or gone. Not called where nobody can tell."""
+        with self._lock:
+            self._in_use[place] -= 1
+            if not self._in_use[place]:
+                del self._in_use[place]
+
+    def mended(self) -> None:
+        """What the last owner left has been looked through."""
+        with self._lock:
+            self._write(outs=self._left - self._noted)
+            self._left.clear()
+
+    def _write(self, ins: Iterable[PurePosixPath] = (), outs: Iterable[PurePosixPath] = ()) -> None:
+        lines = [*(f"out {place}\n" for place in sorted(outs)), *(f"in {place}\n" for place in ins)]
+        if lines:
+            _append(self._descriptor, "".join(lines))
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._descriptor)
+        except OSError as fault:
+            raise SyncFailed(*fault.args) from fault
+        if not self._is_named:
+            # The lock file's own name has to survive too: it may be a new one.
+            for folder in (self._folder, self._folder.parent, self._folder.parent.parent):
+                sync_folder(folder)
+            self._is_named = True
 
 
 @dataclass(frozen=True)
@@ -29,13 +101,15 @@ class Slot:
     number: int
     folder: Path
     descriptor: int
+    places: Places
     since: int = 0
     inherited: bool = False
 
     def release(self) -> None:
-        """Give the number back with nothing left undone; a process that dies only lets go of the lock."""
-        with contextlib.suppress(OSError):
-            os.ftruncate(self.descriptor, 0)
+        """Give the number back; a process that dies, or leaves something undone, only lets go of the lock."""
+        if self.places.settled:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, 0)
         os.close(self.descriptor)
 
 
@@ -88,30 +162,56 @@ def lock_slot(store: Path, number: int) -> Slot | None:
     folder = store / PARTS / str(number)
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    # Appending: what the last owner noted stays until it has been looked through.
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
     since = int(time.time() * 1000)
-    inherited = os.fstat(descriptor).st_size > 0
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()} on {socket.gethostname()} since {since}\n".encode())
-    return Slot(number, folder, descriptor, since, inherited)
+    told = (folder / _LOCK).read_bytes()
+    left = _places_in(told)
+    if not left:
+        os.ftruncate(descriptor, 0)
+    _append(descriptor, f"{os.getpid()} on {socket.gethostname()} since {since}\n")
+    return Slot(number, folder, descriptor, Places(folder, descriptor, left), since, inherited=bool(told))
+
+
+def _append(descriptor: int, lines: str) -> None:
+    """Add lines to a lock file, of which what is there may end in a torn one."""
+    data = f"\n{lines}".encode()
+    if os.write(descriptor, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def noted_places(store: Path) -> set[PurePosixPath]:
+    """Folders of the store that a worker, alive or dead, has noted and not done with."""
+    found: set[PurePosixPath] = set()
+    for path in (store / PARTS).glob(f"*/{_LOCK}"):
+        with contextlib.suppress(FileNotFoundError):
+            found |= _places_in(path.read_bytes())
+    return found
+
+
+def _places_in(told: bytes) -> set[PurePosixPath]:
+    """Folders that a lock file's lines enter and do not leave."""
+    last = {place: word for word, place in _PLACE.findall(told)}
+    return {PurePosixPath(place.decode("ascii", "replace")) for place, word in last.items() if word == b"in"}
 
 
 def holder_since(store: Path, number: int) -> int | None:
     """Since when a living process holds this number; None where none does, 0 where it does not say."""
+    lock = store / PARTS / str(number) / _LOCK
     try:
-        descriptor = os.open(store / PARTS / str(number) / _LOCK, os.O_RDONLY)
+        descriptor = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        told = _SINCE.search(os.read(descriptor, 1024))
-        return int(told[1]) if told else 0
+        told = _SINCE.findall(lock.read_bytes())
+        return int(told[-1]) if told else 0
     finally:
         os.close(descriptor)
     return None

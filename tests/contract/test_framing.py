@@ -117,6 +117,28 @@ def test_r07_a_half_closed_short_body_is_told_so_and_not_stored(
     assert live.receipts() == []
 
 
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 4\r\n", b"Content-Length: 0\r\n", b""], ids=["4", "0", "none"]
+)
+def test_r07_a_body_longer_than_announced_is_neither_acknowledged_nor_stored(
+    live: Live, connection: bytes, framing: bytes
+) -> None:
+    """Nor one of which nothing was announced: for HTTP it is no body, for its sender it is the data."""
+    head = b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: OPEN-FEED\r\nConnection: " + connection + b"\r\n" + framing
+    answer = live.exchange(head + b"\r\ndata and more of it\n")
+    assert answer.outcome == (400, 999)
+    time.sleep(0.2)
+    assert not live.receipts()
+    assert not live.files()
+
+
+def test_a_line_end_behind_a_body_is_overlooked(live: Live) -> None:
+    """As old clients send it."""
+    assert live.exchange(request("/datafeed", OPEN, b"data") + b"\r\n").outcome == (200, 0)
+    assert live.data(live.receipts()[0]) == b"data"
+
+
 def test_a_whole_body_behind_which_the_client_closes_its_side_is_accepted(live: Live) -> None:
     for chunked in (False, True):
         answer = live.exchange(request("/datafeed", OPEN, DATA, chunked=chunked), half_close=True)

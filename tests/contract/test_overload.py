@@ -13,9 +13,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 
+from feeds import pools
+from feeds.models import FeedQuerySet, Receipt
+from feeds.receipt import app
 from portal import patience
+from portal.models import ApiToken
 from tests.factories import make_feed
 from tests.live import Live, parse, read_all, request
 from tests.serving import Serve
@@ -81,6 +86,77 @@ def test_r13_a_locked_database_is_told_as_passing_and_nothing_is_kept(
     assert len(live.receipts()) == 1
     assert len(live.files()) == 2
     assert live.send("/datafeed", OPEN, b"after").outcome == (200, 0)
+
+
+@contextlib.contextmanager
+def hanging(target: Any, name: str, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody who calls this gets an answer until the block ends."""
+    answers = threading.Event()
+    real = getattr(target, name)
+
+    def hang(*args: Any, **kwargs: Any) -> Any:
+        answers.wait(60)
+        return real(*args, **kwargs)
+
+    with patch.context() as within:
+        within.setattr(target, name, hang)
+        try:
+            yield
+        finally:
+            answers.set()
+
+
+def test_r13_where_the_database_answers_nobody_senders_and_proxies_are_told_in_time(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than there are threads, and none is told a final no."""
+    monkeypatch.setattr(pools, "DECISION_SECONDS", 0.5)
+    key = ApiToken.objects.issue(User.objects.create_user("proxy"), scopes=["check"])[1]
+    question = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    told: list[tuple[int, int | None, bool]] = []
+
+    def send(feed: str) -> None:
+        answer = live.send("/datafeed", {"Feed": feed}, b"data")
+        told.append((*answer.outcome, answer.header("retry-after") is not None))
+
+    def ask() -> None:
+        path, body = "/api/feedStatus/v2/getFeedStatus", b'{"feedName": "REJECT-FEED"}'
+        told.append((live.send(path, question, body).status, 999, True))
+
+    with hanging(FeedQuerySet, "policy_for", monkeypatch):
+        threads = [
+            threading.Thread(target=send, args=(feed,)) for feed in ("OPEN-FEED", "REJECT-FEED", "NO-FEED") * 4
+        ]
+        threads += [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert told == [(503, 999, True)] * 16
+    assert live.send("/datafeed", OPEN, b"after").outcome == (200, 0)
+    assert live.send("/datafeed", {"Feed": "REJECT-FEED"}, b"after").outcome == (406, 110)
+    assert live.send("/api/feedStatus/v2/getFeedStatus", question, b'{"feedName": "OPEN-FEED"}').status == 200
+
+
+@pytest.mark.parametrize("size", [4, 1_000_000])
+def test_r13_a_sender_does_not_wait_for_ever_for_a_commit(
+    live: Live, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """What is recorded late all the same is stored twice: nothing is lost."""
+    monkeypatch.setattr(app, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    with hanging(Receipt, "save", monkeypatch):
+        answer = live.send("/datafeed", OPEN, b"data" * (size // 4))
+        assert answer.outcome == (503, 999)
+        assert answer.header("retry-after")
+        assert not live.receipts()
+    again = live.send("/datafeed", OPEN, b"data" * (size // 4))
+    assert again.outcome == (200, 0)
+    deadline = time.monotonic() + 30
+    while len(live.receipts()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert [live.data(receipt) for receipt in live.receipts()] == [b"data" * (size // 4)] * 2
 
 
 @pytest.mark.server

@@ -55,7 +55,9 @@ class Depot:
         self._running = False
         self.start_again()
 
-    def send(self, feed: str, body: bytes, compression: str = "", **arguments: str) -> Outcome:
+    def send(
+        self, feed: str, body: bytes, compression: str = "", receipt_id: str = "", **arguments: str
+    ) -> Outcome:
         """Deliver to a feed; what the sender would be told."""
         arguments = {"Feed": feed, **({"Compression": compression} if compression else {}), **arguments}
         request = read_request(
@@ -69,7 +71,7 @@ class Depot:
         )
         decision = self._service.decide(request)
         assert decision.accepted, decision
-        return self._service.begin(request, decision, self.ids.next()).finish([body])
+        return self._service.begin(request, decision, receipt_id or self.ids.next()).finish([body])
 
     def keep(self, feed: str, body: bytes, compression: str = "", **arguments: str) -> Receipt:
         """Deliver, and get the row of what was stored."""

@@ -1,8 +1,9 @@
 """Every object in the store is explained, whatever was cut off where (R12)."""
 
 import gzip
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from feeds import succession
+from feeds import integrity, succession
 from feeds.integrity import Finding, Kind, StoreCheck
 from feeds.maintenance import only_one
 from feeds.models import Receipt
 from feeds.receipt.ids import data_path
-from feeds.succession import Succession
+from feeds.receipt.service import CommitUnknown, Delivery
+from feeds.succession import NEWEST_HOURS, Succession
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
@@ -225,6 +227,78 @@ def test_the_newest_hours_alone_are_looked_at_when_the_portal_starts(depot: Depo
     findings = list(StoreCheck(depot.root, repair=True, newest=1).run())
     assert kinds(findings) == [Kind.UNRECORDED]
     assert Receipt.objects.get().recovered
+
+
+HOUR_MILLIS = 3_600_000
+
+
+def leave_behind(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An upload that began five hours ago dies in its commit, and four later hours have deliveries of their own."""
+    now = int(time.time() * 1000)
+
+    def one_from(hours_ago: int) -> str:
+        return f"{now - hours_ago * HOUR_MILLIS:013d}_0000_P_test-{depot.slot.number}"
+
+    def die_in_the_commit(*_: object) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Delivery, "_commit", commit)
+            for hours_ago in (4, 3, 2, 1):
+                assert depot.send(FEED, b"later", receipt_id=one_from(hours_ago)).decision.accepted
+        raise CommitUnknown("the process is killed here")
+
+    commit = Delivery._commit
+    with monkeypatch.context() as patch:
+        patch.setattr(Delivery, "_commit", die_in_the_commit)
+        assert not depot.send(FEED, b"five hours long", receipt_id=one_from(5)).decision.accepted
+    return one_from(5)
+
+
+def test_r12_a_start_records_what_an_upload_of_five_hours_left_when_it_died(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is in the folder of the hour in which it began, which is none of the newest."""
+    left = leave_behind(depot, monkeypatch)
+    os.close(depot.slot.descriptor)
+    depot._running = False
+    findings = list(StoreCheck(depot.root, repair=True, newest=NEWEST_HOURS).run())
+    assert kinds(findings) == [Kind.UNRECORDED]
+    assert [receipt.receipt_id for receipt in Receipt.objects.filter(recovered=True)] == [left]
+
+
+@pytest.mark.parametrize("die", [Depot.die, Depot.start_again], ids=["killed", "stopped after a lost commit"])
+def test_r12_a_successor_records_what_an_upload_of_five_hours_left(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch, die: Callable[[Depot], None]
+) -> None:
+    left = leave_behind(depot, monkeypatch)
+    time.sleep(0.002)
+    die(depot)
+    monkeypatch.setattr(succession.connections, "close_all", lambda: None)  # the test's own
+    Succession(depot.root, depot.slot).run()
+    assert [receipt.receipt_id for receipt in Receipt.objects.filter(recovered=True)] == [left]
+    depot.start_again()
+    assert not depot.slot.inherited, "there is nothing left to look for"
+
+
+def test_r17_what_was_left_before_the_clock_was_set_back_is_recorded_when_it_can_be_told(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its id it could be the successor's own; only when it has been there for long is it the dead one's."""
+    left = depot.keep(FEED, b"whole, and never recorded")
+    Receipt.objects.all().delete()
+    with monkeypatch.context() as patch:
+        now = time.time()
+        patch.setattr(time, "time", lambda: now - 60)
+        depot.die()
+    monkeypatch.setattr(succession.connections, "close_all", lambda: None)  # the test's own
+    successor = Succession(depot.root, depot.slot)
+
+    def wait(_: float) -> None:
+        assert not Receipt.objects.exists()
+        monkeypatch.setattr(integrity, "IN_FLIGHT_SECONDS", 0)
+
+    monkeypatch.setattr(successor._stop_asked, "wait", wait)
+    successor.run()
+    assert left.receipt_id in {receipt.receipt_id for receipt in Receipt.objects.filter(recovered=True)}
 
 
 def test_maintenance_that_runs_already_is_not_disturbed(depot: Depot) -> None:

@@ -29,7 +29,7 @@ def waiting_files(portal: Portal) -> dict[int, list[Path]]:
 
 
 def pid_of(portal: Portal, number: int) -> int:
-    return int((portal.store / "parts" / str(number) / "lock").read_text().split()[0])
+    return int(re.findall(r"^(\d+) on ", (portal.store / "parts" / str(number) / "lock").read_text(), re.M)[-1])
 
 
 def recovered(portal: Portal) -> set[str]:

@@ -1,16 +1,21 @@
 """Receipt ids are unique whatever the clock does (R17), and parts of the living are never touched (R12)."""
 
+import os
 import re
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from feeds.receipt import slots
 from feeds.receipt.ids import RECEIPT_ID, ReceiptIds, data_path, meta_path, received_at
-from feeds.receipt.slots import sweep_dead, take_slot
-from feeds.receipt.spool import Part, SpaceMark
+from feeds.receipt.slots import Slot, holder_since, noted_places, sweep_dead, take_slot
+from feeds.receipt.spool import Part, SpaceMark, SyncFailed
+
+#: Folders of three hours, far from each other.
+OLD, LATER, LATEST = (PurePosixPath(f"received/2026-02-{day}/18") for day in (1, 2, 3))
 
 
 class Clock:
@@ -121,3 +126,88 @@ def test_r12_the_kernel_frees_the_number_of_a_killed_process(tmp_path: Path) -> 
     assert again.number == 1
     again.release()
     other.release()
+
+
+def die(slot: Slot) -> None:
+    """The kernel lets go of the lock; nothing is put in order."""
+    os.close(slot.descriptor)
+
+
+def test_r12_where_a_dead_worker_was_putting_files_is_known_however_old_the_folder(tmp_path: Path) -> None:
+    slot = take_slot(tmp_path)
+    slot.places.enter(OLD)  # an upload that began long ago
+    for place in (LATER, LATEST):
+        slot.places.enter(place)
+        slot.places.leave(place)
+    assert noted_places(tmp_path) == {OLD, LATEST}, "a place is forgotten with the next one, unless it is in use"
+    die(slot)
+    heir = take_slot(tmp_path)
+    assert heir.inherited
+    assert noted_places(tmp_path) == {OLD, LATEST}
+    die(heir)
+    heir_of_the_heir = take_slot(tmp_path)
+    assert noted_places(tmp_path) == {OLD, LATEST}, "until somebody has looked through them"
+    heir_of_the_heir.places.enter(LATEST)
+    heir_of_the_heir.places.leave(LATEST)
+    heir_of_the_heir.places.mended()
+    assert noted_places(tmp_path) == {LATEST}
+    heir_of_the_heir.release()
+    assert noted_places(tmp_path) == set()
+    last = take_slot(tmp_path)
+    assert not last.inherited
+    last.release()
+
+
+def test_r12_a_number_given_back_with_something_undone_is_inherited(tmp_path: Path) -> None:
+    slot = take_slot(tmp_path)
+    slot.places.enter(OLD)  # and never left: nobody knows what became of the commit
+    slot.release()
+    assert noted_places(tmp_path) == {OLD}
+    heir = take_slot(tmp_path)
+    assert heir.inherited
+    heir.release()
+    assert noted_places(tmp_path) == {OLD}, "given back before anybody looked"
+
+
+def test_r12_a_note_is_flushed_with_every_name_that_leads_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = take_slot(tmp_path)
+    flushed = []
+
+    def note(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").resolve())
+
+    monkeypatch.setattr(os, "fsync", note)
+    for place in (OLD, OLD, LATER):
+        slot.places.enter(place)
+    lock = slot.folder / "lock"
+    assert flushed == [lock, slot.folder, tmp_path / "parts", tmp_path, lock]
+
+
+def test_r05_a_place_whose_note_could_not_be_flushed_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = take_slot(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "broken")))
+        with pytest.raises(SyncFailed):
+            slot.places.enter(OLD)
+    with monkeypatch.context() as patch:
+        write = os.write
+        patch.setattr(slots.os, "write", lambda file, data: write(file, data[:-5]))
+        with pytest.raises(OSError, match="No space"):
+            slot.places.enter(OLD)
+    slot.places.enter(OLD)
+    assert OLD in noted_places(tmp_path), "what was torn does not hide what follows"
+    assert holder_since(tmp_path, slot.number) == slot.since
+
+
+def test_the_latest_holder_is_told_from_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = take_slot(tmp_path)
+    slot.places.enter(OLD)
+    die(slot)
+    monkeypatch.setattr(slots.time, "time", lambda: slot.since / 1000 + 60)
+    heir = take_slot(tmp_path)
+    assert holder_since(tmp_path, 1) == heir.since > slot.since
+    heir.release()
