@@ -18,6 +18,7 @@ from codes.comparison import READY_SETS, compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet
 from codes.finding import best_and_others, find, straight_to
 from codes.headers import headers
+from codes.loaded import NOT_LOADED
 from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
 from codes.page_query import faults_in, query_faults, takes_no_parameters
 from codes.pairs import Pair, judge
@@ -49,6 +50,7 @@ def home(request: HttpRequest) -> HttpResponse:
     weights = list(Disagreement.objects.about_content().values_list("severity", "status_code"))
     context = {
         "registries": Registry.objects.with_counts(),
+        "not_loaded": NOT_LOADED,
         "source_count": Source.objects.count(),
         "disputed_count": len({code for _, code in weights if code}),
         "high_count": sum(severity == "high" for severity, _ in weights),

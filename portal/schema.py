@@ -1,8 +1,10 @@
 """The OpenAPI description: every answer of every endpoint, errors included, without each view repeating them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.db import connection
+from django.db.backends.base.operations import BaseDatabaseOperations
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
@@ -122,6 +124,19 @@ class PortalSchema(AutoSchema):
             schema.pop("required", None)
         return schema
 
+    def _insert_field_validators(self, field: Any, schema: Any) -> None:
+        """The description is one and the same, whichever database it is made with.
+
+        SQLite's whole numbers have one range, PostgreSQL's several. A limit that is only the database's is told as
+        PostgreSQL has it, whose ranges are the narrower.
+        """
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+        for key, limit in zip(("minimum", "maximum"), _ranges_of(field), strict=True):
+            if limit and schema.get(key) == limit.here:
+                schema[key] = limit.everywhere
+                if key == "maximum" and limit.everywhere < 2**31:
+                    schema.pop("format", None)
+
     def _problems(self, operation: Mapping[str, Any]) -> Iterator[int]:
         yield from (400, 500, 503)
         if any(operation.get("security", ())):
@@ -237,6 +252,25 @@ class PortalSchema(AutoSchema):
         found = getattr(found, "child", found)
         serializer = found() if isinstance(found, type) else found
         return [name for name, field in serializer.fields.items() if not field.write_only]
+
+
+class _Limit(NamedTuple):
+    """The end of a range that a database has for a column."""
+
+    here: int | None
+    everywhere: int
+
+
+def _ranges_of(field: Any) -> tuple[_Limit | None, _Limit | None]:
+    """Both ends of the range that the database has for the column of a serializer's field, if there is one."""
+    model = getattr(getattr(field.parent, "Meta", None), "model", None)
+    columns = {column.name: column for column in model._meta.fields} if model is not None else {}
+    kind = columns[field.source].get_internal_type() if field.source in columns else ""
+    told = BaseDatabaseOperations.integer_field_ranges.get(kind)
+    if told is None:
+        return None, None
+    low, high = connection.ops.integer_field_range(kind)
+    return _Limit(low, told[0]), _Limit(high, told[1])
 
 
 def retry_verdicts() -> list[str]:

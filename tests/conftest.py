@@ -17,6 +17,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _catalogue_was_seen() -> None:
+    """Many tests need but a few rows of the catalogue, or none; that it may be missing has tests of its own."""
+    from codes.loaded import CatalogueMiddleware
+
+    CatalogueMiddleware.was_seen = True
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Tests that empty every table could not, with the audit record's triggers; its own tests put them back."""
