@@ -305,12 +305,17 @@ class Exporter:
 
     # The end of a batch
     def _publish(self, journal: Journal) -> None:
-        """Move whole archives into place, metadata first, then move the receipts on."""
+        """Move whole archives into place, metadata first, then move the receipts on.
+
+        Nothing is done between the two: a scanner that sees the metadata alone moves it away as something unknown,
+        and takes the archive without.
+        """
+        self._staging.output.mkdir(mode=0o700, exist_ok=True)  # a scanner removes folders that are empty
         for stem in journal.ready or []:
-            for suffix in (".meta", ".zip"):
-                with contextlib.suppress(FileNotFoundError):  # moved before the run was killed
-                    (self._staging.folder / f"{stem}{suffix}").rename(self._staging.output / f"{stem}{suffix}")
-                sync_folder(self._staging.output)
+            both = [self._staging.folder / f"{stem}{suffix}" for suffix in (".meta", ".zip")]
+            for path in [path for path in both if path.exists()]:  # those moved before a run was killed are gone
+                path.rename(self._staging.output / path.name)
+            sync_folder(self._staging.output)
         if journal.marks:
             self._set(journal.receipts, FORWARDED)
         journal.end()

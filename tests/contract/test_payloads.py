@@ -120,6 +120,15 @@ def test_empty_data_is_a_success_of_which_nothing_is_kept(
     assert live.counts() == {("OPEN-FEED", "empty", 200, 0): 1}
 
 
+def test_which_version_a_zip_asks_for_does_not_matter(live: Live) -> None:
+    """As to Java's readers, and so to Stroom: what counts is what an entry uses, and that is looked at."""
+    body = bytearray(archive(("1.dat", DATA)))
+    for at in (4, body.index(b"PK\x01\x02") + 6):
+        body[at] = 200
+    assert live.send("/datafeed", {**OPEN, "Compression": "ZIP"}, bytes(body)).outcome == (200, 0)
+    assert live.data(live.receipts()[0]) == bytes(body)
+
+
 def test_a_zip_without_entries_that_is_not_empty_is_invalid(live: Live) -> None:
     with_comment = archive()[:-2] + b"\x05\x00abcde"
     assert live.send("/datafeed", {**OPEN, "Compression": "ZIP"}, with_comment).outcome == (500, 400)

@@ -4,7 +4,7 @@ From that step on nothing that changes anything does anything: clean-up that run
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,21 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def dies_at(step: int, work: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
+#: Whose calls change something: what a delivery and a check of the store use.
+CHANGES: tuple[tuple[Any, str], ...] = (
+    *((Path, name) for name in ("rename", "unlink", "mkdir", "rmdir", "write_bytes", "chmod")),
+    *((os, name) for name in ("fsync", "write", "unlink", "open")),
+    (Model, "save"),
+    *((QuerySet, name) for name in ("update", "delete", "bulk_create")),
+)
+
+
+def dies_at(
+    step: int,
+    work: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Iterable[tuple[Any, str]] = CHANGES,
+) -> bool:
     """Run until the n-th change; whether there were so many."""
     count = 0
 
@@ -32,14 +46,8 @@ def dies_at(step: int, work: Callable[[], object], monkeypatch: pytest.MonkeyPat
         return wrapper
 
     with monkeypatch.context() as patch:
-        for owner, names in (
-            (Path, ("rename", "unlink", "mkdir", "rmdir", "write_bytes", "chmod")),
-            (os, ("fsync", "write", "unlink", "open")),
-            (Model, ("save",)),
-            (QuerySet, ("update", "delete", "bulk_create")),
-        ):
-            for name in names:
-                patch.setattr(owner, name, guarded(getattr(owner, name)))
+        for owner, name in changes:
+            patch.setattr(owner, name, guarded(getattr(owner, name)))
         try:
             work()
         except Killed:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from feeds.export import Exporter, Limits, Selection, Staging
+from feeds import export as export_module
+from feeds.export import Exporter, Journal, Limits, Selection, Staging
 from feeds.maintenance import Busy
 from feeds.metadata import parse_meta
 from feeds.models import Receipt, ReceiptFeed
@@ -21,6 +22,7 @@ from feeds.receipt.archive import read_archive
 from feeds.receipt.canonical import CanonicalZip, Content, ExportFault, Item
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
+from tests.feeds.dying import dies_at
 
 pytestmark = pytest.mark.django_db
 
@@ -262,9 +264,17 @@ def test_the_read_back_compares_content_not_only_checksums(tmp_path: Path) -> No
 
 
 def test_a_scanner_never_sees_half_a_file(depot: Depot, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the output folder names appear by rename only, the metadata before its archive."""
+    """In the output folder names appear by rename only, the metadata right before its archive."""
     depot.keep(FEED, b"data")
     seen: list[str] = []
+    flush = export_module.sync_folder
+
+    def flushed(folder: Path) -> None:
+        flush(folder)
+        if folder == output:
+            seen.append("flushed")
+
+    monkeypatch.setattr(export_module, "sync_folder", flushed)
     rename = Path.rename
 
     def watched(self: Path, target: Path) -> Path:
@@ -277,8 +287,21 @@ def test_a_scanner_never_sees_half_a_file(depot: Depot, output: Path, monkeypatc
 
     monkeypatch.setattr(Path, "rename", watched)
     export(output)
-    assert seen == [".meta", ".zip"]
+    assert seen == [".meta", ".zip", "flushed"]
     assert sorted(path.suffix for path in output.iterdir()) == [".meta", ".zip"]
+
+
+def test_an_output_folder_that_a_scanner_removed_is_made_again(depot: Depot, output: Path) -> None:
+    """A proxy's scanner removes folders that are empty, also while archives are built."""
+    depot.keep(FEED, b"data")
+
+    class Scanned(Exporter):
+        def _publish(self, journal: Journal) -> None:
+            output.rmdir()
+            super()._publish(journal)
+
+    Scanned(depot.root, Staging.beside(output)).run(Selection())
+    assert data_of(output) == [b"data"]
 
 
 def test_a_foreign_feed_name_cannot_leave_the_folder(depot: Depot, output: Path) -> None:
@@ -328,10 +351,6 @@ def test_contradictions_are_refused_before_anything_happens(output: Path, argume
     assert not output.exists()
 
 
-class Killed(BaseException):
-    """Stands for the end of the process: nothing that runs on an exception may run."""
-
-
 STEPS = range(1, 60)
 
 
@@ -349,7 +368,7 @@ def test_a_run_that_dies_anywhere_hands_everything_over_exactly_once(
     for step in STEPS:
         folder = output.with_name(f"scanned-{step}")
         Receipt.objects.update(status="stored")
-        if not _die_at(step, depot, folder, monkeypatch):
+        if not dies_at(step, lambda: _run(depot, folder), monkeypatch, _CHANGES):  # noqa: B023
             break
         died += 1
         taken = data_of(folder)  # a scanner that takes what is there
@@ -368,29 +387,12 @@ def _run(depot: Depot, output: Path) -> None:
     Exporter(depot.root, Staging.beside(output), mark=True, limits=Limits(receipts=2)).run(Selection())
 
 
-def _die_at(step: int, depot: Depot, output: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Run until the n-th change, then stop dead: everything after it, clean-up included, does nothing."""
-    count = 0
-
-    def guarded(call: Any) -> Any:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count >= step:
-                raise Killed
-            return call(*args, **kwargs)
-
-        return wrapper
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", guarded(Path.rename))
-        patch.setattr(Path, "unlink", guarded(Path.unlink))
-        patch.setattr(Exporter, "_set", guarded(Exporter._set))
-        patch.setattr("feeds.export.CanonicalZip", guarded(CanonicalZip))
-        patch.setattr("feeds.export.os.fsync", guarded(os.fsync))
-        patch.setattr("feeds.export.json.dump", guarded(json.dump))
-        try:
-            _run(depot, output)
-        except Killed:
-            return True
-    return False
+#: All that changes something for a scanner or for the next run.
+_CHANGES = (
+    (Path, "rename"),
+    (Path, "unlink"),
+    (Exporter, "_set"),
+    (export_module, "CanonicalZip"),
+    (os, "fsync"),
+    (json, "dump"),
+)

@@ -32,6 +32,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda _: None)
     clock = Clock()
     monkeypatch.setattr(pools.time, "monotonic", clock)
+    # What the transaction of the test before had set is taken back with it.
+    monkeypatch.delattr(pools._opened, "limits", raising=False)
     monkeypatch.setattr(pools, "_in_vain", {False: float("-inf"), True: float("-inf")})
     yield clock
     with promptly():
