@@ -13,7 +13,6 @@ from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
@@ -28,6 +27,8 @@ from feeds.transfer_out import export_name, write_csv, write_json, write_zip
 from portal.wording import counted
 
 KEPT = timedelta(days=1)
+#: Where a session has what became of the imports that were confirmed last, and of how many.
+DONE, MOST_DONE = "imports_done", 20
 SHOWN_ROWS = 500
 WRITERS: dict[str, tuple[str, Callable[[Iterable[Feed]], bytes]]] = {
     "csv": ("text/csv; charset=utf-8", write_csv),
@@ -110,7 +111,9 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     def confirm_view(self, request: HttpRequest, key: uuid.UUID) -> HttpResponse:
         """Show every difference; write them when they are confirmed."""
         self._require_import(request)
-        pending = get_object_or_404(PendingImport, pk=key, user_id=request.user.pk)
+        pending = PendingImport.objects.filter(pk=key, user=cast(User, request.user)).first()
+        if pending is None:
+            return self._already_done(request, key)
         file = read_file(bytes(pending.content))
         form = ConfirmForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
@@ -120,16 +123,24 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
             except (ImportRefused, TooMuch) as refusal:
                 form.add_error(None, str(refusal))
             except Proposed:
-                pending.delete()
+                _note_done(request, pending, "it waits for a second person’s approval")
                 raise
             else:
-                pending.delete()
                 counts = plan.counts
-                messages.success(
-                    request, f"{counted(counts['create'], 'feed')} created, {counts['change']} changed."
-                )
+                outcome = f"{counted(counts['create'], 'feed')} created, {counts['change']} changed"
+                _note_done(request, pending, outcome)
+                messages.success(request, f"{outcome}.")
                 return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
         return self._preview(request, pending, plan_import(file, request.user), form)
+
+    def _already_done(self, request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+        """Who confirms a second time, or comes back to the preview, is told what became of it."""
+        for done, filename, outcome in request.session.get(DONE, ()):
+            if done == str(key):
+                told = f"The import of {filename} was confirmed before: {outcome}. Nothing was done a second time."
+                messages.info(request, told)
+                return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
+        raise Http404("No such upload.")
 
     def _preview(
         self, request: HttpRequest, pending: PendingImport, plan: ImportPlan, form: ConfirmForm
@@ -174,3 +185,10 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     def _require_import(self, request: HttpRequest) -> None:
         if not (self.has_add_permission(request) or self.has_change_permission(request)):
             raise PermissionDenied
+
+
+def _note_done(request: HttpRequest, pending: PendingImport, outcome: str) -> None:
+    """Keep what was done in place of the file."""
+    noted = [str(pending.pk), pending.filename, outcome]
+    request.session[DONE] = [*request.session.get(DONE, ()), noted][-MOST_DONE:]
+    pending.delete()

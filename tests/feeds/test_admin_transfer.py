@@ -41,6 +41,21 @@ def test_nothing_is_written_before_it_is_confirmed() -> None:
     assert not PendingImport.objects.exists()
 
 
+def test_a_second_confirmation_is_told_what_the_first_has_done_and_changes_nothing() -> None:
+    client = signed_in(superuser=True)
+    page = upload(client, "name,owner\nNEW-FEED,a\n", name="spring.csv")
+    confirm(client, page)
+    feed = Feed.objects.get()
+    feed.owner = "b"
+    feed.save()
+    for again in (confirm(client, page), client.get(page.request["PATH_INFO"], follow=True)):
+        assert again.status_code == 200
+        assert "The import of spring.csv was confirmed before: 1 feed created, 0 changed." in again.text
+        assert "Nothing was done a second time." in again.text
+    feed.refresh_from_db()
+    assert (feed.owner, feed.history.count()) == ("b", 2)
+
+
 def test_a_row_with_a_fault_stops_the_import_and_says_why() -> None:
     client = signed_in(superuser=True)
     page = upload(client, "name,status\nGOOD-FEED,Drop\nbad name,Drop\n")
@@ -78,8 +93,11 @@ def test_a_feed_editor_is_told_which_rows_want_a_certificate_officer() -> None:
 
 
 def test_an_upload_is_seen_by_its_uploader_alone() -> None:
-    page = upload(signed_in(superuser=True), "name\nA-FEED\n")
+    owner = signed_in(superuser=True)
+    page = upload(owner, "name\nA-FEED\n")
     other = signed_in(superuser=True, username="other")
+    assert other.get(page.request["PATH_INFO"]).status_code == 404
+    confirm(owner, page)
     assert other.get(page.request["PATH_INFO"]).status_code == 404
 
 
