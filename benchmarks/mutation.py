@@ -18,6 +18,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -47,8 +48,11 @@ TARGETS = {
 SLOW_TESTS = ("bomb", "bit_flip", "truncation", "1_mib", "common_tools", "properties", "random")
 EXPLANATIONS = ROOT / "docs" / "mutation.md"
 WANTED_SCORE = 0.95
-#: A fault that makes the tests hang is noticed: they get so many times as long as without it, and some seconds.
-LONGEST_RUN, LEAST_SECONDS = 3, 20
+#: A fault that makes a test loop is noticed: each test gets as much of the processor as all need without the fault,
+#: and some seconds. That is soon, and does not depend on what else the machine does.
+LEAST_PROCESSOR_SECONDS = 5.0
+#: One that makes the tests wait is noticed later: they get so many times as long as without it, and some seconds.
+LONGEST_RUN, LEAST_SECONDS = 10, 60
 PROCESSES = int(os.environ.get("PROCESSES", os.cpu_count() or 1))
 #: Only the faults whose printed text holds this are tried, for example once a test was written for a survivor.
 ONLY = os.environ.get("FAULT", "")
@@ -80,6 +84,12 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }
 #: Words about the code, which no test could see.
 SILENT_FIELDS = {"annotation", "returns", "decorator_list", "type_params"}
+
+#: Place of the test that noticed the fault before, shared by all processes: it comes first, for it often notices
+#: the next fault as well.
+NOTICED_BY = mmap.mmap(-1, 4)
+#: Runs the collected tests, given the seconds of the processor that each may take, with the exit code as result.
+Run = Callable[[float], int]
 
 
 @dataclass(frozen=True)
@@ -197,7 +207,7 @@ class _Faulty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 class _Plugin:
     """Takes over pytest's loop once the tests are collected."""
 
-    def __init__(self, loop: Callable[[Callable[[], int]], object]) -> None:
+    def __init__(self, loop: Callable[[Run], object]) -> None:
         self._loop = loop
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -208,16 +218,20 @@ class _Plugin:
         return True
 
 
-def _run_collected(session: Any) -> int:
-    """Run the tests up to the first that fails; 0 where none does."""
-    for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+def _run_collected(session: Any, seconds: float) -> int:
+    """Run the tests up to the first that fails; 0 where none does. A test that needs longer ends the process."""
+    last = int.from_bytes(NOTICED_BY[:], "little")
+    items = session.items[last : last + 1] + session.items[:last] + session.items[last + 1 :]
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.testsfailed:
+            NOTICED_BY[:] = session.items.index(item).to_bytes(4, "little")
             return 1
     return 0
 
 
-def collect(tests: Sequence[str], folder: Path, loop: Callable[[Callable[[], int]], object]) -> None:
+def collect(tests: Sequence[str], folder: Path, loop: Callable[[Run], object]) -> None:
     """Collect the tests and call `loop` with what runs them."""
     import pytest
 
@@ -262,7 +276,8 @@ class Trial:
         self.faults = [fault for fault in faults(self._tree) if ONLY in fault.text]
         if not self.faults:
             raise SystemExit(f"{module} has no fault with the text {ONLY!r}.")
-        self._seconds = 0.0
+        #: How long the tests take without a fault, by the clock and on the processor; 0 while that is not known.
+        self._seconds = self._processor_seconds = 0.0
 
     def survivors(self) -> list[Fault]:
         """Every fault that no test notices."""
@@ -278,11 +293,11 @@ class Trial:
         if exit_code(collector):
             raise SystemExit(f"{self.module} could not be tried.")
         survived, left = json.loads(result.read_text())
-        self._seconds = 0.0
+        self._seconds = self._processor_seconds = 0.0
         survived += self._tried(left, self._run_anew)
         return [self.faults[number] for number in sorted(survived)]
 
-    def _try_swaps(self, run: Callable[[], int]) -> tuple[list[int], list[int]]:
+    def _try_swaps(self, run: Run) -> tuple[list[int], list[int]]:
         """Survivors among the faults inside functions, and the faults that are not."""
         original = _functions(self._compiled(None))
         swaps: dict[int, Callable[[], None]] = {}
@@ -294,7 +309,7 @@ class Trial:
         def run_swapped(number: int | None) -> int:
             if number is not None:
                 swaps[number]()
-            return run()
+            return run(self._longest_test())
 
         return self._tried(list(swaps), run_swapped), [n for n in range(len(self.faults)) if n not in swaps]
 
@@ -305,9 +320,9 @@ class Trial:
         )
         status = 1
 
-        def loop(run: Callable[[], int]) -> None:
+        def loop(run: Run) -> None:
             nonlocal status
-            status = run()
+            status = run(self._longest_test())
 
         collect(self._tests, self._folder, loop)
         return status
@@ -345,9 +360,15 @@ class Trial:
 
     def _demand_passing(self, run: Callable[[int | None], int]) -> None:
         began = time.monotonic()
-        if exit_code(forked(functools.partial(run, None))):
+        _, status, used = os.wait4(forked(functools.partial(run, None)), 0)
+        if status:
             raise SystemExit(f"The tests of {self.module} fail without any fault.")
         self._seconds = max(self._seconds, time.monotonic() - began)
+        self._processor_seconds = max(self._processor_seconds, used.ru_utime + used.ru_stime)
+
+    def _longest_test(self) -> float:
+        """Seconds of the processor that one test may take; 0, for any number, while it is not known."""
+        return self._processor_seconds and LEAST_PROCESSOR_SECONDS + self._processor_seconds
 
 
 def _functions(code: CodeType) -> dict[str, CodeType]:

@@ -5,6 +5,7 @@ an entry must agree. Otherwise two readers could see two different archives, and
 Stroom unpacks (threat model, S8).
 """
 
+import os
 import re
 import stat
 import struct
@@ -32,11 +33,12 @@ _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_MAX_COMMENT = 0xFFFF
 _MAX_16, _MAX_32 = 0xFFFF, 0xFFFFFFFF
 _ZIP_64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
-_ENCRYPTED = 0x0001 | 0x0040 | 0x2000
-_STREAMED, _UTF_8 = 0x0008, 0x0800
+#: Bits of the flags. Encrypted means plainly, strongly, or with masked headers.
+_ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13
+_STREAMED, _UTF_8 = 1 << 3, 1 << 11
+_DESCRIPTOR, _DESCRIPTOR_64 = struct.Struct("<3L"), struct.Struct("<L2Q")
 _DESCRIPTOR_MARK = b"PK\x07\x08"
 
 META, CONTEXT, MANIFEST, DATA = "meta", "context", "manifest", "data"
@@ -69,9 +71,9 @@ class Group:
 
     name: str
     data: Entry
-    meta: Entry | None = None
-    context: Entry | None = None
-    manifest: Entry | None = None
+    meta: Entry | None
+    context: Entry | None
+    manifest: Entry | None
     feed: str | None = None
 
 
@@ -79,10 +81,10 @@ class Group:
 class Contents:
     """A verified archive: its data items in order, the unpacked bytes of all entries, and remarks."""
 
-    groups: tuple[Group, ...] = ()
-    entries: int = 0
-    inflated: int = 0
-    notes: tuple[str, ...] = ()
+    groups: tuple[Group, ...]
+    entries: int
+    inflated: int
+    notes: tuple[str, ...]
 
 
 def read_archive(path: Path, limit: int | None = None) -> Contents:
@@ -156,14 +158,14 @@ def group_entries(entries: Sequence[Entry]) -> tuple[list[Group], list[Entry]]:
         if kind == DATA:
             data.append(entry)
         elif kind in sidecars.setdefault(base, {}):
-            raise _bad(entry.raw_name, f"there are two {kind} entries for one base name")
+            raise _doubled(entry, kind)
         else:
             sidecars[base][kind] = entry
     groups: dict[str, Group] = {}
     for entry in data:
         base = _data_base(entry.name, sidecars)
         if base in groups:
-            raise _bad(entry.raw_name, "there are two data entries for one base name")
+            raise _doubled(entry, DATA)
         own = sidecars.get(base, {})
         groups[base] = Group(base, entry, own.get(META), own.get(CONTEXT), own.get(MANIFEST))
     orphans = [entry for base, own in sidecars.items() if base not in groups for entry in own.values()]
@@ -200,6 +202,10 @@ def _bad(name: bytes, reason: str) -> StreamInvalid:
     return StreamInvalid(f"The ZIP entry {name[:80].decode('ascii', 'replace')}: {reason}")
 
 
+def _doubled(entry: Entry, kind: str) -> StreamInvalid:
+    return _bad(entry.raw_name, f"there are two {kind} entries for one base name")
+
+
 def _exact(file: BinaryIO, size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
@@ -219,11 +225,9 @@ def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
     """Start, size and number of entries of the central directory, which must end where its end record begins."""
     at, end = _find_end(file)
     _, disk, first_disk, here, count, size, start, _ = end
-    locator_at = at - _LOCATOR_64.size
-    locator = b""
-    if locator_at >= 0:
-        file.seek(locator_at)
-        locator = _exact(file, _LOCATOR_64.size)
+    locator_at = max(0, at - _LOCATOR_64.size)
+    file.seek(locator_at)
+    locator = _exact(file, _LOCATOR_64.size)
     if locator.startswith(b"PK\x06\x07"):
         at, end_64 = _find_end_64(file, locator, locator_at)
         small = (disk, first_disk, here, count, size, start)
@@ -242,8 +246,8 @@ def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
 
 def _find_end(file: BinaryIO) -> tuple[int, tuple[bytes, int, int, int, int, int, int, int]]:
     """The end record: its comment must reach exactly to the end of the file, and hold no other record's mark."""
-    total = file.seek(0, 2)
-    tail_start = max(0, total - _END.size - _MAX_COMMENT)
+    total = file.seek(0, os.SEEK_END)
+    tail_start = max(0, total - _END.size - _MAX_16)
     file.seek(tail_start)
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
@@ -275,7 +279,7 @@ def _read_central(file: BinaryIO, end: int) -> Entry:
         raise StreamInvalid("The ZIP's central directory is damaged")
     raw_name = _exact(file, name_size)
     extra = _exact(file, extra_size)
-    file.seek(comment_size, 1)
+    file.seek(comment_size, os.SEEK_CUR)
     size, packed, offset = _zip_64(raw_name, extra, size, packed, offset)
     if disk not in {0, _MAX_16}:
         raise _bad(raw_name, "it lies in another part")
@@ -359,22 +363,18 @@ def _check_cover(file: BinaryIO, entries: Sequence[Entry], directory: int) -> No
         end = _data_start(file, entry) + entry.packed
         if end > following:
             raise _bad(entry.raw_name, "it overlaps with what follows")
+        behind = _descriptors(entry) if entry.flags & _STREAMED else {b""}
+        gap = following - end
         file.seek(end)
-        gap = _exact(file, following - end) if following - end <= 24 else b"?" * 25
-        if not _explains(gap, entry):
+        if gap not in map(len, behind) or _exact(file, gap) not in behind:
             raise _bad(entry.raw_name, "bytes behind it belong to no entry")
 
 
-def _explains(gap: bytes, entry: Entry) -> bool:
-    """Whether the bytes behind an entry's data are nothing, or the descriptor that a streamed entry ends with."""
-    if not entry.flags & _STREAMED:
-        return not gap
-    body = gap.removeprefix(_DESCRIPTOR_MARK) if len(gap) in {16, 24} else gap
-    width = {12: 4, 20: 8}.get(len(body))
-    if width is None:
-        return False
-    sizes = entry.packed.to_bytes(8, "little")[:width] + entry.size.to_bytes(8, "little")[:width]
-    return body == entry.crc.to_bytes(4, "little") + sizes
+def _descriptors(entry: Entry) -> set[bytes]:
+    """What a streamed entry may end with: its checksum and lengths in 32 or 64 bit, with or without a mark."""
+    short = _DESCRIPTOR.pack(entry.crc, entry.packed & _MAX_32, entry.size & _MAX_32)
+    long = _DESCRIPTOR_64.pack(entry.crc, entry.packed, entry.size)
+    return {short, _DESCRIPTOR_MARK + short, long, _DESCRIPTOR_MARK + long}
 
 
 def _data_start(file: BinaryIO, entry: Entry) -> int:
@@ -416,7 +416,7 @@ def _split(name: str) -> tuple[str, str]:
 def _data_base(name: str, sidecars: dict[str, dict[str, Entry]]) -> str:
     """Base name of a data entry: with an unknown extension, unless a sidecar exists for the shorter name."""
     base, _ = _kind(name)
-    shorter, extension = _split(base)
-    if base == name and extension and base not in sidecars and shorter in sidecars:
+    shorter, _ = _split(base)
+    if base == name and base not in sidecars and shorter in sidecars:
         return shorter
     return base

@@ -147,6 +147,9 @@ READ = {
     "1.2.840.113549.1.9.1=#1603614062,CN=a": "EMAILADDRESS=a@b|CN=a",
     "2.5.4.97=#0C0161": "ORGANIZATIONIDENTIFIER=a",
     "CN=#0C7F" + "61" * 127: "CN=" + "a" * 127,
+    # Letters at the ends of a value are no blanks
+    "CN=XaX": "CN=XaX",
+    "/O=X/CN=X": "CN=X|O=X",
     # Types that we do not know are compared by their own spelling
     "1.2.3.4=a,CN=b": "1.2.3.4=a|CN=b",
     "OID.1.2.3.4=a": "1.2.3.4=a",
@@ -490,6 +493,8 @@ def test_s04_a_rule_never_matches_a_stranger(rule: str, subject: str) -> None:
         ("CN=a\\", "a backslash before the end means nothing"),
         ("CN=#0", "a # value is not pairs of hex digits"),
         ("CN=#0402", "a # value is not a short character string"),
+        ("CN=#0C", "a # value is not a short character string"),
+        ("CN=#0C00", "a value is empty"),
         (r"CN=\FF", "a value is not UTF-8"),
         ("CN=#1301FF", "a value is not ASCII"),
         ("CN=", "a value is empty"),
