@@ -19,6 +19,7 @@ from feeds.changes import FeedChange, RuleValues, plan_rules
 from feeds.history import add_context, commented
 from feeds.models import CertificateRule, Feed
 from portal.audit import together
+from portal.bulk import insert
 
 #: Rows in one statement; a database takes so many values at once and not more.
 BATCH = 200
@@ -103,7 +104,7 @@ class BulkChange:
         past = [(step, _past_of(step, models_of_past[type(step.row)], user)) for step in self._steps]
         for model, model_of_past in models_of_past.items():
             rows = [row for step, row in past if isinstance(step.row, model)]
-            model_of_past.objects.bulk_create(rows, batch_size=BATCH)
+            insert(model_of_past, rows)
         with together():
             for step, row in past:
                 row.known_before = step.before

@@ -22,6 +22,7 @@ from django.db import connection, transaction
 from django.utils.crypto import salted_hmac
 from simple_history.models import HistoricalRecords
 
+from portal.bulk import insert
 from portal.models import AuditRecord
 
 log = logging.getLogger("portal.audit")
@@ -139,7 +140,7 @@ def _append(entries: Sequence[dict[str, Any]]) -> None:
             chained = {**values, "number": number, "previous": digest}
             digest = digest_of(chained)
             rows.append(AuditRecord(digest=digest, **chained))
-        AuditRecord.objects.bulk_create(rows, batch_size=200)
+        insert(AuditRecord, rows)
     head = Head(number, digest)
     transaction.on_commit(lambda: announce(head))
 

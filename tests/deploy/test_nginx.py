@@ -173,6 +173,8 @@ OWN_ERRORS: dict[str, tuple[int, bytes]] = {
     "many headers": (431, b"POST /datafeed HTTP/1.1\r\nHost: a\r\n" + b"X: %b\r\n" % (b"a" * 9_000) * 9 + b"\r\n"),
     "other coding": (501, b"POST /datafeed HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
     "other version": (505, b"POST /datafeed HTTP/7.0\r\nHost: a\r\n\r\n"),
+    "a body that only the end of the connection ends": (400, b"POST /datafeed HTTP/1.0\r\nHost: a\r\n\r\ndata"),
+    "the same with PUT": (400, b"PUT /stroom/datafeed HTTP/1.0\r\n\r\n"),
     "its own address": (404, b"GET /.nginx/502 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
 }
 

@@ -245,6 +245,13 @@ def test_r07_a_body_cut_short_is_never_stored(nginx: Nginx, portal: Portal, sent
     assert portal.stored() == before
 
 
+@pytest.mark.parametrize("length", [0, 4])
+def test_r08_http_1_0_with_a_length_is_received(nginx: Nginx, portal: Portal, length: int) -> None:
+    data = b"POST /datafeed HTTP/1.0\r\nFeed: %b\r\nContent-Length: %d\r\n\r\n" % (OPEN.encode(), length)
+    [answer] = talk(nginx.connect(), data + b"data"[:length])
+    assert codes(answer) == (200, "0")
+
+
 @pytest.mark.parametrize("framing", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
 def test_r15_a_worker_killed_in_mid_upload_is_a_passing_fault_in_nginxs_words(
     nginx: Nginx, portal: Portal, framing: str
