@@ -372,6 +372,11 @@ class RetentionPolicy(models.Model):
     def __str__(self) -> str:
         return self.feed or "every other feed"
 
+    def clean(self) -> None:
+        """In words of the form, before the database refuses it."""
+        if self.keep_days == 0:
+            raise ValidationError({"keep_days": "Keep one day at least. Empty: age does not matter."})
+
 
 class Proposal(models.Model):
     """A change of what guards feeds, kept until a second person has decided on it (see `feeds.approval`).

@@ -197,7 +197,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # 
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # Django's signature
-    return _error_page(request, 403, "You may not do this.")
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return _error_page(request, 403, "You may not do this.")
+    detail = f"You are signed in as {user.get_username()}, and none of your roles allows this."
+    return _error_page(request, 403, f"{detail} An administrator can give one.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # Django's signature

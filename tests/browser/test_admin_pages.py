@@ -1,5 +1,6 @@
 """Every page of the admin in a real browser: nothing forbidden, nothing unreadable, nothing out of sight."""
 
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -154,6 +155,132 @@ def test_twenty_feeds_are_seen_at_once_with_all_their_figures(chromium: Browser,
         beside = page.locator("#changelist-filter").bounding_box()
         assert last["x"] + last["width"] <= beside["x"]
         expect(page.locator("#changelist-filter")).to_contain_text("Receive (2000)")
+
+
+#: The longest of everything that people and senders can bring into the admin.
+LONGEST = """
+from datetime import UTC, datetime, timedelta
+from django.contrib.auth.models import User
+from feeds.history import commented
+from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample, RetentionPolicy
+name, dn, now = "LONGEST-" + "X" * 247, "CN=" + "x" * 1000 + ",O=" + "y" * 900, datetime.now(UTC)
+with commented("w" * 2000):
+    feed = Feed.objects.create(name=name, owner="o" * 200, description="d" * 3000, labels=["l" * 200])
+    CertificateRule.objects.create(feed=feed, subject_dn=dn, comment="c" * 500, expires=now + timedelta(days=9))
+    Feed.objects.create(name="GONE-" + "Y" * 250).delete()
+User.objects.create_user("u" * 150, email="e" * 100 + "@example.org")
+RetentionPolicy.objects.create(feed=name, keep_days=3)
+hour = now.replace(minute=0, second=0, microsecond=0)
+counted = {"feed": name, "http_status": 403, "stroom_status": 310}
+sent = {"receipt_id": "r" * 120, "request_id": "q" * 128, "sender_dn": dn, "headers": {"N" * 99: "v" * 999}}
+HourlyCount.objects.create(hour=hour, outcome="refused", count=3, **counted)
+trace = [{"step": 1, "outcome": "stop", "explanation": "e" * 999}]
+RefusalSample.objects.create(at=now, trace=trace, **counted, **sent)
+stored = {"sha256": "a" * 64, "path": "p" * 300, "guid": "g" * 200}
+Receipt.objects.create(feed=name, received_at=now, bytes=10**15, **stored, **sent)
+"""
+WITH_THE_LONGEST = {
+    "/admin/feeds/feed/?q=LONGEST": ["change/", "history/", "delete/"],
+    "/admin/feeds/feed/deleted/?q=GONE": [""],
+    "/admin/feeds/refusalsample/now/": [],
+    "/admin/feeds/refusalsample/?q=LONGEST": ["change/"],
+    "/admin/feeds/receipt/?q=LONGEST": ["change/"],
+    "/admin/feeds/hourlycount/?q=LONGEST": [],
+    "/admin/feeds/retentionpolicy/?q=LONGEST": ["change/"],
+    "/admin/auth/user/?q=uuuu": ["change/"],
+    "/admin/portal/apitoken/add/": [],
+    "/admin/portal/auditrecord/?q=LONGEST": ["change/"],
+}
+
+
+def test_the_longest_values_neither_widen_a_page_nor_hide_the_other_columns(
+    chromium: Browser, portal: Portal
+) -> None:
+    portal.manage("shell", text=LONGEST)
+    base = f"http://127.0.0.1:{portal.port}"
+    faults: dict[str, list[str]] = {}
+    with chromium.new_context(base_url=base, viewport={"width": 390, "height": 850}) as context:
+        page = context.new_page()
+        sign_in(page)
+        for address, kinds in WITH_THE_LONGEST.items():
+            page.goto(address)
+            rows = [re.search(r".*/\d+/(?=change/|$)", url.split("?")[0]) for url in links_of(page, base)]
+            keys = [row[0] for row in rows if row and row[0] != "/admin/auth/user/1/"]
+            one = [keys[0] + kind for kind in kinds]
+            for url in [address, *one]:
+                page.set_viewport_size({"width": 390, "height": 850})
+                page.goto(url)
+                faults[url] = faults_of(page)
+                page.set_viewport_size({"width": 1366, "height": 850})
+                cells = "#result_list tbody tr:first-child > *, .table-scroll tbody tr:first-child > *"
+                widest = max([0, *page.eval_on_selector_all(cells, "all => all.map(it => it.clientWidth)")])
+                faults[url] += [f"a cell of {widest} px"] if widest > 900 else []
+                faults[url] += faults_of(page)
+    assert {url: found for url, found in faults.items() if found} == {}
+    assert len(faults) > 15
+
+
+def test_pages_that_only_a_button_leads_to_are_clean_too(chromium: Browser, portal: Portal) -> None:
+    base = f"http://127.0.0.1:{portal.port}"
+    rows = [{"name": "BADGE-READERS", "status": "Drop"}, {"name": "no good name", "status": "Nope"}]
+    faults: dict[str, list[str]] = {}
+    for width, scheme in ((1366, "light"), (390, "dark")):
+        size = {"width": width, "height": 850}
+        with chromium.new_context(base_url=base, viewport=size, color_scheme=scheme) as context:
+            page = context.new_page()
+            sign_in(page)
+
+            def look(what: str, page: Page = page, width: int = width) -> None:
+                faults[f"{what} at {width}"] = faults_of(page)
+
+            page.goto("/admin/feeds/feed/?q=BADGE")
+            page.locator("#action-toggle").check()
+            page.locator("select[name=action]").select_option(index=3)
+            page.get_by_role("button", name="Go").click()
+            expect(page.get_by_role("heading", level=1)).to_contain_text("Set feeds to Drop")
+            look("many at once")
+            for number, content in enumerate((rows[:1], rows, "not feeds")):
+                page.goto("/admin/feeds/feed/import/")
+                file = {"name": "f.json", "mimeType": "application/json", "buffer": json.dumps(content).encode()}
+                page.locator("input[type=file]").set_input_files([file])
+                page.get_by_role("button", name="Show what would change").click()
+                look(f"import {number}")
+            page.goto("/admin/feeds/feed/?q=BADGE")
+            page.get_by_role("link", name="BADGE-READERS").first.click()
+            page.get_by_label("Name", exact=False).first.fill("no good name")
+            page.get_by_role("button", name="Save as new").click()
+            expect(page.get_by_text("Please correct the error")).to_be_visible()
+            look("refused copy")
+            page.goto("/admin/feeds/feed/test/?feed=BADGE-READERS")
+            page.get_by_role("button", name="What would happen?").click()
+            look("tested")
+            page.goto("/admin/feeds/retentionpolicy/add/")
+            page.get_by_label("Keep days").fill("0")
+            page.get_by_role("button", name="Save", exact=True).click()
+            look("refused policy")
+            for address in ("/admin/nowhere/", "/admin/feeds/feed/?q=" + "w+" * 30):
+                page.goto(address)
+                look(address)
+    assert {what: found for what, found in faults.items() if found} == {}
+
+
+def test_the_keyboard_sees_where_it_is_and_can_skip_to_the_content(admin: Page) -> None:
+    for address in ("/admin/", "/admin/feeds/feed/", "/admin/feeds/feed/test/", "/admin/feeds/feed/deleted/"):
+        admin.goto(address)
+        admin.evaluate("document.activeElement.blur()")
+        admin.keyboard.press("Tab")
+        assert admin.evaluate("document.activeElement.getAttribute('href')") == "#content-start"
+        seen = 0
+        for _ in range(25):
+            admin.keyboard.press("Tab")
+            style = "getComputedStyle(document.activeElement)"
+            if admin.evaluate("document.activeElement === document.body"):
+                break
+            outlined = admin.evaluate(f"{style}.outlineStyle !== 'none' && parseFloat({style}.outlineWidth) > 0")
+            shadowed = admin.evaluate(f"{style}.boxShadow !== 'none'")
+            assert outlined or shadowed, admin.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+            seen += 1
+        assert seen > 5
 
 
 def test_the_numbers_behind_a_picture_open_without_script(plain: BrowserContext) -> None:

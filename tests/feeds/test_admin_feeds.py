@@ -359,4 +359,5 @@ def test_enter_after_a_refused_copy_never_writes_over_the_original() -> None:
     first = re.search(r'<input type="submit" name="(\w+)"', page)
     assert first
     assert first[1] == "_saveasnew"
+    assert "&rsaquo; Add feed" in page
     assert re.search(r'<input type="submit" name="(\w+)"', client.get(address).content.decode())[1] == "_save"

@@ -94,6 +94,8 @@ def test_nothing_is_deleted_without_a_reason() -> None:
     url = reverse("admin:feeds_feed_delete", args=[feed.pk])
     page = client.post(url, {"post": "yes", "change_comment": "  "})
     assert "This field is required" in page.content.decode()
+    # A list inside of a paragraph would end it, and the field would stand outside of its frame.
+    assert not re.search(r"<p[^>]*>(?:(?!</p>).)*<ul", page.content.decode(), re.DOTALL)
     assert Feed.objects.filter(pk=feed.pk).exists()
     assert client.post(url, {"post": "yes", "change_comment": "retired"}).status_code == 302
     assert not Feed.objects.filter(pk=feed.pk).exists()

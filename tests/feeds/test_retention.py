@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.urls import reverse
 
 from feeds.integrity import Kind, StoreCheck
 from feeds.maintenance import only_one
@@ -20,6 +21,7 @@ from feeds.models import Receipt, ReceiptFeed, RetentionPolicy
 from feeds.receipt.ids import ReceiptIds
 from feeds.retention import REMOVED, Pruner, find_due, finish_removals
 from tests.factories import make_feed
+from tests.feeds.admin_client import signed_in
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
 from tests.postgresql import with_own_database
@@ -289,3 +291,12 @@ def test_r25_a_killed_process_leaves_nothing_half_done(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) == 50, "so many were killed before their end"
+
+
+def test_a_policy_of_no_days_is_refused_in_words() -> None:
+    client = signed_in(superuser=True)
+    form = {"feed": "PAYROLL-PROD", "keep_days": "0", "only_forwarded": "on"}
+    page = client.post(reverse("admin:feeds_retentionpolicy_add"), form).content.decode()
+    assert "Keep one day at least" in page
+    assert "retention_days_positive" not in page
+    assert not RetentionPolicy.objects.exists()

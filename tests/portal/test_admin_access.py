@@ -68,6 +68,12 @@ def test_an_administrator_cannot_make_a_superuser_nor_touch_one() -> None:
     assert client.post(reverse("admin:auth_user_change", args=[chief.pk]), form).status_code == 403
 
 
+def test_who_may_not_is_told_as_whom_and_who_can_help() -> None:
+    page = signed_in("viewer1", "view_user").get(reverse("admin:auth_user_add"))
+    assert page.status_code == 403
+    assert "You are signed in as viewer1, and none of your roles allows this." in page.content.decode()
+
+
 def test_an_administrator_cannot_change_what_a_role_may_do() -> None:
     group = Group.objects.create(name="role")
     client = signed_in("admin2", "view_group", "change_group", "add_group")
