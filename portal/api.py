@@ -171,7 +171,10 @@ class Negotiation(DefaultContentNegotiation):
 
 
 class StrictQueryMixin(ViewBase):
-    """Refuses what a view's query does not know; adds `fields` to the views that answer with a serializer."""
+    """Refuses what a view's query does not know; adds `fields` to the views that answer with a serializer.
+
+    So is an empty parameter: `?feed=$FEED` with the variable unset must not mean "every feed".
+    """
 
     content_negotiation_class = Negotiation
     extra_query: Collection[str] = ()
@@ -199,6 +202,9 @@ class StrictQueryMixin(ViewBase):
             raise BadQuery({name[:80]: f"is not known here; {hint}" for name in unknown})
         if twice := [name for name, values in request.query_params.lists() if len(values) > 1]:
             raise BadQuery(dict.fromkeys(twice, "stands twice"))
+        faults = {name: _fault_in(values[0]) for name, values in request.query_params.lists()}
+        if found := {name: fault for name, fault in faults.items() if fault}:
+            raise BadQuery(found)
         if "fields" in request.query_params and getattr(self, "serializer_class", None) is not None:
             self._refuse_unknown_fields(request.query_params["fields"])
 
@@ -232,6 +238,13 @@ class StrictQueryMixin(ViewBase):
         if request is not None and request.method in {"GET", "HEAD"} and "fields" in request.query_params:
             context["chosen_fields"] = [name for name in request.query_params["fields"].split(",") if name]
         return context
+
+
+def _fault_in(value: str) -> str:
+    """Why nothing can be meant by a parameter's value; empty where something may be."""
+    if not value.strip():
+        return "is empty; leave it out to ask for everything"
+    return "contains a NUL character" if "\0" in value else ""
 
 
 class ChosenFieldsMixin(serializers.Serializer[Any]):

@@ -16,7 +16,6 @@ from rest_framework.response import Response
 
 from portal.api import LIST_RENDERERS, ConditionalMixin, Pages, StrictFilterBackend, StrictQueryMixin, csv_cell
 from portal.cursor import CursorPages
-from portal.problems import BadQuery
 
 if TYPE_CHECKING:
     from rest_framework.viewsets import GenericViewSet
@@ -34,8 +33,8 @@ CSV_CHUNK, KEYS_CHUNK, CSV_PART = 500, 10_000, 32 * 1024
 class PrivateMixin(ConditionalMixin, StrictQueryMixin):
     """For data that only some may see: nothing between us and the caller keeps a copy.
 
-    Beyond what is unknown or stands twice, an empty parameter is refused, and an empty body: `?feed=$FEED` with the
-    variable unset must not mean "every feed", nor `-d "$FEED"` a feed with nothing but defaults.
+    As an empty parameter is refused, so is an empty body: `-d "$FEED"` with the variable unset must not mean a feed
+    with nothing but defaults.
     """
 
     #: Query names of single actions or methods, beside those of lists.
@@ -53,17 +52,6 @@ class PrivateMixin(ConditionalMixin, StrictQueryMixin):
         super().initial(request, *args, **kwargs)
         if request.method in WRITE_METHODS and request.method in self.allowed_methods:
             _refuse_odd_body(request)
-
-    def refuse_unknown_query(self, request: Request) -> None:
-        super().refuse_unknown_query(request)
-        faults = {}
-        for name, values in request.query_params.lists():
-            if not values[0].strip():
-                faults[name] = "is empty; leave it out to ask for everything"
-            elif "\0" in values[0]:
-                faults[name] = "contains a NUL character"
-        if faults:
-            raise BadQuery(faults)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)

@@ -8,6 +8,7 @@ limit, and the bare 400 carries no Stroom-Status.
 import asyncio
 import json
 import logging
+import re
 import signal
 import socket
 import sys
@@ -43,6 +44,7 @@ FRAMING_LIMIT = 64 * 1024
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 _API = API_PREFIX.encode() + b"v1/"
+_REQUEST_LINE = re.compile(rb"[!-~]{1,40} (/[!-~]*) HTTP/1\.[01]\r?\n")
 _STATUS_LINES = {
     400: b"HTTP/1.1 400 Bad Request\r\n",
     431: b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
@@ -132,6 +134,8 @@ class PortalProtocol(HttpToolsProtocol):
                 _demand_order(self.parser)
                 self._replaying = True
             except httptools.HttpParserError:
+                if not self.url and (line := _REQUEST_LINE.match(data)):
+                    self.url = line[1]  # the parser stops at a method that it does not know
                 self._refuse(HEADERS_TOO_LARGE if self._field_bytes > HEAD_LIMIT else BAD_REQUEST)
                 return
             else:

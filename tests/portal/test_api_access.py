@@ -20,7 +20,7 @@ from tests.portal.test_api_description import api_methods, leaves
 
 pytestmark = pytest.mark.django_db
 
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "LOCK"]
 NO_ROLE, SUPERUSER = "no role", "superuser"
 READ_TOKEN, WRITE_TOKEN, CHECK_TOKEN = "read token", "write token", "check token"
 #: Of an administrator of everything, but worth nothing.

@@ -283,6 +283,9 @@ def test_who_wants_the_connection_closed_is_answered_the_ordinary_way(
         (b"GET /api/v1/codes/ HTTP/1.1\r\nX-Big: " + b"a" * 70_000 + b"\r\n\r\n", 431),
         (b"GET /api/v1/codes/?q=" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431),
         (b"POST /api/v1/feeds/ HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+        (b"BREW /api/v1/feeds/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"get /api/v1/feeds/ HTTP/1.0\r\n\r\n", 400),
+        (b"CONNECT /api/v1/feeds/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ],
 )
 def test_what_the_server_itself_refuses_is_a_problem_for_callers_of_the_api(

@@ -1,4 +1,4 @@
-"""A query that a write does not know, or cannot use, is refused with its name, and before anything is done."""
+"""A query that is not known, or cannot be used, is refused with its name, on writes too and before all else."""
 
 import itertools
 import re
@@ -58,3 +58,16 @@ def test_an_empty_format_is_no_format_on_reads_either() -> None:
     for path in ("codes/", "codes/http/404/", "codes/export.json", "sources/"):
         problem = problem_of(anonymous().get(f"/api/v1/{path}?format="), 400)
         assert [error["parameter"] for error in problem["errors"]] == ["format"]
+
+
+def test_an_empty_parameter_is_refused_on_reads_of_the_catalogue_too() -> None:
+    loading.load()
+    for path, name in (
+        ("codes/", "registry"),
+        ("codes/", "vendor"),
+        ("codes/lookup/", "http"),
+        ("sources/", "limit"),
+    ):
+        problem = problem_of(anonymous().get(f"/api/v1/{path}?{name}="), 400)
+        assert [error["parameter"] for error in problem["errors"]] == [name]
+        assert "leave it out" in problem["detail"]
