@@ -275,6 +275,22 @@ def api_answer(status: StroomStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
     return fields, body
 
 
+def make_config(app: Any, **others: Any) -> uvicorn.Config:
+    """How uvicorn runs an application of ours; nothing of this is anybody's choice."""
+    return uvicorn.Config(
+        app,
+        http=PortalProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        **others,
+    )
+
+
 class PortalState(ServerState):
     """What the connections of one server share. `on_room` is called when one of them has ended."""
 

@@ -15,15 +15,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from feeds import stroom_status
 from feeds.body import Body, Incomplete, Receive, Scope, Send
-from feeds.metadata import IdentityNames, RequestMetadata, read_request
+from feeds.metadata import IdentityNames, RequestMetadata
 from feeds.pools import Unavailable, database
 from feeds.receipt import answers
+from feeds.receipt.head import read_head
 from feeds.receipt.ids import ReceiptIds
 from feeds.stroom_status import StroomStatus
 from portal.tallies import Pair, Tallies
@@ -338,20 +338,7 @@ class TryIt:
         return replace(answer, headers=(*answer.headers, ("Retry-After", str(wishes.retry_after))))
 
     def _metadata(self, scope: Scope) -> RequestMetadata | None:
-        client = scope.get("client")
-        try:
-            return read_request(
-                scope["headers"],
-                scope.get("query_string", b""),
-                peer=client[0] if client else None,
-                trusts=self._trusts,
-                identity=self._identity,
-                require_verify=self._require_verify,
-                now=datetime.now(UTC),
-            )
-        except Exception:
-            log.exception("the head of a try-it request could not be read")
-            return None
+        return read_head(scope, trusts=self._trusts, identity=self._identity, require_verify=self._require_verify)
 
     async def _current_names(self) -> Names:
         """The catalogue's names; the last ones known while it cannot be read."""

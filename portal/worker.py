@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import uvicorn
 from django.core.handlers.wsgi import WSGIHandler
 from prometheus_client import CollectorRegistry
 
@@ -31,7 +30,7 @@ from portal.bridge import DjangoBridge
 from portal.environment import Environment
 from portal.metrics import BuildCollector, MetricsPage
 from portal.ready import ReadyAnswers
-from portal.server import PortalProtocol, PortalServer
+from portal.server import PortalServer, make_config
 from portal.tallies import shared_tallies
 from portal.throttling import COUNTER, ReadyThrottle
 from portal.tokens import BearerOutcome, authenticate_bearer
@@ -225,19 +224,8 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     with make_worker(environment) as worker:
-        config = uvicorn.Config(
-            worker.edge,
-            http=PortalProtocol,
-            loop="uvloop",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            log_level="warning",
-            backlog=BACKLOG,
-            timeout_graceful_shutdown=CLOSE_SECONDS,
+        config = make_config(
+            worker.edge, log_level="warning", backlog=BACKLOG, timeout_graceful_shutdown=CLOSE_SECONDS
         )
         server = PortalServer(
             config,

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
@@ -19,7 +18,7 @@ from django.db import connections
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
 from portal.environment import TrustedProxies
 from portal.models import ApiToken
-from portal.server import PortalProtocol, PortalServer
+from portal.server import PortalServer, make_config
 from portal.worker import Worker, make_worker
 
 #: The peer that the server under test believes; everybody else connects from 127.0.0.1.
@@ -225,19 +224,7 @@ def serving(
 
 
 def make_server(app: Any, on_stop: Callable[[], None], running: Callable[[], int]) -> PortalServer:
-    config = uvicorn.Config(
-        app,
-        http=PortalProtocol,
-        loop="uvloop",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        proxy_headers=False,
-        server_header=False,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=2,
-    )
+    config = make_config(app, log_config=None, timeout_graceful_shutdown=2)
     return PortalServer(config, on_stop=on_stop, running=running, grace_seconds=5)
 
 

@@ -337,10 +337,15 @@ def jump_clock(run: Run) -> None:
             run.note_wrong(*book.wrong)
             if book.outcomes[200, 0] != len(book.acknowledged):
                 run.note_wrong("an id was given twice")
-            stage.judge(run, portal, book.acknowledged)
-            uploads += len(book.acknowledged)
-            stage.empty(portal)
+            uploads += settle(run, portal, book)
     run.figures["uploads acknowledged"] = f"{uploads:,}"
+
+
+def settle(run: Run, portal: Portal, book: Book) -> int:
+    """Look whether all is there that was acknowledged, and empty the portal; how much it was."""
+    stage.judge(run, portal, book.acknowledged)
+    stage.empty(portal)
+    return len(book.acknowledged)
 
 
 def change_rules(run: Run) -> None:
@@ -376,9 +381,7 @@ def restart(run: Run) -> None:
             failed = {outcome: n for outcome, n in book.outcomes.items() if outcome != (200, 0)}
             run.note_wrong(*(f"{outcome} {n} times" for outcome, n in failed.items()))
             run.note_wrong(*["no answer"] * book.unanswered)
-            stage.judge(run, portal, book.acknowledged)
-            uploads += len(book.acknowledged)
-            stage.empty(portal)
+            uploads += settle(run, portal, book)
     run.figures["uploads, none failed"] = f"{uploads:,}"
 
 

@@ -10,18 +10,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from feeds import stroom_status
 from feeds.body import Body, Incomplete, Scope, Send, header
 from feeds.body import Receive as ReceiveMessage
-from feeds.metadata import RequestMetadata, read_request
+from feeds.metadata import RequestMetadata
 from feeds.models import Outcome as Counted
 from feeds.policy import Decision, FeedStatus, refuse
 from feeds.pools import Unavailable, in_time
 from feeds.receipt import answers
 from feeds.receipt.answers import Answer
+from feeds.receipt.head import read_head
 from feeds.receipt.service import Delivery, Outcome, ReceiptService, failure
 from feeds.stroom_status import StroomStatus
 
@@ -98,22 +98,14 @@ class Receiver:
 
     def _read_head(self, scope: Scope) -> _Head:
         settings = self._service.settings
-        client = scope.get("client")
         length = header(scope, b"content-length")
         codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
-        try:
-            request = read_request(
-                scope["headers"],
-                scope.get("query_string", b""),
-                peer=client[0] if client else None,
-                trusts=settings.trusts,
-                identity=settings.identity,
-                require_verify=settings.require_verify,
-                now=datetime.now(UTC),
-            )
-        except Exception:
-            log.exception("the head of a request could not be read")
-            request = None
+        request = read_head(
+            scope,
+            trusts=settings.trusts,
+            identity=settings.identity,
+            require_verify=settings.require_verify,
+        )
         return _Head(
             self._service.ids.next(),
             scope["method"],

@@ -5,24 +5,29 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.live import Live, forget_everything, running
+from tests.factories import make_feed
+from tests.live import Live
+from tests.live_fixtures import database, db, live_with
 
-
-@pytest.fixture
-def db() -> None:
-    """Instead of pytest-django's: the database is needed, but no transaction may hide its rows from the server."""
-
-
-@pytest.fixture(autouse=True)
-def database(db: None) -> None:
-    """Every test here needs the database."""
+__all__ = ["database", "db"]
 
 
 @pytest.fixture(scope="module")
 def live(
     tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Live]:
-    with django_db_blocker.unblock():
-        with running(tmp_path_factory.mktemp("data")) as portal:
-            yield portal
-        forget_everything()
+    yield from live_with(tmp_path_factory.mktemp("data"), django_db_blocker, lambda: None)
+
+
+@pytest.fixture(scope="module")
+def two_feeds(live: Live) -> None:
+    """One that receives and one that rejects."""
+    make_feed("OPEN-FEED")
+    make_feed("REJECT-FEED", status="Reject")
+
+
+@pytest.fixture
+def emptied(live: Live) -> Iterator[None]:
+    """What a test has delivered is gone after it."""
+    yield
+    live.clear()

@@ -4,31 +4,20 @@ import gzip
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.factories import make_feed
 from tests.live import Live
 
 CURL = shutil.which("curl")
-pytestmark = pytest.mark.skipif(CURL is None, reason="curl is not installed")
+pytestmark = [
+    pytest.mark.usefixtures("two_feeds", "emptied"),
+    pytest.mark.skipif(CURL is None, reason="curl is not installed"),
+]
 
 LOG = b"2026-02-24 18:10:27 a line of a log that compresses well\n"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def feeds(live: Live) -> None:
-    make_feed("OPEN-FEED")
-    make_feed("REJECT-FEED", status="Reject")
-
-
-@pytest.fixture(autouse=True)
-def empty(live: Live) -> Iterator[None]:
-    yield
-    live.clear()
 
 
 @pytest.fixture(scope="module")

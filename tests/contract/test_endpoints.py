@@ -3,13 +3,11 @@
 import dataclasses
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from feeds import stroom_status
 from feeds.receipt.service import ReceiptService
-from tests.factories import make_feed
 from tests.live import PROXY, Live, request
 
 ALIASES = ["/datafeed", "/stroom/datafeed", "/stroom/noauth/datafeed", "/stroom/datafeeddirect"]
@@ -17,17 +15,7 @@ FORMS = ["", "/", "/sub", "/sub/path/", "/%41%2f..", "/?x=y", "?x=y"]
 PATHS = [alias + form for alias in ALIASES for form in FORMS]
 LINE = "Stroom Status 110 - Feed is not set to receive data"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def feeds(live: Live) -> None:
-    make_feed("OPEN-FEED")
-    make_feed("REJECT-FEED", status="Reject")
-
-
-@pytest.fixture(autouse=True)
-def empty(live: Live) -> Iterator[None]:
-    yield
-    live.clear()
+pytestmark = pytest.mark.usefixtures("two_feeds", "emptied")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -21,23 +21,12 @@ from feeds.models import FeedQuerySet, Receipt
 from feeds.receipt import app
 from portal import patience
 from portal.models import ApiToken
-from tests.factories import make_feed
 from tests.live import Live, parse, read_all, request
 from tests.serving import Serve
 
 OPEN = {"Feed": "OPEN-FEED"}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def feeds(live: Live) -> None:
-    make_feed("OPEN-FEED")
-    make_feed("REJECT-FEED", status="Reject")
-
-
-@pytest.fixture(autouse=True)
-def empty(live: Live) -> Iterator[None]:
-    yield
-    live.clear()
+pytestmark = pytest.mark.usefixtures("two_feeds", "emptied")
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ import io
 import re
 import time
 import zipfile
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,17 +17,7 @@ DATA = b"a line of the log\n" * 1000
 OPEN = {"Feed": "OPEN-FEED"}
 IS_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def feeds(live: Live) -> None:
-    make_feed("OPEN-FEED")
-    make_feed("REJECT-FEED", status="Reject")
-
-
-@pytest.fixture(autouse=True)
-def empty(live: Live) -> Iterator[None]:
-    yield
-    live.clear()
+pytestmark = pytest.mark.usefixtures("two_feeds", "emptied")
 
 
 @pytest.mark.parametrize("spelling", ["Zip", "ZIP", "zip", " zip "])

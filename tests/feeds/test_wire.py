@@ -15,7 +15,10 @@ from feeds.metadata import IdentityNames
 from feeds.pools import Unavailable
 from portal.models import ApiToken
 from tests.factories import DN, make_feed, make_rule
-from tests.live import Live, Response, forget_everything, running
+from tests.live import Live, Response
+from tests.live_fixtures import database, db, live_with
+
+__all__ = ["database", "db"]
 
 V1, V2 = "/api/feedStatus/v1/getFeedStatus", "/api/feedStatus/v2/getFeedStatus"
 RECEIVE = {"status": "Receive"}
@@ -37,30 +40,20 @@ DENIED_V1 = {"status": "Reject", "message": "Client Certificate not authorised"}
 DENIED_V2 = {**DENIED_V1, "stroomStatusCode": "CLIENT_CERTIFICATE_NOT_AUTHENTICATED"}
 
 
-@pytest.fixture
-def db() -> None:
-    """Instead of pytest-django's: no transaction may hide rows from the server."""
-
-
-@pytest.fixture(autouse=True)
-def database(db: None) -> None:
-    """Every test here needs the database."""
+def make_feeds() -> None:
+    make_feed("OPEN-FEED")
+    make_feed("DROP-FEED", status="Drop")
+    make_feed("REJECT-FEED", status="Reject", certificate_policy="required")
+    make_feed("REQUIRED-FEED", certificate_policy="required")
+    make_feed("LISTED-FEED", allow=[DN])
+    make_rule(make_feed("DENY-FEED", certificate_policy="required"), DN, action="deny")
 
 
 @pytest.fixture(scope="module")
 def live(
     tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Live]:
-    with django_db_blocker.unblock():
-        make_feed("OPEN-FEED")
-        make_feed("DROP-FEED", status="Drop")
-        make_feed("REJECT-FEED", status="Reject", certificate_policy="required")
-        make_feed("REQUIRED-FEED", certificate_policy="required")
-        make_feed("LISTED-FEED", allow=[DN])
-        make_rule(make_feed("DENY-FEED", certificate_policy="required"), DN, action="deny")
-        with running(tmp_path_factory.mktemp("data")) as portal:
-            yield portal
-        forget_everything()
+    yield from live_with(tmp_path_factory.mktemp("data"), django_db_blocker, make_feeds)
 
 
 @pytest.fixture(scope="module")

@@ -14,37 +14,29 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import DjangoDbBlocker
 
 from portal.environment import BadEnvironment, MetricsReaders, read_environment
 from portal.models import ApiToken
 from tests.calls import VIEWER, make_user
 from tests.factories import make_feed, make_rule
-from tests.live import PROXY, Live, Response, forget_everything, read_all, running
+from tests.live import PROXY, Live, Response, read_all
+from tests.live_fixtures import database, db, live_with
 from tests.serving import Serve, wait_until_gone
+
+__all__ = ["database", "db"]
 
 LOCAL = {"Host": "localhost:8000"}
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-@pytest.fixture
-def db() -> None:
-    """Instead of pytest-django's: no transaction may hide rows from the server."""
-
-
-@pytest.fixture(autouse=True)
-def database(db: None) -> None:
-    """Every test here needs the database."""
-
-
 @pytest.fixture(scope="module")
 def live(
-    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: object
+    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Live]:
-    with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        make_rule(make_feed("OPEN-FEED"), "CN=a")
-        with running(tmp_path_factory.mktemp("data")) as portal:
-            yield portal
-        forget_everything()
+    yield from live_with(
+        tmp_path_factory.mktemp("data"), django_db_blocker, lambda: make_rule(make_feed("OPEN-FEED"), "CN=a")
+    )
 
 
 def get(

@@ -1,6 +1,5 @@
 """Hand receipts over to Stroom: one verified archive for each feed, with its metadata beside it."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.db.models import Count, Sum
 
 from feeds.export import CannotExport, Exporter, Limits, Report, Selection, Staging
 from feeds.maintenance import Busy
+from feeds.management.options import instant
 from feeds.receipt.canonical import ExportFault
 from portal.wording import counted
 
@@ -44,8 +44,8 @@ class Command(BaseCommand):
             raise CommandError("An archive takes 1 to 30000 receipts and at least one byte.")
         selection = Selection(
             feeds=tuple(options["feed"]),
-            since=_instant(options["since"]),
-            until=_instant(options["until"]),
+            since=instant(options["since"]),
+            until=instant(options["until"]),
             again=options["again"],
         )
         if options["dry_run"]:
@@ -80,13 +80,3 @@ class Command(BaseCommand):
         if report.faults:
             left_out = counted(len(report.faults), "receipt was", "receipts were")
             raise CommandError(f"{left_out} left out; `check_store --hash` says more.")
-
-
-def _instant(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as fault:
-        raise CommandError(f"{text} is not a time such as 2027-01-31T12:00.") from fault
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

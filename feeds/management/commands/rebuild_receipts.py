@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.integrity import Kind, StoreCheck
 from feeds.maintenance import Busy, only_one
+from feeds.management.options import instant
 from feeds.models import Receipt
 from portal.wording import counted
 
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="wait for an export or a backup that is running")
 
     def handle(self, *args: Any, forwarded_before: str, wait: bool, **options: Any) -> None:
-        before = _instant(forwarded_before)
+        before = instant(forwarded_before)
         started = datetime.now(UTC)
         known = Receipt.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         try:
@@ -43,13 +44,3 @@ class Command(BaseCommand):
             self.stderr.write(f"{finding.kind}: {finding.path} {finding.detail}")
         if left:
             raise CommandError(f"{counted(len(left), 'object is', 'objects are')} not as they should be.")
-
-
-def _instant(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as fault:
-        raise CommandError(f"{text} is not a time such as 2027-01-31T12:00.") from fault
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
