@@ -178,6 +178,8 @@ class StrictQueryMixin(ViewBase):
 
     content_negotiation_class = Negotiation
     extra_query: Collection[str] = ()
+    #: Parameters that mean something by being there.
+    flags: Collection[str] = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method == "OPTIONS":
@@ -202,7 +204,8 @@ class StrictQueryMixin(ViewBase):
             raise BadQuery({name[:80]: f"is not known here; {hint}" for name in unknown})
         if twice := [name for name, values in request.query_params.lists() if len(values) > 1]:
             raise BadQuery(dict.fromkeys(twice, "stands twice"))
-        faults = {name: _fault_in(values[0]) for name, values in request.query_params.lists()}
+        given = {name: values[0] for name, values in request.query_params.lists() if name not in self.flags}
+        faults = {name: _fault_in(value) for name, value in given.items()}
         if found := {name: fault for name, fault in faults.items() if fault}:
             raise BadQuery(found)
         if "fields" in request.query_params and getattr(self, "serializer_class", None) is not None:
@@ -360,6 +363,17 @@ class OpenToAllMixin(ConditionalMixin):
     authentication_classes: Sequence[Any] = ()
     permission_classes: Sequence[Any] = ()
     throttle_classes: Sequence[Any] = (AnonymousThrottle,)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
+        """Who asks for a form that there is not is counted too, and told what is left."""
+        if not force:
+            self.check_throttles(request)
+        return super().perform_content_negotiation(request, force)
+
+    def check_throttles(self, request: Request) -> None:
+        """Count a request once."""
+        if not rate_limit_headers(request):
+            super().check_throttles(request)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """What a browser asks before a script of another site may send more than the plainest request."""

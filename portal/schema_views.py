@@ -41,5 +41,7 @@ class SchemaView(OpenToAllMixin, StrictQueryMixin, SpectacularAPIView):
 class DocsView(StrictQueryMixin, SpectacularSwaggerSplitView):
     """Swagger UI with all its files from here."""
 
+    flags = frozenset({"script"})
+
     def known_query(self) -> set[str]:
         return {"script"}

@@ -70,6 +70,19 @@ def test_an_unchanged_answer_says_it_too(three_a_minute: None) -> None:
     assert answer["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.parametrize(
+    ("query", "accepted", "status"),
+    [("?format=nonsense", "*/*", 400), ("?x=1", "*/*", 400), ("", "image/png", 406)],
+)
+def test_refused_questions_are_counted_too_and_each_once(
+    three_a_minute: None, query: str, accepted: str, status: int
+) -> None:
+    answers = [Client(headers={"Accept": accepted}).get(f"{PATH}{query}") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [status, status, status, 429]
+    assert [answer["RateLimit"].split(";")[1] for answer in answers] == ["r=2", "r=1", "r=0", "r=0"]
+    assert "RateLimit" not in Client().options(PATH)
+
+
 def test_whoever_has_a_token_is_not_counted(three_a_minute: None) -> None:
     viewer = caller(*VIEWER)
     answers = [viewer.get("/api/v1/feeds/") for _ in range(5)]
