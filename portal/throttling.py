@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # DRF's views read our settings while they load
     from rest_framework.views import APIView
 
 WINDOW = 60.0
+#: Seconds for which a request may have waited for its turn to be counted.
+MOST_WAIT = 5.0
 #: Attempts to get a token that one address has in a minute.
 SIGN_INS = 300
 #: Longer chains of proxies than this are looked through anew each time, so that nobody fills our memory with them.
@@ -48,14 +50,15 @@ class Counter:
         def count(window: Pair | None) -> Pair:
             nonlocal allowed
             started, used = window or (now, 0)
-            # A window of another boot of the machine may lie in what is now the future.
-            if not 0 <= now - started < WINDOW:
+            # A window of another boot of the machine may lie in what is now the future; one that somebody else has
+            # begun while we waited for the table lies there by a moment.
+            if not -MOST_WAIT <= now - started < WINDOW:
                 started, used = now, 0
             allowed = used < limit
             return started, used + allowed
 
         started, used = self.tallies.update(address, count)
-        resets_in = max(1, math.ceil(started + WINDOW - now))
+        resets_in = min(int(WINDOW), max(1, math.ceil(started + WINDOW - now)))
         return Allowance(allowed, limit, max(0, limit - int(used)), resets_in)
 
 

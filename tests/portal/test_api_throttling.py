@@ -130,6 +130,14 @@ def test_an_address_that_is_forgotten_for_others_was_seen_longest_ago() -> None:
     assert counter.take("a-0", 1, now=12.0).allowed
 
 
+def test_whoever_waited_to_be_counted_does_not_begin_a_window_anew() -> None:
+    counter = Counter()
+    assert counter.take("a", 2, now=10.2).allowed
+    late = counter.take("a", 2, now=10.1)
+    assert (late.allowed, late.left, late.resets_in) == (True, 0, 60)
+    assert not counter.take("a", 2, now=10.3).allowed
+
+
 def test_a_window_from_before_the_machine_was_started_is_over() -> None:
     counter = Counter()
     assert counter.take("a", 1, now=5000.0).allowed
