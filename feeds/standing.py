@@ -35,6 +35,8 @@ FILE = "standing.json"
 LOCK = "standing.lock"
 #: Of the time, at most one part in so many is spent on having the figures ready.
 SPARING = 100
+#: How long a stop waits for a look that is being taken.
+STOP_SECONDS = 5.0
 #: Beyond so many open feeds nobody looks for the latest receipt of each.
 MOST_OPEN_FEEDS = 20_000
 QUIET_AFTER = timedelta(hours=24)
@@ -164,10 +166,10 @@ class StandingKeeper(threading.Thread):
             log.exception("%s could not be read", what)
 
     def stop(self) -> None:
-        """End, after the present look."""
+        """End, after the present look if that does not take long: nothing is lost with it."""
         self._stop_asked.set()
         if self.is_alive():
-            self.join()
+            self.join(STOP_SECONDS)
 
 
 class StandingCollector(Collector):
