@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.views.decorators.csrf import csrf_exempt
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
@@ -29,7 +30,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.problems import API_PREFIX, BadQuery, PreconditionFailed, problem
+from portal.problems import API_PREFIX, BadQuery, PreconditionFailed, problem, read_only
 from portal.throttling import AnonymousThrottle, rate_limit_headers
 
 if TYPE_CHECKING:
@@ -422,9 +423,16 @@ def _compressed(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
 
 
 def conditional_page(view: ConditionalPage) -> ConditionalPage:
-    """For pages: as `ConditionalMixin`, and compressed. The navigation depends on who is signed in, hence Vary."""
+    """For pages that are only read: as `ConditionalMixin`, and compressed.
 
+    The navigation depends on who is signed in, hence Vary. Nothing can be changed here, so a request that wants to
+    is told that, and not that a form's token is missing.
+    """
+
+    @csrf_exempt
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method not in {"GET", "HEAD"}:
+            return read_only(request)
         response = view(request, *args, **kwargs)
         patch_vary_headers(response, ["Cookie"])
         return _compressed(request, conditional(request, response))

@@ -204,6 +204,23 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     return _error_page(request, 403, f"{detail} An administrator can give one.")
 
 
+def form_not_ours(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  # Django's signature
+    """A form without the token of this browser: one left open over a sign-in, or sent by another site."""
+    return _error_page(
+        request,
+        403,
+        "Nothing was changed. This form was open too long, or was sent from another site, or the browser keeps no "
+        "cookies. Go back, load the page again, and send it once more.",
+    )
+
+
+def read_only(request: HttpRequest) -> HttpResponse:
+    """A page was sent something."""
+    response = _error_page(request, 405, "This page can only be read.")
+    response["Allow"] = "GET, HEAD"
+    return response
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # Django's signature
     hint = ""
     if request.path.startswith(API_PREFIX) and not request.path.endswith("/") and is_valid_path(f"{request.path}/"):

@@ -9,14 +9,12 @@ from portal import documentation
 from portal.api import conditional_page
 
 
-@require_safe
 @conditional_page
 def documentation_index(request: HttpRequest) -> HttpResponse:
     """All pages of the documentation with their first sentences."""
     return render(request, "docs/index.html", {"pages": documentation.pages(), "version": documentation.version()})
 
 
-@require_safe
 @conditional_page
 def documentation_page(request: HttpRequest, slug: str) -> HttpResponse:
     """One page of the documentation."""
