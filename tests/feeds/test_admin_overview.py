@@ -18,6 +18,7 @@ from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSam
 from feeds.overview import certificates_ending, went_quiet
 from feeds.standing import Standing, shared_standing
 from tests.feeds.admin_client import DN, signed_in
+from tests.steps import steps_of_sqlite
 
 pytestmark = pytest.mark.django_db
 
@@ -124,19 +125,9 @@ def test_s27_quiet_feeds_are_found_without_reading_a_week_of_counts() -> None:
         )
 
     def work() -> int:
-        """Hundreds of steps of the database: no clock, so no noise."""
-        steps = 0
-
-        def count() -> None:
-            nonlocal steps
-            steps += 1
-
-        connection.connection.set_progress_handler(count, 100)
-        try:
+        with steps_of_sqlite(100) as steps:
             assert [quiet.name for quiet in went_quiet(NOW)] == ["QUIET-FEED"]
-        finally:
-            connection.connection.set_progress_handler(None, 0)
-        return steps
+        return steps.taken
 
     Feed.objects.create(name="QUIET-FEED")
     make_count("QUIET-FEED", hours_ago=40)

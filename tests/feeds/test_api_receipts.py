@@ -10,6 +10,7 @@ from django.db import connection
 from feeds.models import HourlyCount, Receipt, ReceiptFeed, RefusalSample
 from tests.calls import VIEWER, Caller, anonymous, caller, problem_of, superuser
 from tests.factories import DN, NOW, make_receipt
+from tests.steps import steps_of_sqlite
 
 pytestmark = pytest.mark.django_db
 
@@ -335,19 +336,10 @@ def make_many(first: int, last: int) -> None:
 
 
 def work_of(viewer: Caller, query: str) -> int:
-    """What the database does for an answer, in thousands of its steps: no clock, so no noise."""
-    steps = 0
-
-    def count() -> None:
-        nonlocal steps
-        steps += 1
-
-    connection.connection.set_progress_handler(count, 1000)
-    try:
+    """What the database does for an answer, in thousands of its steps."""
+    with steps_of_sqlite(1000) as steps:
         assert viewer.get(f"/api/v1/receipts/{query}").status_code == 200
-    finally:
-        connection.connection.set_progress_handler(None, 0)
-    return steps
+    return steps.taken
 
 
 QUERIES = [

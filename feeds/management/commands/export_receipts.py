@@ -9,8 +9,8 @@ from django.db.models import Count, Sum
 
 from feeds.export import CannotExport, Exporter, Limits, Report, Selection, Staging
 from feeds.maintenance import Busy
-from feeds.management.options import instant
 from feeds.receipt.canonical import ExportFault
+from portal.management.options import instant
 from portal.wording import counted
 
 

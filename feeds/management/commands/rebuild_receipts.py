@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.integrity import Kind, StoreCheck
 from feeds.maintenance import Busy, only_one
-from feeds.management.options import instant
 from feeds.models import Receipt
+from portal.management.options import instant
 from portal.wording import counted
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from portal.management.options import instant
 from portal.models import SCOPES, ApiToken
 
 
@@ -26,18 +27,12 @@ class Command(BaseCommand):
         unknown = sorted(set(wanted) - set(SCOPES))
         if unknown or not wanted:
             raise CommandError(f"Scopes are {', '.join(SCOPES)}; not {', '.join(unknown) or 'nothing'}.")
-        _, secret = ApiToken.objects.issue(user, name=name, scopes=wanted, expires=_instant(expires))
+        _, secret = ApiToken.objects.issue(user, name=name, scopes=wanted, expires=_future(expires))
         self.stdout.write(secret)
 
 
-def _instant(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as fault:
-        raise CommandError(f"{text} is not a time such as 2027-01-31T12:00.") from fault
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    if moment <= datetime.now(UTC):
+def _future(text: str) -> datetime | None:
+    moment = instant(text)
+    if moment is not None and moment <= datetime.now(UTC):
         raise CommandError(f"{text} is past already.")
     return moment
