@@ -50,3 +50,10 @@ def test_a_filter_that_the_database_does_not_have_is_refused_in_words(name: str,
         answer = boss.get(address, {f"{query}__{lookup}": "1"}, follow=True)
         # PostgreSQL can; SQLite says that it cannot.
         assert answer.status_code == 200 or "cannot filter" in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_the_way_back_to_the_whole_list_is_offered_where_something_is_asked_only(name: str, boss: Client) -> None:
+    address = reverse(f"admin:{name}_changelist")
+    assert "show all" not in boss.get(address).content.decode()
+    assert "0 found, <a" in boss.get(address, {"q": "nobody-has-this-word"}).content.decode()
