@@ -10,11 +10,12 @@ class FeedsConfig(AppConfig):
         from simple_history.signals import post_create_historical_record, pre_create_historical_record
 
         from feeds import approval
-        from feeds.history import add_context
+        from feeds.history import add_context, fall_together
         from feeds.models import CertificateRule, Feed
 
         pre_create_historical_record.connect(add_context, dispatch_uid="feeds.history.add_context")
         for signal, word in ((pre_save, "save"), (pre_delete, "delete")):
             signal.connect(approval.before_feed, sender=Feed, dispatch_uid=f"feeds.approval.feed.{word}")
             signal.connect(approval.before_rule, sender=CertificateRule, dispatch_uid=f"feeds.approval.rule.{word}")
+        pre_delete.connect(fall_together, sender=CertificateRule, dispatch_uid="feeds.history.fall_together")
         post_create_historical_record.connect(approval.after_history, dispatch_uid="feeds.approval.history")

@@ -84,11 +84,17 @@ def create_feed(name: str, change: FeedChange, *, user: AnyUser, comment: str = 
     return feed
 
 
-def change_feed(feed: Feed, change: FeedChange, *, user: AnyUser, comment: str = "") -> bool:
+def change_feed(
+    feed: Feed, change: FeedChange, *, user: AnyUser, comment: str = "", keep_comment: bool = True
+) -> bool:
     """Bring a feed to what `change` says; return whether anything was written.
 
     Nothing is written, and no version or history made, where nothing differs and there is no comment to keep.
     A change of rules alone moves the feed's version too. Run inside a transaction that holds the feed's row.
+
+    Args:
+        keep_comment: whether a comment is kept also where nothing differs; not where the same is asked for again
+            and again, as by a PUT every night.
 
     Raises:
         OfficerNeeded: policy or rules would change and the user may not.
@@ -98,7 +104,7 @@ def change_feed(feed: Feed, change: FeedChange, *, user: AnyUser, comment: str =
     rules_differ = plan is not None and plan.differs
     if ("certificate_policy" in differing or rules_differ) and not may_manage_certificates(user):
         raise OfficerNeeded
-    if not differing and not rules_differ and not comment.strip():
+    if not differing and not rules_differ and not (keep_comment and comment.strip()):
         return False
     with commented(comment):
         for name, value in differing.items():

@@ -49,6 +49,12 @@ class ChangeContext(models.Model):
         return self.request_id
 
 
+def fall_together(*, instance: Any, origin: Any = None, **_: Any) -> None:
+    """A rule is about to be deleted (signal receiver): with its feed, at the feed's very instant."""
+    if origin is not instance and hasattr(origin, "_history_date"):
+        instance._history_date = origin._history_date
+
+
 def add_context(*, history_instance: Any, **_: Any) -> None:
     """Fill in the context of a history row that is about to be written (signal receiver)."""
     if not isinstance(history_instance, ChangeContext):

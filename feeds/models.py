@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import connections, models
 from django.urls import reverse
+from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
 from feeds.dn import BadDistinguishedName, parse_dn
@@ -17,6 +18,8 @@ from feeds.history import ChangeContext
 from feeds.policy import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
 
 FEED_NAME_LENGTH = 255
+#: Labels of a feed, and characters of each.
+MAX_LABELS, MAX_LABEL = 50, 100
 
 
 def validate_feed_name(name: str) -> None:
@@ -166,6 +169,16 @@ class Feed(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("admin:feeds_feed_change", args=[self.pk])
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """The rows of history of the feed and of the rules that fall with it bear one instant, so that restoring
+        tells these rules from one that was removed just before.
+        """
+        self._history_date = timezone.now()
+        try:
+            return super().delete(*args, **kwargs)
+        finally:
+            del self._history_date
 
 
 class CertificateRule(models.Model):

@@ -18,6 +18,10 @@ from feeds.story import RULES, ValueChange
 TOGETHER = timedelta(seconds=30)
 
 
+class ChangedMeanwhile(Exception):
+    """Somebody changed the feed since the user looked at it."""
+
+
 @dataclass(frozen=True)
 class FeedState:
     """A feed with its rules at one instant. `change` says everything but the name."""
@@ -54,17 +58,22 @@ def state_at(feed_id: int, moment: datetime) -> FeedState | None:
     if row is None or row.history_type == "-":
         return None
     latest: dict[int, Any] = {}
-    for rule in CertificateRule.history.filter(_written_by(moment, row), feed_id=feed_id):
+    for rule in CertificateRule.history.filter(_written_with(moment, row), feed_id=feed_id):
         latest.setdefault(rule.id, rule)
     return _state(row, (RuleValues.of(rule) for rule in latest.values() if rule.history_type != "-"))
 
 
-def _written_by(moment: datetime, row: Any) -> Q:
-    """Up to `moment`; rules that the same request wrote just after the feed's own row belong to it too."""
+def _written_with(moment: datetime, row: Any) -> Q:
+    """Up to `moment`; rules that the same request wrote just after the feed's own row belong to it too.
+
+    A caller may give many requests one id: what comes after the feed's next row is another change.
+    """
     until = Q(history_date__lte=moment)
     if not row.request_id:
         return until
-    return until | Q(request_id=row.request_id, history_date__lte=row.history_date + TOGETHER)
+    after = Q(request_id=row.request_id, history_date__lte=row.history_date + TOGETHER)
+    later = Feed.history.filter(id=row.id, history_date__gt=row.history_date).order_by("history_date").first()
+    return until | (after & Q(history_date__lt=later.history_date) if later is not None else after)
 
 
 def _state(row: Any, rules: Iterable[RuleValues]) -> FeedState:
@@ -87,14 +96,20 @@ def compare(old: FeedState, new: FeedState) -> list[ValueChange]:
 
 
 @transaction.atomic
-def revert(feed: Feed, wanted: FeedState, *, user: AnyUser, comment: str) -> None:
+def revert(feed: Feed, wanted: FeedState, *, user: AnyUser, comment: str, seen_version: int | None = None) -> None:
     """Write a former state, its rules and its name, as a new change.
 
+    Args:
+        seen_version: the version of the feed that the user has seen; None where another way makes sure of it.
+
     Raises:
+        ChangedMeanwhile: the feed is at another version than that.
         OfficerNeeded: policy, rules or the name of a guarded feed would change and the user may not.
         ValidationError: the state breaks a rule that holds today.
     """
     locked = Feed.objects.select_for_update().get(pk=feed.pk)
+    if seen_version is not None and seen_version != locked.version:
+        raise ChangedMeanwhile
     if wanted.name != locked.name:
         if not may_rename(user, locked):
             raise OfficerNeeded
@@ -136,9 +151,7 @@ def deleted_feed(feed_id: int) -> DeletedFeed | None:
     together = CertificateRule.history.filter(
         feed_id=feed_id,
         history_type="-",
-        request_id=row.request_id,
-        history_date__lte=row.history_date,
-        history_date__gte=row.history_date - TOGETHER,
+        history_date=row.history_date,  # see Feed.delete
     )
     taken = set(Feed.objects.filter(name=row.name).values_list("name", flat=True))
     return _deleted(row, (RuleValues.of(rule) for rule in together), taken)

@@ -7,7 +7,9 @@ is. A column or key that nobody knows is refused by name, so that a misspelt one
 import csv
 import io
 import json
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,11 +18,13 @@ from typing import Any
 
 from feeds.changes import WRITABLE, RuleValues
 from feeds.metadata import parse_time
-from feeds.models import Feed
+from feeds.models import MAX_LABEL, MAX_LABELS, Feed
 from portal.wording import counted
 
 MAX_FILE = 8 * 1024 * 1024
 MAX_INFLATED = 32 * 1024 * 1024
+# A cell with all rules of a feed is longer than csv's own limit, and no cell is longer than its file.
+csv.field_size_limit(MAX_FILE)
 MAX_ROWS = 10_000
 MAX_RULES = 1_000
 RULE_KEYS = ("action", "subject_dn", "expires", "comment")
@@ -173,7 +177,7 @@ def _rules(value: Any) -> tuple[tuple[RuleValues, ...], list[str]]:
 def _rule(item: Any) -> tuple[RuleValues | None, str]:
     if not isinstance(item, dict) or not all(key in RULE_KEYS for key in item):
         return None, f"it has other keys than {', '.join(RULE_KEYS)}"
-    if not all(_is_text(item.get(key) or "") for key in RULE_KEYS):
+    if not all(item.get(key) is None or _is_text(item[key]) for key in RULE_KEYS):
         return None, "its values are not text"
     expires = None
     if item.get("expires"):
@@ -211,11 +215,16 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_words(value: Any) -> bool:
-    return isinstance(value, list) and all(_is_text(word) for word in value)
+    if not isinstance(value, list) or len(value) > MAX_LABELS:
+        return False
+    return all(_is_text(word) and word.strip() and len(word) <= MAX_LABEL for word in value)
 
 
 _TYPES: dict[str, Callable[[Any], bool]] = {"reference": _is_flag, "labels": _is_words}
-_TYPE_WORDS = {"reference": "true or false", "labels": "a list of words"}
+_TYPE_WORDS = {
+    "reference": "true or false",
+    "labels": f"a list of words, at most {MAX_LABELS} of {MAX_LABEL} characters",
+}
 
 
 # --- CSV ---
@@ -294,6 +303,21 @@ def unescape_cell(text: str) -> str:
 
 # --- ZIP ---
 
+#: What `zipfile` and what unpacks for it raise at a file that is damaged, encrypted or packed in an odd way; a
+#: ValueError is, among others, a name that is not in the encoding it claims.
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    OverflowError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
+
 
 def _read_zip(data: bytes) -> Iterable[ImportRow]:
     try:
@@ -302,7 +326,9 @@ def _read_zip(data: bytes) -> Iterable[ImportRow]:
             if len(chosen) > MAX_ROWS or sum(entry.file_size for entry in chosen) > MAX_INFLATED:
                 raise UnreadableFile("it is too large when unpacked")
             return [_zip_row(archive, entry) for entry in chosen]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as fault:
+    except UnreadableFile:
+        raise
+    except _ZIP_FAULTS as fault:
         raise UnreadableFile(f"the ZIP is damaged or encrypted: {str(fault)[:200]}") from fault
 
 

@@ -28,8 +28,12 @@ def export_rows(feeds: Iterable[Feed]) -> list[dict[str, Any]]:
 
 
 def _exported(rule: Any) -> dict[str, Any]:
-    expires = rule.expires.astimezone(UTC).isoformat().replace("+00:00", "Z") if rule.expires else None
+    expires = _instant(rule.expires) if rule.expires else None
     return {"action": rule.action, "subject_dn": rule.subject_dn, "expires": expires, "comment": rule.comment}
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def write_json(feeds: Iterable[Feed]) -> bytes:
@@ -53,7 +57,7 @@ def csv_cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return escape_cell(json.dumps(value, ensure_ascii=False)) if value else ""
+        return escape_cell(json.dumps(value, ensure_ascii=False, default=_instant)) if value else ""
     return escape_cell(str(value))
 
 

@@ -168,6 +168,9 @@ SECURE_CSP = {
     "form-action": ["'self'"],
     "frame-ancestors": ["'none'"],
 }
+# The page of a feed with the most rules: seven fields for each of a thousand.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 8000
+
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

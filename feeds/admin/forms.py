@@ -1,5 +1,6 @@
 """Forms of the feed page."""
 
+import csv
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,7 @@ from django.core.exceptions import ValidationError
 
 from feeds.certificates import UnreadableCertificate, read_pasted
 from feeds.dn import BadDistinguishedName, parse_dn
-from feeds.models import CertificateRule, Feed
-
-MAX_LABELS = 50
+from feeds.models import MAX_LABEL, MAX_LABELS, CertificateRule, Feed
 
 
 class UtcDateTimeField(forms.DateTimeField):
@@ -28,20 +27,38 @@ class UtcDateTimeField(forms.DateTimeField):
 
 
 class LabelsField(forms.CharField):
-    """A JSON list of words, written with commas between."""
+    """A JSON list of words, written with commas between; a word with a comma in it stands in quotation marks."""
 
     def prepare_value(self, value: Any) -> Any:
-        return ", ".join(map(str, value)) if isinstance(value, list) else value
+        return ", ".join(_as_typed(str(word)) for word in value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]  # a list is what the model holds
-        words = value if isinstance(value, list) else str(value or "").split(",")
+        words = value if isinstance(value, list) else _typed_words(str(value or ""))
         labels = list(dict.fromkeys(str(word).strip() for word in words if str(word).strip()))
         if len(labels) > MAX_LABELS:
             raise ValidationError("At most %(most)d labels.", params={"most": MAX_LABELS})
+        if any(len(label) > MAX_LABEL for label in labels):
+            raise ValidationError("At most %(most)d characters in a label.", params={"most": MAX_LABEL})
         return labels
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return self.to_python(initial) != self.to_python(data)
+
+
+def _as_typed(word: str) -> str:
+    """A label as one has to type it: else one that REST was given whole would be cut in two by the next save."""
+    return (
+        '"' + word.replace('"', '""') + '"'
+        if word.startswith('"') or any(character in word for character in ",\r\n")
+        else word
+    )
+
+
+def _typed_words(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error as fault:
+        raise ValidationError("Write the labels in one line, with commas between.") from fault
 
 
 class CommentField(forms.CharField):
@@ -60,7 +77,7 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
 
     labels = LabelsField(
         required=False,
-        help_text="Words with commas between, to find feeds by.",
+        help_text="Words with commas between, to find feeds by. One with a comma in it stands in quotation marks.",
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
     change_comment = CommentField()

@@ -24,6 +24,7 @@ from feeds.changes import OfficerNeeded
 from feeds.history import commented
 from feeds.models import Feed
 from feeds.restore import (
+    ChangedMeanwhile,
     compare,
     deleted_feed,
     deleted_feeds,
@@ -52,6 +53,12 @@ class WhyForm(forms.Form):
     """A change that always wants a reason."""
 
     change_comment = CommentField(required=True)
+
+
+class RevertForm(WhyForm):
+    """A former state is put back over the one that its reader was shown, and over no other."""
+
+    seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
 def diff_lines(changes: Sequence[ValueChange]) -> list[DiffLine]:
@@ -145,11 +152,25 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
         if wanted is None:
             raise Http404("The feed did not exist then.")
         changes = compare(state_of(feed), wanted)
-        form = WhyForm(request.POST if request.method == "POST" else None)
+        form = RevertForm(
+            request.POST if request.method == "POST" else None, initial={"seen_version": feed.version}
+        )
         if request.method == "POST" and form.is_valid():
+            cleaned = form.cleaned_data
             try:
                 with guarded(request.user):
-                    revert(feed, wanted, user=request.user, comment=form.cleaned_data["change_comment"])
+                    revert(
+                        feed,
+                        wanted,
+                        user=request.user,
+                        comment=cleaned["change_comment"],
+                        seen_version=cleaned["seen_version"],
+                    )
+            except ChangedMeanwhile:
+                form.add_error(None, CHANGED_MEANWHILE)
+                posted = request.POST.copy()
+                posted["seen_version"] = str(feed.version)
+                form.data = posted
             except OfficerNeeded:
                 form.add_error(None, OFFICER_NEEDED)
             except ValidationError as fault:
@@ -228,6 +249,9 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
         return {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
 
 
+CHANGED_MEANWHILE = (
+    "Somebody changed this feed since you opened this page. Below is what putting the state back would change now."
+)
 OFFICER_NEEDED = (
     "This would change the certificate policy or rules, or the name they guard. A certificate officer may."
 )

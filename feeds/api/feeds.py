@@ -259,7 +259,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
         change = serializer.change().with_defaults() if whole else serializer.change()
         comment = checked_comment(serializer.validated_data.get("comment", ""))
         try:
-            change_feed(feed, change, user=self.request.user, comment=comment)
+            change_feed(feed, change, user=self.request.user, comment=comment, keep_comment=not whole)
         except OfficerNeeded:
             raise _officer_needed() from None
 

@@ -11,6 +11,8 @@ from feeds.approval import items_of, obstacle
 from feeds.changes import WRITABLE, FeedChange, RuleValues
 from feeds.models import (
     FEED_NAME_LENGTH,
+    MAX_LABEL,
+    MAX_LABELS,
     CertificateRule,
     Feed,
     HourlyCount,
@@ -25,7 +27,6 @@ from portal.links import public_link
 
 MAX_RULES = 1000
 DEFAULT_PATTERN = "^[A-Z0-9_-]{3,}$"
-MAX_LABELS = 50
 MAX_COMMENT = 1000
 #: Keys that an answer has and a body may bring back.
 GIVEN = ("version", "created", "updated")
@@ -70,7 +71,7 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
     schema = Text(required=False, allow_blank=True, max_length=100)
     schema_version = Text(required=False, allow_blank=True, max_length=50)
     reference = Flag(required=False)
-    labels = serializers.ListField(child=Text(max_length=100), required=False, max_length=MAX_LABELS)
+    labels = serializers.ListField(child=Text(max_length=MAX_LABEL), required=False, max_length=MAX_LABELS)
     certificate_rules = RuleSerializer(many=True, required=False, max_length=MAX_RULES)  # type: ignore[call-arg]  # of the list
     comment = Text(
         required=False,

@@ -361,3 +361,47 @@ def test_enter_after_a_refused_copy_never_writes_over_the_original() -> None:
     assert first[1] == "_saveasnew"
     assert "&rsaquo; Add feed" in page
     assert re.search(r'<input type="submit" name="(\w+)"', client.get(address).content.decode())[1] == "_save"
+
+
+def test_a_label_with_a_comma_is_still_one_label_after_a_save() -> None:
+    labels = ["gold, really", 'say "hi"', '"quoted"', "plain"]
+    feed = Feed.objects.create(name="PAYROLL-PROD", labels=labels)
+    client = signed_in(superuser=True)
+    shown = client.get(change_url(feed)).context["adminform"].form["labels"].value()
+    assert client.post(change_url(feed), feed_form(labels=shown, change_comment="looked")).status_code == 302
+    feed.refresh_from_db()
+    assert (feed.labels, feed.version) == (labels, 1)
+
+
+@pytest.mark.parametrize("labels", ["a" * 101, "one\ntwo", ",".join(f"label-{number}" for number in range(51))])
+def test_labels_that_rest_would_refuse_are_refused_here_too(labels: str) -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    answer = signed_in(superuser=True).post(change_url(feed), feed_form(labels=labels))
+    assert answer.context["adminform"].form.errors["labels"]
+
+
+def test_a_feed_with_very_many_rules_can_be_saved() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    rules = [CertificateRule(feed=feed, subject_dn=f"CN=client-{number}") for number in range(300)]
+    CertificateRule.objects.bulk_create(rules)
+    rows = {"certificate_rules-TOTAL_FORMS": "300", "certificate_rules-INITIAL_FORMS": "300"}
+    for number, rule in enumerate(feed.certificate_rules.order_by("pk")):
+        row = {"id": rule.pk, "feed": feed.pk, "action": "allow", "subject_dn": rule.subject_dn}
+        row |= {"expires": "", "comment": "changed" if number == 299 else ""}
+        rows |= {f"certificate_rules-{number}-{name}": str(value) for name, value in row.items()}
+    answer = signed_in(superuser=True).post(change_url(feed), feed_form(**rows))
+    assert answer.status_code == 302
+    assert feed.certificate_rules.filter(comment="changed").count() == 1
+
+
+def test_a_save_holds_the_feed_before_it_looks_at_the_version() -> None:
+    """Where two may write at once (PostgreSQL), the second has to wait and then sees the first one's version."""
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    client = signed_in(superuser=True)
+    with CaptureQueriesContext(connection) as queries:
+        client.post(change_url(feed), feed_form(owner="Payroll"))
+    held, read = [query["sql"] for query in queries if 'FROM "feeds_feed"' in query["sql"]][:2]
+    assert '"version"' not in held
+    assert '"version"' in read
+    assert held.endswith("FOR UPDATE") == (connection.vendor == "postgresql")
+    assert Feed.objects.get().owner == "Payroll"

@@ -1,14 +1,15 @@
 """Pages about a feed's past: history, putting back, deleting with a reason, restoring."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.urls import reverse
 
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from feeds.restore import deleted_feed, restore
+from feeds.restore import deleted_feed, restore, state_at
+from tests.calls import superuser
 from tests.feeds.admin_client import DN, feed_form, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +67,48 @@ def test_a_former_state_is_shown_before_it_is_put_back_and_wants_a_reason() -> N
     feed.refresh_from_db()
     assert feed.status == "Receive"
     assert feed.history.first().history_change_reason == "undo"
+
+
+def test_a_former_state_is_not_put_back_over_one_that_was_not_shown() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    at = datetime.now(UTC).isoformat().replace("+", "%2B")
+    feed.status = "Drop"
+    feed.save()
+    client = signed_in("view_feed", "change_feed")
+    url = reverse("admin:feeds_feed_revert", args=[feed.pk]) + "?at=" + at
+    seen = re.search(r'name="seen_version" value="(\d+)"', client.get(url).content.decode())
+    feed.description = "written meanwhile"
+    feed.save()
+    page = client.post(url, {"change_comment": "undo", "seen_version": seen[1]}).content.decode()
+    assert "Somebody changed this feed" in page
+    assert "<del>written meanwhile</del>" in page
+    feed.refresh_from_db()
+    assert (feed.status, feed.description) == ("Drop", "written meanwhile")
+    latest = re.search(r'name="seen_version" value="(\d+)"', page)
+    assert client.post(url, {"change_comment": "undo", "seen_version": latest[1]}).status_code == 302
+    feed.refresh_from_db()
+    assert (feed.status, feed.description) == ("Receive", "")
+
+
+def test_a_script_that_gives_all_its_requests_one_id_gets_back_what_was_then() -> None:
+    officer = superuser()
+    officer.headers["X-Request-ID"] = "deploy-42"
+    address = "/api/v1/feeds/PAYROLL-PROD/"
+    first, second = {"subject_dn": "CN=first"}, {"subject_dn": "CN=second"}
+    officer.put(address, {"certificate_rules": [first, second]})
+    officer.patch(address, {"certificate_rules": [second]})
+    feed = Feed.objects.get()
+    row = feed.history.order_by("history_id").first()
+    then = state_at(feed.pk, row.history_date)
+    assert then is not None
+    assert [rule.subject_dn for rule in then.rules] == ["CN=first", "CN=second"]
+    officer.delete(address)
+    gone = deleted_feed(feed.pk)
+    assert gone is not None
+    assert [rule.subject_dn for rule in gone.state.rules] == ["CN=second"]
+    before_it_went = state_at(feed.pk, gone.at - timedelta(microseconds=1))
+    assert before_it_went is not None
+    assert [rule.subject_dn for rule in before_it_went.rules] == ["CN=second"]
 
 
 def test_a_feed_editor_cannot_put_back_a_former_guard() -> None:

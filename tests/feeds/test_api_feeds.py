@@ -1,5 +1,7 @@
 """Feeds over REST: by name, strict, versioned, and with a history that says why."""
 
+import csv
+import io
 import json
 from datetime import timedelta
 
@@ -432,6 +434,23 @@ def test_a_comment_alone_is_kept() -> None:
     editor = caller(*EDITOR)
     editor.patch("/api/v1/feeds/WEB-ACCESS-EVENTS/", {"comment": "reviewed"})
     assert editor.get("/api/v1/feeds/WEB-ACCESS-EVENTS/history/").json()["results"][0]["comment"] == "reviewed"
+
+
+def test_a_put_that_is_repeated_with_its_comment_changes_nothing() -> None:
+    officer = caller(*OFFICER)
+    officer.put("/api/v1/feeds/WEB-ACCESS-EVENTS/", {**FULL, "comment": "nightly"})
+    again = officer.put("/api/v1/feeds/WEB-ACCESS-EVENTS/", {**FULL, "comment": "nightly"})
+    assert (again.status_code, again.json()["version"]) == (200, 1)
+    assert officer.get("/api/v1/feeds/WEB-ACCESS-EVENTS/history/").json()["count"] == 1
+
+
+def test_a_history_with_rules_that_end_is_a_table_too() -> None:
+    officer = caller(*OFFICER)
+    officer.put("/api/v1/feeds/WEB-ACCESS-EVENTS/", FULL)
+    table = officer.get("/api/v1/feeds/WEB-ACCESS-EVENTS/history/?format=csv&fields=changes")
+    (row,) = csv.DictReader(io.StringIO(b"".join(table.streaming_content).decode(), newline=""))
+    shown = officer.get("/api/v1/feeds/WEB-ACCESS-EVENTS/history/").json()["results"][0]["changes"]
+    assert json.loads(row["changes"]) == shown
 
 
 def test_history_of_a_name_that_never_was_is_404() -> None:

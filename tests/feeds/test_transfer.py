@@ -37,6 +37,18 @@ def make_zip(**entries: str) -> bytes:
     return output.getvalue()
 
 
+def damaged_lzma() -> bytes:
+    """A ZIP whose only feed is packed by LZMA, the beginning of its data overwritten."""
+    name = f"A-FEED.Feed.{FEED_DOC['uuid']}.meta"
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(name, json.dumps(FEED_DOC) * 50)
+    data = bytearray(output.getvalue())
+    begins = data.index(name.encode()) + len(name)
+    data[begins + 12 : begins + 30] = b"\xff" * 18
+    return bytes(data)
+
+
 def as_json(value: object) -> bytes:
     return json.dumps(value).encode()
 
@@ -93,6 +105,8 @@ def test_a_stroom_export_holds_its_feeds_in_meta_entries_among_much_else() -> No
         (b"name,status\n", "no feed"),
         (make_zip(readme="x"), "no feed"),
         (b"PK\x03\x04 nonsense", "damaged"),
+        (damaged_lzma(), "damaged"),
+        (make_zip(ä="x").replace("ä".encode(), b"\xff\xfe"), "damaged"),
         (b"\xff\xfe", "not UTF-8"),
         (b"[1]", "neither a feed nor a list"),
         (b"{", "not JSON"),
@@ -196,3 +210,27 @@ def test_an_export_for_stroom_is_the_same_each_time_and_reads_back_but_for_the_g
 def test_a_row_is_named_by_the_line_on_which_it_begins() -> None:
     file = read_file(b'name,description\n\nFIRST-FEED,"two\nlines"\nSECOND-FEED,x\n')
     assert [(row.place, row.name) for row in file.rows] == [("line 3", "FIRST-FEED"), ("line 5", "SECOND-FEED")]
+
+
+def test_a_feed_with_a_thousand_rules_reads_back_from_its_table() -> None:
+    rules = [
+        {"action": "allow", "subject_dn": f"CN=client-{number:04},{'OU=A long unit,' * 8}C=GB"}
+        for number in range(1000)
+    ]
+    table = io.StringIO()
+    csv.writer(table).writerows([["name", "certificate_rules"], ["PAYROLL-PROD", json.dumps(rules)]])
+    (row,) = read_file(table.getvalue().encode()).rows
+    assert (row.faults, len(row.rules or ())) == ((), 1000)
+
+
+@pytest.mark.parametrize("expires", [False, 0, [], {}])
+def test_a_rule_never_gets_for_ever_from_a_value_that_is_no_time(expires: object) -> None:
+    rule = {"action": "allow", "subject_dn": DN, "expires": expires}
+    (row,) = read_file(as_json([{"name": "A-FEED", "certificate_rules": [rule]}])).rows
+    assert row.faults == ("certificate rule 1: its values are not text",)
+
+
+@pytest.mark.parametrize("labels", [["a"] * 51, ["a" * 101], [""], [" "], ["a", 1]])
+def test_labels_that_no_page_could_save_again_are_refused(labels: list[object]) -> None:
+    (row,) = read_file(as_json([{"name": "A-FEED", "labels": labels}])).rows
+    assert row.faults == ("labels is not a list of words, at most 50 of 100 characters",)
