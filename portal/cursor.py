@@ -150,7 +150,10 @@ def decode_place(text: str) -> Place | None:
         back, ordering, key = words
     except (binascii.Error, ValueError, TypeError, RecursionError):
         return None
-    if back not in {0, 1} or not isinstance(ordering, str) or type(key) is not int or not 0 <= key <= MAX_KEY:
+    # Their types first: what JSON can hold is more than what can be looked for in a set.
+    if type(back) is not int or not isinstance(ordering, str) or type(key) is not int:
+        return None
+    if back not in {0, 1} or not 0 <= key <= MAX_KEY:
         return None
     return Place(bool(back), ordering, key)
 

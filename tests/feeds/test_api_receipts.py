@@ -103,6 +103,7 @@ def test_pages_go_back_to_the_first_and_say_so() -> None:
         ("cursor=", "cursor"),
         ("cursor=WzAsICItcmVjZWl2ZWRfYXQiLCAiMjAyNiIsIDFd", "cursor"),
         ("cursor=bnVsbA", "cursor"),
+        ("cursor=W1swXSwgIi1yZWNlaXZlZF9hdCIsIDVd", "cursor"),  # [[0], "-received_at", 5]
         ("cursor=" + "A" * 300, "cursor"),
         ("cursor=%C3%A4", "cursor"),
         ("ordering=bytes", "ordering"),
