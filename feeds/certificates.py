@@ -29,6 +29,18 @@ class PastedCertificate:
     issuer: str = ""
     sha256: str = ""
 
+    @property
+    def turned_round(self) -> str:
+        """The name the other way round, where a DN in the comma form looks as if it had been written so.
+
+        `openssl x509 -subject` begins with the country; a rule in that order matches no certificate. Nothing is
+        turned by itself: some certificates do have their name in that order.
+        """
+        first, last = self.dn.parts[0], self.dn.parts[-1]
+        named_last = "CN" in dict(last) and "CN" not in dict(first)
+        written_so = not self.sha256 and not self.subject.startswith("/")
+        return str(DistinguishedName(self.dn.parts[::-1])) if named_last and written_so else ""
+
 
 def read_pasted(text: str) -> PastedCertificate:
     """Read a PEM certificate (the first, where several are pasted) or a distinguished name.

@@ -69,3 +69,12 @@ def test_a_dn_in_another_form_shows_how_it_is_understood() -> None:
     CertificateRule.objects.create(feed=feed, subject_dn="/C=GB/O=Example/CN=a")
     text = signed_in(superuser=True).get(change_url(feed)).content.decode()
     assert "CN=a,O=Example,C=GB" in text
+
+
+def test_a_name_in_the_order_of_openssl_is_doubted_aloud() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    client = signed_in(superuser=True)
+    page = client.post(change_url(feed), pasted("subject=C = GB, CN = client-a")).content.decode()
+    assert "Is this the right way round?" in page
+    assert "CN=client-a,C=GB" in page
+    assert "right way round" not in client.post(change_url(feed), pasted("CN=client-a,C=GB")).content.decode()

@@ -80,3 +80,21 @@ def test_every_usual_form_of_a_name_is_one_name(text: str) -> None:
 def test_what_cannot_be_read_says_why(text: str, reason: str) -> None:
     with pytest.raises(UnreadableCertificate, match=reason):
         read_pasted(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "other_way"),
+    [
+        (r"subject=C = GB, O = Acme\, Ltd, CN = client-a", r"CN=client-a,O=Acme\, Ltd,C=GB"),
+        ("CN=client-a,O=Example,C=GB", ""),
+        ("/C=GB/O=Example/CN=client-a", ""),
+        ("CN=client-a", ""),
+        ("OU=Test,O=Example", ""),
+    ],
+)
+def test_a_name_that_openssl_wrote_is_shown_the_other_way_round_too(text: str, other_way: str) -> None:
+    assert read_pasted(text).turned_round == other_way
+
+
+def test_the_order_of_a_certificate_itself_is_never_in_doubt() -> None:
+    assert read_pasted(make_pem(*reversed(COUNTRY_TO_NAME))).turned_round == ""
