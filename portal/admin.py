@@ -79,6 +79,12 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return self.get_fields(request, obj) if obj is not None else []
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A superuser's token would make a superuser of whoever issues it (S30)."""
+        if db_field.name == "user" and not _is_superuser(request):
+            kwargs["queryset"] = User.objects.filter(is_superuser=False)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A token is issued and revoked, never edited: what its owner agreed to stays so."""
         return False

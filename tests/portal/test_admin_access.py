@@ -56,6 +56,19 @@ def test_who_does_not_administer_users_issues_tokens_for_themselves_alone() -> N
     assert ApiToken.objects.get().user.username == "me"
 
 
+def test_s30_nobody_but_a_superuser_issues_a_token_for_one() -> None:
+    root = User.objects.create_superuser("root", password="x")
+    other = User.objects.create_user("other", password="x")
+    add = reverse("admin:portal_apitoken_add")
+    administrator = signed_in("ann", "change_user", "add_apitoken", "view_apitoken")
+    token = {"name": "n", "scopes": ["read"], "expires": ""}
+    refused = administrator.post(add, {**token, "user": root.pk})
+    assert refused.context["adminform"].form.errors["user"]
+    assert administrator.post(add, {**token, "user": other.pk}).status_code == 302
+    assert signed_in("sue", superuser=True).post(add, {**token, "user": root.pk}).status_code == 302
+    assert sorted(ApiToken.objects.values_list("user__username", flat=True)) == ["other", "root"]
+
+
 def test_an_administrator_cannot_make_a_superuser_nor_touch_one() -> None:
     chief = User.objects.create_user("chief", is_superuser=True, is_staff=True)
     plain = User.objects.create_user("plain")
