@@ -29,6 +29,7 @@ from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
 
 from portal.problems import API_PREFIX, BadQuery, PreconditionFailed, problem, read_only
 from portal.throttling import AnonymousThrottle, rate_limit_headers
@@ -313,7 +314,7 @@ def csv_cell(value: Any) -> str:
     if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
         text = " ".join(str(item) for item in value)
     elif isinstance(value, Mapping | list | tuple):
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, cls=JSONEncoder)  # instants as the JSON form spells them
     else:
         text = str(value)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -20,7 +20,7 @@ from portal.models import ApiToken
 from portal.rest import CSV_CHUNK, csv_parts
 from portal.schema_views import description
 from tests.calls import Caller, superuser
-from tests.factories import DN, make_feed, make_receipt
+from tests.factories import DN, LATER, make_feed, make_receipt, make_rule
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +59,7 @@ def viewer(catalogue: None, db: None, settings: Any) -> Caller:
     """Somebody who may see everything, and of everything there is some, with a formula wherever text may stand."""
     Source.objects.update(summary=FORMULA)
     Vendor.objects.update(name=FORMULA)
-    make_feed(FEED, allow=[DN], owner=FORMULA)
+    make_rule(make_feed(FEED, allow=[DN], owner=FORMULA), "CN=ends", expires=LATER)
     Feed.objects.get(name=FEED).delete()
     make_feed(FEED, owner=FORMULA)
     for _ in range(3):
@@ -69,7 +69,9 @@ def viewer(catalogue: None, db: None, settings: Any) -> Caller:
     found = superuser()
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     for policy in ("required", "restricted"):
-        found.patch(f"/api/v1/feeds/{FEED}/", {"certificate_policy": policy, "comment": FORMULA})
+        rules = [{"subject_dn": DN, "expires": "2031-01-01T00:00:00Z"}]
+        change = {"certificate_policy": policy, "certificate_rules": rules, "comment": FORMULA}
+        found.patch(f"/api/v1/feeds/{FEED}/", change)
     ApiToken.objects.issue(found.user, name=FORMULA)  # type: ignore[arg-type]  # it has one
     return found
 
