@@ -85,6 +85,12 @@ def test_s23_a_thousand_ways_of_tampering_are_all_found() -> None:
         assert verify(tampered(chain, chance), heads_of(chain))
 
 
+def test_s23_a_number_that_is_none_is_a_fault_and_no_crash() -> None:
+    chain = make_chain(3)
+    chain[2]["number"] = "x"
+    assert "entry x is not as it was written" in verify(chain)
+
+
 def test_s23_a_chain_rewritten_from_its_beginning_is_found_by_its_announced_head() -> None:
     chain = make_chain(10)
     rewritten = make_chain(9)
@@ -249,7 +255,11 @@ def test_verify_audit_says_what_is_wrong_and_fails(settings, tmp_path, django_ca
     out = StringIO()
     call_command("verify_audit", stdout=out)
     assert f"{shipped + 3} entries, 3 heads" in out.getvalue()
-    AuditRecord.objects.filter(number=shipped + 3).delete()
+    assert "never announced" not in out.getvalue()
+    record("changed", kind="feed", key=4, name="PAST-THE-PORTAL")  # its head is not announced
+    call_command("verify_audit", stdout=out)
+    assert f"The entries after {shipped + 3} were never announced." in out.getvalue()
+    AuditRecord.objects.filter(number__gt=shipped + 2).delete()
     errors = StringIO()
     with pytest.raises(CommandError, match="1 fault\\."):
         call_command("verify_audit", stderr=errors)

@@ -37,6 +37,13 @@ class Command(BaseCommand):
         self.stdout.write(f"The audit record is whole: {entries}, {counted(len(heads), 'head')}.")
         if head:
             self.stdout.write(f"Head: {head}")
+        announced = max((known.number for known in heads), default=None)
+        if head and announced is not None and head.number > announced:
+            # No fault: the portal may have been stopped in the instant between writing and announcing.
+            self.stdout.write(
+                f"The entries after {announced} were never announced. Look at them: they were written in the "
+                "instant in which the portal was stopped, by another portal, or past it."
+            )
 
     def _files(self, named: list[str]) -> list[Path]:
         own = Path(settings.DATA_DIR) / HEADS_FILE
