@@ -1,5 +1,6 @@
 """One history of a feed and its certificate rules: who, when, from where, why, and which values changed."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,9 @@ def story_of(keys: Iterable[int]) -> list[Change]:
     )
     with_rules: dict[int, list[ValueChange]] = defaultdict(list)
     alone: list[Change] = []
+    of_feeds = _FeedRows(feed_rows)
     for row, change in _rule_changes(rule_rows):
-        owner = _same_change(row, feed_rows)
+        owner = of_feeds.written_with(row)
         if owner is None:
             alone.append(_entry(row, "changed", (change,)))
         else:
@@ -106,21 +108,29 @@ def _rule_changes(rows: Sequence[Any]) -> Iterable[tuple[Any, ValueChange]]:
         before[row.id] = now
 
 
-def _same_change(rule_row: Any, feed_rows: Sequence[Any]) -> Any | None:
-    """The feed's history row that was written together with this rule's, None where the rule changed alone."""
+class _FeedRows:
+    """History rows of feeds, by who wrote them with which request: there may be very many, and as many of rules."""
 
-    def distance(row: Any) -> timedelta:
-        apart: timedelta = abs(row.history_date - rule_row.history_date)
-        return apart
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self._rows: dict[Any, list[Any]] = defaultdict(list)
+        for row in sorted(rows, key=_date):
+            self._rows[row.id, row.request_id, row.history_user_id].append(row)
 
-    alike = [
-        row
-        for row in feed_rows
-        if row.id == rule_row.feed_id
-        and (row.request_id, row.history_user_id) == (rule_row.request_id, rule_row.history_user_id)
-        and distance(row) < SAME_CHANGE
-    ]
-    return min(alike, key=distance, default=None)
+    def written_with(self, rule_row: Any) -> Any | None:
+        """The row that was written together with this rule's, None where the rule changed alone."""
+        alike = self._rows.get((rule_row.feed_id, rule_row.request_id, rule_row.history_user_id), [])
+        place = bisect_left(alike, rule_row.history_date, key=_date)
+        nearest = min(alike[max(0, place - 1) : place + 1], key=lambda row: _distance(row, rule_row), default=None)
+        return nearest if nearest is not None and _distance(nearest, rule_row) < SAME_CHANGE else None
+
+
+def _date(row: Any) -> datetime:
+    moment: datetime = row.history_date
+    return moment
+
+
+def _distance(row: Any, other: Any) -> timedelta:
+    return abs(_date(row) - _date(other))
 
 
 def _entry(
