@@ -311,13 +311,18 @@ def csv_cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
+    if isinstance(value, list | tuple) and all(_is_word(item) for item in value):
         text = " ".join(str(item) for item in value)
     elif isinstance(value, Mapping | list | tuple):
         text = json.dumps(value, ensure_ascii=False, cls=JSONEncoder)  # instants as the JSON form spells them
     else:
         text = str(value)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _is_word(item: Any) -> bool:
+    """Whether an item of a list can stand between blanks and be told from its neighbours."""
+    return isinstance(item, int) or (isinstance(item, str) and item != "" and " " not in item)
 
 
 LIST_RENDERERS = [JSONRenderer, CsvRenderer]

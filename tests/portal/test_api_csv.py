@@ -16,6 +16,7 @@ from django.utils import timezone
 from codes import loading
 from codes.models import Source, Vendor
 from feeds.models import Feed, HourlyCount, Outcome, RefusalSample
+from portal.api import csv_cell
 from portal.models import ApiToken
 from portal.rest import CSV_CHUNK, csv_parts
 from portal.schema_views import description
@@ -196,3 +197,18 @@ def test_lines_are_sent_many_at_a_time() -> None:
 def test_what_is_no_list_has_no_table(viewer: Caller) -> None:
     for path in (f"feeds/{FEED}/", "codes/http/404/", "sources/iana/"):
         assert viewer.get(asked(path, "format=csv")).status_code == 400, path
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ([], ""),
+        (["ietf", "stroom"], "ietf stroom"),
+        ([301, 302], "301 302"),
+        (["two words", "three"], '["two words", "three"]'),
+        (["", "a"], '["", "a"]'),
+        ({"ends": LATER}, '{"ends": "2026-03-26T18:10:27.192000Z"}'),
+    ],
+)
+def test_the_items_of_a_list_can_be_told_apart_in_its_cell(value: object, cell: str) -> None:
+    assert csv_cell(value) == cell
