@@ -236,3 +236,10 @@ def test_s18_the_session_cookie_is_closed_to_scripts_and_other_sites() -> None:
     assert cookie["httponly"]
     assert cookie["samesite"] == "Lax"
     assert 0 < cookie["max-age"] <= 12 * 3600
+
+
+@pytest.mark.parametrize("address", ["//elsewhere.example/", "https://elsewhere.example/", "javascript:1"])
+def test_signing_in_leads_to_the_admin_and_never_to_another_site(address: str) -> None:
+    make_user()
+    form = {"username": "boss", "password": "right", "next": address}
+    assert Client().post("/admin/login/", form)["Location"] == "/admin/"
