@@ -74,7 +74,7 @@ def test_the_first_page_says_what_the_store_holds_as_it_was_counted_last(tmp_pat
         shared_standing(folder, lambda: Standing(1234, 5 * 1024 * 1024, {}, 0, None))
         with CaptureQueriesContext(connection) as queries:
             page = client.get(reverse("admin:index")).content.decode()
-    assert re.search(r"Receipts in the store</dt><dd>1,234 <small>5.0\sMB, at <time[^>]*>\d\d:\d\d</time>", page)
+    assert re.search(r"Receipts in the store</dt><dd>1,234 <small>5.0\sMiB, at <time[^>]*>\d\d:\d\d</time>", page)
     assert not [query for query in queries if 'SUM("feeds_receipt"' in query["sql"]]
 
 
