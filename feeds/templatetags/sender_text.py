@@ -1,5 +1,5 @@
-"""Shows text of senders as it is: what would hide or reorder characters becomes visible itself; and sizes in the units
-that the admin's lists have."""
+"""Shows text of senders as it is: what would hide or reorder characters becomes visible itself. And sizes, in the
+units that the admin's lists have."""
 
 from django import template
 
