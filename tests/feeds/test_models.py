@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from feeds.models import (
     CertificateRule,
@@ -57,6 +58,28 @@ def test_a_decision_costs_one_query_however_many_rules_there_are(django_assert_n
         policy = Feed.objects.policy_for(FEED)
     assert policy is not None
     assert len(policy.rules) == 30
+
+
+def test_s21_an_unknown_feed_is_read_as_a_rejecting_one_is() -> None:
+    """One row either way, so that reading takes as long; found by its name, not by looking through all."""
+    make_feed(status="Reject")
+    for number in range(300):
+        make_feed(f"OTHER-{number}")
+    with CaptureQueriesContext(connection) as read:
+        assert Feed.objects.policy_for("NO-SUCH-FEED") is None
+        assert Feed.objects.policy_for(FEED) is not None
+    unknown, rejecting = (query["sql"] for query in read.captured_queries)
+    assert unknown.replace("NO-SUCH-FEED", FEED) == rejecting
+    with connection.cursor() as cursor:
+        for sql in (unknown, rejecting):
+            cursor.execute(sql)
+            assert len(cursor.fetchall()) == 1
+        if connection.vendor == "postgresql":
+            cursor.execute("ANALYZE feeds_feed")
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{rejecting}")
+        plan = str(cursor.fetchall())
+    assert "SCAN f" not in plan
+    assert "Seq Scan on feeds_feed" not in plan
 
 
 @pytest.mark.parametrize(
