@@ -60,13 +60,13 @@ class FeedQuerySet(models.QuerySet["Feed"]):
         with connections[self.db].cursor() as cursor:
             cursor.execute(_POLICY_SQL, [name])
             rows = cursor.fetchall()
-        found, status, certificate_policy, version = rows[0][:4] if rows[0][0] is not None else _NO_FEED
+        found, status, guard, version = rows[0][:4] if rows[0][0] is not None else _NO_FEED
         rules = tuple(
             CertificateRuleSnapshot(RuleAction(action), dn, _instant(expires))
             for *_, action, dn, expires in rows
             if action is not None
         )
-        policy = FeedPolicy(found, FeedStatus(status), CertificatePolicy(certificate_policy), rules, version=version)
+        policy = FeedPolicy(found, FeedStatus(status), CertificatePolicy(guard), rules, version=version)
         return policy if found else None
 
 
