@@ -13,6 +13,9 @@ MAX_PASTED = 64 * 1024
 _PEM = re.compile(
     r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----.*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----", re.S
 )
+#: What openssl (`subject=`, `Subject:`) and keytool (`Owner:`) write before a name.
+_LABEL = re.compile(r"\A(?:subject|owner) *[=:] *", re.I)
+_ISSUER = re.compile(r"issuer *[=:]", re.I)
 
 
 class UnreadableCertificate(ValueError):
@@ -52,7 +55,9 @@ def read_pasted(text: str) -> PastedCertificate:
         raise UnreadableCertificate(f"it is longer than {MAX_PASTED} characters")
     if "-----BEGIN" in text:
         return _read_pem(text)
-    subject = text.strip().removeprefix("subject=").strip()
+    subject = _LABEL.sub("", text.strip())
+    if _ISSUER.match(subject):
+        raise UnreadableCertificate("it names the issuer; rules are about the subject")
     try:
         return PastedCertificate(subject, parse_dn(subject))
     except BadDistinguishedName as fault:

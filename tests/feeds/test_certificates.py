@@ -59,6 +59,8 @@ def test_an_email_address_is_the_type_that_proxies_write() -> None:
         "CN=client-a, O=Example, C=GB",
         "/C=GB/O=Example/CN=client-a",
         " subject=CN = client-a, O = Example, C = GB",
+        "Subject: CN=client-a, O=Example, C=GB",
+        "Owner: CN=client-a, O=Example, C=GB",
         "cn=client-a,o=Example,c=GB",
     ],
 )
@@ -71,6 +73,8 @@ def test_every_usual_form_of_a_name_is_one_name(text: str) -> None:
     [
         ("", "empty"),
         ("client-a", "no ="),
+        ("issuer=CN = Some CA, C = GB", "issuer"),
+        ("Issuer: CN=Some CA", "issuer"),
         ("-----BEGIN CERTIFICATE-----\nAAAA", "no whole"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "damaged"),
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "no whole"),
@@ -98,3 +102,7 @@ def test_a_name_that_openssl_wrote_is_shown_the_other_way_round_too(text: str, o
 
 def test_the_order_of_a_certificate_itself_is_never_in_doubt() -> None:
     assert read_pasted(make_pem(*reversed(COUNTRY_TO_NAME))).turned_round == ""
+
+
+def test_a_value_that_looks_like_a_label_stays_whole() -> None:
+    assert read_pasted(r"CN=the subject\=x,O=owner: me").dn == parse_dn(r"CN=the subject\=x,O=owner: me")
