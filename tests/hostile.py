@@ -400,8 +400,13 @@ def faults_of(page: str, *, reworded: Iterable[str] = ()) -> list[str]:
     sight = look_at(page)
     whole = essence(" ".join(sight.shown))
     told = _told(marks_of(sight), frozenset(reworded))
-    missing = [text for text in told if essence(text) not in whole and essence(_as_json(text)) not in whole]
+    missing = [text for text in told if not any(essence(form) in whole for form in _forms(text))]
     return [*sight.faults, *(f"not shown as it is: {text}" for text in missing)]
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """A text as it is, within JSON, and within a list whose items stand in quotation marks."""
+    return text, _as_json(text), text.replace('"', '""')
 
 
 def marks_of(sight: Sight) -> set[tuple[str, str]]:

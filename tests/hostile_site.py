@@ -26,6 +26,7 @@ from feeds.approval import Item
 from feeds.changes import FeedChange, RuleValues
 from feeds.history import commented
 from feeds.models import (
+    MAX_LABEL,
     CertificateRule,
     Feed,
     HourlyCount,
@@ -314,7 +315,7 @@ def _audit() -> AuditRecord:
 
 
 def upload() -> bytes:
-    """A file of feeds: one hostile value, key, rule or name for each payload, all at fault."""
+    """A file of feeds: one hostile value, key, rule or name for each payload, all at fault; then good ones."""
     items = [
         {
             "name": texts("importname")[number],
@@ -325,8 +326,15 @@ def upload() -> bytes:
         }
         for number in range(len(PAYLOADS))
     ]
-    changes = {"name": "GOOD-NAME", "owner": bundle("importchange"), "labels": [bundle("importlabel")]}
-    return json.dumps([*items, changes]).encode()
+    changes = [
+        {
+            "name": f"GOOD-NAME-{number}",
+            "owner": texts("importchange")[number],
+            "labels": [label for label in texts("importlabel")[number : number + 1] if len(label) <= MAX_LABEL],
+        }
+        for number in range(len(PAYLOADS))
+    ]
+    return json.dumps([*items, *changes]).encode()
 
 
 # --- the catalogue ---
