@@ -71,8 +71,8 @@ class DeliveryCounts:
         self._unknown: set[str] = set()
         self._hour = datetime.min.replace(tzinfo=UTC)
 
-    def add(self, tally: Tally, size: int = 0, sample: Callable[[], Sample] | None = None) -> None:
-        """Count one delivery.
+    def add(self, tally: Tally, size: int = 0, sample: Callable[[], Sample] | None = None) -> bool:
+        """Count one delivery; whether it is kept as an example.
 
         Args:
             tally: what it was.
@@ -85,11 +85,11 @@ class DeliveryCounts:
             self._counts[tally] += 1
             self._bytes[tally] += size
             key = (tally.feed if tally.known else "", tally.http_status, tally.stroom_status)
-            wanted = sample is not None and self._sampled[key] < SAMPLES_PER_KEY
-            if wanted and len(self._samples) < MAX_WAITING_SAMPLES:
-                self._sampled[key] += 1
-                assert sample is not None  # noqa: S101  # for the type checker; `wanted` says so
-                self._samples.append(sample())
+            if sample is None or self._sampled[key] >= SAMPLES_PER_KEY or len(self._samples) >= MAX_WAITING_SAMPLES:
+                return False
+            self._sampled[key] += 1
+            self._samples.append(sample())
+            return True
 
     def flush(self) -> None:
         """Write what has been counted since the last time, in one transaction.

@@ -101,6 +101,7 @@ class Environment:
     min_free_bytes: int | None
     feed_name_pattern: str
     try_endpoints: bool
+    log_deliveries: bool
     require_verify_header: bool
     change_comment_required: bool = False
     second_approval: bool = False
@@ -162,6 +163,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             "PORTAL_FEED_NAME_PATTERN", "^[A-Z0-9_-]{3,}$", _pattern, "a regular expression"
         ),
         try_endpoints=reader.parsed("PORTAL_TRY_ENDPOINTS", "on", _switch, "on or off"),
+        log_deliveries=reader.parsed("PORTAL_LOG_DELIVERIES", "on", _switch, "on or off"),
         require_verify_header=reader.parsed("PORTAL_REQUIRE_VERIFY_HEADER", "on", _switch, "on or off"),
         anonymous_rate=reader.parsed(
             "PORTAL_ANONYMOUS_RATE", "12000", _rate, "requests a minute, or 0 for no limit"

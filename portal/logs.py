@@ -18,6 +18,8 @@ requests = logging.getLogger("portal.requests")
 
 def one_line(text: str) -> str:
     """The text with everything written out that could end, hide or reorder a line."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
     )

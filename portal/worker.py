@@ -124,6 +124,7 @@ def make_worker(environment: Environment) -> Worker:
             require_verify=environment.require_verify_header,
             public_url=environment.public_url,
             limit=environment.max_receipt_bytes,
+            log_deliveries=environment.log_deliveries,
         ),
         store,
         slot,

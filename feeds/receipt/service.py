@@ -33,6 +33,8 @@ from feeds.receipt.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, Sy
 from portal.request_ids import told_request_id
 
 log = logging.getLogger(__name__)
+#: A line for each delivery.
+deliveries = logging.getLogger("feeds.deliveries")
 
 MAX_LISTED_GROUPS = 1000
 #: Most that the arguments of one refused delivery take as an example.
@@ -51,6 +53,7 @@ class ReceiptSettings:
     require_verify: bool = True
     public_url: str = ""
     limit: int | None = None
+    log_deliveries: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,10 @@ class ReceiptService:
         return Delivery(self, request, decision, receipt_id)
 
     def count(self, request: RequestMetadata | None, outcome: Outcome, seconds: float) -> None:
-        """Count what became of a delivery and how long it took, with an example of a refused one."""
+        """Count what became of a delivery and how long it took, with an example of a refused one.
+
+        What is counted with an example, or is no refusal, has a line in the log: refusals may come in floods (R26).
+        """
         decision = outcome.decision
         self.measures.delivered(
             outcome.kind,
@@ -121,8 +127,21 @@ class ReceiptService:
         )
         if outcome.kind is not Counted.REFUSED or request is None:
             self.counts.add(tally, outcome.bytes)
-            return
-        self.counts.add(tally, 0, lambda: _sample(now, request, decision, outcome.receipt_id))
+            is_told = request is not None
+        else:
+            is_told = self.counts.add(tally, 0, lambda: _sample(now, request, decision, outcome.receipt_id))
+        if is_told and request is not None and self.settings.log_deliveries:
+            deliveries.info(
+                "%s %d/%d feed=%.200r bytes=%d receipt=%s %.0fms address=%s",
+                outcome.kind.value,
+                decision.status.http,
+                decision.status.code,
+                decision.feed,
+                outcome.bytes,
+                outcome.receipt_id,
+                seconds * 1000,
+                request.sender_address or "unix",
+            )
 
 
 def read_policy(feed: str | None) -> FeedPolicy | None:

@@ -4,10 +4,12 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from django.contrib.auth.models import Permission, User
 
+from feeds.counting import SAMPLES_PER_KEY
 from feeds.models import RefusalSample
 from feeds.receipt.spool import Store
 from portal.logs import OneLine
@@ -131,8 +133,44 @@ def test_what_fails_in_a_thread_is_logged_under_it(
     monkeypatch.setattr(Store, "place", broken)
     answer = deliver(live, "OPEN-FEED", "lost-1")
     assert answer.outcome == (500, 999)
-    assert len(log) == 1
+    assert len(log) == 2
     assert " ERROR feeds.receipt.service request_id=lost-1 a delivery failed" in log[0]
+    assert " INFO feeds.deliveries request_id=lost-1 refused 500/999 feed='OPEN-FEED' " in log[1]
+
+
+@pytest.mark.parametrize(
+    ("feed", "body", "told"),
+    [
+        ("OPEN-FEED", b"data", "received 200/0 feed='OPEN-FEED' bytes=4"),
+        ("OPEN-FEED", b"", "empty 200/0 feed='OPEN-FEED' bytes=0"),
+        ("DROP-FEED", b"data", "dropped 200/0 feed='DROP-FEED' bytes=4"),
+        ("REJECT-FEED", b"data", "refused 406/110 feed='REJECT-FEED' bytes=0"),
+        ("a 'b\\n", b"data", r"""refused 406/110 feed="a 'b\\n" bytes=0"""),
+    ],
+)
+def test_a_delivery_has_a_line_in_the_log(live: Live, log: list[str], feed: str, body: bytes, told: str) -> None:
+    answer = deliver(live, feed, "try-7", body)
+    [line] = log
+    receipt = re.search(r"\d{13}_\d{4}_\w_[\w-]+", answer.text)
+    assert receipt is not None
+    assert f" INFO feeds.deliveries request_id=try-7 {told} receipt={receipt[0]} " in line
+    assert line.endswith(" address=127.0.0.1")
+
+
+def test_r26_of_refusals_only_those_that_are_kept_as_examples_are_told(live: Live, log: list[str]) -> None:
+    for number in range(3 * SAMPLES_PER_KEY):
+        assert deliver(live, f"NO-SUCH-{number}", None).status == 406
+    assert len(log) == SAMPLES_PER_KEY
+
+
+def test_deliveries_are_not_told_where_that_is_not_wanted(
+    live: Live, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = live.worker.service
+    monkeypatch.setattr(service, "settings", replace(service.settings, log_deliveries=False))
+    assert deliver(live, "OPEN-FEED", None).status == 200
+    assert deliver(live, "REJECT-FEED", None).status == 406
+    assert log == []
 
 
 def test_feed_status_returns_it_whatever_the_answer(live: Live, key: str) -> None:
