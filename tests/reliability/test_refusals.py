@@ -1,6 +1,7 @@
 """The worst that refusals can do to the database (R26): every feed known, every head as long as a head may be."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -63,6 +64,7 @@ class FakeService:
     def __init__(self, counts: DeliveryCounts) -> None:
         self.counts = counts
         self.measures = service.Measures()
+        self.settings = SimpleNamespace(log_deliveries=True)
 
 
 def used_bytes() -> int:

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -63,12 +62,14 @@ def with_statements(server: PostgreSql, before: str, after: str) -> Iterator[Non
 
 
 def slow_to_read(server: PostgreSql, seconds: float) -> contextlib.AbstractContextManager[None]:
-    """Whoever asks for a feed waits."""
-    view = f"CREATE VIEW feeds_feed AS SELECT away.* FROM pg_sleep({seconds}), away"
+    """Whoever asks for a feed waits, also for one that does not exist."""
+    body = f"BEGIN PERFORM pg_sleep({seconds}); RETURN QUERY SELECT * FROM away; END"
     return with_statements(
         server,
-        f"ALTER TABLE feeds_feed RENAME TO away; {view}",
-        "DROP VIEW feeds_feed; ALTER TABLE away RENAME TO feeds_feed",
+        "ALTER TABLE feeds_feed RENAME TO away;"
+        f"CREATE FUNCTION slow() RETURNS SETOF away LANGUAGE plpgsql AS $$ {body} $$;"
+        "CREATE VIEW feeds_feed AS SELECT * FROM slow()",
+        "DROP VIEW feeds_feed; DROP FUNCTION slow; ALTER TABLE away RENAME TO feeds_feed",
     )
 
 
@@ -88,14 +89,21 @@ def frozen(server: PostgreSql) -> Iterator[None]:
     """Every process of the server stops where it is; connections stay open."""
     with psycopg.connect(server.url(), autocommit=True) as administrator:
         pids = [row[0] for row in administrator.execute("SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL")]
-    pids = [pid for pid in [*pids, server.pid] if Path(f"/proc/{pid}").exists()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    # The parent first, so that it makes no new ones; some of the others are just ending.
+    stopped = [pid for pid in [server.pid, *pids] if signalled(pid, signal.SIGSTOP)]
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        for pid in stopped:
+            signalled(pid, signal.SIGCONT)
+
+
+def signalled(pid: int, number: signal.Signals) -> bool:
+    """Whether there was still somebody to send it to."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
 
 
 def send(portal: Serve, body: bytes = b"data", feed: str = "OPEN-FEED") -> tuple[int, int | None, bool]:
