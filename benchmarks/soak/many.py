@@ -16,13 +16,13 @@ import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402  # after Django is ready
-from django.core.management import call_command  # noqa: E402
+from django.conf import settings
+from django.core.management import call_command
 
-from feeds.integrity import StoreCheck  # noqa: E402
-from feeds.metadata import format_meta  # noqa: E402
-from feeds.models import Receipt, ReceiptFeed  # noqa: E402
-from feeds.receipt.ids import ReceiptIds, data_path, meta_path  # noqa: E402
+from feeds.integrity import StoreCheck
+from feeds.metadata import format_meta
+from feeds.models import Receipt, ReceiptFeed
+from feeds.receipt.ids import ReceiptIds, data_path, meta_path
 
 ROOT = settings.STORE_DIR
 FLIPPED = 200

@@ -13,12 +13,12 @@ import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402  # after Django is ready
-from django.db import connection, transaction  # noqa: E402
-from django.db.migrations.executor import MigrationExecutor  # noqa: E402
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 
-from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, ReceiptFeed, RefusalSample  # noqa: E402
-from portal.models import ApiToken  # noqa: E402
+from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, ReceiptFeed, RefusalSample
+from portal.models import ApiToken
 
 APPS = ("feeds", "portal", "codes")
 START = datetime(2026, 2, 24, 18, tzinfo=UTC)

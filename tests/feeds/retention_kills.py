@@ -14,13 +14,13 @@ import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402  # after Django is ready
-from django.core.management import call_command  # noqa: E402
-from django.db import connections  # noqa: E402
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
 
-from feeds.models import Receipt, RetentionPolicy  # noqa: E402
-from feeds.receipt.ids import ReceiptIds, data_path  # noqa: E402
-from feeds.retention import REMOVED, Pruner, find_due  # noqa: E402
+from feeds.models import Receipt, RetentionPolicy
+from feeds.receipt.ids import ReceiptIds, data_path
+from feeds.retention import REMOVED, Pruner, find_due
 
 ROOT = settings.STORE_DIR
 DAY_AGO = datetime.now(UTC) - timedelta(days=5)

@@ -4,6 +4,7 @@ import gzip
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,7 @@ def test_r12_a_crash_anywhere_in_an_upload_is_explained_and_mended(
     died = 0
     for compression, body in (("", b"plain"), ("GZIP", gzip.compress(b"packed")), ("ZIP", packed({"a": b"b"}))):
         for step in range(1, 60):
-            if not dies_at(step, lambda: depot.send(FEED, body, compression), monkeypatch):  # noqa: B023
+            if not dies_at(step, partial(depot.send, FEED, body, compression), monkeypatch):
                 break
             died += 1
             examine(depot, repair=True)

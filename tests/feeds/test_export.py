@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -368,7 +369,7 @@ def test_a_run_that_dies_anywhere_hands_everything_over_exactly_once(
     for step in STEPS:
         folder = output.with_name(f"scanned-{step}")
         Receipt.objects.update(status="stored")
-        if not dies_at(step, lambda: _run(depot, folder), monkeypatch, _CHANGES):  # noqa: B023
+        if not dies_at(step, partial(_run, depot, folder), monkeypatch, _CHANGES):
             break
         died += 1
         taken = data_of(folder)  # a scanner that takes what is there
