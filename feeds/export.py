@@ -23,11 +23,17 @@ from feeds.metadata import format_meta
 from feeds.models import Receipt, ReceiptFeed, ReceiptQuerySet
 from feeds.receipt.canonical import CanonicalZip, ExportFault, Stored, demand_unchanged, items_of
 from feeds.receipt.compression import StreamInvalid
+from feeds.receipt.ids import RECEIPT_ID
 from feeds.receipt.spool import sync_folder
+from portal.files import NotOurs, claim_folder, is_stamped
 from portal.wording import counted
 
 FORWARDED = Receipt.Status.FORWARDED
 NOT_YET = (Receipt.Status.STORED, Receipt.Status.FAILED)
+#: What the stamp of a staging folder says.
+STAGING = "staging folder of export_receipts\n"
+#: Names that an export gives to files in its staging folder.
+_STAGED = re.compile(rf"([A-Za-z0-9_-]+_)?{RECEIPT_ID.pattern}\.(zip|meta|new|journal)")
 
 
 class CannotExport(Exception):
@@ -96,19 +102,24 @@ class Staging:
         """Make the folders.
 
         Raises:
-            CannotExport: they cannot be made, or are on two file systems.
+            CannotExport: they cannot be made, are on two file systems, or the staging folder holds other files.
         """
         staging = folder or output.parent / f".{output.name}.staging"
+        if is_stamped(output, STAGING):
+            raise CannotExport(f"{output} is the staging folder of another export. Name another output folder.")
+        if staging.resolve().is_relative_to(output.resolve()):
+            raise CannotExport("The staging folder must not be inside the output folder.")
         try:
             output.mkdir(mode=0o700, parents=True, exist_ok=True)
-            staging.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder is not None or not _left_by_older_release(staging):
+                claim_folder(staging, STAGING)
             same = output.stat().st_dev == staging.stat().st_dev
         except OSError as fault:
             raise CannotExport(f"{fault.filename} cannot be used: {fault.strerror}.") from fault
-        if not same or staging.resolve().is_relative_to(output.resolve()):
-            raise CannotExport(
-                "The staging folder must be on the file system of the output folder and not inside it."
-            )
+        except NotOurs as fault:
+            raise CannotExport(str(fault)) from fault
+        if not same:
+            raise CannotExport("The staging folder must be on the file system of the output folder.")
         return cls(output, staging)
 
 
@@ -193,8 +204,9 @@ class Exporter:
                 self._release(journal)
             else:
                 self._publish(journal)
+        # Other names are not ours: somebody has put them here since the folder was stamped.
         for path in self._staging.folder.iterdir():
-            if path.suffix in {".zip", ".meta", ".new"}:
+            if _STAGED.fullmatch(path.name):
                 path.unlink()
 
     # One batch
@@ -333,6 +345,14 @@ class Exporter:
 
     def _set(self, receipts: list[int], status: Receipt.Status) -> None:
         Receipt.objects.filter(pk__in=receipts, status=Receipt.Status.FORWARDING).update(status=status)
+
+
+def _left_by_older_release(staging: Path) -> bool:
+    """Whether a folder without a stamp holds only what an export leaves there when it is killed."""
+    if not staging.is_dir() or is_stamped(staging, STAGING):
+        return False
+    names = [path.name for path in staging.iterdir()]
+    return bool(names) and all(_STAGED.fullmatch(name) for name in names)
 
 
 def _stored(store: Path, receipt: Receipt) -> Stored:

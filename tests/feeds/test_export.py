@@ -21,6 +21,7 @@ from feeds.metadata import parse_meta
 from feeds.models import Receipt, ReceiptFeed
 from feeds.receipt.archive import read_archive
 from feeds.receipt.canonical import CanonicalZip, Content, ExportFault, Item
+from portal.files import STAMP
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
@@ -55,6 +56,11 @@ def entries(path: Path) -> list[tuple[str, bytes]]:
 
 def archives(output: Path) -> list[Path]:
     return sorted(output.glob("*.zip"))
+
+
+def staged(folder: Path) -> list[str]:
+    """Names in a staging folder, without the stamp that makes it one."""
+    return sorted(path.name for path in folder.iterdir() if path.name != STAMP)
 
 
 def data_of(output: Path) -> list[bytes]:
@@ -173,7 +179,7 @@ def test_marking_moves_receipts_on_once(depot: Depot, output: Path) -> None:
     export(output, "--mark", "forwarded")
     assert sorted(data_of(output)) == [b"first", b"second"]
     assert set(Receipt.objects.values_list("status", flat=True)) == {"forwarded"}
-    assert not list((output.parent / ".scanned.staging").iterdir())
+    assert staged(output.parent / ".scanned.staging") == []
 
 
 def test_without_marking_nothing_changes_and_nothing_is_overwritten(depot: Depot, output: Path) -> None:
@@ -339,8 +345,53 @@ def test_two_exports_at_once_are_refused(depot: Depot, output: Path) -> None:
 
 
 def test_staging_inside_the_scanned_folder_is_refused(depot: Depot, output: Path) -> None:
-    with pytest.raises(CommandError, match="not inside it"):
+    with pytest.raises(CommandError, match="not be inside"):
         export(output, "--staging", str(output / "work"))
+
+
+def test_r29_b9_a_staging_folder_with_files_of_others_is_refused_and_untouched(
+    depot: Depot, output: Path, tmp_path: Path
+) -> None:
+    depot.keep(FEED, b"data")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in ("payroll.zip", "notes.meta", "half.new"):
+        (mine / name).write_text("precious")
+    with pytest.raises(CommandError, match=r"mine holds half\.new"):
+        export(output, "--staging", str(mine))
+    assert sorted(path.name for path in mine.iterdir()) == ["half.new", "notes.meta", "payroll.zip"]
+
+
+def test_r29_b9_the_output_of_one_export_is_no_staging_folder_of_another(depot: Depot, output: Path) -> None:
+    depot.keep(FEED, b"data")
+    export(output, "--mark", "forwarded")
+    depot.keep(FEED, b"more")
+    with pytest.raises(CommandError, match="content would be removed"):
+        export(output.with_name("other"), "--staging", str(output))
+    assert data_of(output) == [b"data"]
+    with pytest.raises(CommandError, match="staging folder of another export"):
+        export(output.with_name(".scanned.staging"), "--staging", str(output.with_name("new")))
+
+
+def test_r29_b9_files_put_into_a_staging_folder_later_stay(depot: Depot, output: Path) -> None:
+    depot.keep(FEED, b"data")
+    export(output)
+    staging = output.with_name(".scanned.staging")
+    (staging / "payroll.zip").write_text("precious")
+    left = f"{FEED}_1771960000000_0000_P_test-1.zip"
+    (staging / left).write_text("of a run that was killed")
+    export(output)
+    assert staged(staging) == ["payroll.zip"]
+
+
+def test_a_staging_folder_left_by_an_older_release_is_taken_over(depot: Depot, output: Path) -> None:
+    receipt = depot.keep(FEED, b"data")
+    staging = output.with_name(".scanned.staging")
+    staging.mkdir()
+    (staging / f"{FEED}_{receipt.receipt_id}.zip").write_text("half")
+    export(output)
+    export(output)
+    assert staged(staging) == []
 
 
 @pytest.mark.parametrize(
@@ -380,7 +431,7 @@ def test_a_run_that_dies_anywhere_hands_everything_over_exactly_once(
         assert sorted(taken + data_of(folder)) == sorted([*bodies, b"four", b"five"]), f"died at step {step}"
         assert set(Receipt.objects.values_list("status", flat=True)) == {"forwarded"}, f"died at step {step}"
         staging = folder.parent / f".{folder.name}.staging"
-        assert list(staging.iterdir()) == [], f"died at step {step}"
+        assert staged(staging) == [], f"died at step {step}"
     assert died >= 20
 
 

@@ -1,0 +1,67 @@
+"""Files and folders of the portal: durable writes, and stamps that mark a folder as one that it may clear."""
+
+import contextlib
+import os
+from pathlib import Path
+
+#: The file that marks a folder whose content the portal removes by itself.
+STAMP = ".stroom-portal"
+
+
+class NotOurs(Exception):
+    """A folder that would be cleared holds files of somebody else; the text names it."""
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a directory, so that the names in it survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace a file: after this call, and after a power cut, it has either the old or the new content."""
+    new = path.with_name(f"{path.name}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+    flush_folder(path.parent)
+
+
+def is_stamped(folder: Path, purpose: str) -> bool:
+    """Whether the portal has marked this folder for this purpose."""
+    return _stamp_of(folder) == purpose
+
+
+def claim_folder(folder: Path, purpose: str) -> None:
+    """Make a folder and mark it as one that the portal clears.
+
+    Raises:
+        NotOurs: it holds something, and has no mark of this purpose.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if is_stamped(folder, purpose):
+        return
+    # A stamp that a power cut left empty marks nothing, and is no file of somebody else.
+    others = sorted(path.name for path in folder.iterdir() if path.name not in {STAMP, f"{STAMP}.new"})
+    if others or _stamp_of(folder):
+        found = f"holds {others[0]}" if others else "belongs to another use of the portal"
+        raise NotOurs(f"{folder} {found}: its content would be removed. Name a folder that is empty or new.")
+    write_durably(folder / STAMP, purpose.encode())
+
+
+def _stamp_of(folder: Path) -> str:
+    try:
+        return (folder / STAMP).read_text(errors="replace")
+    except OSError:
+        return ""
