@@ -1,6 +1,5 @@
 """The whole catalogue for programs: its schema, reading from any site, and what each load changed."""
 
-import ast
 import json
 import shutil
 import xml.etree.ElementTree as ET
@@ -177,57 +176,19 @@ def test_the_digest_of_the_export_changes_with_the_content(changed: Client) -> N
     assert b'"Nowhere"' in answer.content
 
 
-def made_by(module: str, seen: set[str]) -> set[str]:
-    """The files of the project that a module is made of, itself included, however far."""
-    path = loading.PROJECT / f"{module.replace('.', '/')}.py"
-    if str(path) in seen or not path.is_file():
-        return seen
-    seen.add(str(path))
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                if name.startswith("codes.") or name == "portal.links":
-                    made_by(name, seen)
-    return seen
-
-
-def test_the_digest_covers_all_that_the_export_is_made_by() -> None:
-    covered = {str(loading.PROJECT / name) for name in loading.MAKERS}
-    covered |= {str(module.__file__) for module in loading._READERS}
-    notes = str(loading.PROJECT / "codes" / "notes.py")  # how notes are shown, which the export leaves out
-    assert made_by("codes.export", set()) - {notes} <= covered
-
-
-@pytest.mark.parametrize("name", loading.MAKERS)
-def test_the_digest_changes_with_the_schema_and_with_the_code_that_makes_the_answers(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_digest_changes_with_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
     before = loading.files_digest(loading.DATA_DIRECTORY)
-    for maker in loading.MAKERS:
-        copy = tmp_path / maker
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(loading.PROJECT / maker, copy)
-    monkeypatch.setattr(loading, "PROJECT", tmp_path)
-    assert loading.files_digest(loading.DATA_DIRECTORY) == before
-    with (tmp_path / name).open("a") as file:
-        file.write("\n")
+    monkeypatch.setattr(loading, "FORMAT", loading.FORMAT + 1)
     assert loading.files_digest(loading.DATA_DIRECTORY) != before
 
 
 @pytest.mark.parametrize("name", ["export.json", "export.schema.json", "export.csv", "retry.json"])
-def test_an_upgrade_that_writes_the_files_otherwise_is_never_not_modified(
-    site: Client, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_upgrade_with_another_format_is_never_not_modified(
+    site: Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = site.get(f"{API}/codes/{name}")["ETag"]
-    shutil.copytree(
-        loading.PROJECT / "codes", tmp_path / "codes", ignore=shutil.ignore_patterns("__pycache__", "data")
-    )
-    shutil.copytree(loading.PROJECT / "portal", tmp_path / "portal", ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "codes" / "serializers.py").open("a") as file:
-        file.write("# another release\n")
-    monkeypatch.setattr(loading, "PROJECT", tmp_path)
-    report = loading.load(loading.DATA_DIRECTORY)
-    assert report.written == 0
+    monkeypatch.setattr(loading, "FORMAT", loading.FORMAT + 1)
+    assert loading.load(loading.DATA_DIRECTORY).written == 0
     answer = site.get(f"{API}/codes/{name}", headers={"If-None-Match": old})
     assert answer.status_code == 200
     assert answer["ETag"] == f'"{Release.objects.latest_digest()}"' != old
