@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DEMANDS = [*(f"R{number:02}" for number in range(1, 28)), *(f"S{number:02}" for number in range(1, 33))]
+DEMANDS = [*(f"R{number:02}" for number in range(1, 36)), *(f"S{number:02}" for number in range(1, 40))]
+#: Demands of the second round: each enters the table with its first test.
+SECOND_ROUND = {*(f"R{number}" for number in range(28, 36)), *(f"S{number}" for number in range(33, 40))}
 #: What the portal does not do cannot be tried.
 NOT_BUILT = {"R20", "S20"}
 ROW = re.compile(r"\| ([RS]\d\d) \| [^|]+ \| ([^|]+) \| ([^|]+) \|[^|]*\|")
@@ -22,7 +24,8 @@ def demands_in(file: str) -> set[str]:
 
 
 def test_every_demand_is_in_the_table_once() -> None:
-    assert [demand for demand, *_ in ROWS] == DEMANDS
+    listed = [demand for demand, *_ in ROWS]
+    assert listed == [demand for demand in DEMANDS if demand not in SECOND_ROUND or demand in listed]
 
 
 @pytest.mark.parametrize(("demand", "files", "figure"), ROWS, ids=[demand for demand, *_ in ROWS])
@@ -37,6 +40,6 @@ def test_every_demand_is_tried_in_each_file_that_is_named(demand: str, files: st
         assert demand in demands_in(file), f"no test of {file} carries {demand}"
 
 
-def test_what_is_not_built_has_no_test() -> None:
+def test_what_is_tried_is_in_the_table_and_what_is_not_built_has_no_test() -> None:
     found = {number for file in sorted((ROOT / "tests").rglob("test_*.py")) for number in demands_in(str(file))}
-    assert found <= set(DEMANDS) - NOT_BUILT
+    assert found <= {demand for demand, *_ in ROWS} - NOT_BUILT
