@@ -13,7 +13,7 @@ GENERATION_NAMES = {
     PORTAL: "this portal",
 }
 # What this portal sends beyond the documented pairs, because a sender's program reads the HTTP status first.
-PORTAL_PAIRS = frozenset({(503, 999), (405, 999), (400, 999), (431, 999), (501, 999), (413, 410)})
+PORTAL_PAIRS = frozenset({(503, 999), (405, 999), (400, 999), (411, 999), (431, 999), (501, 999), (413, 410)})
 
 
 @dataclass(frozen=True)

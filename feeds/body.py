@@ -1,6 +1,7 @@
 """Reading a request's body from the server: whole or not at all, and not for ever (receipt contract, section 4)."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +24,14 @@ class Connection:
 
     `gone`: nothing can be written any more. `half_closed`: the client has sent its last byte, so a body that is
     not complete by now never will be, but an answer may still reach it. `spoiled`: behind the request came what is
-    none, so the body was longer than announced, or the client does not know what it sends.
+    none, so the body was longer than announced, or the client does not know what it sends. `endless`: the request
+    says nothing about where its body ends, so whatever follows it on the connection is discarded.
     """
 
     gone: bool = False
     half_closed: bool = False
     spoiled: bool = False
+    endless: bool = False
 
 
 class Incomplete(Exception):  # names what the body is
@@ -40,6 +43,11 @@ def connection_of(scope: Scope) -> Connection:
     extensions = scope.get("extensions") or {}
     found = extensions.get(EXTENSION)
     return found if isinstance(found, Connection) else Connection()
+
+
+def is_delimited(scope: Scope) -> bool:
+    """Whether a request says where its body ends, however badly."""
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -109,6 +117,16 @@ class Body:
                     await asyncio.sleep(LINGER_SECONDS)
         except (TimeoutError, Incomplete):
             return
+
+    async def outlast(self) -> None:
+        """Keep the connection open for a moment while the server discards what follows a request without a length.
+
+        Closed at once, with data unread, it would be reset, and the reset can overtake the answer.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self._connection.half_closed and (await self._receive())["type"] == "http.request":
+                    pass
 
     def _take(self, message: Message) -> bytes:
         if message["type"] != "http.request":

@@ -93,6 +93,13 @@ UNAVAILABLE = StroomStatus(
 METHOD_NOT_ALLOWED = StroomStatus(
     999, 405, "Unknown error", "UNKNOWN_ERROR", "Data is sent with POST or PUT. Nothing was stored."
 )
+LENGTH_REQUIRED = StroomStatus(
+    999,
+    411,
+    "Unknown error",
+    "UNKNOWN_ERROR",
+    "The request does not say where its data ends. Send it with Content-Length, or chunked. Nothing was stored.",
+)
 HEADERS_TOO_LARGE = StroomStatus(
     999, 431, "Unknown error", "UNKNOWN_ERROR", "The request's headers are too large. Nothing was stored."
 )

@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 from feeds.body import Body, Incomplete, Message, Receive, Scope, Send
 from feeds.health import Health
 from feeds.metadata import IdentityNames
+from feeds.receipt.app import METHODS
 from portal.bridge import DjangoBridge
 from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.ready import AtOnce, ReadyAnswers
@@ -111,6 +112,10 @@ class Edge:
     def at_once(self, scope: Scope) -> AtOnce | None:
         """An answer that lies ready, for the protocol to write without waiting for anything."""
         return self._ready.at_once(scope, self._scheme)
+
+    def demands_length(self, scope: Scope) -> bool:
+        """Whether this request may not leave open where its body ends."""
+        return scope["method"] in METHODS and RECEIVE.fullmatch(scope["path"]) is not None
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(scope, receive)

@@ -22,7 +22,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from feeds.body import EXTENSION, Connection, Scope, connection_of
+from feeds.body import EXTENSION, Connection, Scope, connection_of, is_delimited
 from feeds.receipt.answers import framing_answer
 from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
 from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
@@ -55,6 +55,10 @@ class _HeadTooLarge(Exception):  # ends the parser's run; never leaves the proto
     """The request's head is over the limit."""
 
 
+class _Endless(Exception):  # ends the parser's run; never leaves the protocol
+    """The request does not say where its body ends: what follows is none of the requests behind it."""
+
+
 class PortalProtocol(HttpToolsProtocol):
     """One connection: heads are limited in size and time, an offered upgrade is as if it were absent."""
 
@@ -70,6 +74,7 @@ class PortalProtocol(HttpToolsProtocol):
         self._body_seen = False
         self._head_seen = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._demands_length: Callable[[Any], bool] = getattr(self.app, "demands_length", lambda _: False)
         self._at_once: Callable[[Any], AtOnce | None] = getattr(self.app, "at_once", lambda _: None)
 
     @property
@@ -99,7 +104,7 @@ class PortalProtocol(HttpToolsProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._connection.endless:
             return
         self._unset_keepalive_if_required()
         was_in_head = self._in_head
@@ -196,6 +201,7 @@ class PortalProtocol(HttpToolsProtocol):
         self._packet_bytes = self._framing_bytes = 0
         self._stop_head_timer()
         super().on_headers_complete()
+        self._connection.endless = self._demands_length(self.scope) and not is_delimited(self.scope)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Answer here and now where the application has the answer ready: no task, no messages."""
@@ -219,6 +225,8 @@ class PortalProtocol(HttpToolsProtocol):
             return  # only the head is complete: `_ignore_upgrade` reads the body
         self._in_head = True
         super().on_message_complete()
+        if self._connection.endless:
+            raise _Endless
 
     # Heads that take too long
     def _start_head_timer(self) -> None:
@@ -244,8 +252,8 @@ class PortalProtocol(HttpToolsProtocol):
     def _refuse(self, status: StroomStatus) -> None:
         """Say why, where the answer cannot be taken for part of another one, and close."""
         self._stop_head_timer()
-        if self.transport.is_closing():
-            return
+        if self.transport.is_closing() or self._connection.endless:
+            return  # the application is about to say what is wrong
         busy = self.cycle is not None and not self.cycle.response_complete
         if busy:
             connection_of(cast("Scope", self.cycle.scope)).spoiled = True

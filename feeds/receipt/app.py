@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from feeds import stroom_status
-from feeds.body import Body, Incomplete, Scope, Send, header
+from feeds.body import Body, Incomplete, Scope, Send, header, is_delimited
 from feeds.body import Receive as ReceiveMessage
 from feeds.metadata import RequestMetadata
 from feeds.models import Outcome as Counted
@@ -47,7 +47,8 @@ class _Head:
     request: RequestMetadata | None
     length: int | None
     codings: tuple[str, ...]
-    delimited: bool
+    is_delimited: bool
+    is_version_1_0: bool
 
 
 class Receiver:
@@ -112,9 +113,8 @@ class Receiver:
             request,
             int(length) if length is not None else None,
             tuple(part.strip().lower() for part in b",".join(codings).decode("latin-1").split(",") if part.strip()),
-            # A sender of HTTP/1.0 may end its body by closing. Read as no body at all, it would be acknowledged
-            # and lost.
-            length is not None or scope.get("http_version") != "1.0",
+            is_delimited(scope),
+            scope.get("http_version") == "1.0",
         )
 
     async def _outcome(self, head: _Head, body: Body) -> Outcome:
@@ -129,8 +129,6 @@ class Receiver:
             return _refused(head, stroom_status.UNAVAILABLE)
         if not decision.accepted:
             return Outcome(decision, Counted.REFUSED, head.receipt_id)
-        if not head.delimited:
-            return _refused(head, stroom_status.BAD_REQUEST, decision)
         if low or self.running > self._most_running:
             return _refused(head, stroom_status.UNAVAILABLE, decision)
         limit = self._service.settings.limit
@@ -143,6 +141,12 @@ class Receiver:
             return stroom_status.METHOD_NOT_ALLOWED
         if self.stopping:
             return stroom_status.UNAVAILABLE
+        # HTTP has no body here, but the sender may mean what follows for one, or end it by closing: an
+        # acknowledgement would lose that data.
+        if not head.is_delimited:
+            return stroom_status.LENGTH_REQUIRED
+        if head.length is None and head.is_version_1_0:
+            return stroom_status.BAD_REQUEST  # HTTP/1.0 knows no transfer codings
         if head.codings not in {(), ("chunked",)}:
             return stroom_status.CODING_NOT_SUPPORTED
         return None
@@ -261,10 +265,13 @@ async def _respond(scope: Scope, body: Body, send: Send, answer: Answer) -> None
     fields = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
     fields.append((b"content-length", str(len(content)).encode()))
     unread = body.expected and not body.complete
-    if unread:
+    endless = scope["method"] in METHODS and not is_delimited(scope)
+    if unread or endless:
         fields.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.http, "headers": fields})
     await send({"type": "http.response.body", "body": content, "more_body": True})
     if unread and header(scope, b"expect") is None:
         await body.drain(DRAIN_BYTES, DRAIN_SECONDS)
+    elif endless:
+        await body.outlast()
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -16,6 +16,7 @@ PATHS = [alias + form for alias in ALIASES for form in FORMS]
 LINE = "Stroom Status 110 - Feed is not set to receive data"
 
 pytestmark = pytest.mark.usefixtures("two_feeds", "emptied")
+EMPTY = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -72,15 +73,12 @@ def test_other_paths_are_not_receive_paths(live: Live, path: str) -> None:
         (b"POST /datafeed HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", (431, 999)),
         (b"POST /datafeed?" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", (431, 999)),
         (b"POST /datafeed HTTP/1.1\r\n" + b"X: y\r\n" * 12_000 + b"\r\n", (431, 999)),
-        (b"POST /datafeed HTTP/1.1\r\nHost: a\r\n\r\n", (406, 100)),
-        (b"POST /datafeed HTTP/1.0\r\n\r\n", (406, 100)),
-        (
-            b"POST http://elsewhere.example.org/datafeed HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-            (406, 100),
-        ),
-        (b"POST /datafeed HTTP/1.1\r\nHost: $%&/()\r\nConnection: close\r\n\r\n", (406, 100)),
-        (b"POST /datafeed HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", (406, 100)),
-        (b"POST /datafeed?Feed=%ff%00%0d%0a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", (406, 110)),
+        (b"POST /datafeed HTTP/1.1\r\nHost: a\r\n\r\n", (411, 999)),
+        (b"POST /datafeed HTTP/1.0\r\n\r\n", (411, 999)),
+        (b"POST http://elsewhere.example.org/datafeed HTTP/1.1\r\nHost: a\r\n" + EMPTY, (406, 100)),
+        (b"POST /datafeed HTTP/1.1\r\nHost: $%&/()\r\n" + EMPTY, (406, 100)),
+        (b"POST /datafeed HTTP/1.1\r\nHost: a\r\nHost: b\r\n" + EMPTY, (406, 100)),
+        (b"POST /datafeed?Feed=%ff%00%0d%0a HTTP/1.1\r\nHost: a\r\n" + EMPTY, (406, 110)),
     ],
 )
 def test_r14_what_cannot_be_read_carries_a_status_and_a_newline(

@@ -61,7 +61,7 @@ def test_an_offered_upgrade_is_as_if_it_were_absent(live: Live, size: int, piece
 
 
 def test_many_upgrades_in_one_packet_do_not_exhaust_the_stack(live: Live) -> None:
-    one = b"POST /datafeed HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    one = b"POST /datafeed HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n"
     with live.connect() as connection:
         connection.sendall(one * 1500 + request("/datafeed", {}, b""))
         assert read_all(connection).count(b"HTTP/1.1 406") == 1501
@@ -118,13 +118,10 @@ def test_r07_a_half_closed_short_body_is_told_so_and_not_stored(
 
 
 @pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
-@pytest.mark.parametrize(
-    "framing", [b"Content-Length: 4\r\n", b"Content-Length: 0\r\n", b""], ids=["4", "0", "none"]
-)
+@pytest.mark.parametrize("framing", [b"Content-Length: 4\r\n", b"Content-Length: 0\r\n"], ids=["4", "0"])
 def test_r07_a_body_longer_than_announced_is_neither_acknowledged_nor_stored(
     live: Live, connection: bytes, framing: bytes
 ) -> None:
-    """Nor one of which nothing was announced: for HTTP it is no body, for its sender it is the data."""
     head = b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: OPEN-FEED\r\nConnection: " + connection + b"\r\n" + framing
     answer = live.exchange(head + b"\r\ndata and more of it\n")
     assert answer.outcome == (400, 999)
@@ -266,7 +263,7 @@ def test_s06_a_doubtful_end_of_a_body_is_refused_or_is_where_the_next_request_be
     seen = live.exchange_all(head % b"OPEN-FEED" + framing + inner + ending, half_close=True)
     answers = [parse(b"HTTP/1.1 " + part) for part in seen.split(b"HTTP/1.1 ")[1:] if not part.startswith(b"100")]
     refused = [answer.outcome for answer in answers if answer.status != 200]
-    assert set(refused) <= {(400, 999), (501, 999), (500, 999)}
+    assert set(refused) <= {(400, 999), (411, 999), (501, 999), (500, 999)}
     assert len(refused) <= 1, "the connection is closed"
     assert all(answer.status == 200 for answer in answers[:-1])
     if answers[0].status != 200:
@@ -389,8 +386,71 @@ def test_memory_of_a_batch_is_bounded() -> None:
 
 def test_s06_a_body_that_only_the_end_of_the_connection_delimits_is_never_acknowledged(live: Live) -> None:
     without = b"POST /datafeed HTTP/1.0\r\nFeed: OPEN-FEED\r\n\r\nsome data"
-    assert live.exchange(without, half_close=True).outcome == (400, 999)
+    assert live.exchange(without, half_close=True).outcome == (411, 999)
     assert live.receipts() == []
     counted = b"POST /datafeed HTTP/1.0\r\nFeed: OPEN-FEED\r\nContent-Length: 9\r\n\r\nsome data"
     assert live.exchange(counted).outcome == (200, 0)
     assert [live.data(receipt) for receipt in live.receipts()] == [b"some data"]
+
+
+UPGRADING = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT"])
+@pytest.mark.parametrize("feed", [b"OPEN-FEED", b"REJECT-FEED", b""], ids=["taken", "refused", "none"])
+@pytest.mark.parametrize(
+    ("version", "fields"),
+    [
+        (b"1.1", b"Host: a\r\n"),
+        (b"1.1", b"Host: a\r\nConnection: close\r\n"),
+        (b"1.1", b"Host: a\r\n" + UPGRADING),
+        (b"1.1", b"Host: a\r\nExpect: 100-continue\r\n"),
+        (b"1.0", b""),
+        (b"1.0", b"Connection: keep-alive\r\n"),
+        (b"1.0", UPGRADING),
+    ],
+)
+@pytest.mark.parametrize("behind", [b"", b"data\n", b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n", b"x" * 200_000])
+def test_s06_a_request_that_does_not_say_where_its_data_ends_is_411_in_every_version(
+    live: Live, method: bytes, feed: bytes, version: bytes, fields: bytes, behind: bytes
+) -> None:
+    """One answer, whatever follows: for HTTP it is no body, for its sender it may be the data."""
+    head = method + b" /datafeed HTTP/" + version + b"\r\nFeed: " + feed + b"\r\n" + fields + b"\r\n"
+    seen = live.exchange_all(head + behind, half_close=True)
+    assert seen.count(b"HTTP/1.1 ") == 1
+    answer = parse(seen)
+    assert answer.outcome == (411, 999)
+    assert answer.header("connection") == "close"
+    assert "Content-Length" in answer.text
+    assert live.receipts() == []
+
+
+def test_s06_data_that_follows_a_411_is_discarded_and_the_answer_arrives(live: Live) -> None:
+    with live.connect() as connection:
+        connection.sendall(b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: OPEN-FEED\r\n\r\n")
+        assert parse(connection.recv(65536)).outcome == (411, 999)
+        connection.sendall(request("/datafeed", OPEN, b"late"))
+        assert connection.recv(65536) == b""
+    assert live.receipts() == []
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_s06_the_connection_of_such_a_request_is_closed_whatever_the_answer(
+    live: Live, monkeypatch: pytest.MonkeyPatch, stopping: bool
+) -> None:
+    monkeypatch.setattr(live.worker.receiver, "stopping", stopping)
+    with live.connect() as connection:
+        connection.sendall(b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: OPEN-FEED\r\n\r\ndata")
+        assert parse(read_all(connection)).outcome == ((503, 999) if stopping else (411, 999))
+
+
+def test_chunked_data_of_http_1_0_stays_refused(live: Live) -> None:
+    data = b"POST /datafeed HTTP/1.0\r\nFeed: OPEN-FEED\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(b"data")
+    assert live.exchange(data, half_close=True).outcome == (400, 999)
+    assert live.receipts() == []
+
+
+def test_a_length_of_zero_is_an_empty_delivery(live: Live) -> None:
+    for version in (b"1.0", b"1.1"):
+        head = b"POST /datafeed HTTP/" + version + b"\r\nHost: a\r\nFeed: OPEN-FEED\r\nConnection: close\r\n"
+        assert live.exchange(head + b"Content-Length: 0\r\n\r\n").outcome == (200, 0)
