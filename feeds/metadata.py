@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from feeds.dn import BadDistinguishedName, parse_dn
 from feeds.policy import NO_CERTIFICATE, Certificate, normal_compression
+from portal.http.client import client_address
 
 MAX_NAMES = 200
 MAX_NAME_LENGTH = 128
@@ -462,12 +463,7 @@ def _query_arguments(query: bytes) -> Iterable[tuple[str, str]]:
 
 
 def _sender_address(peer: str | None, forwarded: list[bytes], trusts: Callable[[str | None], bool]) -> str:
-    """First hop from the right that is not one of our proxies."""
-    hops = [hop for value in forwarded for hop in _comma_list(_clean(_text(value)))]
-    # Where every hop is ours, the oldest is the one nearest to the sender.
-    known = [peer] if peer else []
-    sender = next((hop for hop in reversed(hops) if not trusts(hop)), [*hops, *known, ""][0])
-    return sender[:MAX_NAME_LENGTH]
+    return client_address(peer, [_clean(_text(value)) for value in forwarded], trusts)
 
 
 def _stamp_certificate(stored: dict[str, str], certificate: Certificate) -> None:

@@ -12,9 +12,9 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from feeds.metadata import IdentityNames
+from portal.http.client import Network, TrustedProxies, is_in
 
 T = TypeVar("T")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = frozenset({"1", "on", "true", "yes"})
@@ -34,39 +34,6 @@ class BadEnvironment(Exception):
 
 
 @dataclass(frozen=True)
-class TrustedProxies:
-    """Peers whose identity headers are believed. Empty means nobody (contract section 9)."""
-
-    networks: tuple[Network, ...] = ()
-    unix: bool = False
-
-    def trusts(self, peer: str | None) -> bool:
-        """Say whether `peer`, the address at the other end of our connection, is on the list.
-
-        An empty or absent address is a Unix socket, trusted only where `unix` was listed.
-        """
-        if not peer:
-            return self.unix
-        try:
-            address = ipaddress.ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        candidates = (address, mapped) if mapped else (address,)
-        return any(candidate in network for candidate in candidates for network in self.networks)
-
-    def caller(self, peer: str, forwarded: str) -> str:
-        """The caller's address: our peer's, or behind trusted proxies the hop that reached the first of them."""
-        if not self.trusts(peer):
-            return peer
-        hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
-        for hop in reversed(hops):
-            if not self.trusts(hop):
-                return hop[:100]
-        return hops[0][:100] if hops else peer
-
-
-@dataclass(frozen=True)
 class MetricsReaders:
     """Who may read /metrics: callers on this machine, tokens, callers from networks. Without any of them nobody."""
 
@@ -76,7 +43,7 @@ class MetricsReaders:
 
     def includes(self, address: str) -> bool:
         """Whether the caller's address is in one of the networks."""
-        return TrustedProxies(self.networks).trusts(address)
+        return is_in(address, self.networks)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Answered by the edge and not by Django, so that any Host will do: Prometheus ask
 
 import asyncio
 import gzip
-import ipaddress
 import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from feeds.measures import NAMESPACE
 from feeds.pools import Unavailable, database
 from portal.documentation import version
 from portal.environment import MetricsReaders
+from portal.http.client import client_address, is_loopback
 from portal.models import ApiToken
 from portal.tokens import bearer_secret
 
@@ -109,7 +109,7 @@ class MetricsPage:
         readers = self._readers
         if readers == MetricsReaders():
             return Answer(404, b"There is nothing at this address.\n")
-        if (readers.local and self._is_local(request)) or readers.includes(self._address(request)):
+        if (readers.local and self._is_local(request)) or self._is_named(request):
             return None
         if not readers.token:
             return Answer(403, b"PORTAL_METRICS_READERS does not name your address.\n")
@@ -121,14 +121,14 @@ class MetricsPage:
         host = request.headers.get("host", "").lower()
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         passed_on = self._trusts(request.peer) or not _PASSED_ON.isdisjoint(request.headers)
-        return _is_loopback(request.peer) and not passed_on and name in _LOCAL_HOSTS
+        return is_loopback(request.peer) and not passed_on and name in _LOCAL_HOSTS
 
-    def _address(self, request: Asked) -> str:
-        """The caller's address: the peer's, or behind trusted proxies the hop that reached the first of them."""
-        if not self._trusts(request.peer):
-            return request.peer
-        hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",")]
-        return next((hop for hop in reversed(hops) if hop and not self._trusts(hop)), "")
+    def _is_named(self, request: Asked) -> bool:
+        """Whether the client's address is in a listed network; of a request passed on without it, none is known."""
+        forwarded = request.headers.get("x-forwarded-for", "")
+        if self._trusts(request.peer) and not forwarded and not _PASSED_ON.isdisjoint(request.headers):
+            return False
+        return self._readers.includes(client_address(request.peer, [forwarded], self._trusts))
 
     def _metrics(self, request: Asked) -> Answer:
         encode, kind = choose_encoder(request.headers.get("accept", ""))
@@ -170,11 +170,3 @@ def _refusal_of_token(authorization: str | None) -> Answer | None:
     if "read" not in token.scopes or not token.user.has_perms(PERMISSIONS):
         return Answer(403, b"This token or its user may not see feeds and counts.\n")
     return None
-
-
-def _is_loopback(peer: str) -> bool:
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

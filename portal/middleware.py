@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
+from portal.http import client as http_client
 from portal.logs import log_request
 from portal.request_ids import current_request_id, request_id
 
@@ -61,7 +62,7 @@ class ContentSecurityPolicyMiddleware:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The caller's address: our peer's, or behind trusted proxies the hop that reached the first of them."""
+    """The address that a request of Django's came from."""
     peer = str(request.META.get("REMOTE_ADDR") or "")
-    found: str = settings.ENVIRONMENT.trusted_proxies.caller(peer, request.headers.get("X-Forwarded-For", ""))
-    return found
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return http_client.client_address(peer, [forwarded], settings.ENVIRONMENT.trusted_proxies.trusts)

@@ -4,7 +4,6 @@ Both serve every way in alike: the admin's login page, and getting a token over 
 """
 
 import hashlib
-import ipaddress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
+from portal.http.client import network_key
 from portal.middleware import GetResponse
 from portal.models import LoginTry
 
@@ -52,21 +52,8 @@ class PasswordBackend(ModelBackend):
 
 def pair_of(username: str, address: str) -> str:
     """One key for a user name and the network it comes from. Hashed: people type passwords into the wrong field."""
-    told = f"{username.strip().casefold()}\0{_network(address)}"
+    told = f"{username.strip().casefold()}\0{network_key(address)}"
     return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()
-
-
-def _network(address: str) -> str:
-    """An IPv6 sender owns a whole /64; it counts as one."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 @transaction.atomic

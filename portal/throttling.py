@@ -1,24 +1,20 @@
 """How often one address may ask without a login, and the headers that tell it so."""
 
-import ipaddress
-import math
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from portal.tallies import Pair, Tallies
+from portal.http.client import network_key
+from portal.http.limits import COUNTER, WINDOW, Allowance
 
 if TYPE_CHECKING:  # DRF's views read our settings while they load
     from rest_framework.views import APIView
 
-WINDOW = 60.0
-#: Seconds for which a request may have waited for its turn to be counted.
-MOST_WAIT = 5.0
 #: Attempts to get a token that one address has in a minute.
 SIGN_INS = 300
 #: Longer chains of proxies than this are looked through anew each time, so that nobody fills our memory with them.
@@ -26,44 +22,6 @@ MOST_REMEMBERED = 200
 
 #: Fields of an answer.
 Fields = list[tuple[bytes, bytes]]
-
-
-class Allowance(NamedTuple):  # made for every request: a dataclass takes several times as long
-    """What an address has left in its window of a minute."""
-
-    allowed: bool
-    limit: int
-    left: int
-    resets_in: int
-
-
-class Counter:
-    """Counts by address in windows of a minute; of all workers together once they share their tallies."""
-
-    def __init__(self, tallies: Tallies | None = None) -> None:
-        self.tallies = tallies or Tallies()
-
-    def take(self, address: str, limit: int, now: float) -> Allowance:
-        """Count one request. A refused one counts for nothing, so that waiting always helps."""
-        allowed = False
-
-        def count(window: Pair | None) -> Pair:
-            nonlocal allowed
-            started, used = window or (now, 0)
-            # A window of another boot of the machine may lie in what is now the future; one that somebody else has
-            # begun while we waited for the table lies there by a moment.
-            if not -MOST_WAIT <= now - started < WINDOW:
-                started, used = now, 0
-            allowed = used < limit
-            return started, used + allowed
-
-        started, used = self.tallies.update(address, count)
-        resets_in = min(int(WINDOW), max(1, math.ceil(started + WINDOW - now)))
-        return Allowance(allowed, limit, max(0, limit - int(used)), resets_in)
-
-
-#: What this process counts in. A worker gives it tallies that it shares with all others.
-COUNTER = Counter()
 
 
 class AnonymousThrottle(BaseThrottle):
@@ -156,17 +114,4 @@ def _left(name: str, allowance: Allowance) -> str:
 
 @lru_cache(maxsize=1024)
 def _key(name: str, address: str) -> str:
-    return f"{name} {_network_of(address)}"
-
-
-def _network_of(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    # Who listens on both families sees every IPv4 caller so: they are not neighbours.
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return f"{name} {network_key(address)}"

@@ -6,7 +6,6 @@ but for the sender's own Feed, Compression and Type, cleaned as in every refusal
 """
 
 import asyncio
-import ipaddress
 import json
 import logging
 import re
@@ -26,7 +25,8 @@ from feeds.receipt import answers
 from feeds.receipt.head import read_head
 from feeds.receipt.ids import ReceiptIds
 from feeds.stroom_status import StroomStatus
-from portal.tallies import Pair, Tallies
+from portal.http.client import client_address, network_key
+from portal.http.limits import COUNTER, Counter
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ MAX_QUERY = 200
 WAIT_SECONDS = 30
 # What one worker holds open for clients under test: requests being read, and requests being delayed.
 MOST_RUNNING, MOST_DELAYED = 200, 100
-# A test suite may go through every status there is in one go.
-BURST, PER_SECOND = 1000.0, 50.0
+#: Requests that one network may make in a minute: a test suite may go through every status there is in one go.
+MOST_A_MINUTE = 3000
 KEEP_NAMES_SECONDS, KEEP_FAULT_SECONDS = 60.0, 1.0
 TRY_NODE = "try"
 
@@ -171,33 +171,6 @@ def _plain(code: int, text: str, **fields: str) -> TryAnswer:
     return _with_body(code, {"Cache-Control": "no-store", **named}, _TEXT, f"{text}\n".encode())
 
 
-# --- how often a peer may ask ---
-
-
-class TokenBuckets:
-    """A bucket for each peer that fills steadily; of all workers together where they share the tallies."""
-
-    def __init__(self, burst: float, per_second: float, tallies: Tallies | None = None) -> None:
-        self._burst = burst
-        self._per_second = per_second
-        self._tallies = tallies or Tallies()
-
-    def wait(self, peer: str, now: float) -> float:
-        """Take one token and give back 0, or how many seconds to wait for one."""
-        before = 0.0
-
-        def take(bucket: Pair | None) -> Pair:
-            nonlocal before
-            since, level = bucket or (now, self._burst)
-            # Workers look at the clock before they wait for each other; a bucket of another boot begins anew.
-            grown = max(0.0, now - since) * self._per_second if since <= now + 1 else self._burst
-            before = min(self._burst, level + grown)
-            return now, before - (before >= 1)
-
-        self._tallies.update(f"try {peer}", take)
-        return 0.0 if before >= 1 else (1 - before) / self._per_second
-
-
 # --- the application ---
 
 
@@ -222,7 +195,7 @@ class TryIt:
         identity: IdentityNames,
         require_verify: bool = True,
         public_url: str = "",
-        tallies: Tallies | None = None,
+        counter: Counter = COUNTER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make the endpoints of one worker.
@@ -235,7 +208,7 @@ class TryIt:
             identity: names of the identity headers.
             require_verify: as the receiver's.
             public_url: where the portal is found.
-            tallies: what is counted in; None for this process alone.
+            counter: counts the requests of each network.
             clock: seconds, for the limits.
         """
         self._enabled = enabled
@@ -247,7 +220,7 @@ class TryIt:
         self._public_url = public_url
         self._clock = clock
         self._ids = ReceiptIds(TRY_NODE)
-        self._buckets = TokenBuckets(BURST, PER_SECOND, tallies)
+        self._counter = counter
         self._names: Names = {}
         self._names_until = float("-inf")
         self._reading = asyncio.Lock()
@@ -283,23 +256,18 @@ class TryIt:
         """What is answered before a body is read: switched off, too often, too many at once."""
         if not self._enabled:
             return _plain(404, "There is nothing at this address.")
-        wait = self._buckets.wait(self._peer(scope), self._clock())
-        if wait > 0:
+        allowance = self._counter.take(f"try {self._network(scope)}", MOST_A_MINUTE, self._clock())
+        if not allowance.allowed:
             text = "The try-it endpoints were asked too often from your address. This is no test answer: wait."
-            return _plain(429, text, Retry_After=str(int(wait) + 1))
+            return _plain(429, text, Retry_After=str(allowance.resets_in))
         if self.running >= MOST_RUNNING:
             return _plain(503, "Too many try-it requests are running. Ask again later.", Retry_After="5")
         return None
 
-    def _peer(self, scope: Scope) -> str:
-        """Whose bucket counts: behind a trusted proxy the hop that reached it. IPv6 peers have a whole /64."""
+    def _network(self, scope: Scope) -> str:
         client = scope.get("client")
-        address = client[0] if client else ""
-        if self._trusts(address):
-            told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-            hops = [hop.strip() for hop in told.decode("latin-1").split(",") if hop.strip()]
-            address = next((hop for hop in reversed(hops) if not self._trusts(hop)), address)
-        return _network(address)
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return network_key(client_address(client[0] if client else "", forwarded, self._trusts))
 
     async def _answer(self, scope: Scope, wishes: _Wishes) -> TryAnswer:
         path = scope["path"]
@@ -453,14 +421,6 @@ def _whole(text: str) -> int:
 def _wants_json(scope: Scope) -> bool:
     accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
     return b"json" in accept.lower()
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:100]
-    return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _fields(headers: Sequence[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -28,11 +28,12 @@ from feeds.wire import Caller, FeedStatusApp
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
 from portal.environment import Environment
+from portal.http.limits import COUNTER
 from portal.metrics import BuildCollector, MetricsPage
 from portal.ready import ReadyAnswers
 from portal.server import PortalServer, make_config
 from portal.tallies import shared_tallies
-from portal.throttling import COUNTER, ReadyThrottle
+from portal.throttling import ReadyThrottle
 from portal.tokens import BearerOutcome, authenticate_bearer
 from portal.tryit import TryIt, catalogue_names
 
@@ -138,7 +139,7 @@ def make_worker(environment: Environment) -> Worker:
     decisions = DatabasePool(share.decisions, "decision")
     work = DatabasePool(share.work, "receipt")
     pages = DatabasePool(environment.threads, "django")
-    COUNTER.tallies = tallies = shared_tallies(environment.data_dir)
+    COUNTER.tallies = shared_tallies(environment.data_dir)
     receiver = Receiver(service, decisions=decisions, work=work, most_running=share.uploads)
     feed_status = FeedStatusApp(
         authenticate=_authenticate,
@@ -157,7 +158,6 @@ def make_worker(environment: Environment) -> Worker:
             identity=environment.identity_headers,
             require_verify=environment.require_verify_header,
             public_url=environment.public_url,
-            tallies=tallies,
         ),
         metrics=MetricsPage(
             readers=environment.metrics_readers,

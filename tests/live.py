@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
-from portal.environment import TrustedProxies
+from portal.http.client import TrustedProxies
 from portal.models import ApiToken
 from portal.server import PortalServer, make_config
 from portal.worker import Worker, make_worker

@@ -6,7 +6,7 @@ import pytest
 
 from feeds.metadata import parse_meta
 from feeds.models import RefusalSample
-from portal.environment import TrustedProxies
+from portal.http.client import TrustedProxies
 from tests.factories import DN, make_feed
 from tests.live import PROXY, Live, request
 

@@ -9,8 +9,9 @@ import pytest
 from django.test import Client
 
 from portal import throttling
+from portal.http.limits import Counter
 from portal.tallies import ENTRIES, Tallies
-from portal.throttling import AnonymousThrottle, Counter, SignInThrottle
+from portal.throttling import AnonymousThrottle, SignInThrottle
 from tests.calls import VIEWER, anonymous, caller, make_user, problem_of
 from tests.serving import Serve
 

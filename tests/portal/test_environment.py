@@ -11,7 +11,8 @@ import pytest
 
 from feeds.metadata import IdentityNames
 from portal import environment as module
-from portal.environment import BASE_DIR, BadEnvironment, Environment, TrustedProxies, read_environment
+from portal.environment import BASE_DIR, BadEnvironment, Environment, read_environment
+from portal.http.client import TrustedProxies
 
 GOOD_KEY = "".join(chr(33 + number) for number in range(60))
 

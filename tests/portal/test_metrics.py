@@ -138,7 +138,11 @@ def test_a_token_needs_the_scope_and_its_user_the_right(
         ("192.0.2.0/24", {"X-Forwarded-For": "192.0.2.9"}, PROXY, 200),
         ("192.0.2.0/24", {"X-Forwarded-For": "192.0.2.9, 198.51.100.1"}, PROXY, 403),
         ("192.0.2.0/24", {"X-Forwarded-For": "198.51.100.1, 192.0.2.9"}, PROXY, 200),
-        (PROXY, {}, PROXY, 403),
+        (PROXY, {}, PROXY, 200),
+        (PROXY, {"X-Forwarded-For": PROXY}, PROXY, 200),
+        (PROXY, {"X-Forwarded-For": f"{PROXY}, 192.0.2.9"}, PROXY, 403),
+        (PROXY, {"X-Forwarded-Proto": "https"}, PROXY, 403),
+        (PROXY, {"Via": "1.1 proxy"}, PROXY, 403),
     ],
 )
 def test_the_setting_says_who_reads(

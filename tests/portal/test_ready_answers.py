@@ -28,6 +28,7 @@ from portal import ready as module
 from portal import throttling
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
+from portal.http import limits
 from portal.ready import ReadyAnswers, accepts_gzip, can_be_kept, canonical, is_known, make_ready
 from tests.live import PROXY, Headers, Live, Response, parse, read_all, request, running, serving, trusted
 from tests.portal.test_edge import Answer, StartResponse, Streaming, feed_status, metrics, receiver, try_it
@@ -693,7 +694,7 @@ def five_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     # Read from the settings for each request; nothing is thrown away meanwhile.
     limited = dataclasses.replace(settings.ENVIRONMENT, anonymous_rate=5, trusted_proxies=trusted(PROXY))
     monkeypatch.setattr(settings, "ENVIRONMENT", limited)
-    monkeypatch.setattr(throttling.AnonymousThrottle, "counter", throttling.Counter())
+    monkeypatch.setattr(throttling.AnonymousThrottle, "counter", limits.Counter())
     monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", 600)
 
 
@@ -750,7 +751,7 @@ def test_ready_answers_are_counted_for_the_caller_that_a_trusted_proxy_names(
 @pytest.mark.server
 def test_where_there_is_no_limit_nothing_is_counted_or_told(portal: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "ENVIRONMENT", dataclasses.replace(settings.ENVIRONMENT, anonymous_rate=None))
-    monkeypatch.setattr(throttling.Counter, "take", lambda *_: pytest.fail("counted"))
+    monkeypatch.setattr(limits.Counter, "take", lambda *_: pytest.fail("counted"))
     answers = [fetch(portal, "/api/v1/codes/http/404/") for _ in range(3)]
     assert [(answer.status, answer.header("ratelimit")) for answer in answers] == [(200, None)] * 3
 

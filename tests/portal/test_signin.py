@@ -14,7 +14,8 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from portal.audit import record_settings, told_settings
-from portal.environment import BadEnvironment, TrustedProxies, read_environment
+from portal.environment import BadEnvironment, read_environment
+from portal.http.client import TrustedProxies
 from portal.models import AuditRecord, LoginTry
 from portal.signin import LOCKED_FOR, MAX_TRIES, pair_of, take_try
 

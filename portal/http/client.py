@@ -1,0 +1,91 @@
+"""The client of a request: which peers are trusted, the client's address, and the network that limits count."""
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: Longer than any address with a zone; what a proxy wrote into a header may be anything.
+MAX_ADDRESS = 128
+
+
+@dataclass(frozen=True)
+class TrustedProxies:
+    """Peers whose identity headers are believed. Empty means nobody (contract section 9)."""
+
+    networks: tuple[Network, ...] = ()
+    unix: bool = False
+
+    def trusts(self, peer: str | None) -> bool:
+        """Say whether `peer`, the address at the other end of our connection, is on the list.
+
+        An empty or absent address is a Unix socket, trusted only where `unix` was listed.
+        """
+        if not peer:
+            return self.unix
+        return is_in(peer, self.networks)
+
+    def caller(self, peer: str, forwarded: str) -> str:
+        """The client's address, see `client_address`."""
+        return client_address(peer, [forwarded], self.trusts)
+
+
+def client_address(peer: str | None, forwarded: Iterable[str], trusts: Callable[[str | None], bool]) -> str:
+    """The address that a request came from: the first hop, from the right, that is not one of our proxies.
+
+    Where every hop is trusted, the oldest counts, and without any hop the peer itself: a trusted machine may be a
+    client too. A peer that is not trusted is the client, whatever its headers say.
+
+    Args:
+        peer: the address at the other end of our connection; empty for a Unix socket.
+        forwarded: values of X-Forwarded-For, in their order.
+        trusts: says whether an address belongs to a trusted proxy.
+    """
+    if not trusts(peer):
+        return peer or ""
+    hops = [hop for value in forwarded for part in value.split(",") if (hop := part.strip())]
+    found = next((hop for hop in reversed(hops) if not trusts(hop)), None)
+    if found is None:
+        found = hops[0] if hops else peer or ""
+    return found[:MAX_ADDRESS]
+
+
+def network_key(address: str) -> str:
+    """The network that an address counts with in limits: itself for IPv4, its /64 for IPv6.
+
+    A socket that listens on both families shows IPv4 clients as IPv6 ones; they are not neighbours.
+    """
+    parsed = parse_address(address)
+    if parsed is None:
+        return address[:MAX_ADDRESS]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def is_in(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of the networks, in its IPv4 or its IPv6 form."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    forms: tuple[Address, ...] = (parsed, mapped) if mapped else (parsed,)
+    return any(form in network for form in forms for network in networks)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    parsed = parse_address(address)
+    return parsed is not None and parsed.is_loopback
+
+
+def parse_address(address: str) -> Address | None:
+    """An address without its zone; an IPv4-mapped one as IPv4. None where the text is no address."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed

@@ -1,0 +1,63 @@
+"""Limits on how often a client may ask, counted in fixed windows that all workers share."""
+
+import math
+from typing import NamedTuple
+
+from portal.tallies import Pair, Tallies
+
+WINDOW = 60.0
+#: Seconds for which a request may have waited for its turn to be counted.
+MOST_WAIT = 5.0
+
+
+class Allowance(NamedTuple):  # made for every request: a dataclass takes several times as long
+    """What a client has left in its window of a minute."""
+
+    allowed: bool
+    limit: int
+    left: int
+    resets_in: int
+
+
+class Counter:
+    """Counts by key in windows of a minute; of all workers together once they share their tallies."""
+
+    def __init__(self, tallies: Tallies | None = None) -> None:
+        self.tallies = tallies or Tallies()
+
+    def take(self, key: str, limit: int, now: float) -> Allowance:
+        """Count one request. A refused one counts for nothing, so that waiting always helps."""
+        allowed = False
+
+        def count(window: Pair | None) -> Pair:
+            nonlocal allowed
+            started, used = _current(window, now)
+            allowed = used < limit
+            return started, used + allowed
+
+        started, used = self.tallies.update(key, count)
+        resets_in = min(int(WINDOW), max(1, math.ceil(started + WINDOW - now)))
+        return Allowance(allowed, limit, max(0, limit - int(used)), resets_in)
+
+    def give_back(self, key: str, now: float) -> None:
+        """Take back one request that shall not count after all."""
+
+        def uncount(window: Pair | None) -> Pair:
+            started, used = _current(window, now)
+            return started, max(0.0, used - 1)
+
+        self.tallies.update(key, uncount)
+
+
+def _current(window: Pair | None, now: float) -> Pair:
+    """The window that `now` is in.
+
+    One of another boot of the machine may lie in what is now the future; one that another worker has begun while we
+    waited for the table lies there by a moment.
+    """
+    started, used = window or (now, 0)
+    return (started, used) if -MOST_WAIT <= now - started < WINDOW else (now, 0)
+
+
+#: What this process counts in. A worker gives it tallies that it shares with all others.
+COUNTER = Counter()
