@@ -35,6 +35,8 @@ TRY_IT = re.compile(r"/try(?:/.*)?", re.DOTALL)
 
 MAX_BODY = 32 * 1024 * 1024
 SPOOL_OVER = 1024 * 1024
+#: A host name has at most 253 characters, and a port five.
+MAX_HOST = 260
 _PROXY_HEADERS = frozenset({b"forwarded", b"x-real-ip", b"remotedn", b"remotecertexpiry"})
 _PROXY_PREFIXES = (b"x-ssl-", b"x-forwarded-")
 
@@ -119,6 +121,9 @@ class Edge:
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(scope, receive)
+        if sum(len(value) for name, value in scope["headers"] if name == b"host") > MAX_HOST:
+            await _refuse(scope, body, send, 400, f"The Host header is longer than {MAX_HOST} bytes.")
+            return
         try:
             file, length = await self._read(scope, body)
         except Incomplete:

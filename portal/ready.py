@@ -32,7 +32,8 @@ MAX_ANSWERS = 1024
 MAX_BYTES = 32 * 1024 * 1024
 MAX_BODY = 2 * 1024 * 1024
 MAX_QUERY = 1000
-MAX_ACCEPT = 500
+#: Longest value of a header that the answer depends on. Keys are kept, and so are parsed values of headers.
+MAX_FIELD = 500
 WORTH_PACKING = 256
 _COUNTED = b"/api/"
 _API = ("codes", "disagreements", "sources", "vendors", "headers", "registries", "classes")
@@ -98,7 +99,9 @@ class Ready:
 
     @property
     def size(self) -> int:
-        return len(self.plain.body) + (len(self.packed.body) if self.packed else 0)
+        """Bytes of all forms; the head of each is kept as fields and as lines."""
+        forms = [form for form in (self.plain, self.packed, self.unchanged) if form is not None]
+        return sum(len(form.body) + 2 * len(form.lines) for form in forms)
 
 
 class AtOnce(NamedTuple):
@@ -161,7 +164,7 @@ class ReadyAnswers:
                 return None
         query: bytes = scope.get("query_string", b"")
         accept = found[b"accept"]
-        if len(query) > MAX_QUERY or len(accept) > MAX_ACCEPT:
+        if len(query) > MAX_QUERY or max(map(len, found.values())) > MAX_FIELD:
             return None
         return Asked(
             key=(path, canonical(query) if query else "", found[b"host"], scheme(scope), accept),
@@ -245,9 +248,9 @@ class ReadyAnswers:
     def _keep(self, key: Key, ready: Ready) -> None:
         before = self._answers.pop(key, None)
         self._answers[key] = ready
-        self._bytes += ready.size - (before.size if before else 0)
+        self._bytes += _size(key, ready) - (_size(key, before) if before else 0)
         while len(self._answers) > MAX_ANSWERS or self._bytes > MAX_BYTES:
-            self._bytes -= self._answers.popitem(last=False)[1].size
+            self._bytes -= _size(*self._answers.popitem(last=False))
 
     async def _look(self) -> None:
         """Compare versions; whoever comes meanwhile waits for the same comparison, but not for long."""
@@ -299,6 +302,10 @@ class _Caught:
             start, self._start = self._start, None
             await self._send(start)
         await self._send({**message, "body": b""} if self._head and "body" in message else message)
+
+
+def _size(key: Key, ready: Ready) -> int:
+    return ready.size + sum(map(len, key))
 
 
 async def _send(form: Form, asked: Asked, own: Fields, send: Send) -> None:

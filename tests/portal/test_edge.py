@@ -426,3 +426,13 @@ def test_a_request_whose_client_left_is_not_begun(world: World) -> None:
     assert "/leaving" not in begun
     for connection in busy:
         connection.close()
+
+
+@pytest.mark.parametrize("path", ["/codes/http/404/", "/page", "/api/v1/codes/"])
+def test_s34_a_host_longer_than_any_name_is_refused(world: World, path: str) -> None:
+    data = request(path, method="GET").replace(b"somewhere.example.org", b"localhost:" + b"0" * 50_000 + b"1")
+    world.environ = {}
+    answer = world.exchange(data)
+    assert answer.status == 400
+    assert "Host" in answer.text
+    assert not world.environ

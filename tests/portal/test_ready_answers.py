@@ -526,14 +526,21 @@ def test_the_answers_asked_for_last_are_kept(world: World, monkeypatch: pytest.M
     assert len(world.ready._answers) == 3
 
 
-def test_memory_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_BYTES", 5 * len(PAGE))
-    for number in range(20):
-        world.get(f"/codes/{number}/")
-        sizes = [answer.size for answer in world.ready._answers.values()]
-        assert world.ready._bytes == sum(sizes) <= 5 * len(PAGE)
-    assert 0 < len(world.ready._answers) < 6
+def test_memory_is_bounded_and_keys_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 20 * len(PAGE))
+    for number in range(40):
+        world.get(f"/codes/{number}/{'x' * len(PAGE)}" if number % 2 else f"/codes/{number}/")
+        sizes = [answer.size + sum(map(len, key)) for key, answer in world.ready._answers.items()]
+        assert world.ready._bytes == sum(sizes) <= 20 * len(PAGE)
+    assert 0 < len(world.ready._answers) < 20
     assert not world.ready._being_made
+
+
+@pytest.mark.parametrize("name", ["Host", "Accept", "Accept-Encoding", "If-None-Match"])
+def test_s34_no_long_header_is_kept(world: World, name: str) -> None:
+    for number in range(3):
+        world.get("/codes/", {name: f"localhost:{'0' * 60_000}{number}"})
+    assert not world.ready._answers
 
 
 # --- small parts ---
