@@ -30,7 +30,7 @@ SAMPLES_KEPT_PER_KEY = 50
 _INTERVAL = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Tally:
     """What is counted together."""
 
@@ -108,7 +108,8 @@ class DeliveryCounts:
             return
         try:
             with database(), transaction.atomic():
-                for tally, count in counts.items():
+                # In one order in every worker: two that lock rows crosswise would wait for each other for ever.
+                for tally, count in sorted(counts.items()):
                     _add_to_row(tally, count, sizes[tally])
                 if samples:
                     _keep_samples(samples)
@@ -190,7 +191,7 @@ def _add_to_row(tally: Tally, count: int, size: int) -> None:
 def _keep_samples(samples: list[Sample]) -> None:
     """Add samples and let the oldest go, of each feed and code and of all."""
     RefusalSample.objects.bulk_create(RefusalSample(**vars(sample)) for sample in samples)
-    for feed, stroom_status in {(sample.feed, sample.stroom_status) for sample in samples}:
+    for feed, stroom_status in sorted({(sample.feed, sample.stroom_status) for sample in samples}):
         same = RefusalSample.objects.filter(feed=feed, stroom_status=stroom_status)
         _keep_latest(same.values_list("pk", flat=True).order_by("-pk"), SAMPLES_KEPT_PER_KEY)
     _keep_latest(RefusalSample.objects.values_list("pk", flat=True).order_by("-pk"), MAX_SAMPLES)

@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from django.db import connections, transaction
+from django.db import connections
 
 from feeds.measures import Measures
-from feeds.models import HourlyCount
-from feeds.pools import database
+from feeds.pools import Refused
+from feeds.receipt.rehearsal import Rehearsal
 from feeds.receipt.spool import NoSpace, SpaceMark, sync_folder
 from feeds.recurring import WELL, Recurring
 
@@ -24,7 +23,6 @@ INTERVAL = 1.5
 #: A result older than this is no longer believed: the checks themselves hang. A fault is told within 5 s (R27).
 STALE_AFTER = 4.0
 _PROBE = "health.probe"
-_PROBE_KEY = 0  # no row of ours has it: keys begin at 1
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,22 @@ class Health:
 class HealthMonitor(threading.Thread):
     """Checks the store, the database and free space again and again; `current` is the latest result."""
 
-    def __init__(self, folder: Path, space: SpaceMark, measures: Measures | None = None) -> None:
+    def __init__(
+        self, folder: Path, space: SpaceMark, measures: Measures | None = None, *, worker: str = "portal"
+    ) -> None:
         """Make the monitor of one worker.
 
         Args:
             folder: the worker's own folder in the store.
             space: the free-space mark.
             measures: shows the results.
+            worker: a name that no other worker of the database has.
         """
         super().__init__(name="health", daemon=True)
         self._folder = folder
         self._space = space
         self._measures = measures or Measures()
+        self._rehearsal = Rehearsal(worker)
         self._lock = threading.Lock()
         self._checking = threading.Lock()
         self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
@@ -90,7 +92,7 @@ class HealthMonitor(threading.Thread):
             failures = self._failures
             checks = {
                 "store": self._word("store", self._write_probe),
-                "database": self._word("database", _write_row),
+                "database": self._word("database", self._rehearsal.run),
                 "space": self._word("space", self._space.demand),
             }
             with self._lock:
@@ -119,8 +121,7 @@ class HealthMonitor(threading.Thread):
         try:
             check()
         except Exception as fault:  # noqa: BLE001  # whatever it is, it is the finding
-            word = "below the free-space mark" if isinstance(fault, NoSpace) else "cannot be written"
-            found = fault
+            word, found = _word_for(fault), fault
         self._recurring.tell(f"health check of {name}", word, found)
         return word
 
@@ -138,10 +139,7 @@ class HealthMonitor(threading.Thread):
         sync_folder(self._folder)
 
 
-def _write_row() -> None:
-    """Write a row and take it back in one transaction, whose commit is flushed like that of a receipt."""
-    with database(), transaction.atomic():
-        HourlyCount.objects.create(
-            pk=_PROBE_KEY, hour=datetime.min.replace(tzinfo=UTC), http_status=0, stroom_status=0
-        )
-        HourlyCount.objects.filter(pk=_PROBE_KEY).delete()
+def _word_for(fault: Exception) -> str:
+    if isinstance(fault, NoSpace):
+        return "below the free-space mark"
+    return "refuses deliveries, the log says why" if isinstance(fault, Refused) else "cannot be written"

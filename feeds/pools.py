@@ -17,7 +17,16 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar, TypeVarTuple
 
-from django.db import Error, connection, connections
+from django.db import (
+    DataError,
+    Error,
+    IntegrityError,
+    InternalError,
+    NotSupportedError,
+    ProgrammingError,
+    connection,
+    connections,
+)
 
 from portal import patience
 
@@ -27,6 +36,30 @@ Ts = TypeVarTuple("Ts")
 
 #: What SQLite says when the last page of a commit, the one that makes it valid, was certainly not written.
 _NEVER_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY})
+
+#: Kinds of error that come again however often the same is asked.
+_LASTING_KINDS = (IntegrityError, ProgrammingError, DataError, InternalError, NotSupportedError)
+#: SQLite's own numbers decide where it gives one: a missing column is an OperationalError there, as a lock is.
+_LASTING_CODES = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,  # a missing table or column
+        sqlite3.SQLITE_INTERNAL,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_SCHEMA,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+_PRIMARY_CODE = 0xFF
+#: A PostgreSQL that takes no writes for now, as a standby does until it is promoted (R13).
+_READ_ONLY_STATE = "25006"
 
 #: A database that needs longer for one statement of a delivery is as good as gone.
 STATEMENT_SECONDS = 10.0
@@ -51,25 +84,39 @@ class Unavailable(Exception):  # a passing fault, not a defect
         """Whether a commit that failed with this is sure not to have happened."""
         fault: BaseException | None = self
         while fault is not None:
-            if getattr(fault, "sqlite_errorcode", None) in _NEVER_COMMITTED:
+            if isinstance(fault, IntegrityError) or getattr(fault, "sqlite_errorcode", None) in _NEVER_COMMITTED:
                 return True
             fault = fault.__cause__
         return False
 
 
+class Refused(Unavailable):
+    """The database answers, and refuses for a reason that does not pass by itself (R31)."""
+
+
 @contextmanager
 def database() -> Iterator[None]:
-    """Use this thread's connection; what fails there is a passing fault.
+    """Use this thread's connection.
 
     Raises:
-        Unavailable: the database is locked, gone, or not as it should be.
+        Unavailable: the database is locked, gone or slow.
+        Refused: it refuses for good: schema, permission, constraint, damage.
     """
     try:
         connection.close_if_unusable_or_obsolete()
         _follow_file()
         yield
     except Error as fault:
-        raise Unavailable(str(fault)) from fault
+        raise (Refused if is_lasting(fault) else Unavailable)(str(fault)) from fault
+
+
+def is_lasting(fault: Error) -> bool:
+    """Whether the same statement will fail again until somebody mends the database."""
+    cause = fault.__cause__
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        return code & _PRIMARY_CODE in _LASTING_CODES
+    return isinstance(fault, _LASTING_KINDS) and getattr(cause, "sqlstate", None) != _READ_ONLY_STATE
 
 
 @contextmanager
@@ -84,6 +131,8 @@ def promptly(*, writing: bool = False) -> Iterator[None]:
         with database():
             _limit_waiting(short=began - _in_vain[writing] < VAIN_FOR_SECONDS)
             yield
+    except Refused:
+        raise  # it answered, and nobody waited in vain
     except Unavailable:
         if time.monotonic() - began >= VAIN_SECONDS or began - _in_vain[writing] < VAIN_FOR_SECONDS:
             _in_vain[writing] = time.monotonic()

@@ -18,14 +18,16 @@ from feeds.body import Body, Incomplete, Receive, Scope, Send, header
 from feeds.measures import Measures
 from feeds.metadata import IdentityNames, read_certificate
 from feeds.policy import Certificate, Decision, decide_feed
-from feeds.pools import Unavailable, in_time, promptly
+from feeds.pools import Refused, Unavailable, in_time, promptly
 from feeds.receipt.compression import Gunzip, StreamInvalid
-from feeds.receipt.service import read_policy
+from feeds.receipt.service import SETTLE_SECONDS, read_policy
+from feeds.recurring import WELL, Recurring
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
 _REALM = b'Bearer realm="portal"'
+_WHAT = "questions for a feed's status"
 
 
 class Caller(Enum):
@@ -75,6 +77,7 @@ class FeedStatusApp:
         self._identity = identity
         self._decisions = decisions
         self._measures = measures or Measures()
+        self._faults = Recurring(log, settle_seconds=SETTLE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -86,14 +89,22 @@ class FeedStatusApp:
         except Incomplete:
             http, content = 400, {"error": "The body did not arrive whole."}
         except Unavailable as fault:
-            log.warning("feed status cannot be told: %s", fault)
-            self._measures.decision_failed("feed_status")
-            http, content = 503, {"error": "The rules cannot be read right now."}
+            http, content = self._database_failed(fault)
         except Exception:
             log.exception("feed status failed")
             http, content = 500, {"error": "Something failed here."}
         self._measures.told_proxy(version_of(scope["path"]), http, content.get("status"))
         await _respond(body, send, http, content)
+
+    def _database_failed(self, fault: Unavailable) -> tuple[int, dict[str, str]]:
+        """Never a guess: an HTTP error, 500 where waiting does not help (R31)."""
+        self._measures.decision_failed("feed_status")
+        cause = fault.__cause__ or fault
+        if isinstance(fault, Refused):
+            self._faults.tell(_WHAT, f"the database refuses, {type(cause).__name__}", cause, logging.ERROR)
+            return 500, {"error": "The rules cannot be read; the portal's log says why."}
+        self._faults.tell(_WHAT, "the database is away, locked or slow", cause)
+        return 503, {"error": "The rules cannot be read right now."}
 
     async def _handle(self, scope: Scope, body: Body) -> tuple[int, dict[str, str]]:
         if scope["method"] != "POST":
@@ -102,7 +113,9 @@ class FeedStatusApp:
         key = authorization.decode("latin-1") if authorization is not None else None
         await in_time(self._decisions, self._admit, key)
         data = await _read(scope, body)
-        return await in_time(self._decisions, self._answer, data, version_of(scope["path"]))
+        answer = await in_time(self._decisions, self._answer, data, version_of(scope["path"]))
+        self._faults.tell(_WHAT, WELL)
+        return answer
 
     def _admit(self, authorization: str | None) -> None:
         with promptly():

@@ -113,7 +113,7 @@ def make_worker(environment: Environment) -> Worker:
     node = f"{environment.node_id}-{slot.number}"
     space = SpaceMark(store.root, environment.min_free_bytes)
     measures = _start_measuring(environment, slot)
-    health = HealthMonitor(slot.folder, space, measures)
+    health = HealthMonitor(slot.folder, space, measures, worker=node)
     counts = DeliveryCounts()
     trusts = environment.trusted_proxies.trusts
     service = ReceiptService(

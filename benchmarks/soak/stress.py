@@ -18,7 +18,7 @@ from benchmarks.soak import stage
 from benchmarks.soak.trial import LeftOut, Run
 from tests.live import parse, read_all, request
 from tests.reliability import crowd, disk, processes
-from tests.reliability.broken import ask_status, gone, locked, send_many, with_bad_rules, without_rules
+from tests.reliability.broken import ask_status, gone, locked, send_many, with_bad_rules
 from tests.reliability.disk import cut_disk
 from tests.reliability.portal import OPEN, Portal
 from tests.reliability.races import race
@@ -177,7 +177,7 @@ def slope_of(points: list[tuple[float, float]]) -> tuple[float, float]:
 
 def break_database(run: Run) -> None:
     """R13: one fault after the other for its part of the time; the goal is in seconds."""
-    faults = {"gone": gone, "locked": locked, "rules gone": without_rules, "bad rules": with_bad_rules}
+    faults = {"gone": gone, "locked": locked, "bad rules": with_bad_rules}
     asked = 0
     with stage.portal(run) as portal:
         each = max(1.0, (min(run.left, run.goal) - 5) / (len(faults) + 1))

@@ -124,9 +124,9 @@ class Receiver:
         try:
             decision, low = await in_time(self._decisions, self._look, head.request)
         except Unavailable as fault:
-            log.warning("the rules cannot be read: %s", fault)
+            self._service.database_failed(fault)
             self._service.measures.decision_failed("delivery")
-            return _refused(head, stroom_status.UNAVAILABLE)
+            return Outcome(failure(_undecided(head), fault), Counted.REFUSED, head.receipt_id)
         if not decision.accepted:
             return Outcome(decision, Counted.REFUSED, head.receipt_id)
         if low or self.running > self._most_running:
@@ -211,7 +211,7 @@ class Receiver:
         while not (await asyncio.wait({job}, timeout=LOOK_SECONDS))[0]:
             since = started[0].asking_since if started else None
             if since is not None and time.monotonic() - since > ANSWER_SECONDS:
-                log.warning("delivery %s is not recorded in time", head.receipt_id)
+                self._service.database_failed(Unavailable(f"delivery {head.receipt_id} is not recorded in time"))
                 return _refused(head, stroom_status.UNAVAILABLE, decision)
         return job.result()
 

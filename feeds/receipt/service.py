@@ -24,12 +24,13 @@ from feeds.metadata import IdentityNames, RequestMetadata, format_meta, stamp
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.models import Outcome as Counted
 from feeds.policy import Decision, FeedPolicy, FeedStatus, accept, decide, decide_feed, normal_compression, refuse
-from feeds.pools import VAIN_SECONDS, Unavailable, promptly
+from feeds.pools import VAIN_SECONDS, Refused, Unavailable, promptly
 from feeds.receipt.archive import Contents, Group, read_archive
 from feeds.receipt.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
 from feeds.receipt.ids import ReceiptIds, data_path, meta_path
 from feeds.receipt.slots import Slot
 from feeds.receipt.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, SyncFailed, write_beside
+from feeds.recurring import WELL, Recurring
 from portal.request_ids import told_request_id
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ deliveries = logging.getLogger("feeds.deliveries")
 MAX_LISTED_GROUPS = 1000
 #: Most that the arguments of one refused delivery take as an example.
 SAMPLE_BYTES = 8000
+#: What a log line about the database begins with.
+REFUSES = "the database refuses deliveries"
+AWAY = "the database is away, locked or slow"
+#: How long no delivery must meet a fault of the database before that is logged as over.
+SETTLE_SECONDS = 10.0
 STREAM_ADVICE = "Check the data at its source and send it again."
 
 
@@ -79,6 +85,22 @@ class ReceiptService:
     on_store_fault: Callable[[], None] = field(default=lambda: None)
     on_database_fault: Callable[[], None] = field(default=lambda: None)
     measures: Measures = field(default_factory=Measures)
+    faults: Recurring = field(default_factory=lambda: Recurring(log, settle_seconds=SETTLE_SECONDS))
+
+    def database_failed(self, fault: Unavailable) -> None:
+        """Log why the database kept a delivery out, once a minute. Readiness is for the health check to decide: one
+        sender's odd delivery must not take the portal from all others.
+        """
+        cause = fault.__cause__ or fault
+        if isinstance(fault, Refused):
+            self.faults.tell(REFUSES, f"a delivery failed, {type(cause).__name__}", cause, logging.ERROR)
+        else:
+            self.faults.tell(AWAY, "deliveries are answered 503", cause)
+
+    def database_answered(self) -> None:
+        """Note that a delivery was recorded."""
+        self.faults.tell(REFUSES, WELL)
+        self.faults.tell(AWAY, WELL)
 
     def decide(self, request: RequestMetadata) -> Decision:
         """Evaluate steps 1 to 7 against the database as it is now.
@@ -148,12 +170,15 @@ def read_policy(feed: str | None) -> FeedPolicy | None:
     """Read a feed's policy from the database.
 
     Raises:
-        Unavailable: it cannot be read.
+        Unavailable: it cannot be read right now.
+        Refused: it cannot be read before somebody mends the database.
     """
     name = (feed or "").strip()
     began = time.monotonic()
     try:
         return _policy_now(name)
+    except Refused:
+        raise  # a new connection changes nothing
     except Unavailable:
         if time.monotonic() - began >= VAIN_SECONDS:
             raise
@@ -221,6 +246,8 @@ class Delivery:
         if isinstance(fault, SyncFailed):
             self._service.measures.flush_failures.inc()
             self._service.on_store_fault()
+        if isinstance(fault, Unavailable):
+            self._service.database_failed(fault)
         return self._outcome(failure(self._decision, fault, compressed=compressed), Counted.REFUSED)
 
     def discard(self) -> None:
@@ -411,6 +438,7 @@ class Delivery:
                 raise
             if not _is_recorded(self.receipt_id):
                 raise CommitUnknown(str(fault)) from fault
+        self._service.database_answered()
 
 
 class CommitUnknown(Exception):  # says what is known of the commit
@@ -426,6 +454,8 @@ def failure(decision: Decision, fault: BaseException, *, compressed: bool = Fals
         return refuse(decision, 9, stroom_status.STREAM_INVALID, reason, hint=f"{reason} {STREAM_ADVICE}")
     if isinstance(fault, Incomplete):
         return _incomplete(decision, fault, compressed=compressed)
+    if isinstance(fault, Refused):
+        return refuse(decision, 11, stroom_status.UNKNOWN_ERROR, "The database refuses; the portal's log says why.")
     if isinstance(fault, NoSpace | Unavailable):
         return refuse(decision, 11, stroom_status.UNAVAILABLE, f"A passing fault: {type(fault).__name__}.")
     log.error("a delivery failed", exc_info=fault)

@@ -42,16 +42,6 @@ def locked(portal: Portal) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def without_rules(portal: Portal) -> Iterator[None]:
-    """A half-done change of the schema."""
-    portal.execute("ALTER TABLE feeds_certificaterule RENAME TO away")
-    try:
-        yield
-    finally:
-        portal.execute("ALTER TABLE away RENAME TO feeds_certificaterule")
-
-
-@contextlib.contextmanager
 def with_bad_rules(portal: Portal) -> Iterator[None]:
     """A value that nothing of ours has written."""
     writer = portal.database()

@@ -15,7 +15,6 @@ from tests.reliability.broken import (
     locked,
     send_many,
     with_bad_rules,
-    without_rules,
 )
 from tests.reliability.portal import OPEN, Portal
 from tests.reliability.senders import Parcel, deliver
@@ -34,7 +33,7 @@ def running(portal: Portal) -> Iterator[Portal]:
     portal.kill()
 
 
-@pytest.mark.parametrize("fault", [gone, locked, without_rules, with_bad_rules])
+@pytest.mark.parametrize("fault", [gone, locked, with_bad_rules])
 def test_r13_a_passing_fault_is_told_as_one_100_times_of_100(running: Portal, fault: Fault) -> None:
     rows = running.rows()
     with fault(running):

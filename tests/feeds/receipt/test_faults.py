@@ -5,12 +5,8 @@ Threat model R4, R5 and R13, at the receipt service; the answers are those that 
 
 import errno
 import gc
-import gzip
-import io
 import os
-import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,88 +15,11 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.db.models.base import Model
 
-from feeds.counting import DeliveryCounts
-from feeds.metadata import IdentityNames, RequestMetadata, read_request
 from feeds.models import Feed, FeedQuerySet, Receipt
 from feeds.receipt import service as service_module
-from feeds.receipt.ids import ReceiptIds
-from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
-from feeds.receipt.slots import take_slot
-from feeds.receipt.spool import SpaceMark, Store
-from tests.factories import NOW, make_feed
+from tests.feeds.receipt.workshop import DATA, KINDS, Workshop
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-DATA = b"a line of the log\n" * 40_000
-
-
-def archive() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("1.meta", "Feed:OPEN-FEED")
-        file.writestr("1.dat", DATA)
-    return buffer.getvalue()
-
-
-KINDS = {"NONE": DATA, "GZIP": gzip.compress(DATA), "ZIP": archive()}
-
-
-@dataclass
-class Workshop:
-    """A receipt service with its store, and how often it was told of a store fault."""
-
-    root: Path
-    service: ReceiptService = field(init=False)
-    store_faults: int = 0
-
-    def __post_init__(self) -> None:
-        self.root.mkdir()
-        slot = take_slot(self.root)
-        settings = ReceiptSettings(
-            host="portal", trusts=lambda _: False, identity=IdentityNames(), space=SpaceMark(self.root, 0)
-        )
-        self.service = ReceiptService(
-            settings, Store(self.root), slot, ReceiptIds("test-1"), DeliveryCounts(), on_store_fault=self.note
-        )
-
-    def note(self) -> None:
-        self.store_faults += 1
-
-    def request(self, compression: str) -> RequestMetadata:
-        headers = [(b"feed", b"OPEN-FEED"), (b"compression", compression.encode())]
-        return read_request(
-            headers,
-            b"",
-            peer="192.0.2.1",
-            trusts=lambda _: False,
-            identity=IdentityNames(),
-            require_verify=True,
-            now=NOW,
-        )
-
-    def receive(self, compression: str = "NONE", body: bytes | None = None) -> Outcome:
-        """As the receiver does it: decide, begin, write in batches, finish; a fault in between is `fail`."""
-        request = self.request(compression)
-        body = KINDS[compression] if body is None else body
-        decision = self.service.decide(request)
-        assert decision.accepted
-        delivery = self.service.begin(request, decision, self.service.ids.next())
-        try:
-            delivery.write([body[:1000]])
-        except Exception as fault:  # noqa: BLE001  # as the receiver does
-            return delivery.fail(fault)
-        return delivery.finish([body[1000:]])
-
-    def files(self) -> list[Path]:
-        return [path for path in self.root.rglob("*") if path.is_file() and path.name != "lock"]
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    make_feed("OPEN-FEED")
-    workshop = Workshop(tmp_path / "store")
-    yield workshop
-    workshop.service.slot.release()
 
 
 def fails_at(

@@ -1,0 +1,104 @@
+"""A database that refuses for good is a fault of ours, and the health check finds it before a sender (R31)."""
+
+import pytest
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+)
+from django.db.models import Max
+
+from feeds.health import HealthMonitor
+from feeds.models import HourlyCount, Receipt, ReceiptFeed
+from feeds.pools import Refused, Unavailable, database
+from feeds.receipt.spool import SpaceMark
+from tests.factories import make_receipt
+from tests.feeds.receipt.workshop import DATA, Workshop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: Statements that break what a delivery needs, whatever the database, and those that mend it.
+LASTING = {
+    "column": (
+        "ALTER TABLE feeds_receipt RENAME COLUMN request_id TO away",
+        "ALTER TABLE feeds_receipt RENAME COLUMN away TO request_id",
+    ),
+    "rules": (
+        "ALTER TABLE feeds_certificaterule RENAME TO away",
+        "ALTER TABLE away RENAME TO feeds_certificaterule",
+    ),
+    "links": (
+        "ALTER TABLE feeds_receiptfeed RENAME TO away",
+        "ALTER TABLE away RENAME TO feeds_receiptfeed",
+    ),
+    "constraint": (
+        "CREATE UNIQUE INDEX once ON feeds_receipt (stroom_status) WHERE bytes >= 0",
+        "DROP INDEX once",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_r31_a_database_that_refuses_for_good_is_no_passing_fault(
+    workshop: Workshop, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """500/999, logged once with its cause, and found by the health check too."""
+    request = workshop.request("NONE")
+    decision = workshop.service.decide(request)
+    make_receipt("OPEN-FEED")
+    health = HealthMonitor(workshop.service.slot.folder, SpaceMark(workshop.root, 0))
+    break_it, mend_it = LASTING[kind]
+    with connection.cursor() as cursor:
+        cursor.execute(break_it)
+    try:
+        for _ in range(20):
+            delivery = workshop.service.begin(request, decision, workshop.service.ids.next())
+            outcome = delivery.finish([DATA])
+            assert (outcome.decision.status.http, outcome.decision.status.code) == (500, 999)
+        health.check()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(mend_it)
+    assert health.current.checks["database"] == "refuses deliveries, the log says why"
+    [line] = [record for record in caplog.records if "refuses deliveries: " in record.getMessage()]
+    assert line.levelname == "ERROR"
+    assert any(word in line.getMessage() for word in ("request_id", "feeds_", "once", "stroom_status"))
+    health.check()
+    assert health.current.ready
+    assert workshop.files() == []
+    assert workshop.receive().decision.accepted
+
+
+def test_r31_the_health_check_leaves_nothing(workshop: Workshop) -> None:
+    before = Receipt.objects.aggregate(Max("pk"))
+    health = HealthMonitor(workshop.service.slot.folder, SpaceMark(workshop.root, 0))
+    for _ in range(3):
+        health.check()
+        assert health.current.ready
+    assert not Receipt.objects.exists()
+    assert not ReceiptFeed.objects.exists()
+    assert not HourlyCount.objects.exists()
+    assert Receipt.objects.aggregate(Max("pk")) == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "lasting"),
+    [
+        (IntegrityError("a trigger says no"), True),
+        (ProgrammingError("permission denied for table feeds_receipt"), True),
+        (DataError("value too long"), True),
+        (InternalError("index is damaged"), True),
+        (OperationalError("database is locked"), False),
+        (InterfaceError("connection already closed"), False),
+        (DatabaseError("?"), False),
+    ],
+)
+def test_r31_which_faults_last(fault: Exception, lasting: bool) -> None:
+    with pytest.raises(Unavailable) as raised, database():
+        raise fault
+    assert isinstance(raised.value, Refused) == lasting
