@@ -91,8 +91,11 @@ def _stored_bytes(now: datetime) -> int:
     return int(received.aggregate(total=Sum("bytes"))["total"] or 0)
 
 
-def went_quiet(now: datetime) -> list[QuietFeed]:
-    """Feeds that took something in the last 7 days but nothing in the last 24 hours, the latest first.
+def stopped_sending(now: datetime) -> QuerySet[Feed]:
+    """Return the feeds that took something in the last 7 days but nothing in the last 24 hours, the latest first.
+
+    The only definition: the overview, the filter of the feed list and the gauge `feeds_quiet` all use it. `last` is
+    the start of the last hour in which something arrived.
 
     Asked feed by feed: the index leads to the latest count of each, while the counts of a week are a hundred
     times as many, and those of names that no feed has are among them.
@@ -100,8 +103,12 @@ def went_quiet(now: datetime) -> list[QuietFeed]:
     arrived = HourlyCount.objects.filter(feed=OuterRef("name"), outcome__in=ARRIVED, hour__gte=first_hour(now, 168))
     latest = Subquery(arrived.order_by("-hour").values("hour")[:1])
     feeds = Feed.objects.exclude(status=Feed.Status.REJECT).annotate(last=latest)
-    stopped = feeds.filter(last__lt=first_hour(now, 24)).order_by("-last", "name").values_list("pk", "name", "last")
-    return [QuietFeed(*row) for row in stopped]
+    return feeds.filter(last__lt=first_hour(now, 24)).order_by("-last", "name")
+
+
+def went_quiet(now: datetime) -> list[QuietFeed]:
+    """Return the feeds that stopped sending, as values for a page."""
+    return [QuietFeed(*row) for row in stopped_sending(now).values_list("pk", "name", "last")]
 
 
 def rules_ending(now: datetime) -> QuerySet[CertificateRule]:

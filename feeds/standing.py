@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from django.db import connections
@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from feeds.measures import NAMESPACE
 from feeds.models import Feed, Receipt, ReceiptFeed
-from feeds.overview import feeds_by_status, rules_ending
+from feeds.overview import feeds_by_status, rules_ending, went_quiet
 from feeds.pools import Unavailable, database
 from feeds.receipt.spool import SpaceMark
 from feeds.recurring import WELL, Recurring
@@ -39,13 +39,14 @@ SPARING = 100
 STOP_SECONDS = 5.0
 #: Beyond so many open feeds nobody looks for the latest receipt of each.
 MOST_OPEN_FEEDS = 20_000
-QUIET_AFTER = timedelta(hours=24)
-FORGOTTEN_AFTER = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The figures at one moment. `received` holds the latest receipt (seconds since 1970) of each open feed."""
+    """Figures at one moment; times are seconds since 1970.
+
+    `received` holds the latest receipt of each open feed, `stopped` the last hour of each that stopped sending.
+    """
 
     receipts: int
     stored_bytes: int
@@ -54,6 +55,7 @@ class Standing:
     next_rule_end: float | None
     quiet: int | None = None
     received: dict[str, float] = field(default_factory=dict)
+    stopped: dict[str, float] = field(default_factory=dict)
 
 
 def read_standing(now: datetime, most_feeds: int) -> Standing:
@@ -76,11 +78,16 @@ def read_standing(now: datetime, most_feeds: int) -> Standing:
         )
         if feeds[Feed.Status.RECEIVE.value] > MOST_OPEN_FEEDS:
             return standing
+        stopped = went_quiet(now)
         received = _latest_receipts()
-    quiet = sum(now - FORGOTTEN_AFTER <= at < now - QUIET_AFTER for at in received.values())
     listed = sorted(received, key=lambda name: received[name], reverse=True)[:most_feeds]
     return Standing(
-        **{**vars(standing), "quiet": quiet, "received": {name: received[name].timestamp() for name in listed}}
+        **{
+            **vars(standing),
+            "quiet": len(stopped),
+            "received": {name: received[name].timestamp() for name in listed},
+            "stopped": {feed.name: feed.last.timestamp() for feed in stopped[:most_feeds]},
+        }
     )
 
 
@@ -218,16 +225,22 @@ class StandingCollector(Collector):
             text = "When the first of them ends."
             yield _gauge("certificate_rule_next_end_timestamp_seconds", text, standing.next_rule_end)
         if standing.quiet is not None:
-            text = "Open feeds that received something in the last 7 days, but nothing in the last 24 hours."
+            text = (
+                "Feeds not set to Reject that took something in the last 7 days, but nothing in the last 24 hours."
+            )
             yield _gauge("feeds_quiet", text, standing.quiet)
-        name = f"{NAMESPACE}_feed_last_receipt_timestamp_seconds"
-        last = GaugeMetricFamily(
-            name, "Latest receipt of the open feeds that received last, of a bounded number.", labels=["feed"]
-        )
-        for feed, at in standing.received.items():
-            last.add_metric([feed], at)
-        yield last
+        text = "Latest receipt of the open feeds that received last, of a bounded number."
+        yield _by_feed("feed_last_receipt_timestamp_seconds", text, standing.received)
+        text = "Feeds counted in feeds_quiet: start of the last hour in which something arrived; a bounded number."
+        yield _by_feed("feed_stopped_timestamp_seconds", text, standing.stopped)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"{NAMESPACE}_{name}", text, value=value)
+
+
+def _by_feed(name: str, text: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"{NAMESPACE}_{name}", text, labels=["feed"])
+    for feed, value in values.items():
+        family.add_metric([feed], value)
+    return family

@@ -11,6 +11,7 @@ from django.utils.text import smart_split, unescape_string_literal
 
 from feeds.figures import ARRIVED, first_hour
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, ReceiptFeed
+from feeds.overview import stopped_sending
 
 EXPIRES_SOON = timedelta(days=30)
 LAST_RECEIVED = F("last_received").asc(nulls_first=True)
@@ -84,9 +85,7 @@ class QuietFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
         if value == "stopped":  # as the first page counts them
-            now = datetime.now(UTC)
-            today, week = arrived_since(first_hour(now, 24)), arrived_since(first_hour(now, 168))
-            return queryset.exclude(status=Feed.Status.REJECT).filter(week, ~today)
+            return queryset.filter(pk__in=stopped_sending(datetime.now(UTC)).order_by().values("pk"))
         if value == "never":
             return queryset.exclude(status=Feed.Status.REJECT).filter(
                 ~arrived_since(datetime(2000, 1, 1, tzinfo=UTC))

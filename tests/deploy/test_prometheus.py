@@ -28,7 +28,7 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not in
 def families() -> dict[str, tuple[str, set[str]]]:
     """Type and labels of every metric, by its name."""
     folder = Path("/nowhere")
-    standing = Standing(1, 1, {"Receive": 1}, 1, 1.0, 1, {"FEED": 1.0})
+    standing = Standing(1, 1, {"Receive": 1}, 1, 1.0, 1, {"FEED": 1.0}, {"FEED": 1.0})
     collector = StandingCollector(folder, SpaceMark(ROOT), most_feeds=1)
     found = [
         *Measures().registry.collect(),
@@ -121,7 +121,7 @@ def test_there_is_an_alert_for_what_matters_most() -> None:
     watched = set().union(*(used(alert["expr"]) for alert in alerts()))
     for name in (
         "deliveries_total",
-        "feed_last_receipt_timestamp_seconds",
+        "feed_stopped_timestamp_seconds",
         "store_disk_free_bytes",
         "ready",
         "certificate_rule_next_end_timestamp_seconds",
@@ -209,7 +209,7 @@ def test_alerts_are_raised_and_kept_quiet(tmp_path: Path) -> None:
         'deliveries_total{outcome="refused",http_status="403",stroom_status="310"}': "0x370 0+60x30",
         'decision_faults_total{surface="delivery"}': "0+1x400",
         "certificate_rule_next_end_timestamp_seconds": f"{3 * day}x400",
-        'feed_last_receipt_timestamp_seconds{feed="F"}': f"{-2 * day}x400",
+        'feed_stopped_timestamp_seconds{feed="F"}': f"{2 * day}x400",
         'store_commit_duration_seconds_bucket{le="1.0"}': "0x400",
         'store_commit_duration_seconds_bucket{le="2.5"}': "0+60x400",
         'store_commit_duration_seconds_bucket{le="+Inf"}': "0+60x400",

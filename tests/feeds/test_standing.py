@@ -4,15 +4,21 @@ import json
 import time
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from django.contrib import admin
 from django.db import connection
+from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 
 from feeds import standing as module
+from feeds.admin import listing
 from feeds.admin.listing import with_figures
+from feeds.figures import start_of_hour
 from feeds.measures import prepare_folder
-from feeds.models import Feed, ReceiptFeed
+from feeds.models import Feed, HourlyCount, ReceiptFeed
+from feeds.overview import went_quiet
 from feeds.pools import Unavailable
 from feeds.receipt.spool import SpaceMark
 from feeds.standing import (
@@ -50,27 +56,41 @@ def test_an_empty_portal_has_figures_too() -> None:
     assert read_standing(NOW, 10) == Standing(0, 0, {"Receive": 0, "Reject": 0, "Drop": 0}, 0, None, 0, {})
 
 
-def test_feeds_are_quiet_between_a_day_and_a_week_after_their_latest_receipt() -> None:
-    for name, status in (
-        ("NOW-FEED", "Receive"),
-        ("QUIET-FEED", "Receive"),
-        ("OLD-FEED", "Receive"),
-        ("SHUT", "Reject"),
-    ):
+def arrived(feed: str, *, outcome: str = "received", **ago_: float) -> None:
+    """Count one delivery so long before NOW."""
+    hour = start_of_hour(NOW - timedelta(**ago_))
+    HourlyCount.objects.create(feed=feed, hour=hour, outcome=outcome, count=1, http_status=200, stroom_status=0)
+
+
+def test_latest_receipts_are_those_of_open_feeds() -> None:
+    for name, status in (("NOW-FEED", "Receive"), ("OLD-FEED", "Receive"), ("SHUT", "Reject")):
         make_feed(name, status=status)
     make_receipt("NOW-FEED", **ago(days=3))
     make_receipt("NOW-FEED", **ago(minutes=1))
-    make_receipt("QUIET-FEED", **ago(hours=25))
     make_receipt("OLD-FEED", **ago(days=8))
     make_receipt("SHUT", **ago(hours=25))
     make_receipt("UNKNOWN", **ago(hours=25))
-    found = read_standing(NOW, 10)
-    assert found.quiet == 1
-    assert found.received == {
+    assert read_standing(NOW, 10).received == {
         "NOW-FEED": (NOW - timedelta(minutes=1)).timestamp(),
-        "QUIET-FEED": (NOW - timedelta(hours=25)).timestamp(),
         "OLD-FEED": (NOW - timedelta(days=8)).timestamp(),
     }
+
+
+def test_the_page_the_filter_the_gauge_and_the_series_of_the_alert_name_the_same_feeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cases = {"BUSY": ("Receive", 1), "STOPPED": ("Receive", 40), "DROPPING": ("Drop", 40), "GONE": ("Receive", 400)}
+    for name, (status, hours) in {**cases, "SHUT": ("Reject", 40)}.items():
+        make_feed(name, status=status)
+        arrived(name, outcome="dropped" if status == "Drop" else "received", hours=hours)
+    make_feed("NEVER")
+    monkeypatch.setattr(listing, "datetime", Mock(now=lambda _zone: NOW))
+    stopped = {"STOPPED", "DROPPING"}
+    found = read_standing(NOW, 10)
+    assert {feed.name for feed in went_quiet(NOW)} == set(found.stopped) == stopped
+    assert found.quiet == len(stopped)
+    selected = listing.QuietFilter(HttpRequest(), {"quiet": ["stopped"]}, Feed, admin.site._registry[Feed])
+    assert {feed.name for feed in selected.queryset(HttpRequest(), Feed.objects.all()) or ()} == stopped
 
 
 def test_what_was_dropped_is_no_receipt_of_a_feed() -> None:
@@ -85,8 +105,9 @@ def test_of_many_feeds_those_that_received_last_are_named_and_all_are_judged(mos
     for number in range(5):
         make_feed(f"FEED-{number}")
         make_receipt(f"FEED-{number}", **ago(hours=30 + number))
+        arrived(f"FEED-{number}", hours=30 + number)
     found = read_standing(NOW, most)
-    assert list(found.received) == ["FEED-0", "FEED-1"][:most]
+    assert list(found.received) == list(found.stopped) == ["FEED-0", "FEED-1"][:most]
     assert found.quiet == 5
 
 
@@ -123,7 +144,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_feeds() -> None:
         ) as queries:
             read_standing(NOW, 500)
         counts.append(len(queries))
-    assert counts[0] == counts[1] <= 5
+    assert counts[0] == counts[1] <= 6
 
 
 # --- shared between workers ---
