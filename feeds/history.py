@@ -7,11 +7,14 @@ from the request that simple_history's middleware holds.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
 from simple_history.models import HistoricalRecords
 
+#: History rows of one change are written in one transaction, so they are less than this apart.
+SAME_CHANGE = timedelta(minutes=1)
 _comment: ContextVar[str] = ContextVar("change_comment", default="")
 
 

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from feeds.changes import WRITABLE, FeedChange, OfficerNeeded, RuleValues, change_feed
-from feeds.history import commented
+from feeds.history import SAME_CHANGE, commented
 from feeds.models import CertificateRule, Feed
 from feeds.roles import AnyUser, may_rename
 from feeds.story import RULES, ValueChange
-
-#: Rows of one request are written in one transaction, so they are never further apart.
-TOGETHER = timedelta(seconds=30)
 
 
 class ChangedMeanwhile(Exception):
@@ -71,7 +68,7 @@ def _written_with(moment: datetime, row: Any) -> Q:
     until = Q(history_date__lte=moment)
     if not row.request_id:
         return until
-    after = Q(request_id=row.request_id, history_date__lte=row.history_date + TOGETHER)
+    after = Q(request_id=row.request_id, history_date__lt=row.history_date + SAME_CHANGE)
     later = Feed.history.filter(id=row.id, history_date__gt=row.history_date).order_by("history_date").first()
     return until | (after & Q(history_date__lt=later.history_date) if later is not None else after)
 

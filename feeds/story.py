@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from feeds.changes import WRITABLE, defaults
+from feeds.history import SAME_CHANGE
 from feeds.models import CertificateRule, Feed
 
 ACTIONS = {"+": "created", "~": "changed", "-": "deleted"}
 RULES = "certificate_rules"
-#: History rows of one change are written in one transaction, so they are never further apart.
-SAME_CHANGE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)

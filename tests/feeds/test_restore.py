@@ -12,6 +12,7 @@ from feeds.changes import OfficerNeeded
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from feeds.restore import compare, deleted_feed, deleted_feeds, last_deletions, restore, revert, state_at, state_of
+from feeds.story import RULES, story_of
 
 pytestmark = pytest.mark.django_db
 
@@ -119,3 +120,20 @@ def test_rules_that_a_request_wrote_after_the_feed_belong_to_its_state(monkeypat
     CertificateRule.objects.create(feed=feed, subject_dn="CN=next-request")
     state = state_at(feed.pk, feed.history.first().history_date)
     assert {rule.subject_dn for rule in state.rules} == {DN, "CN=same-request"}
+
+
+def test_a_slow_change_that_the_history_shows_as_one_is_restored_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = make_feed()
+    request = SimpleNamespace(request_id="request-0001", client_address="", user=None)
+    monkeypatch.setattr(HistoricalRecords.context, "request", request, raising=False)
+    feed.status = "Drop"
+    feed.save()
+    saved = feed.history.first().history_date
+    CertificateRule.objects.create(feed=feed, subject_dn="CN=45-seconds-later")
+    CertificateRule.history.filter(subject_dn="CN=45-seconds-later").update(
+        history_date=saved + timedelta(seconds=45)
+    )
+    shown = next(change for change in story_of([feed.pk]) if change.at == saved)
+    assert "CN=45-seconds-later" in [change.new["subject_dn"] for change in shown.changes if change.field == RULES]
+    state = state_at(feed.pk, saved)
+    assert "CN=45-seconds-later" in {rule.subject_dn for rule in state.rules}
