@@ -1,6 +1,8 @@
 """Public pages and catalogue reads as ready bytes: who asks again for what has not changed never waits for Django.
 
-Nothing is kept but whole 200 answers without cookies, given to callers who showed neither cookie nor authorization.
+Nothing is kept but whole 200 answers that set no cookie. Django makes them for a request without cookies and
+Accept-Encoding, whatever the caller sent; a caller who shows authorization or a private cookie gets an answer of
+Django's own. The gzip form is made here, once.
 All of it is thrown away once the catalogue's version is another one, which is looked at once a second at most.
 """
 
@@ -8,19 +10,18 @@ import asyncio
 import gzip
 import hashlib
 import logging
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import lru_cache
+from http import HTTPStatus
 from typing import NamedTuple, Self
-from urllib.parse import parse_qsl, urlencode
 
 from feeds.body import Message, Receive, Scope, Send
 from feeds.measures import Measures
 from feeds.pools import Unavailable
+from portal.request_fields import accepts_gzip, canonical, cookie_names, is_known
 from portal.request_ids import request_id
 
 log = logging.getLogger(__name__)
@@ -34,13 +35,18 @@ MAX_BODY = 2 * 1024 * 1024
 MAX_QUERY = 1000
 #: Longest value of a header that the answer depends on. Keys are kept, and so are parsed values of headers.
 MAX_FIELD = 500
+#: Longest Cookie header that is looked through here, on the event loop.
+MAX_COOKIES = 4096
 WORTH_PACKING = 256
 _COUNTED = b"/api/"
 _API = ("codes", "disagreements", "sources", "vendors", "headers", "registries", "classes")
 _BELOW = (b"/codes/", *(f"/api/v1/{name}/".encode() for name in _API))
-_HEADERS_OF_OTHERS = frozenset({b"cookie", b"authorization"})
+_COOKIE = b"cookie"
+_HEADERS_OF_OTHERS = frozenset({b"authorization"})
 #: What is answered by more than the address: Django sees to it.
 _NOT_SIMPLE = frozenset({b"range", b"if-match", b"if-unmodified-since", b"expect", b"transfer-encoding"})
+#: What an answer that is kept must not depend on: Django is not shown them.
+_NOT_SHOWN = frozenset({b"if-none-match", b"accept-encoding", _COOKIE})
 #: Of one request and not of the answer: never kept.
 _OF_THIS_REQUEST = frozenset({b"x-request-id", b"ratelimit", b"ratelimit-policy", b"retry-after"})
 _UNCHANGED_KEEPS = frozenset(
@@ -85,23 +91,27 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """An answer in all its forms; `packed` is None where packing gains nothing."""
+    """An answer in all its forms; where packing gains nothing, the packed one is the plain one.
+
+    A 304 has the tag that the 200 to the same request would have (RFC 9110, section 15.4.5): one for each form.
+    """
 
     tag: bytes
     plain: Form
-    packed: Form | None
+    packed: Form
     unchanged: Form
+    packed_unchanged: Form
 
     def form_for(self, asked: Asked) -> Form:
         if asked.known_tags and is_known(self.tag, asked.known_tags):
-            return self.unchanged
-        return self.packed if asked.gzip and self.packed else self.plain
+            return self.packed_unchanged if asked.gzip else self.unchanged
+        return self.packed if asked.gzip else self.plain
 
     @property
     def size(self) -> int:
         """Bytes of all forms; the head of each is kept as fields and as lines."""
-        forms = [form for form in (self.plain, self.packed, self.unchanged) if form is not None]
-        return sum(len(form.body) + 2 * len(form.lines) for form in forms)
+        forms = {id(form): form for form in (self.plain, self.packed, self.unchanged, self.packed_unchanged)}
+        return sum(len(form.body) + 2 * len(form.lines) for form in forms.values())
 
 
 class AtOnce(NamedTuple):
@@ -121,6 +131,7 @@ class ReadyAnswers:
         version: Callable[[], Hashable],
         threads: Executor,
         private: Collection[str] = (),
+        private_cookies: Collection[str] = (),
         measures: Measures | None = None,
         count: Callable[[Scope], Fields | None] = lambda _: [],
     ) -> None:
@@ -130,6 +141,7 @@ class ReadyAnswers:
             version: reads what every answer depends on; called in a thread, may raise Unavailable.
             threads: where versions are read and answers packed.
             private: further headers, in lower case, of callers whose answers are their own.
+            private_cookies: names of the cookies that mark such callers; pages depend on no others.
             measures: counts the answers.
             count: counts a request to the API for its caller; gives the fields that tell what is left, or None
                 where nothing is.
@@ -137,6 +149,7 @@ class ReadyAnswers:
         self._read_version = version
         self._threads = threads
         self._private = _HEADERS_OF_OTHERS | _NOT_SIMPLE | {name.encode() for name in private}
+        self._private_cookies = frozenset(private_cookies)
         self._measures = measures or Measures()
         self._count = count
         self._answers: OrderedDict[Key, Ready] = OrderedDict()
@@ -160,7 +173,7 @@ class ReadyAnswers:
         for name, value in scope["headers"]:
             if name in found:
                 found[name] = found[name] + b"," + value if found[name] else value
-            elif name in self._private or (name == b"content-length" and value != b"0"):
+            elif self._is_private(name, value):
                 return None
         query: bytes = scope.get("query_string", b"")
         accept = found[b"accept"]
@@ -173,6 +186,12 @@ class ReadyAnswers:
             known_tags=found[b"if-none-match"],
             request_id=found[b"x-request-id"],
         )
+
+    def _is_private(self, name: bytes, value: bytes) -> bool:
+        """Whether a header makes the request one for Django."""
+        if name == _COOKIE:
+            return len(value) > MAX_COOKIES or not self._private_cookies.isdisjoint(cookie_names(value))
+        return name in self._private or (name == b"content-length" and value != b"0")
 
     def at_once(self, scope: Scope, scheme: Callable[[Scope], str]) -> AtOnce | None:
         """What lies ready and need not be looked at; None where anything has to be waited for."""
@@ -212,7 +231,7 @@ class ReadyAnswers:
     def _take(self, ready: Ready, asked: Asked) -> Form:
         self._answers.move_to_end(asked.key)
         form = ready.form_for(asked)
-        self._measures.ready_answers["not_modified" if form is ready.unchanged else "hit"].inc()
+        self._measures.ready_answers["not_modified" if form.status == HTTPStatus.NOT_MODIFIED else "hit"].inc()
         return form
 
     async def _make(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
@@ -234,7 +253,7 @@ class ReadyAnswers:
     ) -> Ready | None:
         """Ask for a plain GET, which can be kept whoever asked; None where the answer was passed on as it is."""
         version = self._version
-        headers = [field for field in scope["headers"] if field[0] != b"if-none-match"]
+        headers = [field for field in scope["headers"] if field[0] not in _NOT_SHOWN]
         await django({**scope, "method": "GET", "headers": headers}, receive, caught)
         if not caught.fields:
             return None
@@ -336,16 +355,19 @@ def make_ready(fields: Fields, body: bytes) -> Ready:
     vary = [(b"vary", b", ".join(dict.fromkeys([*varies, b"Accept-Encoding"])))]
     if all(name != b"cache-control" for name, _ in rest):
         rest.append((b"cache-control", b"no-cache"))
-    plain = Form.of(200, [*rest, *vary, (b"etag", tag), _length(body)], body)
-    packed = None
-    if len(small) < len(body):
-        # Not byte for byte what a strong tag stands for.
-        weak = tag if tag.startswith(b"W/") else b"W/" + tag
-        packed = Form.of(
-            200, [*rest, *vary, (b"etag", weak), (b"content-encoding", b"gzip"), _length(small)], small
-        )
-    unchanged = [field for field in [*rest, *vary] if field[0] in _UNCHANGED_KEEPS]
-    return Ready(tag, plain, packed, Form.of(304, [*unchanged, (b"etag", tag)], b""))
+    common = [*rest, *vary]
+    plain = Form.of(200, [*common, (b"etag", tag), _length(body)], body)
+    unchanged = _unchanged(common, tag)
+    if len(small) >= len(body):
+        return Ready(tag, plain, plain, unchanged, unchanged)
+    # Not byte for byte what a strong tag stands for.
+    weak = tag if tag.startswith(b"W/") else b"W/" + tag
+    packed = [*common, (b"etag", weak), (b"content-encoding", b"gzip"), _length(small)]
+    return Ready(tag, plain, Form.of(200, packed, small), unchanged, _unchanged(common, weak))
+
+
+def _unchanged(common: Fields, tag: bytes) -> Form:
+    return Form.of(304, [*(field for field in common if field[0] in _UNCHANGED_KEEPS), (b"etag", tag)], b"")
 
 
 def _length(body: bytes) -> tuple[bytes, bytes]:
@@ -354,28 +376,3 @@ def _length(body: bytes) -> tuple[bytes, bytes]:
 
 def _is_text(kind: bytes) -> bool:
     return kind.startswith(b"text/") or b"json" in kind
-
-
-@lru_cache(maxsize=1024)
-def is_known(tag: bytes, known: bytes) -> bool:
-    """Whether If-None-Match names the tag; weak and strong ones compare alike (RFC 9110, section 13.1.2)."""
-    opaque = tag.removeprefix(b"W/")
-    tags = {part.strip().removeprefix(b"W/") for part in known.split(b",")}
-    return opaque in tags or b"*" in tags
-
-
-@lru_cache(maxsize=256)
-def accepts_gzip(header: bytes) -> bool:
-    """Whether Accept-Encoding names gzip, and not with q=0."""
-    for part in header.decode("latin-1").lower().split(","):
-        coding, _, parameters = part.partition(";")
-        if coding.strip() in {"gzip", "x-gzip"}:
-            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", parameters) is None
-    return False
-
-
-@lru_cache(maxsize=1024)
-def canonical(query: bytes) -> str:
-    """The query with its names in order; values of one name stay in theirs, in which they can matter."""
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
-    return urlencode(sorted(pairs, key=lambda pair: pair[0]), encoding="latin-1")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from django.conf import settings
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.handlers.wsgi import WSGIHandler
 from prometheus_client import CollectorRegistry
 
@@ -169,6 +171,7 @@ def make_worker(environment: Environment) -> Worker:
             version=_catalogue_version,
             threads=decisions,
             private=[environment.signin_header] if environment.signin_header else [],
+            private_cookies=[settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name],
             measures=measures,
             count=ReadyThrottle(trusts=trusts, caller=environment.trusted_proxies.caller),
         ),
