@@ -59,13 +59,19 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_NOTE = 300
+#: Fault of a certificate whose description has two values for one name.
+DOUBLED = "an identity header stands twice in the request"
 
 
 @dataclass(frozen=True)
 class IdentityNames:
-    """Lower-case names of the headers in which a trusted proxy describes the client certificate."""
+    """Lower-case names of the headers in which a trusted proxy describes the client certificate.
 
-    dn: tuple[str, ...] = ("x-ssl-client-s-dn", "remotedn")
+    Where `dn` has several, each must be present with the same value: a proxy that sets one of them alone would let
+    clients set the others (S38).
+    """
+
+    dn: tuple[str, ...] = ("x-ssl-client-s-dn",)
     verify: str = "x-ssl-client-verify"
     expiry: str = "x-ssl-client-v-end"
 
@@ -159,7 +165,7 @@ def read_request(
         certificate = _certificate_of(grouped, identity, require_verify=require_verify, now=now)
         sender = _sender_address(peer, grouped.get("x-forwarded-for", []), trusts)
     else:
-        ignored = sorted(name for name in grouped if _is_identity(name, identity))
+        ignored = sorted(name for name in grouped if is_identity_header(name, identity))
         for name in ignored:
             del grouped[name]
         note = _ignored(ignored, f"because the peer {peer or 'on the Unix socket'} is not a trusted proxy")
@@ -180,7 +186,7 @@ def from_mapping(
     ignored = []
     for given, value in arguments.items():
         name = given.strip()
-        if _is_identity(name.lower(), identity):
+        if is_identity_header(name.lower(), identity):
             ignored.append(name)
         elif value is not None and _is_header_name(name):
             # Names that differ in case alone are one header that stands twice.
@@ -196,7 +202,7 @@ def read_certificate(
     expiry: str | None,
     require_verify: bool,
     now: datetime,
-    doubled: bool = False,
+    conflict: str = "",
 ) -> Certificate:
     """Judge a reported certificate (section 9).
 
@@ -206,15 +212,15 @@ def read_certificate(
         expiry: end of validity, as nginx or ISO 8601 writes it; None when nothing was said.
         require_verify: whether silence about verification counts as not verified.
         now: instant to judge expiry by, in UTC.
-        doubled: an identity header stood more than once in the request.
+        conflict: why the identity headers cannot be read as one statement; empty where they can.
     """
     text = (dn or "").strip(" \t")
     result = (verify or "").strip(" \t")
-    if not doubled and (not text or result == "NONE"):
+    if not conflict and (not text or result == "NONE"):
         return NO_CERTIFICATE
     presented = Certificate(presented=True, text=_CONTROL.sub(" ", text))
-    if doubled:
-        return replace(presented, fault="an identity header stands twice in the request")
+    if conflict:
+        return replace(presented, fault=conflict)
     if result and result != "SUCCESS":
         return replace(presented, fault=f"the proxy says {_CONTROL.sub(' ', result)[:200]}")
     if not result and require_verify:
@@ -425,28 +431,44 @@ def _ignored(names: list[str], reason: str) -> str:
     return f"{', '.join(names)[:_MAX_NOTE]}: ignored, {reason}" if names else ""
 
 
-def _is_identity(name: str, identity: IdentityNames) -> bool:
+def is_identity_header(name: str, identity: IdentityNames) -> bool:
+    """Whether a lower-case name says who sent a request, and so counts from a trusted peer only."""
     return name in _IDENTITY_NAMES or name.startswith(_IDENTITY_PREFIXES) or identity.includes(name)
 
 
 def _is_protected(name: str, identity: IdentityNames) -> bool:
     """Whether a name may not come from the query (section 3.3), in any spelling a later reader could fold."""
     folded = name.lower().replace("_", "-")
-    return folded in _PROTECTED_NAMES or folded.startswith(_PROTECTED_PREFIXES) or _is_identity(folded, identity)
+    return (
+        folded in _PROTECTED_NAMES or folded.startswith(_PROTECTED_PREFIXES) or is_identity_header(folded, identity)
+    )
 
 
 def _certificate_of(
     grouped: Mapping[str, list[bytes]], identity: IdentityNames, *, require_verify: bool, now: datetime
 ) -> Certificate:
-    doubled = any(len(values) > 1 for name, values in grouped.items() if identity.includes(name))
+    names = {name: _identity_text(grouped, name) for name in identity.dn}
     return read_certificate(
-        next(filter(None, (_identity_text(grouped, name) for name in identity.dn)), ""),
+        next(filter(None, names.values()), ""),
         verify=_identity_text(grouped, identity.verify),
         expiry=_identity_text(grouped, identity.expiry),
         require_verify=require_verify,
         now=now,
-        doubled=doubled,
+        conflict=_conflict(grouped, identity, names),
     )
+
+
+def _conflict(grouped: Mapping[str, list[bytes]], identity: IdentityNames, names: Mapping[str, str]) -> str:
+    """Why the identity headers do not come from one source (S38); empty where they may."""
+    if any(len(values) > 1 for name, values in grouped.items() if identity.includes(name)):
+        return DOUBLED
+    if not any(names.values()):
+        return ""
+    if missing := [name for name, value in names.items() if not value]:
+        return f"the header {', '.join(missing)} is missing: the proxy must set each name of PORTAL_DN_HEADERS"
+    if len(set(names.values())) > 1:
+        return f"the headers {', '.join(names)} disagree"
+    return ""
 
 
 def _identity_text(grouped: Mapping[str, list[bytes]], name: str) -> str:

@@ -6,6 +6,7 @@ for a yes, so an answer is 200 whenever a decision is possible, and no key is ev
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 from feeds import stroom_status
 from feeds.body import Body, Incomplete, Receive, Scope, Send, header
 from feeds.measures import Measures
-from feeds.metadata import IdentityNames, read_certificate
+from feeds.metadata import DOUBLED, IdentityNames, read_certificate
 from feeds.policy import Certificate, Decision, decide_feed
 from feeds.pools import Refused, Unavailable, in_time, promptly
 from feeds.receipt.compression import Gunzip, StreamInvalid
@@ -44,6 +45,15 @@ class _Fault(Exception):  # becomes an answer
     def __init__(self, http: int, reason: str) -> None:
         super().__init__(reason)
         self.http = http
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that knows which of its names, without regard to case, stand in it more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = Counter(name.strip().lower() for name, _ in pairs)
+        self.doubled = {name for name, count in names.items() if count > 1}
 
 
 @dataclass(frozen=True)
@@ -147,21 +157,25 @@ def read_question(data: bytes, version: int, identity: IdentityNames, now: datet
     """
     try:
         # No number matters here, and int() refuses very long ones, which are JSON all the same.
-        content = json.loads(data, parse_int=float)
+        content = json.loads(data, parse_int=float, object_pairs_hook=_Object)
     except (ValueError, RecursionError) as fault:
         raise _Fault(400, "The body is not JSON.") from fault
-    if not isinstance(content, dict):
+    if not isinstance(content, _Object):
         raise _Fault(400, "The body is not a JSON object.")
     feed = _text(content, "feedName")
     if version == 1:
-        return Question(feed, _reported(_text(content, "senderDn"), None, None, now))
-    attributes = content.get("attributeMap") or {}
-    if not isinstance(attributes, dict):
+        conflict = DOUBLED if content.doubled & {"senderdn"} else ""
+        return Question(feed, _reported(_text(content, "senderDn"), None, None, now, conflict))
+    attributes = content.get("attributeMap") or _Object([])
+    if not isinstance(attributes, _Object):
         raise _Fault(400, "attributeMap is not an object.")
     lower = {str(name).strip().lower(): value for name, value in attributes.items()}
-    dn = next(filter(None, (_text(lower, name) for name in ("remotedn", *identity.dn))), None)
+    names = ("remotedn", *identity.dn)
+    dn = next(filter(None, (_text(lower, name) for name in names)), None)
     expiry = _text(lower, "remotecertexpiry") or _text(lower, identity.expiry)
-    return Question(feed, _reported(dn, _text(lower, identity.verify), expiry, now))
+    told = {*names, identity.verify, identity.expiry, "remotecertexpiry"}
+    conflict = DOUBLED if attributes.doubled & told else ""
+    return Question(feed, _reported(dn, _text(lower, identity.verify), expiry, now, conflict))
 
 
 def answer_of(decision: Decision, version: int) -> dict[str, str]:
@@ -181,9 +195,9 @@ def _reject(message: str, code: str | None) -> dict[str, str]:
     return answer if code is None else {**answer, "stroomStatusCode": code}
 
 
-def _reported(dn: str | None, verify: str | None, expiry: str | None, now: datetime) -> Certificate:
+def _reported(dn: str | None, verify: str | None, expiry: str | None, now: datetime, conflict: str) -> Certificate:
     """The proxy is trusted by its key: a DN it reports counts as verified unless it says otherwise."""
-    return read_certificate(dn, verify=verify, expiry=expiry, require_verify=False, now=now)
+    return read_certificate(dn, verify=verify, expiry=expiry, require_verify=False, now=now, conflict=conflict)
 
 
 def _text(content: Mapping[str, Any], name: str) -> str | None:

@@ -20,6 +20,7 @@ from feeds.metadata import IdentityNames
 from feeds.receipt.app import METHODS
 from portal.bridge import DjangoBridge
 from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
+from portal.proxy_probe import ProxyProbe
 from portal.ready import AtOnce, ReadyAnswers
 from portal.request_ids import current_request_id, request_id
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 #: With a trailing slash and with any sub-path too; never redirected (contract section 2).
 RECEIVE = re.compile(r"/(?:stroom/(?:noauth/)?)?datafeed(?:/.*)?|/stroom/datafeeddirect(?:/.*)?", re.DOTALL)
 FEED_STATUS = re.compile(r"/api/feedStatus/v[12]/getFeedStatus/?")
+_SLASHES = re.compile("/{2,}")
 STATUS = frozenset({"/status", "/stroom/noauth/status", "/status/", "/stroom/noauth/status/"})
 LIVE, READY = "/livez", frozenset({"/readyz", "/healthz"})
 METRICS = "/metrics"
@@ -63,6 +65,8 @@ class Edge:
         trusts: Callable[[str | None], bool],
         identity: IdentityNames,
         disk: Executor,
+        signin_header: str = "",
+        probe: ProxyProbe | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -77,6 +81,8 @@ class Edge:
             trusts: whose identity and forwarding headers are believed.
             identity: names of the identity headers.
             disk: threads for writing large bodies to temporary files.
+            signin_header: lower-case name of the header in which a proxy names a user; empty for none.
+            probe: answers `manage.py check_proxy`.
         """
         self._receiver = receiver
         self._feed_status = feed_status
@@ -88,11 +94,17 @@ class Edge:
         self._trusts = trusts
         self._identity = identity
         self._disk = disk
+        self._signin_header = signin_header.encode()
+        self._probe = probe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to whoever answers it."""
-        path = scope["path"]
-        if RECEIVE.fullmatch(path):
+        # A base address that ends with a slash is the commonest slip: doubled ones do not change who answers.
+        path = _SLASHES.sub("/", scope["path"])
+        scope = {**scope, "path": path}
+        if self._probe is not None and self._probe.recognises(scope):
+            await self._probe.answer(scope, receive, send)
+        elif RECEIVE.fullmatch(path):
             await _with_request_id(self._receiver, scope, receive, send)
         elif FEED_STATUS.fullmatch(path):
             await _with_request_id(self._feed_status, scope, receive, send)
@@ -182,7 +194,11 @@ class Edge:
         return cast("str", scope.get("scheme", "http"))
 
     def _is_identity(self, name: bytes) -> bool:
-        return name.startswith(b"x-ssl-") or name == b"remotedn" or self._identity.includes(name.decode("latin-1"))
+        return (
+            name.startswith(b"x-ssl-")
+            or name in {b"remotedn", self._signin_header}
+            or self._identity.includes(name.decode("latin-1"))
+        )
 
     def _is_proxys(self, name: bytes) -> bool:
         return name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIXES) or self._is_identity(name)

@@ -76,6 +76,7 @@ class Environment:
     anonymous_rate: int | None = None
     metrics_readers: MetricsReaders = MetricsReaders(local=True, token=True)
     metrics_feeds: int = 500
+    keepalive_seconds: int = 75
     debug: bool = False
 
 
@@ -117,7 +118,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             "addresses, networks such as 10.0.0.0/8, or unix, with commas",
         ),
         identity_headers=IdentityNames(
-            dn=reader.parsed("PORTAL_DN_HEADERS", "X-SSL-CLIENT-S-DN,RemoteDN", _header_names, "header names"),
+            dn=reader.parsed("PORTAL_DN_HEADERS", "X-SSL-CLIENT-S-DN", _header_names, "header names"),
             verify=reader.parsed("PORTAL_VERIFY_HEADER", "X-SSL-Client-Verify", _header_name, "a header name"),
             expiry=reader.parsed("PORTAL_EXPIRY_HEADER", "X-SSL-Client-V-End", _header_name, "a header name"),
         ),
@@ -146,6 +147,9 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             "off, or any of local, token, addresses and networks, with commas",
         ),
         metrics_feeds=reader.parsed("PORTAL_METRICS_FEEDS", "500", _feed_count, "a whole number from 0 to 10000"),
+        keepalive_seconds=reader.parsed(
+            "PORTAL_KEEPALIVE_SECONDS", "75", _keepalive, "a whole number of seconds from 1 to 3600"
+        ),
         signin_header=reader.parsed("PORTAL_SIGNIN_HEADER", "", _optional_header, "empty, or a header name"),
         debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
     )
@@ -229,6 +233,10 @@ def _count(value: str) -> int:
 
 def _feed_count(value: str) -> int:
     return _number(value, 0, 10_000)
+
+
+def _keepalive(value: str) -> int:
+    return _number(value, 1, 3600)
 
 
 def _bytes(value: str) -> int | None:

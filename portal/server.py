@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, cast
 
@@ -60,10 +61,15 @@ class _Endless(Exception):  # ends the parser's run; never leaves the protocol
 
 
 class PortalProtocol(HttpToolsProtocol):
-    """One connection: heads are limited in size and time, an offered upgrade is as if it were absent."""
+    """One connection: heads are limited in size and time, an offered upgrade is as if it were absent.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    `peer` is the address that came with the connection, None on a Unix socket. uvicorn asks the socket for it
+    later, and a connection that is reset by then has none: it would pass for a peer on a Unix socket.
+    """
+
+    def __init__(self, *args: Any, peer: tuple[str, int] | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._peer = peer
         _demand_order(self.parser)
         self._connection = Connection()
         self._in_head = True
@@ -85,6 +91,7 @@ class PortalProtocol(HttpToolsProtocol):
     # Connection
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
+        self.client = self._peer
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -375,7 +382,7 @@ class PortalServer(uvicorn.Server):
             loop.remove_reader(listener.fileno())
             return
         try:
-            connection, _ = listener.accept()
+            connection, address = listener.accept()
         except BlockingIOError:
             return  # another worker was faster
         except OSError as fault:
@@ -385,7 +392,8 @@ class PortalServer(uvicorn.Server):
             loop.call_later(ACCEPT_PAUSE_SECONDS, self._await_arrivals, listener)
             return
         connection.setblocking(False)  # noqa: FBT003  # its only argument
-        arriving = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+        peer = None if listener.family == socket.AF_UNIX else (str(address[0]), int(address[1]))
+        arriving = loop.create_task(loop.connect_accepted_socket(partial(self._protocol, peer), connection))
         self._arriving.add(arriving)
         arriving.add_done_callback(self._arriving.discard)
 
@@ -396,8 +404,10 @@ class PortalServer(uvicorn.Server):
             for listener in self._listeners:
                 self._await_arrivals(listener)
 
-    def _protocol(self) -> asyncio.Protocol:
-        return PortalProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+    def _protocol(self, peer: tuple[str, int] | None) -> asyncio.Protocol:
+        return PortalProtocol(
+            peer=peer, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def _stop_accepting(self) -> None:
         """Let nobody in any more; who is just coming in still arrives."""

@@ -19,11 +19,13 @@ from django.utils import timezone
 from portal.http.client import network_key
 from portal.middleware import GetResponse
 from portal.models import LoginTry
+from portal.problems import API_PREFIX
 
 MAX_TRIES = 10
 LOCKED_FOR = timedelta(minutes=15)
 #: Rows that are kept at most: an attacker may invent as many names as there are atoms.
 MAX_ROWS = 50_000
+ADMIN_PREFIX = "/admin/"
 _SIGNED_ON = "signed_on_by_header"
 
 
@@ -82,8 +84,10 @@ def _forget(now: datetime) -> None:
 class HeaderSignOnMiddleware:
     """Signs in the user whom a trusted proxy names in the header of PORTAL_SIGNIN_HEADER; off without that setting.
 
-    Only users that exist here and are active are signed in. From any other peer the header is ignored. When the
-    proxy names nobody any more, or somebody else, the session that came from it ends.
+    It counts on pages and the admin alone: programs that call the API have tokens, and a proxy does not ask them to
+    sign in. Only users that exist here and are active are signed in. From any other peer the header is ignored, and
+    so is one with two values. The session that came from it ends when the proxy names somebody else, and below the
+    admin when it names nobody; elsewhere an empty header changes nothing, as a proxy may guard the admin alone.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -93,13 +97,15 @@ class HeaderSignOnMiddleware:
             raise MiddlewareNotUsed
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        self._sign_on(request)
+        if not request.path_info.startswith(API_PREFIX):
+            self._sign_on(request)
         return self._get_response(request)
 
     def _sign_on(self, request: HttpRequest) -> None:
         trusted = settings.ENVIRONMENT.trusted_proxies.trusts(str(request.META.get("REMOTE_ADDR") or ""))
         name = request.headers.get(self._header, "").strip() if trusted else ""
-        if request.session.get(_SIGNED_ON) and request.session[_SIGNED_ON] != name:
+        told = name or request.path_info.startswith(ADMIN_PREFIX)
+        if told and request.session.get(_SIGNED_ON, name) != name:
             auth.logout(request)
         if name and request.user.get_username() != name:
             user = User.objects.filter(username=name, is_active=True).first()

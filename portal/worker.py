@@ -32,6 +32,7 @@ from portal.bridge import DjangoBridge
 from portal.environment import Environment
 from portal.http.limits import COUNTER
 from portal.metrics import BuildCollector, MetricsPage
+from portal.proxy_probe import PROBE_HEADER, ProxyProbe
 from portal.ready import ReadyAnswers
 from portal.server import PortalServer, make_config
 from portal.tallies import shared_tallies
@@ -170,7 +171,7 @@ def make_worker(environment: Environment) -> Worker:
         ready=ReadyAnswers(
             version=_catalogue_version,
             threads=decisions,
-            private=[environment.signin_header] if environment.signin_header else [],
+            private=[PROBE_HEADER, *filter(None, [environment.signin_header])],
             private_cookies=[settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name],
             measures=measures,
             count=ReadyThrottle(trusts=trusts, caller=environment.trusted_proxies.caller),
@@ -179,6 +180,8 @@ def make_worker(environment: Environment) -> Worker:
         health=lambda: health.current,
         trusts=trusts,
         identity=environment.identity_headers,
+        signin_header=environment.signin_header,
+        probe=ProxyProbe(environment),
         disk=work,
     )
     return Worker(
@@ -229,7 +232,11 @@ def serve(
         signal.signal(number, signal.SIG_IGN)
     with make_worker(environment) as worker:
         config = make_config(
-            worker.edge, log_level="warning", backlog=BACKLOG, timeout_graceful_shutdown=CLOSE_SECONDS
+            worker.edge,
+            log_level="warning",
+            backlog=BACKLOG,
+            timeout_keep_alive=environment.keepalive_seconds,
+            timeout_graceful_shutdown=CLOSE_SECONDS,
         )
         server = PortalServer(
             config,

@@ -198,19 +198,27 @@ def running(data_dir: Path, **changes: Any) -> Iterator[Live]:
     (data_dir / "store").mkdir(parents=True, exist_ok=True)
     with make_worker(environment) as worker:
         worker.health.check()
-        with serving(worker.edge, worker.stop_taking, lambda: worker.receiver.running) as (port, server):
+        with serving(
+            worker.edge,
+            worker.stop_taking,
+            lambda: worker.receiver.running,
+            keepalive_seconds=environment.keepalive_seconds,
+        ) as (port, server):
             yield Live(worker, port, server)
         connections.close_all()
 
 
 @contextlib.contextmanager
 def serving(
-    app: Any, on_stop: Callable[[], None] = lambda: None, running: Callable[[], int] = lambda: 0
+    app: Any,
+    on_stop: Callable[[], None] = lambda: None,
+    running: Callable[[], int] = lambda: 0,
+    keepalive_seconds: int = 75,
 ) -> Iterator[tuple[int, PortalServer]]:
     """Any ASGI application behind our protocol, on a port of its own."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     listener.settimeout(0)
-    server = make_server(app, on_stop, running)
+    server = make_server(app, on_stop, running, keepalive_seconds)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     with listener:
         thread.start()
@@ -223,8 +231,10 @@ def serving(
             thread.join(timeout=30)
 
 
-def make_server(app: Any, on_stop: Callable[[], None], running: Callable[[], int]) -> PortalServer:
-    config = make_config(app, log_config=None, timeout_graceful_shutdown=2)
+def make_server(
+    app: Any, on_stop: Callable[[], None], running: Callable[[], int], keepalive_seconds: int = 75
+) -> PortalServer:
+    config = make_config(app, log_config=None, timeout_keep_alive=keepalive_seconds, timeout_graceful_shutdown=2)
     return PortalServer(config, on_stop=on_stop, running=running, grace_seconds=5)
 
 

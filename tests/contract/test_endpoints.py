@@ -12,7 +12,7 @@ from tests.live import PROXY, Live, request
 
 ALIASES = ["/datafeed", "/stroom/datafeed", "/stroom/noauth/datafeed", "/stroom/datafeeddirect"]
 FORMS = ["", "/", "/sub", "/sub/path/", "/%41%2f..", "/?x=y", "?x=y"]
-PATHS = [alias + form for alias in ALIASES for form in FORMS]
+PATHS = [alias + form for alias in [*ALIASES, "//datafeed", "//stroom//noauth///datafeed"] for form in FORMS]
 LINE = "Stroom Status 110 - Feed is not set to receive data"
 
 pytestmark = pytest.mark.usefixtures("two_feeds", "emptied")

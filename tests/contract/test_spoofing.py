@@ -1,14 +1,18 @@
 """Identity counts only from a trusted peer, in one spelling, once, and verified (contract section 9; S1 to S3)."""
 
-from collections.abc import Iterator
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from feeds.metadata import parse_meta
+from feeds.metadata import IdentityNames, parse_meta
 from feeds.models import RefusalSample
 from portal.http.client import TrustedProxies
 from tests.factories import DN, make_feed
-from tests.live import PROXY, Live, request
+from tests.live import PROXY, Live, request, running
 
 VERIFIED = {"X-SSL-CLIENT-S-DN": DN, "X-SSL-Client-Verify": "SUCCESS"}
 GUARDED = {"Feed": "GUARDED-FEED"}
@@ -137,3 +141,46 @@ def test_the_senders_address_is_the_first_untrusted_hop_and_the_record_holds_the
     (receipt,) = live.receipts()
     assert receipt.headers["RemoteAddress"] == "198.51.100.7"
     assert receipt.remote_address == PROXY
+
+
+BURST = 60
+
+
+def test_s38_a_connection_that_is_reset_at_once_has_the_address_it_came_from(
+    live: Live, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no peer on a Unix socket, though the socket has no address left to be asked for (B5)."""
+    data = request("/datafeed", {**GUARDED, **VERIFIED}, b"x")
+    with running(tmp_path, trusted_proxies=TrustedProxies(unix=True)) as portal:
+        for _ in range(BURST):
+            connection = portal.connect()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(data)
+            connection.close()
+        wait_until(lambda: sum(portal.counts().values()) == BURST)
+        outcomes = {(http, stroom) for _, _, http, stroom in portal.counts()}
+    assert outcomes <= {(401, 300), (500, 999)}
+    samples = RefusalSample.objects.all()
+    assert {sample.remote_address for sample in samples} == {"127.0.0.1"}
+    assert {sample.sender_dn for sample in samples} <= {"", None}
+    assert "address=127.0.0.1" in caplog.text
+    assert "address=unix" not in caplog.text
+
+
+def wait_until(found: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_s38_with_two_names_configured_a_client_sets_neither(live: Live, tmp_path: Path, form: bytes) -> None:
+    """As behind an nginx whose location sets the first name alone, and leaves it out without a certificate (F5)."""
+    lines = form.replace(b"%s", DN.encode()).replace(b"X-SSL-CLIENT-S-DN", b"RemoteDN")
+    head = request("/datafeed", GUARDED, b"x").replace(b"Feed:", lines + b"\r\nFeed:", 1)
+    names = IdentityNames(dn=("x-ssl-client-s-dn", "remotedn"))
+    for identity in (names, IdentityNames()):
+        with running(tmp_path, identity_headers=identity) as portal:
+            assert portal.exchange(head, peer=PROXY).outcome in {(401, 300), (403, 310), (400, 999)}
+    assert live.receipts() == []

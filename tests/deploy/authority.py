@@ -94,6 +94,7 @@ class Certificates:
     good: Pair
     other: Pair
     expired: Pair
+    not_yet_valid: Pair
     self_signed: Pair
     unknown_ca: Pair
 
@@ -106,6 +107,7 @@ class Certificates:
             good=ours.issue("good", GOOD_DN),
             other=ours.issue("other", OTHER_DN),
             expired=ours.issue("expired", GOOD_DN, days=(-30, -1)),
+            not_yet_valid=ours.issue("early", GOOD_DN, days=(1, 30)),
             self_signed=ours.issue("self-signed", GOOD_DN, self_signed=True),
             unknown_ca=foreign.issue("unknown", GOOD_DN),
         )

@@ -35,7 +35,7 @@ class Nginx:
         self.folder, self.certificates = folder, certificates
         text = SHIPPED.read_text()
         changes = (
-            (r"server 127\.0\.0\.1:8000 ", f"server {upstream} "),
+            (r"server unix:/run/stroom-portal-http\.sock ", f"server {upstream} "),
             (r"listen 443 ", f"listen 127.0.0.1:{self.https} "),
             (r"listen 80 ", f"listen 127.0.0.1:{self.http} "),
             (r"listen \[::\]:\d+ [^;]*;", ""),
@@ -174,6 +174,7 @@ class Echo:
     """An upstream that keeps every request as it came and answers 200: what nginx lets through, byte by byte."""
 
     requests: list[bytes] = field(default_factory=list)
+    open: set[socket.socket] = field(default_factory=set)
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -202,12 +203,14 @@ class Echo:
         with connection:
             connection.settimeout(5)
             data = b""
+            self.open.add(connection)
             try:
                 while not is_whole(data) and (piece := connection.recv(65536)):
                     data += piece
-            except TimeoutError:
-                pass
-            if data:
+            except OSError:
+                pass  # a request that does not end, or that is taken back
+            self.open.discard(connection)
+            if is_whole(data):
                 self.requests.append(data)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nStroom-Status: 0\r\n\r\nok\n")
 

@@ -3,11 +3,12 @@
 Upstream is a socket that keeps each request as nginx wrote it. `test_nginx_portal.py` puts the portal there.
 """
 
+import contextlib
 import json
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.deploy.proxy import NGINX, SHIPPED, Answer, Echo, Nginx, free_port, i
 pytestmark = [pytest.mark.server, pytest.mark.skipif(NGINX is None, reason="nginx is not installed")]
 
 EVIL = "CN=evil,O=Example,C=GB"
-IDENTITY = re.compile(r"(?i)x[-_]ssl[-_]|remote[-_]?|upload[-_]?user|x[-_]forwarded|^forwarded$|x[-_]real")
+IDENTITY = re.compile(r"(?i)x[-_]ssl[-_]|remote[-_]?|upload[-_]?user|x[-_]forwarded|^forwarded$|x[-_]real|user$")
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,8 @@ SPOOFS = {
     ),
     "users": "UploadUserId: root\r\nUploadUsername: root",
     "declared hop-by-hop": f"Connection: X-SSL-Client-Verify\r\nX-SSL-CLIENT-S-DN: {EVIL}",
+    "signed on": "X-Remote-User: admin\r\nX_Remote_User: admin\r\nRemote-User: admin\r\nX-Auth-Request-User: admin",
+    "signed on twice": "X-Remote-User: admin\r\nx-remote-user: admin\r\nX-Forwarded-User: admin",
     "other proxies' names": "Forwarded: for=10.0.0.1\r\nX-Real-IP: 10.0.0.1\r\nX-Forwarded-Host: evil",
 }
 
@@ -128,27 +131,30 @@ def test_s05_the_addresses_told_are_appended_to_not_replaced(echo: Echo, nginx: 
     assert identity_of(echo)["X-Forwarded-For"] == ["203.0.113.9, 127.0.0.1"]
 
 
-@pytest.mark.parametrize("name", ["expired", "self_signed", "unknown_ca"])
-def test_s03_a_certificate_that_fails_is_answered_310_and_reaches_nobody(
-    echo: Echo, nginx: Nginx, certificates: Certificates, name: str
+@pytest.mark.parametrize("name", ["expired", "not_yet_valid", "self_signed", "unknown_ca"])
+@pytest.mark.parametrize("target", ["/datafeed", "/stroom/noauth/datafeed/x", "/admin/?a=%2Fb", "//datafeed"])
+def test_s03_the_portal_is_told_of_every_certificate_that_fails(
+    echo: Echo, nginx: Nginx, certificates: Certificates, name: str, target: str
 ) -> None:
-    [answer] = talk(nginx.connect(getattr(certificates, name)), request())
-    assert (answer.status, answer.stroom_status) == (403, "310")
-    assert answer.body.startswith(b"Stroom Status 310 - Client Certificate not authorised\n")
+    """Whole, method and body too, and whatever the client says of itself is replaced."""
+    sent = request(SPOOFS["the whole set"], SPOOFS["old name"], target=target, method="PUT", body=b"whole")
+    [answer] = talk(nginx.connect(getattr(certificates, name)), sent)
+    assert answer.status == 200
+    assert echo.requests[0].startswith(f"PUT {target} HTTP/1.1\r\n".encode())
+    assert echo.requests[0].endswith(b"\r\n\r\nwhole")
+    seen = identity_of(echo)
+    assert seen["X-SSL-CLIENT-S-DN"] == seen["RemoteDN"] == [GOOD_DN]
+    assert [value.partition(":")[0] for value in seen["X-SSL-Client-Verify"]] == ["FAILED"]
+
+
+def test_s03_a_certificate_that_nginx_refuses_lifts_no_limit(
+    echo: Echo, nginx: Nginx, certificates: Certificates
+) -> None:
+    endless = b"POST /datafeed HTTP/1.1\r\nHost: localhost\r\nFeed: X\r\n\r\nlost"
+    [answer] = talk(nginx.connect(certificates.expired), endless)
+    assert answer.status == 411
+    speaks_like_the_portal(answer)
     assert echo.requests == []
-
-
-def test_s03_with_optional_no_ca_the_portal_is_told_of_the_failure(
-    echo: Echo, certificates: Certificates, tmp_path: Path
-) -> None:
-    change = (r"ssl_verify_client +optional;", "ssl_verify_client optional_no_ca;")
-    with Nginx(tmp_path, certificates, echo.address, (change,)) as nginx:
-        talk(nginx.connect(certificates.self_signed), request(SPOOFS["the whole set"]))
-        seen = identity_of(echo)
-        assert seen["X-SSL-Client-Verify"][0].startswith("FAILED:")
-        assert seen["X-SSL-CLIENT-S-DN"] == [GOOD_DN]
-        [answer] = talk(nginx.connect(certificates.expired), request())
-        assert (answer.status, answer.stroom_status) == (403, "310")
 
 
 OWN_ERRORS: dict[str, tuple[int, bytes]] = {
@@ -173,8 +179,18 @@ OWN_ERRORS: dict[str, tuple[int, bytes]] = {
     "many headers": (431, b"POST /datafeed HTTP/1.1\r\nHost: a\r\n" + b"X: %b\r\n" % (b"a" * 9_000) * 9 + b"\r\n"),
     "other coding": (501, b"POST /datafeed HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
     "other version": (505, b"POST /datafeed HTTP/7.0\r\nHost: a\r\n\r\n"),
-    "a body that only the end of the connection ends": (400, b"POST /datafeed HTTP/1.0\r\nHost: a\r\n\r\ndata"),
-    "the same with PUT": (400, b"PUT /stroom/datafeed HTTP/1.0\r\n\r\n"),
+    "a body that only the end of the connection ends": (411, b"POST /datafeed HTTP/1.0\r\nHost: a\r\n\r\ndata"),
+    "the same with PUT": (411, b"PUT /stroom/datafeed HTTP/1.0\r\n\r\n"),
+    "a body without a length": (411, b"POST /datafeed HTTP/1.1\r\nHost: a\r\n\r\ndata"),
+    "the same, closing": (
+        411,
+        b"PUT /stroom/noauth/datafeed/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\ndata",
+    ),
+    "the same behind slashes": (411, b"POST //stroom//datafeeddirect HTTP/1.1\r\nHost: a\r\n\r\ndata"),
+    "a request in the place of a body": (
+        411,
+        b"POST /datafeed HTTP/1.1\r\nHost: a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    ),
     "its own address": (404, b"GET /.nginx/502 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
 }
 
@@ -210,11 +226,7 @@ def test_r14_the_words_are_the_portals_own() -> None:
         stroom_status.UNAVAILABLE,
     ):
         assert f'"{status.explanation}"' in shipped
-    for status in (
-        stroom_status.CONTENT_TOO_LARGE,
-        stroom_status.CERTIFICATE_NOT_AUTHORISED,
-        stroom_status.CERTIFICATE_REQUIRED,
-    ):
+    for status in (stroom_status.CONTENT_TOO_LARGE, stroom_status.CERTIFICATE_REQUIRED):
         assert f'"{status.message}"' in shipped
 
 
@@ -226,6 +238,9 @@ def test_r14_http_on_the_https_port(nginx: Nginx) -> None:
 
 def test_r14_a_portal_that_is_down_is_502_with_a_spread_wait(certificates: Certificates, tmp_path: Path) -> None:
     with Nginx(tmp_path, certificates, f"127.0.0.1:{free_port()}") as nginx:
+        [answer] = talk(nginx.connect(certificates.expired), request())
+        assert answer.status == 502
+        speaks_like_the_portal(answer)
         waits = set()
         for _ in range(20):
             [answer] = talk(nginx.connect(), request())
@@ -258,7 +273,7 @@ def test_r14_a_limit_set_in_nginx_is_413_with_410(echo: Echo, certificates: Cert
 def test_r14_a_certificate_demanded_in_nginx_is_401_with_300(
     echo: Echo, certificates: Certificates, tmp_path: Path
 ) -> None:
-    change = (r"ssl_verify_client +optional;", "ssl_verify_client on;")
+    change = (r"ssl_verify_client +optional_no_ca;", "ssl_verify_client on;")
     with Nginx(tmp_path, certificates, echo.address, (change,)) as nginx:
         [answer] = talk(nginx.connect(), request())
     assert (answer.status, answer.stroom_status) == (401, "300")
@@ -297,6 +312,71 @@ def test_plain_http_sends_people_to_the_configured_name(nginx: Nginx, page: str,
     assert answer.headers["location"] == f"https://portal.example.org{page}"
 
 
+def head_of(target: str, length: int) -> bytes:
+    return f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("target", "limited"), [("/api/v1/feeds/import/", True), ("/x", True), ("/datafeed", False)]
+)
+def test_s34_only_deliveries_may_be_larger_than_pages_take(
+    echo: Echo, nginx: Nginx, target: str, *, limited: bool
+) -> None:
+    with nginx.connect() as connection:
+        connection.sendall(head_of(target, 33 * 1024 * 1024))
+        if limited:
+            told = connection.recv(65536)  # nginx waits a while for the body before it closes
+            assert told.startswith(b"HTTP/1.1 413 ")
+            assert b"\r\nStroom-Status: 410\r\n" in told
+        else:
+            connection.sendall(bytes(1000))
+            wait_until(lambda: echo.open)
+
+
+def test_s34_one_address_holds_a_share_of_the_pages_and_no_delivery_is_refused(echo: Echo, nginx: Nginx) -> None:
+    with contextlib.ExitStack() as held:
+        for _ in range(64):
+            connection = held.enter_context(nginx.connect())
+            connection.sendall(head_of("/admin/login/", 5))
+        wait_until(lambda: len(echo.open) == 64)
+        [answer] = talk(nginx.connect(), request(target="/admin/"))
+        assert answer.status == 429
+        speaks_like_the_portal(answer)
+        assert 30 <= int(answer.headers["retry-after"]) <= 90
+        for path in (
+            "/datafeed",
+            "/stroom/noauth/datafeed",
+            "/api/feedStatus/v2/getFeedStatus",
+            "/status",
+            "/livez",
+        ):
+            assert [answer.status for answer in talk(nginx.connect(), request(target=path))] == [200]
+
+
+def wait_until(found: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("sent", "method"),
+    [
+        (b"POST /datafeed?log=1 HTTP/1.1\r\nHost: a\r\n\r\n", "POST"),
+        (b"TRACE /datafeed?log=2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "TRACE"),
+    ],
+)
+def test_the_log_names_the_method_of_the_request_where_nginx_answers_by_itself(
+    nginx: Nginx, sent: bytes, method: str
+) -> None:
+    talk(nginx.connect(), sent)
+    log, uri = nginx.folder / "access.log", sent.split()[1].decode()
+    wait_until(lambda: f'"uri":"{uri}"' in log.read_text())
+    [line] = [line for line in log.read_text().splitlines() if f'"uri":"{uri}"' in line]
+    assert json.loads(line)["method"] == method
+
+
 def test_s12_one_request_is_one_log_line(nginx: Nginx) -> None:
     log = nginx.folder / "access.log"
     before = len(log.read_text().splitlines())
@@ -319,7 +399,8 @@ def test_s05_every_location_sets_every_identity_header() -> None:
         names = {name.lower() for name in re.findall(r"proxy_set_header\s+(\S+)", outside)}
         if "proxy_pass" in server:
             own = IdentityNames()
-            wanted = {*own.dn, own.verify, own.expiry, "x-forwarded-for", "x-forwarded-proto", "host"}
+            others = {"remotedn", "x-remote-user", "x-forwarded-for", "x-forwarded-proto", "host"}
+            wanted = {*own.dn, own.verify, own.expiry, *others}
             assert wanted <= names
         inside = re.findall(r"location [^{]*\{(.*?)\n    \}", server, flags=re.DOTALL)
         assert inside

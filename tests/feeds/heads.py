@@ -6,6 +6,8 @@ from feeds.metadata import IdentityNames, RequestMetadata, read_certificate, rea
 from feeds.policy import Certificate
 from tests.factories import DN, NOW
 
+#: What an operator may configure whose proxy sets both names.
+BOTH = IdentityNames(dn=("x-ssl-client-s-dn", "remotedn"))
 PROXY, STRANGER = "10.0.0.1", "203.0.113.9"
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -6,6 +6,7 @@ import pytest
 
 from feeds.dn import parse_dn
 from feeds.metadata import (
+    DOUBLED,
     MAX_NAME_LENGTH,
     MAX_NAMES,
     MAX_VALUE_LENGTH,
@@ -18,7 +19,7 @@ from feeds.metadata import (
 )
 from feeds.policy import NO_CERTIFICATE, Certificate
 from tests.factories import DN, NOW
-from tests.feeds.heads import IDENTITY, PROXY, STRANGER, Headers, judged, read
+from tests.feeds.heads import BOTH, IDENTITY, PROXY, STRANGER, Headers, judged, read
 
 
 def arguments(headers: dict[str, str] | Headers = (), query: str | bytes = b"") -> dict[str, str]:
@@ -422,7 +423,7 @@ def test_s02_the_case_of_an_identity_header_does_not_matter(spelling: str) -> No
 def test_s02_a_doubled_identity_header_is_not_verified(name: str, again: str) -> None:
     headers = [(key.encode(), value.encode()) for key, value in IDENTITY.items()]
     second = IDENTITY[name] if again == "same" else again
-    request = read([*headers, (name.lower().encode(), second.encode())], peer=PROXY)
+    request = read([*headers, (name.lower().encode(), second.encode())], peer=PROXY, identity=BOTH)
     assert (request.certificate.presented, request.certificate.verified) == (True, False)
     assert request.certificate.fault == "an identity header stands twice in the request"
     assert request.certificate.text == DN
@@ -433,14 +434,44 @@ def test_s02_a_doubled_header_that_is_no_identity_changes_nothing() -> None:
     assert read([*headers, (b"System", b"a"), (b"System", b"b")], peer=PROXY).certificate.verified
 
 
-def test_the_dn_is_taken_from_the_first_header_that_has_one() -> None:
-    both = {"RemoteDN": "CN=second", "X-SSL-CLIENT-S-DN": "CN=first", "X-SSL-Client-Verify": "SUCCESS"}
-    assert read(both, peer=PROXY).certificate.text == "CN=first"
-    assert read({**both, "X-SSL-CLIENT-S-DN": " "}, peer=PROXY).certificate.text == "CN=second"
-    del both["X-SSL-CLIENT-S-DN"]
-    assert read(both, peer=PROXY).certificate.text == "CN=second"
-    del both["RemoteDN"]
-    assert read(both, peer=PROXY).certificate == NO_CERTIFICATE
+MISSING = "the header {} is missing: the proxy must set each name of PORTAL_DN_HEADERS"
+DISAGREE = "the headers x-ssl-client-s-dn, remotedn disagree"
+SOURCES = [
+    ({"X-SSL-CLIENT-S-DN": DN, "RemoteDN": DN}, ""),
+    ({"X-SSL-CLIENT-S-DN": DN, "RemoteDN": f" {DN}\t"}, ""),
+    ({"X-SSL-CLIENT-S-DN": DN}, MISSING.format("remotedn")),
+    ({"X-SSL-CLIENT-S-DN": DN, "RemoteDN": " "}, MISSING.format("remotedn")),
+    ({"RemoteDN": DN}, MISSING.format("x-ssl-client-s-dn")),
+    ({"X-SSL-CLIENT-S-DN": "", "RemoteDN": DN}, MISSING.format("x-ssl-client-s-dn")),
+    ({"X-SSL-CLIENT-S-DN": DN, "RemoteDN": "CN=other"}, DISAGREE),
+    ({"X-SSL-CLIENT-S-DN": DN, "RemoteDN": DN.replace(",", ", ")}, DISAGREE),
+    ({"X-SSL-CLIENT-S-DN": DN, "RemoteDN": DN.lower()}, DISAGREE),
+]
+
+
+@pytest.mark.parametrize(("headers", "fault"), SOURCES)
+@pytest.mark.parametrize("verify", ["SUCCESS", "FAILED:x", None])
+def test_s38_several_names_of_the_dn_count_only_where_all_say_the_same(
+    headers: dict[str, str], fault: str, verify: str | None
+) -> None:
+    told = headers if verify is None else {**headers, "X-SSL-Client-Verify": verify}
+    certificate = read(told, peer=PROXY, identity=BOTH).certificate
+    assert certificate.presented
+    assert certificate.verified == (verify == "SUCCESS" and not fault)
+    assert certificate.fault == fault or not fault
+
+
+def test_s38_no_name_of_the_dn_is_no_certificate() -> None:
+    for headers in ({}, {"X-SSL-CLIENT-S-DN": "", "RemoteDN": " "}, {"X-SSL-Client-Verify": "SUCCESS"}):
+        assert read(headers, peer=PROXY, identity=BOTH).certificate == NO_CERTIFICATE
+
+
+def test_s38_a_name_that_is_not_configured_means_nothing() -> None:
+    """gchq's own nginx sets the first name alone; it leaves it out where there is no certificate (F5)."""
+    forged = {"RemoteDN": DN, "X-SSL-Client-Verify": "SUCCESS"}
+    assert read(forged, peer=PROXY).certificate == NO_CERTIFICATE
+    beside = read({**forged, "X-SSL-CLIENT-S-DN": "CN=own"}, peer=PROXY)
+    assert beside.certificate.verified_dn == "CN=own"
 
 
 def test_the_names_of_the_identity_headers_are_configurable() -> None:
@@ -455,7 +486,7 @@ def test_the_names_of_the_identity_headers_are_configurable() -> None:
 
 def test_the_usual_names_are_those_of_the_contract() -> None:
     assert IdentityNames() == IdentityNames(
-        dn=("x-ssl-client-s-dn", "remotedn"), verify="x-ssl-client-verify", expiry="x-ssl-client-v-end"
+        dn=("x-ssl-client-s-dn",), verify="x-ssl-client-verify", expiry="x-ssl-client-v-end"
     )
 
 
@@ -502,9 +533,9 @@ def test_s03_without_a_dn_there_is_no_certificate(dn: str | None, verify: str | 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"doubled": True}, "an identity header stands twice in the request"),
-        ({"doubled": True, "dn": None}, "an identity header stands twice in the request"),
-        ({"doubled": True, "verify": "NONE"}, "an identity header stands twice in the request"),
+        ({"conflict": DOUBLED}, "an identity header stands twice in the request"),
+        ({"conflict": DOUBLED, "dn": None}, "an identity header stands twice in the request"),
+        ({"conflict": DOUBLED, "verify": "NONE"}, "an identity header stands twice in the request"),
         ({"verify": "FAILED:unable to get\x1blocal issuer"}, "the proxy says FAILED:unable to get local issuer"),
         ({"verify": "F" * 300}, "the proxy says " + "F" * 200),
         ({"verify": None}, "the proxy did not say whether it verified the certificate"),

@@ -138,6 +138,36 @@ def test_the_keys_and_values_are_exactly_as_listed(
     assert list(json.loads(answer.body)) == list(expected)
 
 
+DOUBLED = [
+    (V1, b'{"feedName": "LISTED-FEED", "senderDn": "CN=b", "senderDn": "%b"}', DENIED_V1),
+    (V2, b'{"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": "%b", "RemoteDN": "%b"}}', DENIED_V2),
+    (V2, b'{"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": "CN=b", " remotedn": "%b"}}', DENIED_V2),
+    (
+        V2,
+        b'{"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": "%b", "X-SSL-Client-Verify": "FAILED",'
+        b' "x-ssl-client-verify": "SUCCESS"}}',
+        DENIED_V2,
+    ),
+    (V2, b'{"feedName": "LISTED-FEED", "attributeMap": {"RemoteDN": "%b", "System": "a", "system": "b"}}', RECEIVE),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "expected"), DOUBLED)
+def test_s38_what_a_proxy_says_twice_of_a_certificate_is_not_verified(
+    live: Live, key: str, path: str, body: bytes, expected: dict[str, str]
+) -> None:
+    assert json.loads(ask(live, key, path, body.replace(b"%b", DN.encode())).body) == expected
+
+
+@pytest.mark.parametrize("path", [V1, V2])
+def test_s32_doubled_slashes_do_not_change_the_answer(live: Live, key: str, path: str) -> None:
+    doubled = path.replace("/", "//")
+    assert (
+        ask(live, key, doubled, {"feedName": "LISTED-FEED"}).text
+        == ask(live, key, path, {"feedName": "LISTED-FEED"}).text
+    )
+
+
 @pytest.mark.parametrize("path", [V1, V2])
 def test_s32_a_trailing_slash_is_the_same_and_any_host_is_served(live: Live, key: str, path: str) -> None:
     assert ask(live, key, f"{path}/", {"feedName": "OPEN-FEED"}).text == '{"status":"Receive"}'

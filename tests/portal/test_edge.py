@@ -110,6 +110,7 @@ def running() -> Iterator[World]:
             health=lambda: world.health,
             trusts=lambda peer: peer == PROXY,
             identity=IdentityNames(dn=("x-my-dn",)),
+            signin_header="x-remote-user",
             disk=threads,
         )
         with serving(edge) as (port, _):
@@ -139,11 +140,22 @@ def world(running: World) -> World:
         ("/metrics/", b""),
         ("/datafeed2", b""),
         ("/x/datafeed", b""),
+        ("//datafeed", b"receiver"),
+        ("///stroom//noauth///datafeed//x", b"receiver"),
+        ("/%2Fstroom/datafeeddirect", b"receiver"),
+        ("//api//feedStatus/v1//getFeedStatus", b"feed status"),
+        ("//try//http/503/", b"try it"),
+        ("//metrics", b"metrics"),
         ("/", b""),
     ],
 )
 def test_each_path_goes_to_who_answers_it(world: World, path: str, who: bytes) -> None:
     assert world.send(path).body == who
+
+
+@pytest.mark.parametrize("path", ["//status", "/stroom//noauth/status", "//livez", "//readyz"])
+def test_doubled_slashes_do_not_change_who_says_that_the_portal_lives(world: World, path: str) -> None:
+    assert json.loads(world.send(path, method="GET").body)["status"] == "UP"
 
 
 @pytest.mark.parametrize("size", [0, 5, 70_000, 3_000_000])
@@ -177,7 +189,7 @@ def test_repeated_headers_are_joined(world: World) -> None:
     assert world.environ["HTTP_COOKIE"] == "c=1; d=2"
 
 
-IDENTITY = ["X-SSL-CLIENT-S-DN", "X-SSL-Anything", "RemoteDN", "X-My-DN", "X-SSL-Client-Verify"]
+IDENTITY = ["X-Remote-User", "X-SSL-CLIENT-S-DN", "X-SSL-Anything", "RemoteDN", "X-My-DN", "X-SSL-Client-Verify"]
 FORWARDED = [
     "X-Forwarded-For",
     "X-Forwarded-Proto",

@@ -90,6 +90,9 @@ BROKEN = [
     ("PORTAL_WORKERS", "many"),
     ("PORTAL_THREADS", "0"),
     ("PORTAL_THREADS", "4.0"),
+    ("PORTAL_KEEPALIVE_SECONDS", "0"),
+    ("PORTAL_KEEPALIVE_SECONDS", "3601"),
+    ("PORTAL_KEEPALIVE_SECONDS", "75s"),
     ("PORTAL_MAX_RECEIPT_BYTES", "0"),
     ("PORTAL_MAX_RECEIPT_BYTES", "-1"),
     ("PORTAL_MAX_RECEIPT_BYTES", "1GB"),
@@ -199,6 +202,7 @@ def test_without_any_setting_there_are_safe_defaults(monkeypatch: pytest.MonkeyP
         change_comment_required=False,
         second_approval=False,
         anonymous_rate=12000,
+        keepalive_seconds=75,
         debug=False,
     )
     assert Path(data_dir).stat().st_mode & 0o777 == 0o700
@@ -247,6 +251,7 @@ def test_every_setting_is_taken_over(tmp_path: Path) -> None:
             "PORTAL_THREADS": "64",
             "PORTAL_MAX_RECEIPT_BYTES": "1",
             "PORTAL_MIN_FREE_BYTES": "0",
+            "PORTAL_KEEPALIVE_SECONDS": "120",
             "PORTAL_FEED_NAME_PATTERN": ".",
             "PORTAL_TRY_ENDPOINTS": "OFF",
             "PORTAL_REQUIRE_VERIFY_HEADER": "no",
@@ -272,6 +277,7 @@ def test_every_setting_is_taken_over(tmp_path: Path) -> None:
     )
     assert (found.node_id, found.workers, found.threads) == ("n" * 60, 1, 64)
     assert (found.max_receipt_bytes, found.min_free_bytes) == (1, 0)
+    assert found.keepalive_seconds == 120
     assert (found.feed_name_pattern, found.try_endpoints, found.require_verify_header) == (".", False, False)
     assert (found.change_comment_required, found.second_approval, found.debug) == (True, True, False)
 

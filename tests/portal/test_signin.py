@@ -195,11 +195,50 @@ def test_the_session_ends_when_the_proxy_names_nobody_or_somebody_else() -> None
 
 
 @pytest.mark.usefixtures("_sign_on")
+def test_a_page_for_which_the_proxy_asks_nobody_to_sign_in_ends_no_session() -> None:
+    make_user()
+    client = Client()
+    assert index_of(client, "boss") == 200
+    key = client.cookies["sessionid"].value
+    client.get("/docs/", REMOTE_ADDR="10.0.0.1")
+    assert index_of(client, "boss") == 200
+    assert client.cookies["sessionid"].value == key
+
+
+@pytest.mark.usefixtures("_sign_on")
 def test_an_inactive_user_is_not_signed_in() -> None:
     user = make_user()
     user.is_active = False
     user.save()
     assert index_of(Client(), "boss") == 302
+
+
+API = ("/api/v1/feeds/", "/api/v1/receipt/check/", "/api/docs/", "/api/v1/auth/token/")
+
+
+@pytest.mark.usefixtures("_sign_on")
+@pytest.mark.parametrize("path", API)
+def test_s01_the_header_signs_nobody_in_below_api(path: str) -> None:
+    make_user()
+    client = Client()
+    client.get(path, headers={"X-Remote-User": "boss"}, REMOTE_ADDR="10.0.0.1")
+    assert "sessionid" not in client.cookies
+
+
+@pytest.mark.usefixtures("_sign_on")
+def test_a_session_from_the_header_may_use_the_api_which_looks_at_no_header() -> None:
+    user = make_user()
+    user.is_superuser = True
+    user.save()
+    client = Client()
+    assert (
+        client.get("/api/v1/feeds/", headers={"X-Remote-User": "boss"}, REMOTE_ADDR="10.0.0.1").status_code == 401
+    )
+    assert index_of(client, "boss") == 200
+    for told in ({}, {"X-Remote-User": "other"}):
+        assert client.get("/api/v1/feeds/", headers=told, REMOTE_ADDR="10.0.0.1").status_code == 200
+    assert index_of(client, None) == 302
+    assert client.get("/api/v1/feeds/", REMOTE_ADDR="10.0.0.1").status_code == 401
 
 
 def test_without_the_setting_the_header_means_nothing() -> None:

@@ -25,6 +25,7 @@ class Command(BaseCommand):
         held_open = is_held_open()
         listener = self._listen(environment)
         prepare(self._say)
+        self._say_who_is_trusted(environment, listener)
         user = environment.admin_username
         self._say(f"Serving on {describe(listener)} (administrator: {user}, stop with Ctrl-C)")
         # A connection must not be shared with the workers.
@@ -43,6 +44,20 @@ class Command(BaseCommand):
             return open_listener(environment.host, environment.port, BACKLOG)
         except CannotListen as fault:
             raise CommandError(str(fault)) from fault
+
+    def _say_who_is_trusted(self, environment: Environment, listener: socket.socket) -> None:
+        """Name a list of trusted proxies that cannot mean what it says on this listener."""
+        on_unix, unix = listener.family == socket.AF_UNIX, environment.trusted_proxies.unix
+        if unix and not on_unix:
+            self._say(
+                f"PORTAL_TRUSTED_PROXIES names unix, but the portal listens on {describe(listener)}: "
+                "unix counts on a Unix socket only."
+            )
+        elif on_unix and not unix:
+            self._say(
+                "The portal listens on a Unix socket and PORTAL_TRUSTED_PROXIES does not name unix: "
+                "certificates that the proxy reports are ignored."
+            )
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)

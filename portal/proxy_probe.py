@@ -1,0 +1,96 @@
+"""How the portal helps `manage.py check_proxy`: it says which identity headers of a probe reached it.
+
+Only somebody who may write to the data folder can make a probe: its key is random, lies there as a fingerprint, and
+ends with the command or after ten minutes. A probe is answered and nothing else: it is not stored, not counted, and
+nobody is signed in by it.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from feeds.body import Body, Receive, Scope, Send
+from feeds.metadata import is_identity_header
+from portal.environment import Environment
+
+PROBE_HEADER = "x-portal-probe"
+LIFETIME_SECONDS = 600
+_FILE = "proxy-probe"
+_DRAINED_BYTES = 64 * 1024
+
+
+@contextmanager
+def probe_key(data_dir: Path) -> Iterator[str]:
+    """Let the portal of this data folder answer probes that carry the key, until the block ends."""
+    key, path = secrets.token_urlsafe(32), data_dir / _FILE
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{_fingerprint(key.encode())} {time.time() + LIFETIME_SECONDS:.0f}\n")
+    try:
+        yield key
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class ProxyProbe:
+    """Recognises probes, and answers them."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._path = environment.data_dir / _FILE
+        self._trusts = environment.trusted_proxies.trusts
+        self._identity = environment.identity_headers
+        self._signin_header = environment.signin_header
+
+    def recognises(self, scope: Scope) -> bool:
+        """Whether the request carries the key of a check that is running."""
+        given = [value for name, value in scope["headers"] if name == PROBE_HEADER.encode()]
+        if len(given) != 1:
+            return False
+        try:
+            fingerprint, ends = self._path.read_text().split()
+            in_time = time.time() < float(ends)
+        except (OSError, ValueError):
+            return False
+        return in_time and hmac.compare_digest(fingerprint, _fingerprint(given[0]))
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say who the peer is, and which identity headers came with the request."""
+        body = Body(scope, receive)
+        await body.drain(_DRAINED_BYTES, 2.0)
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        data = json.dumps(
+            {
+                "peer": peer or "unix",
+                "trusted": self._trusts(peer),
+                "headers": [
+                    [name, value.decode("latin-1")]
+                    for raw, value in scope["headers"]
+                    if self._is_shown(name := raw.decode("latin-1"))
+                ],
+            }
+        ).encode()
+        fields = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(data)).encode()),
+            (b"cache-control", b"no-store"),
+            (PROBE_HEADER.encode(), b"seen"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": data})
+
+    def _is_shown(self, name: str) -> bool:
+        """Whether it is an identity header, also in a spelling that other programs take for one."""
+        folded = name.lower().replace("_", "-")
+        return is_identity_header(folded, self._identity) or folded == self._signin_header
+
+
+def _fingerprint(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()
