@@ -222,6 +222,7 @@ def test_r14_the_words_are_the_portals_own() -> None:
         stroom_status.BAD_REQUEST,
         stroom_status.HEADERS_TOO_LARGE,
         stroom_status.METHOD_NOT_ALLOWED,
+        stroom_status.LENGTH_REQUIRED,
         stroom_status.CODING_NOT_SUPPORTED,
         stroom_status.UNAVAILABLE,
     ):
