@@ -4,53 +4,55 @@ BIN := .venv/bin
 T ?=
 MINUTES ?= 75
 OUTPUT ?=
+INSTALL = $(PYTHON) deploy/install.py $(if $(filter file,$(origin PYTHON)),,--chosen)
+COMPILE = .venv-lock/bin/uv pip compile -q --upgrade --no-strip-extras --generate-hashes --universal --python-version 3.11 \
+	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help run test test-postgresql check demo bench soak mutation lock schema clean
+.PHONY: help packages tools run test test-postgresql check demo bench soak mutation lock schema clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-.venv/installed: constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing the pinned packages…"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
-	@touch $@
+# Makes .venv again where its Python is gone, and says so where a Python cannot run the portal: deploy/install.py.
+packages:
+	@$(INSTALL) .venv constraints.txt
 
-.venv/installed-dev: constraints-dev.txt .venv/installed
-	@echo "Installing the tools for tests and checks…"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints-dev.txt
-	@touch $@
+tools:
+	@$(INSTALL) .venv constraints-dev.txt
 
-run: .venv/installed  ## start the portal (HOST, PORT and PORTAL_… settings from the environment)
+run: packages  ## start the portal (HOST, PORT and PORTAL_… settings from the environment)
 	@exec $(BIN)/python manage.py serve
 
-test: .venv/installed-dev  ## run the tests; make test T=tests/feeds for a part
+test: tools  ## run the tests; make test T=tests/feeds for a part
 	@$(BIN)/python -m pytest $(T)
 
-test-postgresql: .venv/installed-dev  ## the same on a throw-away PostgreSQL
+test-postgresql: tools  ## the same on a throw-away PostgreSQL
 	@$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest $(T)
 
-check: .venv/installed-dev  ## everything that is checked before the tests
+check: tools  ## everything that is checked before the tests
 	@.ci/check
 
-demo: .venv/installed  ## fill a running portal with sample feeds, rules and deliveries
+demo: packages  ## fill a running portal with sample feeds, rules and deliveries
 	@$(BIN)/python manage.py demo
 
-bench: .venv/installed-dev  ## measure, and print one table
+bench: tools  ## measure, and print one table
 	@$(BIN)/python -m benchmarks
 
-soak: .venv/installed-dev  ## try every demand for long, and print one table; make soak T="R02 R03" MINUTES=20 for a part
+soak: tools  ## try every demand for long, and print one table; make soak T="R02 R03" MINUTES=20 for a part
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(OUTPUT),--output $(OUTPUT)) $(T)
 
-mutation: .venv/installed-dev  ## put small faults into the deciding modules: do the tests notice? make mutation T=feeds.dn
+mutation: tools  ## put small faults into the deciding modules: do the tests notice? make mutation T=feeds.dn
 	@$(BIN)/python -m benchmarks.mutation $(T)
 
-schema: .venv/installed-dev  ## rewrite docs/openapi.yaml from the code
+schema: tools  ## rewrite docs/openapi.yaml from the code
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
-lock: .venv/installed-dev  ## resolve requirements*.txt anew into constraints*.txt
-	@$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url -o constraints.txt requirements.txt
-	@$(BIN)/uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url -o constraints-dev.txt requirements-dev.txt
+lock:  ## resolve requirements*.txt again into constraints*.txt, with tools of its own and the newest indirect packages
+	@$(INSTALL) .venv-lock constraints-lock.txt
+	@$(COMPILE) -o constraints.txt requirements.txt
+	@$(COMPILE) -o constraints-dev.txt -c constraints.txt requirements-dev.txt
+	@$(COMPILE) -o constraints-gunicorn.txt -c constraints-dev.txt requirements-gunicorn.txt
+	@$(COMPILE) -o constraints-lock.txt requirements-lock.txt
 
-clean:  ## remove the virtual environment and the caches (never the data)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean:  ## remove the virtual environments and the caches (never the data)
+	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
