@@ -31,6 +31,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     from django.db import connection
 
     from portal import triggers
+    from tests.emptying import QuickFlush
 
     with django_db_blocker.unblock():
         triggers.remove(connection)
+        QuickFlush(connection).install()
