@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from codes import export
+from codes.advice_json import PairSerializer
 from codes.catalogue import HTTP, STROOM
 from codes.comparison import compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet, read_codes
@@ -29,8 +30,8 @@ from codes.models import (
     StatusCode,
     Vendor,
 )
-from codes.pairs import judge
-from codes.resolve import FoundCode, find_code, find_codes, find_meaning
+from codes.pairs import Pair, judge, unanswered
+from codes.resolve import NUMBERS, FoundCode, find_code, find_codes, find_meaning
 from codes.serializers import (
     ClassSerializer,
     CodeSerializer,
@@ -38,13 +39,13 @@ from codes.serializers import (
     HeaderSerializer,
     ListedCodeSerializer,
     ListedDisagreementSerializer,
-    PairSerializer,
     RegistrySerializer,
     ReleaseSerializer,
     SourceDetailSerializer,
     SourceSerializer,
     VendorSerializer,
 )
+from codes.unanswered import stands_for_no_answer
 from portal.api import (
     FIELDS_PARAMETER,
     FORMAT_PARAMETER,
@@ -322,8 +323,18 @@ class Lookup(CatalogueDetail):
         numbers = {name: request.query_params.get(name, "") for name in (HTTP, STROOM)}
         if not any(numbers.values()):
             raise BadQuery({HTTP: "give http, stroom or both, as in ?http=406&stroom=110"})
-        found = {name: asked_code(name, number) for name, number in numbers.items()}
-        return Response(self.get_serializer(judge(found[HTTP], found[STROOM])).data)
+        return Response(self.get_serializer(asked_pair(**numbers)).data)
+
+
+def asked_pair(http: str, stroom: str) -> Pair:
+    """The pair that a query names; 000, 0 and -1 in place of an HTTP status say that no server answered.
+
+    Raises:
+        BadQuery: there can be no such number.
+    """
+    if stands_for_no_answer(http):
+        return unanswered(asked_code(STROOM, stroom) if NUMBERS[STROOM].fullmatch(stroom) else None)
+    return judge(asked_code(HTTP, http), asked_code(STROOM, stroom))
 
 
 def asked_code(registry: str, number: str) -> FoundCode | None:

@@ -3,26 +3,32 @@
 Nothing of the text is kept.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from codes.catalogue import HTTP, STROOM
+from codes.delivery import Advice, cautious, is_confirmed
 from codes.models import Meaning, Release, SourceEntry, StatusCode
-from codes.pairs import PORTAL_PAIRS, Pair, judge
-from codes.passages import QUESTION
-from codes.recognise import MAX_LENGTH, Found, Vocabulary, pair_up, recognise
-from codes.recognise import Pair as Recognised
+from codes.pairing import Pair as Recognised
+from codes.pairing import pair_up
+from codes.pairs import PORTAL_PAIRS, PROXY, PROXY_PAIRS, Pair, hint, judge, unanswered
+from codes.passages import QUESTION, TUNNEL
+from codes.recognise import MAX_LENGTH, Found, Vocabulary, recognise
 from codes.resolve import NUMBERS, FoundCode, find_codes
+from codes.unanswered import NO_STATUS
 from codes.vocabulary import Name, make_vocabulary
 
 MAX_ANSWERS = 40
-# Hardly anything but Stroom sends it.
-STATUS_OF_REFUSALS = 406
+# Says that the answers are those to a delivery: Stroom's paths and fields, or something beside the HTTP status.
+_OF_A_DELIVERY = re.compile(
+    r"datafeed|stroom|^[<>*\ \t]{0,4}feed:|^\s*[1-9]\d\d\s*/\s*\d+\s*$", re.IGNORECASE | re.MULTILINE
+)
 NOTHING_FOUND = (
     "Nothing was recognised. Paste a status line, the output of curl -i or curl -v, a line of an access log, a "
     "client's error message or the text of a refusal. A number within a text is no status code by itself: write it "
-    "as HTTP 404 or Stroom 110."
+    "as HTTP 404 or Stroom 110. As long as nothing shows HTTP 200 with Stroom-Status 0, keep the data."
 )
 
 
@@ -44,39 +50,49 @@ class Answer:
 
     @property
     def codes(self) -> list[FoundCode]:
-        """What was found, the one to act on first: Stroom's number says more than the HTTP status."""
-        known = [code for code in (self.judged.stroom, self.judged.http) if code is not None]
-        return sorted(known, key=lambda code: not code.known)
+        """What was found, the one to act on first."""
+        return self.judged.codes
 
     @property
-    def acts_on(self) -> FoundCode:
-        """The code whose advice counts: the fallback of its class where the catalogue does not have it."""
-        first = self.codes[0]
-        return first if first.known or self.fallback is None else self.fallback
+    def advice(self) -> list[Advice]:
+        """What to do, the first thing first: by one code where both agree, else by both.
 
-    @property
-    def meanings(self) -> list[Meaning]:
-        return self.acts_on.meanings
+        The fallback of its class speaks for a code that the catalogue does not have.
+        """
+        if not self.judged.answered:
+            return self.judged.advice
+        codes = self.codes
+        if self.judged.consistent and self.judged.generation != PROXY:
+            codes = codes[:1]
+        known = [code for code in codes if code.known]
+        if not known and self.fallback is not None:
+            known = [self.fallback]
+        return [Advice(code, code.meanings) for code in known]
 
     @property
     def title(self) -> str:
+        if not self.judged.answered:
+            return "Tunnel open, no answer" if self.judged.tunnel else "No HTTP answer"
         http, stroom = self.judged.http, self.judged.stroom
         named = [f"HTTP {http.code}"] if http else []
         return " with ".join([*named, *([f"Stroom {stroom.code}"] if stroom else [])])
 
     @property
+    def name(self) -> str:
+        return self.codes[0].name if self.codes else ""
+
+    @property
     def explanation(self) -> str:
         """What the numbers say together, or why another number's advice is given."""
-        if self.judged.consistent is not None:
+        if self.judged.consistent is not None or not self.judged.answered:
             return self.judged.explanation
         if words := unknown_words(self.codes[0]):
-            return words
+            return " ".join(filter(None, (words, hint(self.judged.http, self.judged.stroom))))
         http = self.judged.http
+        said = hint(http, self.judged.stroom)
         if http is not None and self.stroom_too:
-            return f"Stroom has a {http.code} of its own, with another sense: Stroom {http.code}."
-        if http is not None and http.code == STATUS_OF_REFUSALS:
-            return "Where Stroom answered, its Stroom-Status header says why; curl -i shows it."
-        return ""
+            said = f"{said} Stroom has a {http.code} of its own, with another sense: Stroom {http.code}.".strip()
+        return said
 
 
 @dataclass(frozen=True)
@@ -109,14 +125,9 @@ def explain(text: str) -> Explanation:
     vocabulary = current_vocabulary()
     possible = [found for found in recognise(text, vocabulary) if _is_number(found.registry, found.code)]
     pairs = pair_up(possible)
-    answers = _answers(pairs[:MAX_ANSWERS], vocabulary)
+    delivery = _OF_A_DELIVERY.search(text) is not None
+    answers = _answers(pairs[:MAX_ANSWERS], vocabulary, delivery=delivery)
     return Explanation(text, tuple(possible), tuple(answers), len(pairs) - len(answers))
-
-
-def explain_pair(http: FoundCode | None, stroom: FoundCode | None) -> Answer:
-    """The same for two numbers that were given as such."""
-    judged = judge(http, stroom)
-    return Answer(judged, (), _fallbacks([judged]).get(str(_treated_as(judged))))
 
 
 def unknown_words(code: FoundCode) -> str:
@@ -144,25 +155,54 @@ def _vocabulary(_digest: str) -> Vocabulary:
         names += [Name(row[0], row[1], former["name"]) for former in row[3]]
     entries = SourceEntry.objects.values_list("status_code__registry", "status_code__code", "name")
     statuses = StatusCode.objects.filter(registry=STROOM).values_list("code", "http_statuses")
-    pairs = {code: {*http, *(first for first, second in PORTAL_PAIRS if second == code)} for code, http in statuses}
+    others = PORTAL_PAIRS | PROXY_PAIRS
+    pairs = {code: {*http, *(first for first, second in others if second == code)} for code, http in statuses}
     return make_vocabulary([*names, *(Name(*row) for row in entries)], pairs)
 
 
-def _answers(pairs: Sequence[Recognised], vocabulary: Vocabulary) -> list[Answer]:
-    """Look all codes up at once, so that a long log costs as many queries as a single line."""
-    http = find_codes(HTTP, [str(pair.http) for pair in pairs if pair.http is not None])
+def _answers(pairs: Sequence[Recognised], vocabulary: Vocabulary, *, delivery: bool) -> list[Answer]:
+    """Look all codes up at once, so that a long log costs as many queries as a single line.
+
+    What is confirmed comes last: a program that acts on the first advice then never drops what another one needs.
+    """
+    http = find_codes(HTTP, [str(pair.http) for pair in pairs if pair.http])
     stroom = find_codes(STROOM, [str(pair.stroom) for pair in pairs if pair.stroom is not None])
-    judged = [judge(http.get(str(pair.http)), stroom.get(str(pair.stroom))) for pair in pairs]
+    judged = [
+        _unanswered(pair, stroom.get(str(pair.stroom)))
+        if pair.http == NO_STATUS
+        else judge(http.get(str(pair.http)), stroom.get(str(pair.stroom)), delivery=delivery)
+        for pair in pairs
+    ]
     fallbacks = _fallbacks(judged)
-    return [
+    answers = [
         Answer(
             verdict,
             pair.found,
-            fallbacks.get(str(_treated_as(verdict))),
-            stroom_too=pair.found[0].kind == QUESTION and pair.http in vocabulary.stroom_codes,
+            _fallback(verdict, fallbacks, delivery=delivery),
+            stroom_too=pair.found[0].kind == QUESTION and pair.http in vocabulary.stroom_codes and bool(pair.http),
         )
         for verdict, pair in zip(judged, pairs, strict=True)
     ]
+    return sorted(answers, key=_is_confirmed)
+
+
+def _unanswered(pair: Recognised, stroom: FoundCode | None) -> Pair:
+    kinds = {found.kind for found in pair.found}
+    return unanswered(stroom, tunnel=TUNNEL in kinds)
+
+
+def _is_confirmed(answer: Answer) -> bool:
+    http, stroom = answer.judged.http, answer.judged.stroom
+    return is_confirmed(http.code if http else None, stroom.code if stroom else None)
+
+
+def _fallback(judged: Pair, fallbacks: Mapping[str, FoundCode], *, delivery: bool) -> FoundCode | None:
+    """What an unknown number counts as, with the advice for the answer that it was found in."""
+    http, stroom = judged.http, judged.stroom
+    number = http.code if http else None
+    return cautious(
+        fallbacks.get(str(_treated_as(judged))), number, stroom.code if stroom else None, delivery=delivery
+    )
 
 
 def _fallbacks(judged: Iterable[Pair]) -> Mapping[str, FoundCode]:
@@ -177,7 +217,8 @@ def _treated_as(judged: Pair) -> int | None:
 
 
 def _is_number(registry: str, code: int) -> bool:
-    return NUMBERS[registry].fullmatch(str(code)) is not None
+    """Whether there can be such a code; `NO_STATUS` is one of HTTP's that says that there is none."""
+    return (registry, code) == (HTTP, NO_STATUS) or NUMBERS[registry].fullmatch(str(code)) is not None
 
 
 def _counted(count: int, noun: str) -> str:

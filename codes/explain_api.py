@@ -12,12 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from codes.advice_json import AdviceItemSerializer, advice_items
 from codes.explain import Answer, Explanation, TooLong, explain
-from codes.models import Meaning
 from codes.plaintext import explanation_text
 from codes.recognise import MAX_LENGTH, Found
 from codes.resolve import FoundCode
-from codes.serializers import RetrySerializer
+from codes.unanswered import NO_STATUS
 from portal.api import OpenToAllMixin, StrictQueryMixin
 from portal.links import public_link
 from portal.parsing import StrictJSONParser
@@ -77,7 +77,7 @@ class PassageSerializer(Shape):
     """A passage of the text that names a code."""
 
     registry = serializers.CharField()
-    code = serializers.IntegerField()
+    code = serializers.IntegerField(help_text="0 of the registry http says that no server answered.")
     kind = serializers.CharField(help_text="What sort of passage it is, such as `status line`.")
     start = serializers.IntegerField(help_text="Offset of its first character, counted in code points from 0.")
     end = serializers.IntegerField(help_text="Offset after its last character.")
@@ -88,7 +88,9 @@ class PassageSerializer(Shape):
 class ExplainedPairSerializer(Shape):
     """The numbers of one answer. `consistent` is null where there is only one of them."""
 
-    http = serializers.IntegerField(allow_null=True)
+    http = serializers.IntegerField(
+        allow_null=True, help_text="0 where no server answered, as curl and browsers write it."
+    )
     stroom = serializers.IntegerField(allow_null=True)
     consistent = serializers.BooleanField(allow_null=True)
     generation = serializers.CharField(allow_null=True)
@@ -110,19 +112,10 @@ class ExplainedCodeSerializer(Shape):
     url = serializers.CharField()
 
 
-class ExplainedAdviceSerializer(Shape):
-    """What one meaning of the code to act on advises each reader."""
+class ExplainedAdviceSerializer(AdviceItemSerializer):
+    """The same, with the answer that it is about."""
 
     pair = serializers.IntegerField(help_text="Position in the list of pairs.")
-    registry = serializers.CharField()
-    code = serializers.IntegerField()
-    owner = serializers.CharField()
-    name = serializers.CharField()
-    summary = serializers.CharField()
-    sender = serializers.CharField()
-    server = serializers.CharField()
-    administrator = serializers.CharField()
-    retry = RetrySerializer()
 
 
 class ExplanationSerializer(Shape):
@@ -189,9 +182,9 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
         "pairs": [_pair(answer, position) for answer in explanation.answers],
         "codes": [_code(code) for code in codes.values()],
         "advice": [
-            _advice(index, answer.acts_on, meaning)
+            {"pair": index, **item}
             for index, answer in enumerate(explanation.answers)
-            for meaning in answer.meanings
+            for item in advice_items(answer.advice)
         ],
         "left_out": explanation.left_out,
     }
@@ -204,7 +197,7 @@ def _passage(found: Found) -> dict[str, Any]:
 def _pair(answer: Answer, position: Mapping[int, int]) -> dict[str, Any]:
     judged = answer.judged
     return {
-        "http": judged.http.code if judged.http else None,
+        "http": judged.http.code if judged.http else None if judged.answered else NO_STATUS,
         "stroom": judged.stroom.code if judged.stroom else None,
         "consistent": judged.consistent,
         "generation": judged.generation,
@@ -222,17 +215,4 @@ def _code(code: FoundCode) -> dict[str, Any]:
         "valid": code.valid,
         "treat_as": code.treat_as,
         "url": public_link(code.url),
-    }
-
-
-def _advice(pair: int, code: FoundCode, meaning: Meaning) -> dict[str, Any]:
-    return {
-        "pair": pair,
-        "registry": code.registry.slug,
-        "code": code.code,
-        "owner": meaning.owner_id,
-        "name": meaning.name,
-        "summary": meaning.summary,
-        **{reader: meaning.what_to_do.get(reader, "") for reader in ("sender", "server", "administrator")},
-        "retry": RetrySerializer(meaning.retry).data,
     }

@@ -11,17 +11,21 @@ from django.urls import reverse
 
 from codes import search
 from codes.catalogue import HTTP, STROOM
+from codes.delivery import NO_ANSWER
+from codes.delivery import TUNNEL as TUNNEL_OPEN
 from codes.everyday import PHRASES
 from codes.explain import current_vocabulary
 from codes.models import CodeClass, HeaderUse, Meaning, Registry, Release, SourceEntry, StatusCode, Vendor
-from codes.recognise import Vocabulary, recognise
+from codes.passages import TUNNEL
+from codes.recognise import Found, Vocabulary, recognise
 from codes.resolve import NUMBERS
 from codes.search import Document, Hit, Index, Place, Result, Text
+from codes.unanswered import NO_STATUS
 from codes.vocabulary import CONSTANTS
 
 PAIR = re.compile(
     r"(?:http\s*)?([1-9][0-9]{2})(\s*[/+,&|-]\s*|\s+(?:or|vs\.?|versus|and|with)\s+|\s+)"
-    r"(stroom(?:[- ]status)?\s*:?\s*)?([0-9]{1,3})\??",
+    r"(stroom(?:[- ]status)?\s*:?\s*)?(0|[1-9][0-9]{0,2})\??",
     re.IGNORECASE,
 )
 SEVERAL = re.compile(
@@ -29,7 +33,7 @@ SEVERAL = re.compile(
     r"[1-9][0-9]{2}(?:(?:\s*[,/]\s*|\s+(?:(?:or|and|with|vs\.?|versus)\s+)?)[1-9][0-9]{2}){1,9}\??",
     re.IGNORECASE,
 )
-NAMED_NUMBER = re.compile(r"(http|stroom)(?:[- ]?status)?[\s:/]*([0-9]{1,3})", re.IGNORECASE)
+NAMED_NUMBER = re.compile(r"(http|stroom)(?:[- ]?status)?[\s:/]*(0|[1-9][0-9]{0,2})", re.IGNORECASE)
 # "Location header", "header Retry-After"
 _CALLED_HEADER = re.compile(
     r"(?:(?P<before>[\w-]{2,80})(?:\s+(?:request|response))?\s+headers?|headers?\s+(?P<after>[\w-]{2,80}))",
@@ -102,18 +106,21 @@ class FoundRow:
 
 
 def find(query: str) -> Result:
-    """The codes that fit a query, the one meant first; also those that a pasted message names."""
+    """The codes that fit a query, the one meant first; also those that a pasted message names.
+
+    None fits what says that no server answered: a remark says what to do then. A plain 0 may be Stroom's too.
+    """
     return _find(Release.objects.latest_digest(), _SEVERAL_OF_ONE.sub(r"\1", query.strip()[: search.MAX_QUERY]))
 
 
 @lru_cache(maxsize=128)
 def _find(_digest: str, query: str) -> Result:
+    recognised = recognise(query, current_vocabulary())
+    if says_no_answer(recognised) and query != "0":
+        return Result()
     result = current_index().search(_header_in(query))
     result = replace(result, places=(*_numbers_in(query), *result.places))
-    named = [
-        Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind)
-        for found in recognise(query, current_vocabulary())
-    ]
+    named = [Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind) for found in recognised]
     known = set(StatusCode.objects.filter(pk__in=[hit.key for hit in named]).values_list("pk", flat=True))
     first = {hit.key: hit for hit in named if hit.key in known}
     if not first:
@@ -121,6 +128,20 @@ def _find(_digest: str, query: str) -> Result:
     kept = result.hits if result.complete else ()
     hits = (*first.values(), *(hit for hit in kept if hit.key not in first))
     return replace(result, hits=hits, complete=True, suggestions=())
+
+
+def says_no_answer(recognised: Iterable[Found]) -> bool:
+    """Whether all that was recognised is that no server answered."""
+    found = list(recognised)
+    return bool(found) and all(one.registry == HTTP and one.code == NO_STATUS for one in found)
+
+
+def no_answer_in(query: str) -> str:
+    """What to say of a query that means that no server answered; empty for every other one."""
+    recognised = recognise(query, current_vocabulary()) if query else []
+    if not says_no_answer(recognised):
+        return ""
+    return TUNNEL_OPEN if all(found.kind == TUNNEL for found in recognised) else NO_ANSWER
 
 
 def _numbers_in(query: str) -> Iterator[Place]:
@@ -184,7 +205,7 @@ def straight_to(query: str) -> str | None:
     if address := _pair_page(asked) or _comparison(asked):
         return address
     if named := NAMED_NUMBER.fullmatch(asked):
-        registry, number = named[1].lower(), str(int(named[2]))
+        registry, number = named[1].lower(), named[2]
         return reverse("codes:detail", args=[registry, number]) if NUMBERS[registry].fullmatch(number) else None
     if not NUMBERS[HTTP].fullmatch(asked):
         return None

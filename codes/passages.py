@@ -33,6 +33,8 @@ CLIENT_ERROR = "client error"
 NAMED = "code with its name"
 IN_TEXT = "code named in text"
 QUESTION = "question"
+NO_ANSWER = "no answer"
+TUNNEL = "open tunnel"
 
 #: One line of these is one answer, so that nothing on another line belongs to it.
 LINE_KINDS = frozenset({ACCESS_LOG, PROXY_LOG, LOG_FIELD, JSON_FIELD})
@@ -63,12 +65,12 @@ SHAPES: tuple[Shape, ...] = (
     _shape(
         PROXY_LOG,
         r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
-        (?P<http>\d{3}),(?P<stroom>\d{1,3}),"?[^,"\r\n]{0,300}"?,\d+,\d+(?:,[^\r\n]{0,4000})?\r?$""",
+        (?P<http>\d{3}|-1|0),(?P<stroom>0|[1-9]\d{0,2}),"?[^,"\r\n]{0,300}"?,\d+,\d+(?:,[^\r\n]{0,4000})?\r?$""",
     ),
     _shape(
         PROXY_LOG,
         r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
-        (?P<http>\d{3}),(?:"?\d{13}_[^,"\r\n]{0,300}"?,)?\d+,\d+(?:,[^\r\n]{0,4000})?\r?$""",
+        (?P<http>\d{3}|-1|0),(?:"?\d{13}_[^,"\r\n]{0,300}"?,)?\d+,\d+(?:,[^\r\n]{0,4000})?\r?$""",
     ),
     _shape(
         ACCESS_LOG,  # Common Log Format and what grew from it: Apache, nginx, S3, with anything before the time
@@ -78,7 +80,7 @@ SHAPES: tuple[Shape, ...] = (
     _shape(
         ACCESS_LOG,  # HAProxy
         rf"""^[^\r\n]{{0,400}}?{_CLF_TIME}\ \S{{1,200}}\ \S{{1,200}}/\S{{1,200}}\ [+-]?\d+(?:/[+-]?\d+){{3,4}}[ ]
-        (?P<http>\d{{3}})\ \+?\d+[ ]""",
+        (?P<http>\d{{3}}|-1)\ \+?\d+[ ]""",
     ),
     _shape(
         ACCESS_LOG,  # AWS load balancers: what the client got, then what the target said
@@ -119,8 +121,10 @@ SHAPES: tuple[Shape, ...] = (
         rf"""(?:(?<=["\[(])|(?<=[<:]\ ))HTTP/\d(?:\.\d)?\ (?P<http>{STATUS})
         (?=["\])]|\r?$|\ [A-Z][^\r\n"\]]{{0,60}}(?:["\]]|\[\\r\]))""",
     ),
-    _shape(STROOM_HEADER, _BEFORE_LINE + r"Stroom-Status:[\ \t]*(?P<stroom>\d{1,3})[\ \t]*\r?$"),
-    _shape(STROOM_ERROR, r"\bStroom\ Status\ (?P<stroom>\d{1,3})\ -\ [^\r\n\[]{2,120}(?:\[[^\]\r\n]{0,400}\])?"),
+    _shape(STROOM_HEADER, _BEFORE_LINE + r"Stroom-Status:[\ \t]*(?P<stroom>0|[1-9]\d{0,2})[\ \t]*\r?$"),
+    _shape(
+        STROOM_ERROR, r"\bStroom\ Status\ (?P<stroom>0|[1-9]\d{0,2})\ -\ [^\r\n\[]{2,120}(?:\[[^\]\r\n]{0,400}\])?"
+    ),
     _shape(JSON_FIELD, rf'"{_HTTP_KEY}"\s*:\s*"?(?P<http>{STATUS})(?:"|(?=\s*[,}}\]\r\n]|\s*$))'),
     _shape(JSON_FIELD, r'"error"\s*:\s*\{\s*"code"\s*:\s*"?(?P<http>[45]\d\d)(?:"|(?=\s*[,}]))'),
     _shape(JSON_FIELD, r'"status"\s*:\s*\{\s*"code"\s*:\s*(?P<http>[1-5]\d\d)(?=\s*[,}])'),
@@ -137,17 +141,18 @@ SHAPES: tuple[Shape, ...] = (
         JSON_FIELD, rf"'{_HTTP_KEY}'\s*:\s*'?(?P<http>{STATUS})(?:'|(?=\s*[,}}\]\r\n]|\s*$))"
     ),  # Python, JavaScript
     _shape(JSON_FIELD, r'"kind"\s*:\s*"Status"[^\0]{0,2000}?"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])'),
-    _shape(JSON_FIELD, rf'"{_STROOM_KEY}"\s*:\s*"?(?P<stroom>\d{{1,3}})(?:"|(?=\s*[,}}\]\r\n]|\s*$))'),
-    _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_STROOM_KEY}[=:]\s?"?(?P<stroom>\d{{1,3}})\b(?![.\d])'),
+    _shape(JSON_FIELD, rf'"{_STROOM_KEY}"\s*:\s*"?(?P<stroom>0|[1-9]\d{{0,2}})(?:"|(?=\s*[,}}\]\r\n]|\s*$))'),
+    _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_STROOM_KEY}[=:]\s?"?(?P<stroom>0|[1-9]\d{{0,2}})\b(?![.\d])'),
     _shape(  # headers as programs dump them
         STROOM_HEADER,
         r"""(?<![\w-])(?:'stroom-status'\s?:|"stroom-status"\s?:\s?(?=\[)|stroom-status:(?=\[)|\[stroom-status,
-        |"stroom-status",|'stroom-status',)\s?\[?["']?(?P<stroom>\d{1,3})(?=["'\]\s,;)}])""",
+        |"stroom-status",|'stroom-status',)\s?\[?["']?(?P<stroom>0|[1-9]\d{0,2})(?=["'\]\s,;)}])""",
     ),
     _shape(LOG_FIELD, rf":{_HTTP_KEY}\s?=>\s?\"?(?P<http>{STATUS})\b(?![.:/\d])"),  # Ruby
     _shape(
         LOG_FIELD,
-        rf"(?:^|(?<=[\s,;\[({{|]))http=(?P<http>{STATUS})[,;\ ]{{1,2}}stroom=(?P<stroom>\d{{1,3}})\b(?![.\d])",
+        rf"""(?:^|(?<=[\s,;\[({{|]))http=(?P<http>{STATUS})[,;\ ]{{1,2}}
+        stroom=(?P<stroom>0|[1-9]\d{{0,2}})\b(?![.\d])""",
     ),
     _shape(CLIENT_ERROR, rf"\bstatus:\s{{0,4}}(?P<http>{STATUS}),\s{{1,40}}statusText:"),
     _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_HTTP_KEY}="?(?P<http>{STATUS})\b(?![.:/\d])'),
@@ -214,23 +219,27 @@ SHAPES: tuple[Shape, ...] = (
     _shape(
         IN_TEXT,
         rf"""(?<![\w./:$€£-])(?P<http>{STATUS})(?:,|\ (?:with|and|plus|/|\+))\ (?:a\ )?Stroom[\ -]Status[\ :=]\ ?
-        (?P<stroom>\d{{1,3}})\b{NO_COUNT}""",
+        (?P<stroom>0|[1-9]\d{{0,2}})\b{NO_COUNT}""",
     ),
-    _shape(IN_TEXT, rf"(?<![\w./:-])Stroom[\ -]Status[\ :=]\ ?(?P<stroom>\d{{1,3}})\b{NO_COUNT}"),
+    _shape(IN_TEXT, rf"(?<![\w./:-])Stroom[\ -]Status[\ :=]\ ?(?P<stroom>0|[1-9]\d{{0,2}})\b{NO_COUNT}"),
     _shape(IN_TEXT, rf"(?<![\w./:-])Stroom\ (?P<stroom>[1-9]\d\d)\b{NO_COUNT}"),
 )
 
 #: The whole input is a question about a code or a pair, as one types it into a search box.
 QUESTION_SHAPE = re.compile(
     r"""\s*(?:
-        (?P<http_word>http(?:\ status)?\s*)?(?P<http>\d{3})
+        (?P<http_word>http(?:\ status)?\s*)?(?P<http>[1-9]\d\d)
             (?:\s*[/+&]\s*|\s*,\s*|\s+(?:and\s+|with\s+)?)
-            (?P<stroom_word>stroom(?:[- ]status)?\s*:?\s*)?(?P<stroom>\d{1,3})
-        | (?:http(?:\ status)?\s*)?(?P<http_only>\d{3})
-        | stroom(?:[- ]status)?\s*:?\s*(?P<stroom_only>\d{1,3})
+            (?P<stroom_word>stroom(?:[- ]status)?\s*:?\s*)?(?P<stroom>0|[1-9]\d{0,2})
+        | (?:http(?:\ status)?\s*)?(?P<http_only>[1-9]\d\d)
+        | stroom(?:[- ]status)?\s*:?\s*(?P<stroom_only>0|[1-9]\d{0,2})
         | (?P<http_named>[1-9]\d\d)[ :,-]{1,3}(?P<name>[^\r\n]{1,100}?)[.!?]?
     )\s*""",
     re.IGNORECASE | re.VERBOSE,
+)
+#: A pair whose second number is padded: no Stroom-Status is written so.
+PADDED_PAIR = re.compile(
+    r"\s*(?:http\s*)?(?P<http>[1-9]\d\d)\s*[/+&,]\s*(?:stroom(?:[- ]status)?\s*:?\s*)?0\d{1,4}\s*", re.IGNORECASE
 )
 #: A line that names the fields of the lines below it (W3C extended log format: IIS, CloudFront, proxies).
 FIELDS_LINE = re.compile(r"^#Fields:[ \t]*([^\r\n]+)", re.IGNORECASE)

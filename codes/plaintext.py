@@ -61,30 +61,29 @@ def explanation_text(explanation: Explanation) -> str:
     return _text(lines)
 
 
-def answer_text(answer: Answer) -> str:
-    """Two numbers that were given as such."""
-    return _text(answer_lines(answer))
-
-
 def answer_lines(answer: Answer) -> list[str]:
-    acts_on = answer.acts_on
-    lines = [f"{answer.title}  {answer.codes[0].name}".rstrip()]
+    lines = [f"{answer.title}  {answer.name}".rstrip()]
     pasted = [passage for passage in answer.passages if passage.kind != QUESTION]
     lines += [_clip(f"  line {found.line}, {found.kind}: {found.passage}") for found in pasted[:SHOWN_PASSAGES]]
     if len(pasted) > SHOWN_PASSAGES:
         lines.append(f"  and {len(pasted) - SHOWN_PASSAGES} more")
     lines += [f"  {line}" for line in _wrapped(answer.explanation, WIDTH - 2)]
-    for meaning in answer.meanings:
-        lines += ["", *_meaning(acts_on, meaning)]
+    for advice in answer.advice:
+        for meaning in advice.meanings:
+            lines += ["", *_meaning(advice.found, meaning, several=len(answer.advice) > 1)]
     lines += ["", *(f"{'Page':{LABEL}}  {public_link(code.url)}" for code in answer.codes)]
     return lines
 
 
-def _meaning(found: FoundCode, meaning: Meaning) -> Iterator[str]:
-    if len(found.meanings) > 1:
+def _meaning(found: FoundCode | None, meaning: Meaning, *, several: bool = False) -> Iterator[str]:
+    if found is not None and several:
+        yield f"{found.registry.short_name} {found.code} {meaning.name}"
+    if found is not None and len(found.meanings) > 1:
         yield f"[{meaning.owner.name}] {meaning.name}"
     yield from _wrapped(meaning.summary)
     yield ""
+    if found is not None and found.delivery:
+        yield from _labelled("Delivery", found.delivery)
     for label, advice in _advice(found, meaning):
         yield from _labelled(label, advice)
     yield from _labelled("Send again", retry_words(meaning))
@@ -94,8 +93,8 @@ def _meaning(found: FoundCode, meaning: Meaning) -> Iterator[str]:
     yield from _labelled("Defined in", "; ".join(specs))
 
 
-def _advice(found: FoundCode, meaning: Meaning) -> list[tuple[str, str]]:
-    is_stroom = found.registry.slug == "stroom"
+def _advice(found: FoundCode | None, meaning: Meaning) -> list[tuple[str, str]]:
+    is_stroom = found is not None and found.registry.slug == "stroom"
     readers = [("Sender", "sender"), ("Server", "server"), ("Administrator", "administrator")]
     if is_stroom:
         readers = [("Sender", "sender"), ("Administrator", "administrator"), ("Proxy in front", "server")]

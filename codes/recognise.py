@@ -11,39 +11,41 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from codes import unanswered
+from codes.colours import Plain, without_colours
 from codes.passages import (
     ACCESS_LOG,
     FIELD,
     FIELDS_LINE,
     IN_TEXT,
     JSON_FIELD,
-    LINE_KINDS,
-    LOG_FIELD,
     NAMED,
+    PADDED_PAIR,
     QUESTION,
     QUESTION_SHAPE,
     SHAPES,
     STATUS_LINE,
-    STROOM_ERROR,
     STROOM_MESSAGE,
+    TUNNEL,
 )
 from codes.spoken import spoken
+from codes.unanswered import NO_STATUS, Tunnels
 
 MAX_LENGTH = 64 * 1024
 MAX_FINDINGS = 1000
 HTTP, STROOM = "http", "stroom"
 
-# How many lines a body or an error message may stand away from the status it belongs to.
-_LINES_OF_AN_ANSWER = 60
-_LINES_OF_A_MESSAGE = 5
+_LONGEST_QUESTION = 200
 _BLANKS_OF_SHORT_MESSAGE = 3
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_OF_TUNNELS = frozenset({STATUS_LINE, ACCESS_LOG})
+_HTTP_NUMBER = re.compile(r"[1-9]\d\d")
 _LOWER_CASE_WORD = re.compile(r"\s(?!(?:errors?|responses?|status|page|for url|from GET|from POST)\b)[a-z]")
 
 
 @dataclass(frozen=True)
 class Found:
-    """One code found in the text.
+    """One code found in the text; `NO_STATUS` where the passage says that no server answered.
 
     `start` and `end` are character offsets of the passage that was recognised, `kind` what sort of passage it is,
     `passage` the passage itself, `line` the line it begins on, counted from 1.
@@ -56,15 +58,6 @@ class Found:
     end: int
     passage: str
     line: int = 1
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An HTTP status and the Stroom-Status of the same answer; either may be missing."""
-
-    http: int | None
-    stroom: int | None
-    found: tuple[Found, ...]
 
 
 @dataclass(frozen=True)
@@ -96,16 +89,15 @@ class Vocabulary:
 
 def recognise(text: str, vocabulary: Vocabulary) -> list[Found]:
     """Find the codes in a text, in the order they stand there; passages do not overlap."""
-    asked = list(_question(text, vocabulary))
-    if asked:
-        return asked
-    taken: list[Found] = []
-    for found in _candidates(text, vocabulary):
-        if len(taken) >= MAX_FINDINGS:
-            break
-        if _is_free(taken, found):
-            insort(taken, found, key=lambda other: other.start)
-    return _with_lines(text, taken)
+    plain = without_colours(text)
+    taken: list[Found] = list(_question(plain.text, vocabulary))
+    if not taken:
+        for found in _candidates(plain.text, vocabulary):
+            if len(taken) >= MAX_FINDINGS:
+                break
+            if _is_free(taken, found):
+                insort(taken, found, key=lambda other: other.start)
+    return _placed(text, plain, taken)
 
 
 def _is_free(taken: Sequence[Found], found: Found) -> bool:
@@ -116,87 +108,32 @@ def _is_free(taken: Sequence[Found], found: Found) -> bool:
     return not before and not after
 
 
-def _with_lines(text: str, findings: Sequence[Found]) -> list[Found]:
-    numbered, line, position = [], 1, 0
+def _placed(text: str, plain: Plain, findings: Sequence[Found]) -> list[Found]:
+    """The findings where they stand in the text as it was given, with their lines."""
+    placed, line, position = [], 1, 0
     for one in findings:
-        line += text.count("\n", position, one.start)
-        position = one.start
-        numbered.append(Found(one.registry, one.code, one.kind, one.start, one.end, one.passage, line))
-    return numbered
-
-
-# --- what belongs together ---
-
-
-def pair_up(findings: Sequence[Found]) -> list[Pair]:
-    """Join what belongs to one answer: an HTTP status and the Stroom-Status that goes with it.
-
-    The same pair found again, as a header and then in the body, is one pair with more findings.
-    """
-    pairs: list[Pair] = []
-    for found in findings:
-        last = pairs[-1] if pairs else None
-        if last is not None and (joined := _joined(last, found)) is not None:
-            pairs[-1] = joined
-        elif found.registry == HTTP:
-            pairs.append(Pair(found.code, None, (found,)))
-        else:
-            pairs.append(Pair(None, found.code, (found,)))
-    return _merged(pairs)
-
-
-def _joined(last: Pair, found: Found) -> Pair | None:
-    """The pair with the finding added; None where it belongs to another answer."""
-    own, other = (last.http, last.stroom) if found.registry == HTTP else (last.stroom, last.http)
-    if own is None and other is not None and _same_answer(last.found[-1], found):
-        http, stroom = (found.code, other) if found.registry == HTTP else (other, found.code)
-        return Pair(http, stroom, (*last.found, found))
-    if own == found.code and _repeats(last, found):
-        return Pair(last.http, last.stroom, (*last.found, found))
-    return None
-
-
-def _same_answer(earlier: Found, later: Found) -> bool:
-    """Say whether two findings, one of each registry, come from one answer."""
-    lines = later.line - earlier.line
-    if lines == 0:
-        return True
-    if later.kind == STATUS_LINE or not _spans_lines(earlier, later):
-        return False
-    return lines <= (_LINES_OF_AN_ANSWER if earlier.kind == STATUS_LINE else _LINES_OF_A_MESSAGE)
-
-
-def _spans_lines(earlier: Found, later: Found) -> bool:
-    """What fills a line of its own belongs to no other, but for JSON over lines and `curl -w` below a body."""
-    kinds = {earlier.kind, later.kind}
-    if not kinds & LINE_KINDS:
-        return True
-    return kinds in ({JSON_FIELD}, {LOG_FIELD, STROOM_ERROR}, {STATUS_LINE, JSON_FIELD})
-
-
-def _repeats(last: Pair, found: Found) -> bool:
-    """Say whether a finding says again what the answer before it said, as its body or the client's message."""
-    if found.kind in {STATUS_LINE, ACCESS_LOG}:
-        return False
-    near = found.line - last.found[-1].line <= _LINES_OF_AN_ANSWER
-    return near and (found.registry == STROOM or any(one.kind == STATUS_LINE for one in last.found))
-
-
-def _merged(pairs: Sequence[Pair]) -> list[Pair]:
-    merged: dict[tuple[int | None, int | None], Pair] = {}
-    for pair in pairs:
-        key = (pair.http, pair.stroom)
-        earlier = merged.get(key)
-        merged[key] = Pair(pair.http, pair.stroom, (*earlier.found, *pair.found)) if earlier else pair
-    return list(merged.values())
+        start, end = plain.original(one.start, one.end)
+        line += text.count("\n", position, start)
+        position = start
+        placed.append(Found(one.registry, one.code, one.kind, start, end, text[start:end], line))
+    return placed
 
 
 # --- a question ---
 
 
 def _question(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
-    """The whole text is "406/110", "404", "stroom 310" or "404 not found"."""
-    match = QUESTION_SHAPE.fullmatch(text) if len(text) <= 200 else None
+    """The whole text is "406/110", "404", "stroom 310", "404 not found" or "000"."""
+    if len(text) > _LONGEST_QUESTION:
+        return
+    if unanswered.QUESTION_SHAPE.fullmatch(text):
+        start, end = _trimmed(text, 0, len(text))
+        yield Found(HTTP, NO_STATUS, QUESTION, start, end, text[start:end])
+        return
+    if padded := PADDED_PAIR.fullmatch(text):
+        yield _asked(padded, "http", HTTP)
+        return
+    match = QUESTION_SHAPE.fullmatch(text)
     if match is None:
         return
     if match["http"]:
@@ -249,15 +186,27 @@ def _letters(words: str) -> str:
 def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     yield from _w3c_lines(text)
     yield from _spelt_out(text, vocabulary)
+    tunnels = Tunnels(text)
     for shape in SHAPES:
         for match in shape.pattern.finditer(text):
-            if shape.kind != STATUS_LINE or _is_status_line(match, vocabulary):
+            if shape.kind in _OF_TUNNELS and tunnels.opened_by(match, shape.kind):
+                yield _tunnel(match)
+            elif shape.kind != STATUS_LINE or _is_status_line(match, vocabulary):
                 yield from _numbers(match, shape.kind)
+    yield from map(_tunnel, tunnels.announced())
     yield from _constants(text, vocabulary)
     yield from _named(text, vocabulary)
     yield from _messages(text, vocabulary)
     for match in spoken(text, vocabulary.names, vocabulary.pairs):
         yield from _numbers(match, IN_TEXT)
+    for shape in unanswered.SHAPES:
+        for match in shape.pattern.finditer(text):
+            yield from _numbers(match, shape.kind)
+
+
+def _tunnel(match: re.Match[str]) -> Found:
+    start, end = _trimmed(match.string, *match.span())
+    return Found(HTTP, NO_STATUS, TUNNEL, start, end, match.string[start:end])
 
 
 def _numbers(match: re.Match[str], kind: str) -> Iterator[Found]:
@@ -274,7 +223,13 @@ def _numbers(match: re.Match[str], kind: str) -> Iterator[Found]:
         end = match.end() if position == len(kept) - 1 else match.end(group)
         registry = STROOM if group.startswith(STROOM) else HTTP
         start, end = _trimmed(match.string, start, end)
-        yield Found(registry, int(match[group]), kind, start, end, match.string[start:end])
+        code = int(match[group]) if registry == STROOM else _http_status(match[group])
+        yield Found(registry, code, kind, start, end, match.string[start:end])
+
+
+def _http_status(number: str) -> int:
+    """The status, or `NO_STATUS` for what can be none: "000" and "-1" are written where no answer came."""
+    return int(number) if _HTTP_NUMBER.fullmatch(number) else NO_STATUS
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
@@ -304,15 +259,15 @@ def _w3c_lines(text: str) -> Iterator[Found]:
             column = names.index("sc-status") if "sc-status" in names else None
         elif column is not None and not line.startswith("#"):
             fields = FIELD.findall(line)
-            if len(fields) > column and re.fullmatch(r"[1-9]\d\d", fields[column]):
+            if len(fields) > column and re.fullmatch(r"[1-9]\d\d|0{1,3}", fields[column]):
                 begin, end = _trimmed(text, start, start + len(line))
-                yield Found(HTTP, int(fields[column]), ACCESS_LOG, begin, end, text[begin:end])
+                yield Found(HTTP, _http_status(fields[column]), ACCESS_LOG, begin, end, text[begin:end])
         start += len(line)
 
 
 def _spelt_out(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """All of a Stroom code in one: `406 - 110 - Feed is not set to receive data`."""
-    for match in re.finditer(r"(?<![\w.-])(?P<http>[1-5]\d\d) - (?P<stroom>\d{1,3}) - (?=\w)", text):
+    for match in re.finditer(r"(?<![\w.-])(?P<http>[1-5]\d\d) - (?P<stroom>0|[1-9]\d{0,2}) - (?=\w)", text):
         rest = text[match.end() : match.end() + 120].translate(_ASCII_LOWER)
         stroom = int(match["stroom"])
         if any(code == stroom and rest.startswith(name) for _, name, code in vocabulary.ordered_messages):

@@ -15,6 +15,13 @@ class Remark:
     links: tuple[Link, ...] = ()
 
 
+_OF_PROXIES: tuple[Link, ...] = (
+    ("Codes of proxies whose server did not answer", "/codes/compare/?codes=502,503,504"),
+)
+_IN_PLACE_OF_STATUS = (
+    "Programs write 000, 0 or -1 in place of an HTTP status when the connection failed, was cut or timed out. It "
+    "is no Stroom-Status either: Stroom-Status 0 counts only with HTTP 200."
+)
 _LONG_NUMBER = re.compile(r"(?<![\w.,/:-])([1-9][0-9]{3,9})(?![\w/-]|[.,:]\d)")
 #: Cloudflare's own numbers run from 1000 to about 1200.
 _FIRST_OF_CLOUDFLARE, _LAST_OF_CLOUDFLARE = 1000, 1299
@@ -29,16 +36,20 @@ _NO_ANSWER = re.compile(
 )
 
 
-def remarks_on(query: str) -> Iterator[Remark]:
-    """Every remark that fits; none for a plain search."""
+def remarks_on(query: str, no_answer: str = "") -> Iterator[Remark]:
+    """Every remark that fits; none for a plain search. `no_answer` says what holds where the query means that."""
+    if no_answer:
+        yield Remark(f"{no_answer} {_IN_PLACE_OF_STATUS}", _OF_PROXIES)
+        return
     for number in dict.fromkeys(_LONG_NUMBER.findall(query)):
         yield _about_number(int(number))
     if match := _NO_ANSWER.search(query):
         yield Remark(
             f"“{match.group()}” is said by the client itself: no answer came, so there is no status code. The "
-            "server was not reached, or hung up before it answered. What was sent may have arrived all the same: "
-            "send it again only where twice does no harm.",
-            (("Codes of proxies whose server did not answer", "/codes/compare/?codes=502,503,504"),),
+            "server was not reached, or hung up before it answered. A delivery to Stroom: keep the data and send "
+            "it again, since nothing confirms it. Anything else may have arrived all the same: send it again only "
+            "where twice does no harm.",
+            _OF_PROXIES,
         )
 
 

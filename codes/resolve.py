@@ -10,6 +10,7 @@ from codes.models import CodeClass, Disagreement, LocalNote, Meaning, Registry, 
 # As written in an address: never padded. HTTP has three digits by its grammar; Stroom counts from 0.
 NUMBERS = {HTTP: re.compile(r"[1-9][0-9]{2}"), STROOM: re.compile(r"0|[1-9][0-9]{0,2}")}
 INVALID = "invalid"
+RULE = "A delivery to Stroom is done only with HTTP 200 and Stroom-Status 0"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,15 @@ class FoundCode:
     @property
     def local_notes(self) -> list[LocalNote]:
         return [note for meaning in self.meanings for note in meaning.local_notes.all()]
+
+    @property
+    def delivery(self) -> str:
+        """What the number by itself says about a delivery to Stroom; empty where its advice to senders says it."""
+        if self.registry.slug != HTTP:
+            return ""
+        if self.code == 200:
+            return f"{RULE}. Until you have seen both, keep the data."
+        return "A delivery to Stroom is not confirmed by this status: keep the data."
 
     @property
     def url(self) -> str:

@@ -224,6 +224,9 @@ class CodeSerializer(ChosenFieldsMixin, Shape):
     expires = serializers.CharField(source="row.expires", default="")
     standing_note = serializers.CharField(source="row.note", default="")
     http_statuses = serializers.ListField(child=serializers.IntegerField())
+    delivery = serializers.CharField(
+        help_text="What an HTTP status by itself says about a delivery to Stroom; empty for Stroom's own codes."
+    )
     meanings = MeaningSerializer(many=True)
     entries = EntrySerializer(many=True)
     disagreements = DisagreementSerializer(many=True)
@@ -397,19 +400,6 @@ class HeaderSerializer(ChosenFieldsMixin, Shape):
     name = serializers.CharField()
     codes = HeaderCodeSerializer(many=True)
     url = serializers.CharField()
-
-
-class PairSerializer(ChosenFieldsMixin, Shape):
-    """An HTTP status and a Stroom-Status of one answer."""
-
-    http = CodeSerializer(allow_null=True)
-    stroom = CodeSerializer(allow_null=True)
-    consistent = serializers.BooleanField(allow_null=True)
-    generation = serializers.CharField(
-        allow_null=True,
-        help_text="documented, current, documented+current, or portal; null where nobody sends it so",
-    )
-    explanation = serializers.CharField()
 
 
 class ComparisonRowSerializer(Shape):

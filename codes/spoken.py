@@ -59,7 +59,7 @@ _SAID = re.compile(
     (?:(?:,[ ]|,?[ ](?:and|or)[ ])(?P<http_second>{_STATUS})
         (?:(?:,[ ]|,?[ ](?:and|or)[ ])(?P<http_third>{_STATUS}))?
     |[ ]?[/+][ ]?(?:(?P<stroom>{_OF_STROOM})|(?P<http_other>{_STATUS}))
-    |[ ](?:with|and|plus)[ ](?:a[ ])?stroom(?:[- ]status)?[ :=]{{1,2}}(?P<stroom_named>\d{{1,3}})\b
+    |[ ](?:with|and|plus)[ ](?:a[ ])?stroom(?:[- ]status)?[ :=]{{1,2}}(?P<stroom_named>0|[1-9]\d{{0,2}})\b
     |(?P<plural>s)\b
     )?(?!\w)
     (?P<follow>(?={_END})|(?P<shortly>(?={_SHORTLY}))|(?={_FURTHER})|(?P<counted>(?=\ (?:errors|responses)\b)))""",

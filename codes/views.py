@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import InvalidPage, Page, Paginator
@@ -12,16 +11,16 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from codes import facets
-from codes.api import asked_code, compared_codes, refuse_unknown_registry
+from codes.api import asked_pair, compared_codes, refuse_unknown_registry
 from codes.catalogue import HTTP, NAME, PRESENCE, STROOM, Severity
 from codes.comparison import READY_SETS, compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet
-from codes.finding import best_and_others, find, straight_to
+from codes.finding import best_and_others, find, no_answer_in, straight_to
 from codes.headers import headers
 from codes.loaded import NOT_LOADED
 from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
 from codes.page_query import faults_in, query_faults, takes_no_parameters
-from codes.pairs import Pair, judge
+from codes.pairs import other_statuses
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
 from codes.remarks import remarks_on
 from codes.resolve import NUMBERS, FoundCode, find_code, find_meaning
@@ -76,7 +75,7 @@ def code_list(request: HttpRequest) -> HttpResponse:
         "result": result,
         "best": best,
         "by_class": _by_class(others),
-        "remarks": list(remarks_on(query)) if usable else [],
+        "remarks": list(remarks_on(query, no_answer_in(query))) if usable else [],
         "total": len(rows),
         **shown,
     }
@@ -313,32 +312,30 @@ def compare_page(request: HttpRequest) -> HttpResponse:
     return render(request, "codes/compare.html", context, status=400 if faults else 200)
 
 
-@dataclass(frozen=True)
-class ShownPair(Pair):
-    """A pair with the codes that were given, the Stroom one first: it says more."""
-
-    @property
-    def shown(self) -> list[FoundCode]:
-        return [found for found in (self.stroom, self.http) if found is not None]
-
-
 @conditional_page
 def lookup(request: HttpRequest) -> HttpResponse:
     asked = {name: request.GET.get(name, "").strip() for name in (HTTP, STROOM)}
     pair, faults = None, query_faults(request.GET, asked)
     if any(asked.values()) and not faults:
         try:
-            judged = judge(*(asked_code(name, number) for name, number in asked.items()))
-            pair = ShownPair(**vars(judged))
+            pair = asked_pair(**asked)
         except BadQuery as bad:
             faults = faults_in(bad)
     context = {
         "pair": pair,
         "asked": asked,
         "faults": faults,
-        "stroom_codes": StatusCode.objects.filter(registry=STROOM).order_by("code"),
+        "occurring": _occurring_pairs(),
     }
     return render(request, "codes/lookup.html", context, status=400 if faults else 200)
+
+
+def _occurring_pairs() -> list[tuple[StatusCode, list[tuple[int, str]]]]:
+    """Each Stroom code with the HTTP statuses it comes with, and who alone sends it with that one."""
+    return [
+        (row, [(status, "") for status in row.http_statuses] + other_statuses(row))
+        for row in StatusCode.objects.filter(registry=STROOM).order_by("code")
+    ]
 
 
 @conditional_page

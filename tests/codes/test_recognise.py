@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from codes.recognise import HTTP, STROOM, Found, Vocabulary, pair_up, recognise
+from codes.pairing import pair_up
+from codes.recognise import HTTP, STROOM, Found, Vocabulary, recognise
 
 VOCABULARY = Vocabulary(
     names={404: ("Not Found",), 413: ("Content Too Large", "Payload Too Large"), 503: ("Service Unavailable",)},

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from codes.authoring import read_catalogue
 from codes.loading import DATA_DIRECTORY
-from codes.recognise import HTTP, STROOM, Vocabulary, pair_up, recognise
+from codes.pairing import pair_up
+from codes.recognise import HTTP, STROOM, Vocabulary, recognise
 from codes.vocabulary import vocabulary_of
 
 VOCABULARY: Vocabulary = vocabulary_of(read_catalogue(DATA_DIRECTORY))

@@ -206,7 +206,6 @@ SILENT = [
         "expired: AH01102: error reading"
     ),
     '{"responseElements":null,"errorCode":"403"}',
-    "rc=22 http_code=000",
     "code=503",
 ]
 

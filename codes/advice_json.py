@@ -1,0 +1,72 @@
+"""The advice on an answer in JSON, the same for a pasted text and for a pair that was looked up."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from codes.catalogue import HTTP
+from codes.delivery import NO_ANSWER, Advice
+from codes.pairs import Pair
+from codes.serializers import CodeSerializer, RetrySerializer
+from codes.unanswered import NO_STATUS
+from portal.api import ChosenFieldsMixin
+
+Shape = serializers.Serializer[Any]
+
+
+class AdviceItemSerializer(Shape):
+    """What one meaning of a code advises each reader, the one to act on first.
+
+    The first of all is safe to act on: it lets no sender drop data unless every answer is HTTP 200 with
+    Stroom-Status 0.
+    """
+
+    registry = serializers.CharField()
+    code = serializers.IntegerField(help_text="0 of the registry http: no server answered.")
+    owner = serializers.CharField()
+    name = serializers.CharField()
+    summary = serializers.CharField()
+    delivery = serializers.CharField(
+        help_text="What the HTTP status by itself says about a delivery to Stroom; empty for Stroom's own codes."
+    )
+    sender = serializers.CharField()
+    server = serializers.CharField()
+    administrator = serializers.CharField()
+    retry = RetrySerializer()
+
+
+class PairSerializer(ChosenFieldsMixin, Shape):
+    """An HTTP status and a Stroom-Status of one answer."""
+
+    http = CodeSerializer(allow_null=True)
+    stroom = CodeSerializer(allow_null=True)
+    consistent = serializers.BooleanField(allow_null=True)
+    generation = serializers.CharField(
+        allow_null=True,
+        help_text="documented, current, documented+current, portal or proxy in front; null: no server sends it",
+    )
+    explanation = serializers.CharField()
+    answered = serializers.BooleanField(help_text="false where the HTTP status says that no server answered")
+    advice = serializers.SerializerMethodField()
+
+    @extend_schema_field(AdviceItemSerializer(many=True))
+    def get_advice(self, pair: Pair) -> list[dict[str, Any]]:
+        return list(advice_items(pair.advice))
+
+
+def advice_items(advice: Iterable[Advice]) -> Iterator[dict[str, Any]]:
+    """Each meaning of each code in the shape of `AdviceItemSerializer`."""
+    for one in advice:
+        for meaning in one.meanings:
+            yield {
+                "registry": one.found.registry.slug if one.found else HTTP,
+                "code": one.found.code if one.found else NO_STATUS,
+                "owner": meaning.owner_id,
+                "name": meaning.name,
+                "summary": meaning.summary,
+                "delivery": one.found.delivery if one.found else NO_ANSWER,
+                **{reader: meaning.what_to_do.get(reader, "") for reader in ("sender", "server", "administrator")},
+                "retry": RetrySerializer(meaning.retry).data,
+            }

@@ -1,0 +1,88 @@
+"""Joins what was recognised in a text into answers, each an HTTP status and its Stroom-Status. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from codes.passages import ACCESS_LOG, JSON_FIELD, LINE_KINDS, LOG_FIELD, STATUS_LINE, STROOM_ERROR, TUNNEL
+from codes.recognise import HTTP, STROOM, Found
+from codes.unanswered import NO_STATUS
+
+# How many lines a body or an error message may stand away from the status it belongs to.
+_LINES_OF_AN_ANSWER = 60
+_LINES_OF_A_MESSAGE = 5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An HTTP status and the Stroom-Status of the same answer; either may be missing."""
+
+    http: int | None
+    stroom: int | None
+    found: tuple[Found, ...]
+
+
+def pair_up(findings: Sequence[Found]) -> list[Pair]:
+    """Join what belongs to one answer: an HTTP status and the Stroom-Status that goes with it.
+
+    The same pair found again, as a header and then in the body, is one pair with more findings. A proxy's tunnel is
+    no answer: it counts only where nothing else came.
+    """
+    answered = any(found.code != NO_STATUS or found.registry != HTTP for found in findings)
+    pairs: list[Pair] = []
+    for found in findings:
+        if answered and found.kind == TUNNEL:
+            continue
+        last = pairs[-1] if pairs else None
+        if last is not None and (joined := _joined(last, found)) is not None:
+            pairs[-1] = joined
+        elif found.registry == HTTP:
+            pairs.append(Pair(found.code, None, (found,)))
+        else:
+            pairs.append(Pair(None, found.code, (found,)))
+    return _merged(pairs)
+
+
+def _joined(last: Pair, found: Found) -> Pair | None:
+    """The pair with the finding added; None where it belongs to another answer."""
+    own, other = (last.http, last.stroom) if found.registry == HTTP else (last.stroom, last.http)
+    if own is None and other is not None and _same_answer(last.found[-1], found):
+        http, stroom = (found.code, other) if found.registry == HTTP else (other, found.code)
+        return Pair(http, stroom, (*last.found, found))
+    if own == found.code and _repeats(last, found):
+        return Pair(last.http, last.stroom, (*last.found, found))
+    return None
+
+
+def _same_answer(earlier: Found, later: Found) -> bool:
+    """Say whether two findings, one of each registry, come from one answer."""
+    lines = later.line - earlier.line
+    if lines == 0:
+        return True
+    if later.kind == STATUS_LINE or not _spans_lines(earlier, later):
+        return False
+    return lines <= (_LINES_OF_AN_ANSWER if earlier.kind == STATUS_LINE else _LINES_OF_A_MESSAGE)
+
+
+def _spans_lines(earlier: Found, later: Found) -> bool:
+    """What fills a line of its own belongs to no other, but for JSON over lines and `curl -w` below a body."""
+    kinds = {earlier.kind, later.kind}
+    if not kinds & LINE_KINDS:
+        return True
+    return kinds in ({JSON_FIELD}, {LOG_FIELD, STROOM_ERROR}, {STATUS_LINE, JSON_FIELD})
+
+
+def _repeats(last: Pair, found: Found) -> bool:
+    """Say whether a finding says again what the answer before it said, as its body or the client's message."""
+    if found.kind in {STATUS_LINE, ACCESS_LOG}:
+        return False
+    near = found.line - last.found[-1].line <= _LINES_OF_AN_ANSWER
+    return near and (found.registry == STROOM or any(one.kind == STATUS_LINE for one in last.found))
+
+
+def _merged(pairs: Sequence[Pair]) -> list[Pair]:
+    merged: dict[tuple[int | None, int | None], Pair] = {}
+    for pair in pairs:
+        key = (pair.http, pair.stroom)
+        earlier = merged.get(key)
+        merged[key] = Pair(pair.http, pair.stroom, (*earlier.found, *pair.found)) if earlier else pair
+    return list(merged.values())

@@ -1,0 +1,99 @@
+"""Passages that say that no server answered: 000, 0 and -1 in place of a status, curl's own faults, an open tunnel.
+
+Pure. A number that begins with a zero or a sign is no HTTP status, and is never read as a Stroom-Status either.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from codes.passages import ACCESS_LOG, METHOD, NO_ANSWER, STATUS_LINE, Shape
+
+#: Stands for the HTTP status where none came, as in curl and in browsers.
+NO_STATUS = 0
+# A number in the place of a status that can be none.
+_NONE = r"""(?P<http_none>(?<=[\s:=("'\[])-1|0\d{0,4})(?![\w%]|[.,:-]\d)"""
+_NOT_OF_OTHERS = r"(?<![\w./-])(?<!stroom[ ._-])(?<!exit[ ._-])"
+_KEY = r"""(?:http(?:[ _.-]?(?:status|response|result))?(?:[ _.-]?code)?
+    |(?:response|status|result)[ _.-]?(?:status[ _.-]?)?code|sc-status|upstream_status
+    |(?:xhr|request|response|req|res|err|error)\.status)"""
+_JOINED = r"""["']?(?:\ (?:is|was|of))?\ {0,3}[:=/]?>?\ {0,3}["'\[(]?"""
+
+
+def _shape(pattern: str) -> Shape:
+    return Shape(NO_ANSWER, re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.VERBOSE))
+
+
+SHAPES: tuple[Shape, ...] = (
+    _shape(rf"{_NOT_OF_OTHERS}{_KEY}{_JOINED}(?<=[\W_]){_NONE}"),
+    _shape(rf"\bHTTP/\d(?:\.\d)?\ {{1,2}}{_NONE}"),
+    _shape(rf"""(?:xhr|xmlhttprequest|fetch|ajax|request|upload|post|failed|returned|got)\b[^\r\n]{{0,60}}?
+        {_NOT_OF_OTHERS}\bstatus[:=\ ]{{1,2}}{_NONE}"""),
+    _shape(rf"""["']?\bstatus["']?\ ?:\ ?{_NONE},\s{{0,40}}["']?statusText"""),
+    _shape(r"""["']status["']\ ?:\ ?(?P<http_none>-1)(?=\s{0,40}[,}])"""),
+    _shape(r"\bHttp\ failure\ response\ for\ \S{1,2000}:\ (?P<http_none>0)\ "),
+    # curl's numbers for a connection that failed, was cut or timed out.
+    _shape(
+        r"""(?P<http_none>\bcurl:\ \((?:[5-7]|18|28|35|5[12568]|60|77|9[17])\)[^\r\n]{0,300})""",
+    ),
+)
+#: The whole input asks about such a number, alone or with a second one that then counts for nothing.
+QUESTION_SHAPE = re.compile(
+    r"""\s*(?:
+        (?:(?:http|status|response|code)(?:[ _-]?(?:status|response|code)){0,2}\s*[:=]?\s*)?
+            ["']?(?:-1|0\d{0,3})["']?
+            (?:(?:\s*[/+&,]\s*|\s+(?:and\s+|with\s+)?)(?:stroom(?:[- ]status)?\s*:?\s*)?\d{1,3})?
+        | (?:http\s*)?(?:\d{1,2}|\d{4,5})\s*/\s*0
+    )\s*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ALONE = re.compile(r"-1|0\d{0,3}")
+_ESTABLISHED = re.compile(r"\b(?:connection|tunnel)\ established\b", re.IGNORECASE | re.VERBOSE)
+_OPENED = re.compile(r"\bCONNECT tunnel established, response (?P<http_tunnel>2\d\d)\b", re.IGNORECASE)
+_REQUEST = re.compile(
+    rf"^[>*|\ \t\d:.]{{0,20}}(?P<method>{METHOD})\ \S{{1,2000}}\ HTTP/\d", re.IGNORECASE | re.MULTILINE | re.VERBOSE
+)
+_CONNECT_LOGGED = re.compile(r'["\s]CONNECT\s')
+# A head of nothing but what a proxy says of itself, with the next head right after it.
+_EMPTY_HEAD = re.compile(
+    r"""\r?\n(?:[<>*|\ \t]{0,6}(?:Proxy-\w{1,30}|Via):[^\r\n]{0,300}\r?\n){0,5}(?:[<>*|\ \t]{0,6}\r?\n){1,3}
+    [<>*|\ \t]{0,6}HTTP/\d""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def stands_for_no_answer(number: str) -> bool:
+    """Whether what was given as an HTTP status is none: 000, 0, -1 or a padded number."""
+    return _ALONE.fullmatch(number) is not None
+
+
+@dataclass(frozen=True)
+class Tunnels:
+    """Says which 2xx of a text only opened a tunnel through a proxy: an answer to CONNECT is the proxy's."""
+
+    text: str
+
+    def opened_by(self, match: re.Match[str], kind: str) -> bool:
+        if not match["http"].startswith("2"):
+            return False
+        if kind == ACCESS_LOG:
+            return _CONNECT_LOGGED.search(match.group()) is not None
+        if kind != STATUS_LINE:
+            return False
+        if _ESTABLISHED.search(match.group()) or _EMPTY_HEAD.match(self.text, match.end()):
+            return True
+        return self._last_method(match.start()) == "CONNECT"
+
+    def announced(self) -> Iterator[re.Match[str]]:
+        """Find curl's own words for an open tunnel."""
+        return _OPENED.finditer(self.text)
+
+    def _last_method(self, position: int) -> str:
+        place = bisect_left(self._requests, (position, ""))
+        return self._requests[place - 1][1] if place else ""
+
+    @cached_property
+    def _requests(self) -> list[tuple[int, str]]:
+        return [(match.start(), match["method"].upper()) for match in _REQUEST.finditer(self.text)]
