@@ -1,5 +1,6 @@
 """S36: no page, answer or command says "delete" for anything but HTTP 200 with Stroom-Status 0."""
 
+import contextlib
 import io
 import json
 import re
@@ -112,10 +113,8 @@ def ask(text: str) -> dict[str, Any]:
 
 def command(text: str) -> str:
     output = io.StringIO()
-    try:
+    with contextlib.suppress(SystemExit):  # where nothing was recognised
         call_command("explain", "--", text, stdout=output)
-    except SystemExit as ended:
-        assert ended.code == 1
     return " ".join(output.getvalue().split())
 
 
@@ -134,7 +133,9 @@ def surfaces(text: str) -> Iterator[str]:
     """All that the three ways of asking say about a text."""
     answer = ask(text)
     for item in answer["advice"]:
-        yield " ".join([*(item[key] for key in ("delivery", "sender", "server", "administrator")), str(item["retry"])])
+        yield " ".join(
+            [*(item[key] for key in ("delivery", "sender", "server", "administrator")), str(item["retry"])]
+        )
     yield " ".join(pair["explanation"] for pair in answer["pairs"])
     yield explain_page(text)
     yield command(text)
@@ -203,7 +204,7 @@ def test_s36_a_contradicting_success_gives_the_http_codes_advice_first(status: i
 
 
 def test_s36_every_pair_but_one_keeps_the_data_in_the_look_up_and_in_explain() -> None:
-    """Every HTTP status of the catalogue with Stroom 0 and with two refusals; every Stroom code with five statuses."""
+    """Every HTTP status with Stroom 0 and two refusals, every Stroom code with five HTTP statuses."""
     http = list(StatusCode.objects.filter(registry="http").values_list("code", flat=True))
     stroom = list(StatusCode.objects.filter(registry="stroom").values_list("code", flat=True))
     pairs = {(one, other) for one in http for other in (0, 110, 999)}
@@ -240,7 +241,9 @@ def test_s36_a_look_up_of_no_answer_says_so(number: str, stroom: str) -> None:
     assert not DROPS.search(page)
 
 
-@pytest.mark.parametrize("query", ["000", "http 000", "http_code 000", "status 0", "-1", "000/0", "HTTP 000/0", "0"])
+@pytest.mark.parametrize(
+    "query", ["000", "http 000", "http_code 000", "status 0", "-1", "000/0", "HTTP 000/0", "0"]
+)
 def test_s36_the_search_finds_no_success_for_no_answer(query: str) -> None:
     response = Client().get("/codes/", {"q": query})
     assert response.status_code == 200
@@ -309,7 +312,7 @@ def test_m1_every_pair_of_the_shipped_nginx_file_fits() -> None:
     pairs = nginx_pairs()
     assert len(pairs) > 15
     assert pairs <= PROXY_PAIRS | PORTAL_PAIRS
-    assert PROXY_PAIRS <= pairs | PORTAL_PAIRS
+    assert pairs | PORTAL_PAIRS >= PROXY_PAIRS
     for http, stroom in sorted(pairs):
         answer = Client().get(f"/api/v1/codes/lookup/?http={http}&stroom={stroom}").json()
         assert answer["consistent"] is True, (http, stroom)
