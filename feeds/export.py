@@ -1,43 +1,38 @@
 """Hand receipts over as archives that a stroom-proxy scans from a directory or that are posted to a Stroom.
 
-One archive of one feed and its metadata beside it appear under their names only when they are whole and verified:
-everything is built in a staging folder on the same file system, because a scanner takes half a file for a file and
-moves what it does not know out of its way. A journal in that folder makes a run that was killed end where it would
-have ended: each receipt is handed over once.
+One archive holds one feed and one type of data, as a stroom-proxy refuses a whole archive for one pair of them.
+It appears with its metadata in a folder of its own, by one rename, when both are whole and verified: everything is
+built in a staging folder on the same file system, because a scanner takes half a file for a file and moves what it
+does not know out of its way. A journal in the staging folder makes a run that was killed end where it would have
+ended: each receipt is handed over once.
 """
 
 import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
+from feeds.export_folders import STAGED, CannotExport, Staging
 from feeds.maintenance import only_one
 from feeds.metadata import format_meta
 from feeds.models import Receipt, ReceiptFeed, ReceiptQuerySet
-from feeds.receipt.canonical import CanonicalZip, ExportFault, Stored, demand_unchanged, items_of
+from feeds.receipt.canonical import CanonicalZip, ExportFault, Key, Stored, demand_unchanged, items_of
 from feeds.receipt.compression import StreamInvalid
-from feeds.receipt.ids import RECEIPT_ID
 from feeds.receipt.spool import sync_folder
-from portal.files import NotOurs, claim_folder, is_stamped
+from feeds.stream_types import is_known_type
 from portal.wording import counted
 
-FORWARDED = Receipt.Status.FORWARDED
 NOT_YET = (Receipt.Status.STORED, Receipt.Status.FAILED)
-#: What the stamp of a staging folder says.
-STAGING = "staging folder of export_receipts\n"
-#: Names that an export gives to files in its staging folder.
-_STAGED = re.compile(rf"([A-Za-z0-9_-]+_)?{RECEIPT_ID.pattern}\.(zip|meta|new|journal)")
-
-
-class CannotExport(Exception):
-    """The folders cannot be used; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +72,7 @@ class Archive:
 
     path: Path
     feed: str
+    type: str
     items: int
     bytes: int
 
@@ -89,38 +85,29 @@ class Report:
     receipts: int = 0
     faults: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def of_unknown_type(self) -> list[Archive]:
+        """Those that a stroom-proxy refuses unless it was told of their type."""
+        return [archive for archive in self.archives if not is_known_type(archive.type)]
 
-@dataclass(frozen=True)
-class Staging:
-    """Folders of a run."""
+    def add(self, path: Path, writer: CanonicalZip) -> None:
+        """Note an archive that is in place."""
+        self.archives.append(Archive(path, writer.key.feed, writer.key.type, writer.items, writer.bytes))
 
-    output: Path
-    folder: Path
 
-    @classmethod
-    def beside(cls, output: Path, folder: Path | None = None) -> "Staging":
-        """Make the folders.
+@dataclass
+class Ready:
+    """An archive that is whole and about to appear; `receipts` are those it holds data of."""
 
-        Raises:
-            CannotExport: they cannot be made, are on two file systems, or the staging folder holds other files.
-        """
-        staging = folder or output.parent / f".{output.name}.staging"
-        if is_stamped(output, STAGING):
-            raise CannotExport(f"{output} is the staging folder of another export. Name another output folder.")
-        if staging.resolve().is_relative_to(output.resolve()):
-            raise CannotExport("The staging folder must not be inside the output folder.")
-        try:
-            output.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder is not None or not _left_by_older_release(staging):
-                claim_folder(staging, STAGING)
-            same = output.stat().st_dev == staging.stat().st_dev
-        except OSError as fault:
-            raise CannotExport(f"{fault.filename} cannot be used: {fault.strerror}.") from fault
-        except NotOurs as fault:
-            raise CannotExport(str(fault)) from fault
-        if not same:
-            raise CannotExport("The staging folder must be on the file system of the output folder.")
-        return cls(output, staging)
+    stem: str
+    feed: str = ""
+    type: str = ""
+    guid: str = ""
+    receipts: list[int] = field(default_factory=list)
+
+    def as_record(self) -> dict[str, str]:
+        """What a receipt keeps of it."""
+        return {"name": self.stem, "guid": self.guid, "feed": self.feed, "type": self.type}
 
 
 class Journal:
@@ -130,20 +117,24 @@ class Journal:
         self.path = path
         self.receipts: list[int] = []
         self.marks = False
-        self.ready: list[str] | None = None
+        self.ready: list[Ready] | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Journal":
         journal = cls(path)
         stored = json.loads(path.read_text())
-        journal.receipts, journal.marks, journal.ready = stored["receipts"], stored["marks"], stored["ready"]
+        journal.receipts, journal.marks = stored["receipts"], stored["marks"]
+        if stored["ready"] is not None:
+            # Older releases wrote bare names.
+            journal.ready = [Ready(one) if isinstance(one, str) else Ready(**one) for one in stored["ready"]]
         return journal
 
     def write(self) -> None:
         """Make this state durable, replacing the one before."""
+        ready = None if self.ready is None else [asdict(one) for one in self.ready]
         new = self.path.with_suffix(".new")
         with new.open("w") as file:
-            json.dump({"receipts": self.receipts, "marks": self.marks, "ready": self.ready}, file)
+            json.dump({"receipts": self.receipts, "marks": self.marks, "ready": ready}, file)
             file.flush()
             os.fsync(file.fileno())
         new.rename(self.path)
@@ -163,6 +154,7 @@ class Exporter:
         staging: Staging,
         *,
         mark: bool = False,
+        wait: bool = False,
         limits: Limits | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -172,12 +164,14 @@ class Exporter:
             store: root of the received data.
             staging: where archives are built, and where they go.
             mark: move the receipts on to forwarded once their archives are in place.
+            wait: wait for another export through the same staging folder.
             limits: size of one archive.
             tell: told a line for each archive.
         """
         self._store = store
         self._staging = staging
         self._mark = mark
+        self._wait = wait
         self._limits = limits or Limits()
         self._tell = tell
         self._report = Report()
@@ -185,10 +179,13 @@ class Exporter:
     def run(self, selection: Selection) -> Report:
         """Finish what an earlier run left, then export the selection.
 
+        Other maintenance may go on meanwhile: an export needs its own rows only, and what it has claimed is pruned
+        by nobody.
+
         Raises:
-            Busy: other maintenance is running.
+            Busy: another export uses the staging folder.
         """
-        with only_one(self._store), only_one(self._staging.folder):
+        with only_one(self._staging.folder, "Another export", wait=self._wait):
             self.recover()
             names = selection.receipts().order_by("feed").values_list("feed", flat=True).distinct()
             for feed in list(names):
@@ -206,8 +203,8 @@ class Exporter:
                 self._publish(journal)
         # Other names are not ours: somebody has put them here since the folder was stamped.
         for path in self._staging.folder.iterdir():
-            if _STAGED.fullmatch(path.name):
-                path.unlink()
+            if STAGED.fullmatch(path.name):
+                _remove(path)
 
     # One batch
     def _batches(self, selection: Selection, feed: str) -> Iterator[list[Receipt]]:
@@ -237,29 +234,28 @@ class Exporter:
         batch = self._claim(journal, batch)
         writers: list[CanonicalZip] = []
         try:
-            feeds = {receipt.pk: found for receipt in batch if (found := self._feeds_in(receipt)) is not None}
-            whole = [receipt for receipt in batch if receipt.pk in feeds]
-            dropped = _dropped(whole)
-            for feed in sorted(set().union(*feeds.values())):
-                holders = [r for r in whole if feed in feeds[r.pk] and (r.pk, feed) not in dropped]
-                if holders:
-                    writers.append(self._begin(feed, holders))
-                    self._fill(writers[-1], holders)
+            keys = {receipt.pk: found for receipt in batch if (found := self._keys_in(receipt)) is not None}
+            journal.ready = []
+            for key, holders in _holders(batch, keys):
+                writers.append(self._begin(key, holders))
+                self._fill(writers[-1], holders)
+                guid = writers[-1].common_metadata()["GUID"]
+                receipts = [receipt.pk for receipt in holders]
+                journal.ready.append(Ready(writers[-1].path.stem, key.feed, key.type, guid, receipts))
         except BaseException:
             for writer in writers:
                 writer.discard()
+                _remove(writer.path.parent)
             self._release(journal)
             raise
-        self._give_back(journal, {receipt.pk for receipt in batch} - set(feeds))
-        journal.ready = [writer.path.stem for writer in writers]
+        self._give_back(journal, {receipt.pk for receipt in batch} - set(keys))
         journal.write()
         self._publish(journal)
-        self._report.receipts += len(whole)
+        self._report.receipts += len(keys)
         for writer in writers:
-            archive = Archive(self._staging.output / writer.path.name, writer.feed, writer.items, writer.bytes)
-            self._report.archives.append(archive)
-            items, size = counted(archive.items, "item"), counted(archive.bytes, "byte")
-            self._tell(f"{archive.path}: {items} of {archive.feed}, {size}")
+            self._report.add(self._staging.output / writer.path.stem / writer.path.name, writer)
+            items, size = counted(writer.items, "item"), counted(writer.bytes, "byte")
+            self._tell(f"{self._report.archives[-1].path}: {items} of {writer.key}, {size}")
 
     def _claim(self, journal: Journal, batch: list[Receipt]) -> list[Receipt]:
         """Note the batch; where receipts are to be moved on, take those that nobody else took meanwhile."""
@@ -277,37 +273,38 @@ class Exporter:
         mine = set(journal.receipts)
         return [receipt for receipt in batch if receipt.pk in mine]
 
-    def _feeds_in(self, receipt: Receipt) -> frozenset[str] | None:
-        """The feeds that a receipt holds data of; None, and a fault, when its file is not what its record says."""
+    def _keys_in(self, receipt: Receipt) -> frozenset[Key] | None:
+        """Feeds and types that a receipt holds data of; None where its file is not what its record says.
+
+        That is a fault, unless the receipt was pruned meanwhile.
+        """
         stored = _stored(self._store, receipt)
         try:
             demand_unchanged(stored)
-            feeds = frozenset(item.feed for item in items_of(stored))
-            if "" in feeds:
+            keys = frozenset(item.key for item in items_of(stored))
+            if any(not key.feed for key in keys):
                 raise ExportFault("its feed is not known")
         except (ExportFault, StreamInvalid, OSError) as fault:
-            self._report.faults.append((receipt.receipt_id, str(fault)))
+            if Receipt.objects.filter(pk=receipt.pk).exists():
+                self._report.faults.append((receipt.receipt_id, str(fault)))
             return None
-        return feeds
+        return keys
 
-    def _begin(self, feed: str, batch: list[Receipt]) -> CanonicalZip:
+    def _begin(self, key: Key, batch: list[Receipt]) -> CanonicalZip:
         """Start an archive under a name that neither folder has, and that any file system takes."""
-        stem = f"{re.sub(r'[^A-Za-z0-9_-]', '_', feed)[:100]}_{batch[0].receipt_id}"
+        stem = "_".join(filter(None, (_plain(key.feed, 80), _plain(key.type, 30), batch[0].receipt_id)))
         for number in range(1, 10_000):
-            name = f"{stem}.zip" if number == 1 else f"{stem}-{number}.zip"
-            taken = [
-                folder / f"{Path(name).stem}{suffix}"
-                for folder in (self._staging.output, self._staging.folder)
-                for suffix in (".zip", ".meta")
-            ]
-            if not any(path.exists() for path in taken):
-                return CanonicalZip(self._staging.folder / name, feed)
+            name = stem if number == 1 else f"{stem}-{number}"
+            built, appeared = self._staging.folder / name, self._staging.output / name
+            if not any(path.exists() for path in (built, appeared, appeared.with_name(f"{name}.zip"))):
+                built.mkdir(mode=0o700)
+                return CanonicalZip(built / f"{name}.zip", key)
         raise CannotExport(f"The output folder is full of archives called {stem}.")
 
     def _fill(self, writer: CanonicalZip, holders: list[Receipt]) -> None:
         for receipt in holders:
             for item in items_of(_stored(self._store, receipt)):
-                if item.feed == writer.feed:
+                if item.key == writer.key:
                     writer.add(item)
         writer.finish()
         with writer.path.with_suffix(".meta").open("wb") as file:
@@ -317,20 +314,29 @@ class Exporter:
 
     # The end of a batch
     def _publish(self, journal: Journal) -> None:
-        """Move whole archives into place, metadata first, then move the receipts on.
-
-        Nothing is done between the two: a scanner that sees the metadata alone moves it away as something unknown,
-        and takes the archive without.
-        """
-        self._staging.output.mkdir(mode=0o700, exist_ok=True)  # a scanner removes folders that are empty
-        for stem in journal.ready or []:
-            both = [self._staging.folder / f"{stem}{suffix}" for suffix in (".meta", ".zip")]
-            for path in [path for path in both if path.exists()]:  # those moved before a run was killed are gone
-                path.rename(self._staging.output / path.name)
-            sync_folder(self._staging.output)
+        """Let whole archives appear, each by one rename, then move the receipts on."""
+        for ready in journal.ready or []:
+            if ready.guid:
+                self._staging.appear(ready.stem)
+            else:
+                self._staging.appear_flat(ready.stem)
         if journal.marks:
-            self._set(journal.receipts, FORWARDED)
+            self._hand_over(journal)
         journal.end()
+
+    def _hand_over(self, journal: Journal) -> None:
+        """Set the receipts to forwarded, with the moment and their archives."""
+        archives: dict[int, list[dict[str, str]]] = {pk: [] for pk in journal.receipts}
+        for ready in journal.ready or []:
+            for pk in ready.receipts:
+                archives[pk].append(ready.as_record())
+        alike: dict[str, list[int]] = {}
+        for pk, left_in in archives.items():
+            alike.setdefault(json.dumps(left_in), []).append(pk)
+        now = timezone.now()
+        with transaction.atomic():
+            for left_in_text, receipts in alike.items():
+                self._set(receipts, Receipt.Status.FORWARDED, forwarded_at=now, archives=json.loads(left_in_text))
 
     def _release(self, journal: Journal) -> None:
         if journal.marks:
@@ -343,16 +349,8 @@ class Exporter:
         if journal.marks and faulty:
             self._set(sorted(faulty), Receipt.Status.FAILED)
 
-    def _set(self, receipts: list[int], status: Receipt.Status) -> None:
-        Receipt.objects.filter(pk__in=receipts, status=Receipt.Status.FORWARDING).update(status=status)
-
-
-def _left_by_older_release(staging: Path) -> bool:
-    """Whether a folder without a stamp holds only what an export leaves there when it is killed."""
-    if not staging.is_dir() or is_stamped(staging, STAGING):
-        return False
-    names = [path.name for path in staging.iterdir()]
-    return bool(names) and all(_STAGED.fullmatch(name) for name in names)
+    def _set(self, receipts: list[int], status: Receipt.Status, **fields: Any) -> None:
+        Receipt.objects.filter(pk__in=receipts, status=Receipt.Status.FORWARDING).update(status=status, **fields)
 
 
 def _stored(store: Path, receipt: Receipt) -> Stored:
@@ -366,7 +364,27 @@ def _stored(store: Path, receipt: Receipt) -> Stored:
     )
 
 
+def _holders(batch: list[Receipt], keys: Mapping[int, frozenset[Key]]) -> Iterator[tuple[Key, list[Receipt]]]:
+    """Each feed and type with the receipts that hold data of it, where that is not dropped."""
+    dropped = _dropped(batch)
+    for key in sorted(set().union(*keys.values())):
+        holders = [r for r in batch if key in keys.get(r.pk, ()) and (r.pk, key.feed) not in dropped]
+        if holders:
+            yield key, holders
+
+
 def _dropped(receipts: list[Receipt]) -> set[tuple[int, str]]:
     """Pairs of receipt and feed whose groups are kept only because the archive is stored whole."""
     links = ReceiptFeed.objects.filter(receipt_id__in=[receipt.pk for receipt in receipts], dropped=True)
     return set(links.values_list("receipt_id", "feed"))
+
+
+def _plain(text: str, limit: int) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:limit]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

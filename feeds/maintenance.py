@@ -1,4 +1,7 @@
-"""One piece of maintenance at a time: exporting, pruning, backing up and repairing would disturb each other."""
+"""Locks for maintenance: pruning, backing up and repairing a store would disturb each other.
+
+An export to Stroom has a lock of its own, on its staging folder: it must not stand still during a backup of hours.
+"""
 
 import fcntl
 import os
@@ -12,8 +15,13 @@ class Busy(Exception):
 
 
 @contextmanager
-def only_one(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def only_one(folder: Path, what: str = "A backup, a repair or a prune", *, wait: bool = False) -> Iterator[None]:
     """Hold a lock on a folder. The kernel frees it when the process ends, however it ends.
+
+    Args:
+        folder: what is locked; it is made where it is missing.
+        what: may hold the lock, in the words of the error.
+        wait: until it is free.
 
     Raises:
         Busy: somebody else holds it, and we do not wait.
@@ -24,7 +32,7 @@ def only_one(folder: Path, *, wait: bool = False) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as fault:
         os.close(descriptor)
-        raise Busy(f"An export, a backup, a repair or a prune is running on {folder}.") from fault
+        raise Busy(f"{what} is running on {folder}. Wait for its end, or use --wait.") from fault
     try:
         yield
     finally:

@@ -262,6 +262,12 @@ class Receipt(models.Model):
     duplicate_of = models.CharField(max_length=120, blank=True, help_text="Earlier receipt with the same content.")
     truncated = models.BooleanField(default=False)
     recovered = models.BooleanField(default=False)
+    forwarded_at = models.DateTimeField(
+        "handed over", null=True, blank=True, help_text="When it was handed over. Its retention counts from then."
+    )
+    archives = models.JSONField(
+        null=True, blank=True, help_text="What it was handed over in: name, GUID, feed and type of each archive."
+    )
 
     objects = ReceiptQuerySet.as_manager()
 
@@ -276,6 +282,11 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return self.receipt_id
+
+    @property
+    def archives_left_in(self) -> list[dict[str, str]]:
+        """Of each archive that it was handed over in: name, GUID, feed and type."""
+        return self.archives or []
 
 
 class ReceiptFeed(models.Model):
@@ -363,7 +374,10 @@ class RetentionPolicy(models.Model):
     keep_days = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="Receipts older than this many days are removed. Empty: age does not matter.",
+        help_text=(
+            "Receipts are removed this many days after their hand-over; where what was not handed over may go too, "
+            "after their receipt. Empty: age does not matter."
+        ),
     )
     keep_bytes = models.PositiveBigIntegerField(
         null=True,

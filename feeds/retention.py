@@ -10,18 +10,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from django.conf import settings
 from django.db import Error, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from feeds.models import Receipt, ReceiptFeed, RetentionPolicy
+from feeds.models import HourlyCount, Receipt, ReceiptFeed, RetentionPolicy
 from feeds.receipt.ids import RECEIPT_ID, RECEIVED, data_path, meta_path
 from feeds.receipt.spool import sync_folder
 
 REMOVED = "removed"
 PAGE = 500
+#: Days that hourly counts are kept: a year, and what it takes to compare with the one before.
+KEEP_COUNTS_DAYS = 400
+COUNTS_AT_ONCE = 2000
 #: Folders younger than this are not removed: a receiver may be about to use them.
 FOLDER_AGE = timedelta(days=2)
 
@@ -71,7 +76,10 @@ class Policies:
         horizon = self.horizon(policy) if policy else None
         if policy is None or horizon is None or receipt.received_at >= horizon:
             return False
-        return receipt.status == Receipt.Status.FORWARDED or not policy.only_forwarded
+        if not policy.only_forwarded:
+            return True
+        handed_over = receipt.forwarded_at or receipt.received_at
+        return receipt.status == Receipt.Status.FORWARDED and handed_over < horizon
 
 
 def find_due(now: datetime | None = None) -> Iterator[Due]:
@@ -89,7 +97,9 @@ def _due_of(feed: str, policies: Policies) -> Iterator[Due]:
     query = Receipt.objects.filter(condition, feed=feed).exclude(status=Receipt.Status.FORWARDING)
     if policy.only_forwarded:
         query = query.filter(status=Receipt.Status.FORWARDED)
-    query = query.order_by("received_at", "pk").only("receipt_id", "received_at", "bytes", "path", "status")
+    query = query.order_by("received_at", "pk").only(
+        "receipt_id", "received_at", "bytes", "path", "status", "forwarded_at"
+    )
     last: Receipt | None = None
     while True:
         page = list((query if last is None else query.filter(_after(last)))[:PAGE])
@@ -108,6 +118,10 @@ def _past(feed: str, policy: RetentionPolicy, policies: Policies) -> Q | None:
     horizon = policies.horizon(policy)
     if horizon is not None:
         condition = Q(received_at__lt=horizon)
+        if policy.only_forwarded:
+            # Days count from the hand-over: what waited long for it must not go before Stroom has it. Receipts
+            # that left before that moment was recorded have only the time of their receipt.
+            condition &= Q(forwarded_at__isnull=True) | Q(forwarded_at__lt=horizon)
     oldest_kept = _first_over(feed, policy.keep_bytes) if policy.keep_bytes is not None else None
     if oldest_kept is not None:
         received, pk = oldest_kept
@@ -161,7 +175,8 @@ class Pruner:
         finish_removals(self._root)
         report = Report()
         wanted = islice(due, limit)
-        while batch := list(islice(wanted, self._batch)):
+        while listed := list(islice(wanted, self._batch)):
+            batch = _unclaimed(listed)
             self._remove(batch)
             for one in batch:
                 report.add(one)
@@ -190,6 +205,32 @@ class Pruner:
         for path in paths:
             (away / path.name).unlink(missing_ok=True)
             (away / meta_path(path).name).unlink(missing_ok=True)
+
+
+def _unclaimed(batch: list[Due]) -> list[Due]:
+    """Those that no export has claimed since they were listed."""
+    keys = [one.pk for one in batch]
+    claimed = Receipt.objects.filter(pk__in=keys, status=Receipt.Status.FORWARDING).values_list("pk", flat=True)
+    return [one for one in batch if one.pk not in set(claimed)]
+
+
+def find_old_counts(days: int, now: datetime | None = None) -> QuerySet[HourlyCount]:
+    """Hourly counts that are older than so many days."""
+    return HourlyCount.objects.filter(hour__lt=(now or datetime.now(UTC)) - timedelta(days=days))
+
+
+def prune_counts(days: int, now: datetime | None = None) -> int:
+    """Remove hourly counts that are older than so many days, a few thousand at a time. How many."""
+    old = find_old_counts(days, now).order_by("hour").values_list("pk", flat=True)
+    removed = 0
+    while keys := list(old[:COUNTS_AT_ONCE]):
+        removed += HourlyCount.objects.filter(pk__in=keys).delete()[0]
+    return removed
+
+
+def prune_sessions() -> None:
+    """Remove sessions that have expired, as `manage.py clearsessions` does."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
 
 
 def finish_removals(root: Path) -> int:

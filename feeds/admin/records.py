@@ -90,8 +90,9 @@ class ReceiptAdmin(ReadOnlyAdmin):
     search_help_text = "Exact receipt id, request id, SHA-256 or GUID, or the beginning of a feed's name."
     exact_search = {"receipt_id": "", "sha256": "", "guid": "", "request_id": "", "feed": "-received_at"}
     date_hierarchy = None
-    exclude = ["headers", "groups", "notes", "sender_dn", "guid", "duplicate_of"]
+    exclude = ["headers", "groups", "notes", "sender_dn", "guid", "duplicate_of", "archives"]
     readonly_fields = ["dn_text", "guid_text", "repeats", "stored_headers", "stored_groups", "stored_notes"]
+    readonly_fields += ["stored_archives"]
 
     @admin.display(description="bytes", ordering="bytes")
     def bytes_text(self, receipt: Receipt) -> str:
@@ -125,6 +126,10 @@ class ReceiptAdmin(ReadOnlyAdmin):
     @admin.display(description="groups of a ZIP")
     def stored_groups(self, receipt: Receipt) -> SafeString:
         return as_text(receipt.groups)
+
+    @admin.display(description="handed over in", empty_value="nothing yet")
+    def stored_archives(self, receipt: Receipt) -> SafeString | None:
+        return as_text(receipt.archives) if receipt.archives else None
 
     @admin.display(description="notes")
     def stored_notes(self, receipt: Receipt) -> SafeString:

@@ -225,6 +225,15 @@ class GroupSerializer(Shape):
     dropped = serializers.BooleanField()
 
 
+class ArchiveSerializer(Shape):
+    """An archive that a receipt was handed over in."""
+
+    name = serializers.CharField(help_text="Name of its folder and files in the output folder.")
+    guid = serializers.CharField(help_text="GUID in its metadata, which Stroom keeps.")
+    feed = serializers.CharField(help_text="The feed of its data.")
+    type = serializers.CharField(help_text="The type of its data; empty where none was given.")
+
+
 class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt]):
     """An accepted delivery. `id` is what the sender was given, `bytes` the length of what `content` returns."""
 
@@ -234,6 +243,9 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
     groups = serializers.JSONField(help_text="Of a ZIP: each data item with its feed.")
     notes = serializers.ListField(child=serializers.CharField())
     duplicate_of = serializers.SerializerMethodField(help_text="An earlier receipt with the same content.")
+    archives = ArchiveSerializer(
+        many=True, source="archives_left_in", read_only=True, help_text="The archives that it was handed over in."
+    )
     content = serializers.SerializerMethodField(help_text="Where the stored bytes are.")
 
     class Meta:
@@ -260,6 +272,8 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
             "duplicate_of",
             "truncated",
             "recovered",
+            "forwarded_at",
+            "archives",
             "content",
         ]
 

@@ -1,4 +1,6 @@
-"""Stored receipts as Stroom's own archive: numbered .mf, .meta, .ctx and .dat (receipt contract, section 8.5).
+"""Stored receipts as Stroom's own archive: numbered .meta, .ctx and .dat (receipt contract, section 8.5).
+
+A manifest (.mf) that came with an item is left out: a stroom-proxy takes one as the first entry of an archive only.
 
 Pure. Data passes through in pieces; what an archive holds in memory is one checksum for each of its entries.
 """
@@ -38,6 +40,17 @@ class Content:
     pieces: Pieces
 
 
+@dataclass(frozen=True, order=True)
+class Key:
+    """A feed and a type of data, by which Stroom sorts and a stroom-proxy judges. One archive holds one of them."""
+
+    feed: str
+    type: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.feed} ({self.type})" if self.type else self.feed
+
+
 @dataclass(frozen=True)
 class Item:
     """One data item with its sidecars. `metadata` is what its .meta entry will hold."""
@@ -46,7 +59,11 @@ class Item:
     metadata: Mapping[str, str]
     data: Content
     context: Content | None = None
-    manifest: Content | None = None
+
+    @property
+    def key(self) -> "Key":
+        """What Stroom sorts data by."""
+        return Key(self.feed, self.metadata.get("Type", "").strip())
 
 
 @dataclass(frozen=True)
@@ -100,9 +117,7 @@ def _item_of_group(stored: Stored, file: BinaryIO, group: Group) -> Item:
     own = parse_meta(b"".join(read_entry(file, group.meta))) if group.meta else {}
     feed = own.get("Feed") or stored.feed
     metadata = merge_entry(stored.metadata, {**own, "Feed": feed}, size=group.data.size)
-    return Item(
-        feed, metadata, _content(file, group.data), _sidecar(file, group.context), _sidecar(file, group.manifest)
-    )
+    return Item(feed, metadata, _content(file, group.data), _sidecar(file, group.context))
 
 
 def _content(file: BinaryIO, entry: Entry) -> Content:
@@ -133,17 +148,18 @@ def _inflated_size(stored: Stored, pieces: Pieces) -> int:
 
 
 class CanonicalZip:
-    """Writes one archive of one feed. Nothing of it may be used before `finish` has read it back."""
+    """Writes one archive of one feed and type. Nothing of it may be used before `finish` has read it back."""
 
-    def __init__(self, path: Path, feed: str) -> None:
+    def __init__(self, path: Path, key: Key) -> None:
         """Begin a new file; `path` must not exist."""
         self.path = path
-        self.feed = feed
+        self.key = key
+        self._guid = str(uuid.uuid4())
         self.items = 0
         self.bytes = 0
         self._written: list[tuple[str, int, bytes]] = []
         self._common: dict[str, str] | None = None
-        # A file that somebody else may take over: readable by the owner alone, as all received data.
+        # Readable by the owner alone until it appears in the output folder.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._file = os.fdopen(descriptor, "w+b")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
@@ -158,8 +174,6 @@ class CanonicalZip:
         self.items += 1
         base = f"{self.items:010d}"
         meta = format_meta(item.metadata)
-        if item.manifest is not None:
-            self._write(f"{base}.mf", item.manifest)
         self._write(f"{base}.meta", Content(len(meta), lambda: iter([meta])))
         if item.context is not None:
             self._write(f"{base}.ctx", item.context)
@@ -169,7 +183,7 @@ class CanonicalZip:
     def common_metadata(self) -> dict[str, str]:
         """What all items share, for the file beside the archive. Its GUID lets a repeat be recognised."""
         common = {name: value for name, value in (self._common or {}).items() if name != "StreamSize"}
-        return {"GUID": str(uuid.uuid4()), **common, "Feed": self.feed}
+        return {**common, "GUID": common.get("GUID") or self._guid, "Feed": self.key.feed}
 
     def finish(self) -> None:
         """Close the archive, flush it to disk, and read it back from there.

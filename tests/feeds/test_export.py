@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -15,13 +16,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from feeds import export as export_module
-from feeds.export import Exporter, Journal, Limits, Selection, Staging
+from feeds.export import Exporter, Journal, Limits, Selection
+from feeds.export_folders import Staging
 from feeds.maintenance import Busy
 from feeds.metadata import parse_meta
 from feeds.models import Receipt, ReceiptFeed
-from feeds.receipt.archive import read_archive
-from feeds.receipt.canonical import CanonicalZip, Content, ExportFault, Item
-from portal.files import STAMP
+from feeds.receipt.canonical import CanonicalZip, Content, ExportFault, Item, Key
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
@@ -55,12 +55,16 @@ def entries(path: Path) -> list[tuple[str, bytes]]:
 
 
 def archives(output: Path) -> list[Path]:
-    return sorted(output.glob("*.zip"))
+    """Each in a folder of its own, with its metadata and nothing else."""
+    found = sorted(output.glob("*/*.zip"))
+    for path in found:
+        assert sorted(path.parent.iterdir()) == [path.with_suffix(".meta"), path]
+    return found
 
 
 def staged(folder: Path) -> list[str]:
-    """Names in a staging folder, without the stamp that makes it one."""
-    return sorted(path.name for path in folder.iterdir() if path.name != STAMP)
+    """Names in a staging folder, without the files that make it one."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def data_of(output: Path) -> list[bytes]:
@@ -124,7 +128,6 @@ def test_groups_of_a_zip_keep_context_and_their_own_metadata(depot: Depot, outpu
     assert [name for name, _ in found] == [
         "0000000001.meta",
         "0000000001.dat",
-        "0000000002.mf",
         "0000000002.meta",
         "0000000002.ctx",
         "0000000002.dat",
@@ -133,7 +136,6 @@ def test_groups_of_a_zip_keep_context_and_their_own_metadata(depot: Depot, outpu
     assert content["0000000001.dat"] == b"no extension of ours"
     assert content["0000000002.dat"] == b"data of a"
     assert content["0000000002.ctx"] == b"context"
-    assert content["0000000002.mf"] == b"manifest"
     inner = parse_meta(content["0000000002.meta"])
     assert (inner["System"], inner["Environment"]) == ("inner", "TEST")
     assert inner["ReceiptId"] == receipt.receipt_id
@@ -263,39 +265,11 @@ def test_what_is_written_is_read_back_from_disk(
 
 
 def test_the_read_back_compares_content_not_only_checksums(tmp_path: Path) -> None:
-    archive = CanonicalZip(tmp_path / "a.zip", FEED)
+    archive = CanonicalZip(tmp_path / "a.zip", Key(FEED))
     archive.add(Item(FEED, {"Feed": FEED}, Content(3, lambda: iter([b"abc"]))))
     archive._written[-1] = ("0000000001.dat", 3, hashlib.sha256(b"abd").digest())
     with pytest.raises(ExportFault, match=r"0000000001\.dat"):
         archive.finish()
-
-
-def test_a_scanner_never_sees_half_a_file(depot: Depot, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the output folder names appear by rename only, the metadata right before its archive."""
-    depot.keep(FEED, b"data")
-    seen: list[str] = []
-    flush = export_module.sync_folder
-
-    def flushed(folder: Path) -> None:
-        flush(folder)
-        if folder == output:
-            seen.append("flushed")
-
-    monkeypatch.setattr(export_module, "sync_folder", flushed)
-    rename = Path.rename
-
-    def watched(self: Path, target: Path) -> Path:
-        if Path(target).parent == output:
-            assert self.stat().st_dev == output.stat().st_dev
-            if self.suffix == ".zip":
-                read_archive(self)
-            seen.append(Path(target).suffix)
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", watched)
-    export(output)
-    assert seen == [".meta", ".zip", "flushed"]
-    assert sorted(path.suffix for path in output.iterdir()) == [".meta", ".zip"]
 
 
 def test_an_output_folder_that_a_scanner_removed_is_made_again(depot: Depot, output: Path) -> None:
@@ -394,6 +368,23 @@ def test_a_staging_folder_left_by_an_older_release_is_taken_over(depot: Depot, o
     assert staged(staging) == []
 
 
+def test_a_batch_that_an_older_release_was_killed_in_is_ended_as_it_would_have(depot: Depot, output: Path) -> None:
+    """Its archives lie flat in the staging folder, and its journal names them alone."""
+    receipt = depot.keep(FEED, b"data")
+    export(output)
+    staging, [built] = output.with_name(".scanned.staging"), list(output.iterdir())
+    for path in list(built.iterdir()):
+        path.rename(staging / path.name)
+    built.rmdir()
+    journal = {"receipts": [receipt.pk], "marks": True, "ready": [built.name]}
+    (staging / f"{receipt.receipt_id}.journal").write_text(json.dumps(journal))
+    Receipt.objects.update(status="forwarding")
+    export(output, "--mark", "forwarded")
+    assert sorted(path.name for path in output.iterdir()) == [f"{built.name}.meta", f"{built.name}.zip"]
+    assert Receipt.objects.get().status == "forwarded"
+    assert staged(staging) == []
+
+
 @pytest.mark.parametrize(
     "arguments", [["--mark", "forwarded", "--again"], ["--max-receipts", "0"], ["--since", "yesterday"]]
 )
@@ -403,7 +394,7 @@ def test_contradictions_are_refused_before_anything_happens(output: Path, argume
     assert not output.exists()
 
 
-STEPS = range(1, 60)
+STEPS = range(1, 100)
 
 
 # Dying here leaves files open that the end of a process would close.
@@ -424,15 +415,14 @@ def test_a_run_that_dies_anywhere_hands_everything_over_exactly_once(
             break
         died += 1
         taken = data_of(folder)  # a scanner that takes what is there
-        for path in folder.glob("*.zip"):
-            path.with_suffix(".meta").unlink()
-            path.unlink()
+        for path in folder.glob("*"):
+            shutil.rmtree(path)
         _run(depot, folder)
         assert sorted(taken + data_of(folder)) == sorted([*bodies, b"four", b"five"]), f"died at step {step}"
         assert set(Receipt.objects.values_list("status", flat=True)) == {"forwarded"}, f"died at step {step}"
         staging = folder.parent / f".{folder.name}.staging"
         assert staged(staging) == [], f"died at step {step}"
-    assert died >= 20
+    assert died >= 40
 
 
 def _run(depot: Depot, output: Path) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.urls import reverse
 
 from feeds.integrity import Kind, StoreCheck
 from feeds.maintenance import only_one
-from feeds.models import Receipt, ReceiptFeed, RetentionPolicy
+from feeds.models import HourlyCount, Receipt, ReceiptFeed, RetentionPolicy
 from feeds.receipt.ids import ReceiptIds
 from feeds.retention import REMOVED, Pruner, find_due, finish_removals
 from tests.factories import make_feed
@@ -111,6 +112,70 @@ def test_r25_a_policy_without_limits_keeps_everything_of_its_feed(depot: Depot) 
     policy(FEED)
     keep_old(depot, 50)
     assert due() == []
+
+
+def handed_over(receipt: Receipt, days: float) -> None:
+    Receipt.objects.filter(pk=receipt.pk).update(forwarded_at=NOW - timedelta(days=days))
+
+
+def test_r25_a12_days_are_counted_from_the_hand_over(depot: Depot) -> None:
+    """After a long outage of the way to Stroom the receipts are old when they are handed over."""
+    policy(FEED, keep_days=30)
+    waited, gone = keep_old(depot, 100), keep_old(depot, 100)
+    handed_over(waited, 29)
+    handed_over(gone, 30 + 1 / 86400)
+    assert due() == [gone.receipt_id]
+    prune()
+    assert left(depot) == {waited.receipt_id}
+
+
+def test_r25_a12_what_left_before_its_hand_over_was_recorded_counts_from_its_receipt(depot: Depot) -> None:
+    policy(FEED, keep_days=30)
+    receipt = keep_old(depot, 31)
+    assert due() == [receipt.receipt_id]
+
+
+def test_r25_a12_where_a_hand_over_does_not_matter_days_are_counted_from_the_receipt(depot: Depot) -> None:
+    policy(FEED, keep_days=30, only_forwarded=False)
+    receipt = keep_old(depot, 31)
+    handed_over(receipt, 1)
+    assert due() == [receipt.receipt_id]
+
+
+def test_r25_a12_another_feed_of_the_archive_keeps_it_from_the_hand_over_on(depot: Depot) -> None:
+    policy(FEED, keep_days=1)
+    policy(OTHER, keep_days=30)
+    receipt = keep_old(depot, 100, zip_of=OTHER)
+    handed_over(receipt, 20)
+    assert due() == []
+    handed_over(receipt, 31)
+    assert due() == [receipt.receipt_id]
+
+
+def test_r25_what_an_export_claims_after_it_was_listed_stays(depot: Depot) -> None:
+    policy(FEED, keep_days=30, only_forwarded=False)
+    receipt = keep_old(depot, 31, status="stored")
+    listed = list(find_due(NOW))
+    Receipt.objects.update(status="forwarding")
+    report = Pruner(depot.root, pause_seconds=0).run(listed)
+    assert report.receipts == {}
+    assert left(depot) == {receipt.receipt_id}
+
+
+def test_old_counts_and_expired_sessions_are_removed_with_the_receipts(depot: Depot) -> None:
+    for days in (1, 399, 401, 5000):
+        hour = (NOW - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
+        HourlyCount.objects.create(hour=hour, feed=FEED, outcome="refused", http_status=406, stroom_status=110)
+    for name, days in (("old", -1), ("new", 1)):
+        Session.objects.create(session_key=name, session_data="", expire_date=NOW + timedelta(days=days))
+    assert "2 hourly counts would be removed" in prune("--dry-run")
+    assert HourlyCount.objects.count() == 4
+    assert "2 hourly counts removed" in prune()
+    assert HourlyCount.objects.count() == 2
+    assert [session.session_key for session in Session.objects.all()] == ["new"]
+    assert "1 hourly count removed" in prune("--counts-days", "30")
+    with pytest.raises(CommandError, match="counts-days"):
+        prune("--counts-days", "0")
 
 
 def test_r25_by_size_the_oldest_go_until_the_rest_fits(depot: Depot) -> None:

@@ -1,5 +1,7 @@
-"""Hand receipts over to Stroom: one verified archive for each feed, with its metadata beside it."""
+"""Hand receipts over to Stroom: one verified archive for each feed and type, with its metadata, in a folder."""
 
+import grp
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Sum
 
-from feeds.export import CannotExport, Exporter, Limits, Report, Selection, Staging
+from feeds.export import Exporter, Limits, Report, Selection
+from feeds.export_folders import CannotExport, Staging
 from feeds.maintenance import Busy
 from feeds.receipt.canonical import ExportFault
 from portal.management.options import instant
@@ -35,6 +38,15 @@ class Command(BaseCommand):
             "--max-receipts", type=int, default=Limits.receipts, help="most receipts in one archive"
         )
         parser.add_argument("--max-bytes", type=int, default=Limits.bytes, help="most stored bytes in one archive")
+        parser.add_argument(
+            "--mode",
+            type=octal,
+            help="rights of the folders that appear, such as 2770; files get the same without x",
+        )
+        parser.add_argument(
+            "--group", type=group_id, help="name or number of the group that may read and remove them"
+        )
+        parser.add_argument("--wait", action="store_true", help="wait for another export to the same folder")
         parser.add_argument("--dry-run", action="store_true", help="say what would be exported and write nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -62,10 +74,17 @@ class Command(BaseCommand):
 
     def _export(self, selection: Selection, options: dict[str, Any]) -> Report:
         try:
+            staging = Staging.beside(
+                options["output"].absolute(),
+                options["staging"] and options["staging"].absolute(),
+                mode=options["mode"],
+                group=options["group"],
+            )
             exporter = Exporter(
                 settings.STORE_DIR,
-                Staging.beside(options["output"].absolute(), options["staging"] and options["staging"].absolute()),
+                staging,
                 mark=bool(options["mark"]),
+                wait=options["wait"],
                 limits=Limits(options["max_receipts"], options["max_bytes"]),
                 tell=self.stdout.write,
             )
@@ -75,8 +94,32 @@ class Command(BaseCommand):
 
     def _finish(self, report: Report) -> None:
         self.stdout.write(f"{counted(report.receipts, 'receipt')} in {counted(len(report.archives), 'archive')}.")
+        for archive in report.of_unknown_type:
+            self.stderr.write(
+                f"{archive.path.name} holds {counted(archive.items, 'item')} of {archive.feed} with the type "
+                f"{archive.type!r}, which Stroom does not know: a stroom-proxy refuses this archive with 102."
+            )
         for receipt_id, reason in report.faults:
             self.stderr.write(f"{receipt_id} was left out: {reason}.")
         if report.faults:
             left_out = counted(len(report.faults), "receipt was", "receipts were")
             raise CommandError(f"{left_out} left out; `check_store --hash` says more.")
+
+
+def octal(text: str) -> int:
+    """Read the rights of a folder."""
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise ArgumentTypeError(f"{text} is no mode. Give an octal number such as 2770.")
+    return mode
+
+
+def group_id(text: str) -> int:
+    """Find a group by its name or number."""
+    try:
+        return int(text) if text.isdigit() else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise ArgumentTypeError(f"This system has no group {text}.") from None

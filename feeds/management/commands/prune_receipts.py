@@ -1,4 +1,4 @@
-"""Remove received data that is past its feed's retention policy, oldest first."""
+"""Remove received data that is past its feed's retention policy, oldest first; old counts; expired sessions."""
 
 from typing import Any
 
@@ -6,7 +6,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.maintenance import Busy, only_one
-from feeds.retention import Pruner, Report, find_due
+from feeds.retention import (
+    KEEP_COUNTS_DAYS,
+    Pruner,
+    Report,
+    find_due,
+    find_old_counts,
+    prune_counts,
+    prune_sessions,
+)
 from portal.wording import counted
 
 
@@ -18,23 +26,38 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, help="remove at most so many receipts")
         parser.add_argument("--batch", type=int, default=200, help="receipts removed together")
         parser.add_argument("--pause", type=float, default=0.2, help="seconds between two batches")
-        parser.add_argument("--wait", action="store_true", help="wait for an export or a backup that is running")
+        parser.add_argument("--wait", action="store_true", help="wait for a backup or a repair that is running")
+        parser.add_argument(
+            "--counts-days",
+            type=int,
+            default=KEEP_COUNTS_DAYS,
+            help="days that the hourly counts of deliveries are kept",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["batch"] < 1 or options["pause"] < 0 or (options["limit"] is not None and options["limit"] < 0):
             raise CommandError("--batch is at least 1, --pause and --limit are not negative.")
+        if options["counts_days"] < 1:
+            raise CommandError("--counts-days is at least 1.")
         if options["dry_run"]:
             report = Report()
             for due in find_due():
                 report.add(due)
             self._say(report, "would be removed")
+            self._say_counts(find_old_counts(options["counts_days"]).count(), "would be removed")
             return
         try:
             with only_one(settings.STORE_DIR, wait=options["wait"]):
                 pruner = Pruner(settings.STORE_DIR, batch=options["batch"], pause_seconds=options["pause"])
                 self._say(pruner.run(find_due(), options["limit"]), "removed")
+                self._say_counts(prune_counts(options["counts_days"]), "removed")
+                prune_sessions()
         except Busy as fault:
             raise CommandError(str(fault)) from fault
+
+    def _say_counts(self, number: int, what: str) -> None:
+        if number:
+            self.stdout.write(f"{counted(number, 'hourly count')} {what}")
 
     def _say(self, report: Report, what: str) -> None:
         for feed in sorted(report.receipts):
