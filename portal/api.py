@@ -88,10 +88,10 @@ class Pages(LimitOffsetPagination):
 
 
 def link_header(page: Mapping[str, Any]) -> str:
-    """The neighbours of a page in the form of RFC 8288."""
+    """The neighbours of a page, and where to go on later, in the form of RFC 8288."""
     return ", ".join(
         f'<{page[key]}>; rel="{relation}"'
-        for key, relation in (("next", "next"), ("previous", "prev"))
+        for key, relation in (("next", "next"), ("previous", "prev"), ("resume", "resume"))
         if page.get(key)
     )
 

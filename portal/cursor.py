@@ -58,12 +58,16 @@ class CursorView(Protocol):
     def looks_through(self) -> bool:
         """Whether finding a page may take looking at every row: then it ends, short or even empty, after a part."""
 
+    def settled_key(self) -> int:
+        """Up to which key no row will appear any more; MAX_KEY where keys are committed in their order."""
+
 
 class CursorPages(BasePagination):
     """`limit` and `cursor`; no count, which would read the whole table.
 
     The order is that in which rows were made, which no clock can turn round. However much there is and whatever
-    is asked, a page takes a bounded time (threat model, S27).
+    is asked, a page takes a bounded time (threat model, S27). In rising order each page, the last one too, has the
+    address of what comes after it: whoever keeps that misses no row (R33).
     """
 
     query_names = frozenset({"limit", "cursor", "ordering"})
@@ -73,12 +77,13 @@ class CursorPages(BasePagination):
     ) -> list[Any]:
         listing: CursorView = view  # type: ignore[assignment]  # only such views choose this class
         self.request = request
+        self._field = listing.cursor_field
         ordering = _ordering(request, listing.cursor_field)
         limit = query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
         place = _place(request, ordering)
         back = place is not None and place.back
         falling = ordering.startswith("-") != back
-        keys = _from_place(listing.key_range(), place, falling=falling)
+        keys = _from_place(_readable(listing, falling=falling), place, falling=falling)
         part = _part(keys, falling=falling) if listing.looks_through() else keys
         rows = list(
             queryset.filter(key__gte=part.low, key__lte=part.high).order_by("-key" if falling else "key")[
@@ -93,14 +98,23 @@ class CursorPages(BasePagination):
             onward = Place(back, ordering, part.low if falling else part.high)
         backward = place and Place(not back, ordering, page[0].key if page else place.key)
         self.before, self.after = (onward, backward) if back else (backward, onward)
-        return page[::-1] if back else page
+        shown = page[::-1] if back else page
+        looked_to = part.high if listing.looks_through() and not back else 0
+        self.resume = self.after or _behind(shown, place, ordering, looked_to)
+        return shown
 
     def ordered(self, queryset: QuerySet[Any], request: Request, view: Any) -> QuerySet[Any]:
         """The whole list in the order that the caller wants."""
         return queryset.order_by("-key" if _ordering(request, view.cursor_field).startswith("-") else "key")
 
     def get_paginated_response(self, data: Any) -> Response:
-        body = {"next": self._link(self.after), "previous": self._link(self.before), "results": data}
+        rising = not _ordering(self.request, self._field).startswith("-")
+        body = {
+            "next": self._link(self.after),
+            "previous": self._link(self.before),
+            "resume": self._link(self.resume if rising else None),
+            "results": data,
+        }
         response = Response(body)
         if link := link_header(body):
             response["Link"] = link
@@ -110,8 +124,17 @@ class CursorPages(BasePagination):
         link = {"type": "string", "format": "uri", "nullable": True}
         return {
             "type": "object",
-            "required": ["next", "previous", "results"],
-            "properties": {"next": link, "previous": link, "results": schema},
+            "required": ["next", "previous", "resume", "results"],
+            "properties": {
+                "next": link,
+                "previous": link,
+                "resume": {
+                    **link,
+                    "description": "What comes after this page, now or later. On every page of a list that begins "
+                    "with the oldest, also on the last and on an empty one; else null.",
+                },
+                "results": schema,
+            },
         }
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
@@ -126,7 +149,7 @@ class CursorPages(BasePagination):
             {
                 "name": "cursor",
                 "in": "query",
-                "description": "Taken from `next` or `previous` of an earlier answer.",
+                "description": "Taken from `next`, `previous` or `resume` of an earlier answer.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": MAX_CURSOR},
             },
             {
@@ -181,6 +204,20 @@ def _from_place(keys: KeyRange, place: Place | None, *, falling: bool) -> KeyRan
     if falling:
         return KeyRange(keys.low, min(keys.high, place.key - 1))
     return KeyRange(max(keys.low, place.key + 1), keys.high)
+
+
+def _readable(listing: CursorView, *, falling: bool) -> KeyRange:
+    """The keys that can be read; going up, no further than up to which no row appears behind the reader."""
+    # Asked before any row is read: what was committed up to it is then seen.
+    settled = MAX_KEY if falling else listing.settled_key()
+    keys = listing.key_range()
+    return KeyRange(keys.low, min(keys.high, settled))
+
+
+def _behind(shown: list[Any], place: Place | None, ordering: str, looked_to: int) -> Place:
+    """The place behind everything that was shown, or looked through in vain."""
+    begun = 0 if place is None else place.key - place.back
+    return Place(back=False, ordering=ordering, key=max(begun if not shown else shown[-1].key, looked_to, 0))
 
 
 def _part(keys: KeyRange, *, falling: bool) -> KeyRange:

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
+from feeds.commit_order import settled_key
 from feeds.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
 from portal import audit
@@ -75,6 +76,9 @@ class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
 
     def looks_through(self) -> bool:
         return bool(WITHOUT_INDEX & set(self.request.query_params))
+
+    def settled_key(self) -> int:
+        return settled_key()
 
     def retrieve(self, request: Request, receipt_id: str) -> Response:
         """One receipt, by the id that its sender was given."""

@@ -64,7 +64,7 @@ def test_pages_by_cursor_skip_and_repeat_nothing_while_data_arrives() -> None:
     made = [make_receipt(received_at=NOW + timedelta(seconds=number // 3)).receipt_id for number in range(10)]
     viewer = caller(*VIEWER)
     page = viewer.get("/api/v1/receipts/?limit=4").json()
-    assert set(page) == {"next", "previous", "results"}
+    assert set(page) == {"next", "previous", "resume", "results"}
     assert page["previous"] is None
     seen = [receipt["id"] for receipt in page["results"]]
     while page["next"]:

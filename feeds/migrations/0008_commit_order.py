@@ -1,0 +1,14 @@
+from django.db import migrations
+
+from feeds import commit_order
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ("feeds", "0007_second_approval"),
+    ]
+
+    operations = [
+        migrations.RunPython(commit_order.install, commit_order.remove),
+    ]
