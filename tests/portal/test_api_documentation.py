@@ -94,6 +94,7 @@ def run_python(live: Live, monkeypatch: pytest.MonkeyPatch, page: Path) -> set[t
 
     monkeypatch.setattr(requests.Session, "request", recorded)
     monkeypatch.setenv("PASSWORD", PASSWORD)
+    monkeypatch.chdir(live.store.parent)
     program = blocks(page, "python").replace("127.0.0.1:8000", f"127.0.0.1:{live.port}")
     exec(compile(program, str(page), "exec"), {})
     return endpoints(calls)
