@@ -6,7 +6,7 @@ from feeds import commit_order
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("feeds", "0007_second_approval"),
+        ("feeds", "0008_hand_over"),
     ]
 
     operations = [
