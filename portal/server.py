@@ -208,7 +208,7 @@ class PortalProtocol(HttpToolsProtocol):
         self._packet_bytes = self._framing_bytes = 0
         self._stop_head_timer()
         super().on_headers_complete()
-        self._connection.endless = self._demands_length(self.scope) and not is_delimited(self.scope)
+        self._connection.endless = self._demands_length(self.scope) and not is_delimited(cast("Scope", self.scope))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Answer here and now where the application has the answer ready: no task, no messages."""

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from feeds.metadata import format_meta, merge_entry, parse_meta
-from feeds.receipt.archive import Entry, Group, group_entries, read_directory, read_entry
+from feeds.receipt.archive import Group, group_entries
 from feeds.receipt.compression import Gunzip, StreamInvalid
+from feeds.receipt.zip_directory import read_directory, read_entry
+from feeds.receipt.zip_records import Entry
 
 STEP = 256 * 1024
 #: From this size on an entry gets 64-bit lengths, as its packed form could be a little larger than itself.
@@ -103,7 +105,7 @@ def items_of(stored: Stored) -> Iterator[Item]:
     """
     with stored.path.open("rb") as file:
         if stored.compression == "ZIP":
-            groups, _ = group_entries([entry for entry in read_directory(file) if not entry.is_folder])
+            groups, _ = group_entries(read_directory(file))
             for group in groups:
                 yield _item_of_group(stored, file, group)
             return

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import PurePosixPath
 
 from django.db import connection, transaction
@@ -25,7 +26,7 @@ from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.models import Outcome as Counted
 from feeds.policy import Decision, FeedPolicy, FeedStatus, accept, decide, decide_feed, normal_compression, refuse
 from feeds.pools import VAIN_SECONDS, Refused, Unavailable, promptly
-from feeds.receipt.archive import Contents, Group, read_archive
+from feeds.receipt.archive import Contents, read_archive
 from feeds.receipt.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
 from feeds.receipt.ids import ReceiptIds, data_path, meta_path
 from feeds.receipt.slots import Slot
@@ -271,13 +272,13 @@ class Delivery:
         if self._is_empty(contents):
             self._part.discard()
             return self._outcome(accept(decision, "The data is empty; nothing is stored."), Counted.EMPTY)
-        groups = self._dropped_of(contents, decision)
-        if all(dropped for _, _, dropped in groups):
+        dropped = self._dropped_of(contents, decision)
+        if all(dropped.values()):
             # Flushed like data that is kept, so that a sender cannot tell the difference by the time it takes.
             self._part.sync()
             self._part.discard()
             return self._outcome(accept(decision, "Verified and dropped."), Counted.DROPPED)
-        self._keep(contents, decision, groups)
+        self._keep(contents, decision, dropped)
         return self._outcome(accept(decision, "The data is stored."), Counted.RECEIVED)
 
     # Verification
@@ -310,7 +311,7 @@ class Delivery:
         if not own.accepted:
             return own
         self._feeds = {self._decision.feed: own}
-        others = {group.feed for group in contents.groups if group.feed} if contents else set()
+        others = set(contents.groups.feeds) if contents else set()
         refusals = []
         for feed in sorted(others - {self._decision.feed}):
             self._feeds[feed] = decision = self._decide_feed(feed)
@@ -334,14 +335,15 @@ class Delivery:
         now = datetime.now(UTC)
         return decide_feed(feed=feed, certificate=self._request.certificate, policy=policy, now=now)
 
-    def _dropped_of(self, contents: Contents | None, decision: Decision) -> list[tuple[str, str, bool]]:
-        """Name, feed, and whether it is dropped, of every data item."""
-        groups: Iterable[Group] = contents.groups if contents else ()
-        named = [(group.name, group.feed or decision.feed) for group in groups] or [("", decision.feed)]
-        return [(name, feed, self._feeds[feed].action is FeedStatus.DROP) for name, feed in named]
+    def _dropped_of(self, contents: Contents | None, decision: Decision) -> dict[str, bool]:
+        """The feeds of the data items, and of each whether it is dropped."""
+        feeds = list(contents.groups.feeds) if contents else []
+        if not contents or not contents.groups or not contents.groups.each_names_a_feed:
+            feeds.append(decision.feed)
+        return {feed: self._feeds[feed].action is FeedStatus.DROP for feed in feeds}
 
     # Making it durable
-    def _keep(self, contents: Contents | None, decision: Decision, groups: list[tuple[str, str, bool]]) -> None:
+    def _keep(self, contents: Contents | None, decision: Decision, dropped: dict[str, bool]) -> None:
         store = self._service.store
         while store.holds(data_path(self.receipt_id)):
             self.receipt_id = self._service.ids.next()  # an id made before the clock was set back
@@ -354,7 +356,7 @@ class Delivery:
             host=self._service.settings.host,
             size=None if contents else size,
         )
-        receipt = self._row(metadata, contents, decision, groups, path)
+        receipt = self._row(metadata, contents, decision, dropped, path)
         places = self._service.slot.places
         places.enter(path.parent)
         try:
@@ -362,7 +364,7 @@ class Delivery:
             write_beside(store.root / meta_path(path), format_meta(metadata))
             with self._service.measures.commit_seconds.time():
                 store.place(self._part, path)
-                self._commit(receipt, groups)
+                self._commit(receipt, dropped)
         except CommitUnknown as fault:
             # The row may exist: removing its file could lose what is recorded as received. The place stays noted,
             # so that the next start looks there.
@@ -380,13 +382,14 @@ class Delivery:
         metadata: dict[str, str],
         contents: Contents | None,
         decision: Decision,
-        groups: list[tuple[str, str, bool]],
+        dropped: dict[str, bool],
         path: PurePosixPath,
     ) -> Receipt:
         request = self._request
-        listed = groups[:MAX_LISTED_GROUPS] if contents else []
+        groups = contents.groups if contents else ()
+        listed = [(group.name, group.feed or decision.feed) for group in islice(groups, MAX_LISTED_GROUPS)]
         notes = [*request.notes, *(contents.notes if contents else ())]
-        if contents and len(groups) > MAX_LISTED_GROUPS:
+        if len(groups) > MAX_LISTED_GROUPS:
             notes.append(f"only the first {MAX_LISTED_GROUPS} of {len(groups)} data items are listed")
         return Receipt(
             receipt_id=self.receipt_id,
@@ -400,7 +403,7 @@ class Delivery:
             sender_dn=request.certificate.verified_dn,
             remote_address=request.peer or "unix",
             headers=metadata,
-            groups=[{"name": name, "feed": feed, "dropped": dropped} for name, feed, dropped in listed],
+            groups=[{"name": name, "feed": feed, "dropped": dropped[feed]} for name, feed in listed],
             notes=notes,
             feed_version=decision.version,
             guid=metadata.get("GUID", "")[:200],
@@ -408,15 +411,14 @@ class Delivery:
             truncated=request.truncated,
         )
 
-    def _commit(self, receipt: Receipt, groups: list[tuple[str, str, bool]]) -> None:
+    def _commit(self, receipt: Receipt, dropped_of: dict[str, bool]) -> None:
         """Record the receipt.
 
         Raises:
             Unavailable: nothing was recorded.
             CommitUnknown: the database was lost in the very commit.
         """
-        dropped: dict[str, bool] = {receipt.feed: self._feeds[receipt.feed].action is FeedStatus.DROP}
-        dropped.update((feed, is_dropped) for _, feed, is_dropped in groups)
+        dropped = {receipt.feed: self._feeds[receipt.feed].action is FeedStatus.DROP, **dropped_of}
         self.asking_since = time.monotonic()
         committing = False
         try:

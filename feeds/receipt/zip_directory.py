@@ -1,0 +1,216 @@
+"""ZIP records: the central directory, the local headers and the data of each entry, checked against each other.
+
+Every byte of the file must belong to exactly one entry or to the directory, and everything that is written twice
+must agree. Otherwise two readers could see two different archives, and what was judged here would not be what
+Stroom unpacks (threat model, S8 and S37).
+"""
+
+import os
+import struct
+import zlib
+from array import array
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import BinaryIO
+
+from feeds.receipt.compression import STEP, StreamInvalid, inflate_raw
+from feeds.receipt.zip_records import (
+    END_MARK,
+    MAX_16,
+    MAX_32,
+    STORED,
+    CentralRecord,
+    Entry,
+    bad_entry,
+    central_at,
+    central_sizes,
+    check_record,
+    decode_name,
+    local_sizes,
+    read_exactly,
+    read_extra,
+    read_local,
+)
+
+MAX_ENTRIES = 100_000
+#: Of the central directory, names included: it is held in memory.
+MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
+
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_64 = struct.Struct("<4sLQL")
+
+
+class Directory:
+    """The entries of an archive, unpacked one by one from the bytes of its central directory.
+
+    A hundred thousand entries as objects would take six times the memory of the directory itself.
+    """
+
+    def __init__(self, data: bytes, count: int) -> None:
+        """Check every record.
+
+        Raises:
+            StreamInvalid: the records do not fill the directory, or one is of a kind that is not taken.
+        """
+        self._data = data
+        self._places = array("L")
+        self.offsets = array("Q")
+        at = 0
+        for _ in range(count):
+            record = central_at(data, at)
+            entry = self._entry(record)
+            check_record(data, record, entry)
+            self._places.append(at)
+            self.offsets.append(entry.offset)
+            at = record.end
+        if at != len(data):
+            raise StreamInvalid("The ZIP's central directory does not have the size it states")
+        _check_names(self)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Entry:
+        return self._entry(central_at(self._data, self._places[index]))
+
+    def _entry(self, record: CentralRecord) -> Entry:
+        raw_name = self._data[record.name_at : record.extra_at]
+        extra = read_extra(raw_name, self._data[record.extra_at : record.comment_at])
+        size, packed, offset = central_sizes(raw_name, extra, record)
+        name = decode_name(raw_name, record.flags)
+        return Entry(name, raw_name, record.flags, record.method, record.crc, packed, size, offset)
+
+
+def read_directory(file: BinaryIO) -> Directory:
+    """Read the central directory and check that entries and directory cover the file without gap or overlap.
+
+    Raises:
+        StreamInvalid: they do not, or an entry is of a kind that is not taken.
+    """
+    start, size, count = _find_directory(file)
+    if count > MAX_ENTRIES:
+        raise StreamInvalid(f"The ZIP has more than {MAX_ENTRIES} entries")
+    if size > MAX_DIRECTORY_BYTES:
+        raise StreamInvalid("The ZIP's central directory is larger than 16 MiB")
+    file.seek(start)
+    directory = Directory(read_exactly(file, size), count)
+    _check_cover(file, directory, start)
+    return directory
+
+
+def read_entry(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
+    """Yield an entry's unpacked data, checked against its length and checksum at the end.
+
+    Raises:
+        StreamInvalid: the data is broken.
+    """
+    file.seek(entry.offset)
+    file.seek(sum(local_sizes(file)), os.SEEK_CUR)
+    packed = _pieces(file, entry.packed)
+    crc = size = 0
+    try:
+        for piece in packed if entry.method == STORED else inflate_raw(packed):
+            crc = zlib.crc32(piece, crc)
+            size += len(piece)
+            if size > entry.size:
+                break
+            yield piece
+    except StreamInvalid as fault:
+        raise bad_entry(entry.raw_name, str(fault)) from fault
+    if size != entry.size or crc != entry.crc:
+        raise bad_entry(entry.raw_name, "its length or checksum does not match")
+
+
+def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while size:
+        piece = read_exactly(file, min(size, STEP))
+        size -= len(piece)
+        yield piece
+
+
+# The end records
+def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
+    """Start, size and number of entries of the central directory, which must end where its end record begins."""
+    at, end = _find_end(file)
+    _, disk, first_disk, here, count, size, start, _ = end
+    locator_at = max(0, at - _LOCATOR_64.size)
+    file.seek(locator_at)
+    locator = read_exactly(file, _LOCATOR_64.size)
+    if locator.startswith(b"PK\x06\x07"):
+        at, end_64 = _find_end_64(file, locator, locator_at)
+        small = (disk, first_disk, here, count, size, start)
+        for stated, maximum, large in zip(
+            small, (MAX_16, MAX_16, MAX_16, MAX_16, MAX_32, MAX_32), end_64, strict=True
+        ):
+            if stated not in {maximum, large}:
+                raise StreamInvalid("The two end records of the ZIP disagree")
+        disk, first_disk, here, count, size, start = end_64
+    if disk or first_disk or here != count:
+        raise StreamInvalid("The ZIP is one part of several")
+    if start + size != at:
+        raise StreamInvalid("The ZIP's central directory is not where its end record says")
+    return start, size, count
+
+
+def _find_end(file: BinaryIO) -> tuple[int, tuple[bytes, int, int, int, int, int, int, int]]:
+    """The end record: its comment must reach exactly to the end of the file, and hold no other record's mark."""
+    total = file.seek(0, os.SEEK_END)
+    tail_start = max(0, total - _END.size - MAX_16)
+    file.seek(tail_start)
+    tail = file.read()
+    at = tail.rfind(END_MARK)
+    if 0 <= at <= len(tail) - _END.size:
+        record = _END.unpack_from(tail, at)
+        if at + _END.size + record[-1] == len(tail):
+            return tail_start + at, record
+    raise StreamInvalid("The data is not a ZIP, or its end is missing: there is no central directory")
+
+
+def _find_end_64(file: BinaryIO, locator: bytes, locator_at: int) -> tuple[int, tuple[int, ...]]:
+    """The 64-bit end record directly before its locator: some readers look only there, others where it points."""
+    _, disk, at, disks = _LOCATOR_64.unpack(locator)
+    if disk or disks > 1 or at + _END_64.size != locator_at:
+        raise StreamInvalid("The ZIP's 64-bit end record is damaged")
+    file.seek(at)
+    mark, record_size, _, _, *fields = _END_64.unpack(read_exactly(file, _END_64.size))
+    if mark != b"PK\x06\x06" or at + 12 + record_size != locator_at:
+        raise StreamInvalid("The ZIP's 64-bit end record is damaged")
+    return at, tuple(fields)
+
+
+# What the entries say together
+def _check_names(entries: Directory) -> None:
+    """Refuse a name that is given twice, as a folder and a file too, and a `./` that only some names begin with."""
+    seen: set[int] = set()
+    dotted = 0
+    for entry in entries:
+        dotted += entry.name.startswith("./")
+        key = hash(entry.raw_name.removesuffix(b"/"))  # the names themselves would take ten times the memory
+        if key in seen:
+            raise bad_entry(entry.raw_name, "its name is given twice")
+        seen.add(key)
+    if dotted not in {0, len(entries)}:
+        raise StreamInvalid("The ZIP has names with ./ before them and names without")
+
+
+def _check_cover(file: BinaryIO, directory: Directory, end: int) -> None:
+    """Each entry must begin where the one before ended, the first at 0, and the last end at the directory."""
+    order = array("L", sorted(range(len(directory)), key=directory.offsets.__getitem__))
+    starts = array("Q", [directory.offsets[index] for index in order])
+    starts.append(end)
+    if starts[0] != 0:
+        raise StreamInvalid("The ZIP has bytes that belong to no entry")
+    for index, (_, following) in zip(order, pairwise(starts), strict=True):
+        entry = directory[index]
+        behind = read_local(file, entry)
+        data_end = file.tell() + entry.packed
+        if data_end > following:
+            raise bad_entry(entry.raw_name, "it overlaps with what follows")
+        gap = following - data_end
+        file.seek(data_end)
+        if gap not in map(len, behind) or read_exactly(file, gap) not in behind:
+            raise bad_entry(entry.raw_name, "bytes behind it belong to no entry")
