@@ -22,6 +22,7 @@ import django  # noqa: E402  # the settings must be named first
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.core.management import CommandError  # noqa: E402
 from django.db import connections  # noqa: E402
 from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
@@ -71,5 +72,8 @@ control_socket_disable = True
 
 def on_starting(server: Arbiter) -> None:
     """Database, catalogue, static files, swept store: as `manage.py serve` does."""
-    prepare(lambda line: server.log.info("%s", line))
+    try:
+        prepare(lambda line: server.log.info("%s", line))
+    except CommandError as fault:
+        sys.exit(str(fault))
     connections.close_all()

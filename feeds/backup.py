@@ -1,217 +1,250 @@
-"""A copy of database and store that fits together, made while the portal works (threat model, R23).
+"""A copy of database and store that fits together, made while the portal works (threat model, R23 and R29).
 
-The database first, in one consistent step; then every file that its rows name. Stored files never change, so a file
-that is in the copy already is not copied again, and a copy is a data folder: give it to a portal and it runs. With
-PostgreSQL the database is a dump beside it.
+The database first, in one consistent step; then every file that its rows name; then the copied database takes its
+place. Stored files never change, so a file that is in the copy already is read again and not copied. A copy is a
+data folder: give it to a portal and it runs. With PostgreSQL the database is a dump beside it.
+
+A folder belongs to one portal. What an earlier copy had is only removed where retention has removed it; earlier
+databases, and data that vanished otherwise, are kept below `previous/`.
 """
 
-import contextlib
 import hashlib
-import json
 import os
-import shutil
-import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from django.db import connection
-from psycopg.conninfo import make_conninfo
-
+from feeds import prune_log
+from feeds.backup_database import CannotBackUp, Stored, bytes_in, copy_database, copy_name, receipts_in
+from feeds.backup_folder import PREVIOUS, STORE, Folder, Summary
+from feeds.maintenance import only_one
 from feeds.metadata import format_meta
-from feeds.models import Receipt
-from feeds.receipt.ids import RECEIVED, meta_path
-from feeds.receipt.spool import write_beside
+from feeds.receipt.ids import STORE_ID, meta_path
+from portal import audit
+from portal.files import flush_folder, replace_file
 
-DATABASE = "portal.sqlite3"
-DUMP = "portal.pgdump"
-SUMMARY = "backup.json"
-STORE = "store"
-#: Small files beside database and store that a portal in another place needs.
-BESIDE = ("secret_key", "audit-heads")
+__all__ = ["Backup", "CannotBackUp", "Options", "Summary"]
+
+#: Small files that a portal in another place needs as well.
+BESIDE = ("secret_key", "audit-heads", f"{STORE}/{STORE_ID}")
 STEP = 1024 * 1024
+#: So many files are copied at once, and so many receipts between two flushes of their folders.
+COPIERS = 8
+BATCH = 512
+GIB = 1024**3
 
 
-class CannotBackUp(Exception):
-    """The target cannot be used; the text says why."""
+@dataclass(frozen=True)
+class Options:
+    """How a run goes about it.
+
+    `verify_bytes` bounds how much of what is there already is read again; None reads all. `keep` databases of
+    earlier runs are kept. `force` takes a folder or a database that does not look like the portal's own.
+    """
+
+    verify_bytes: int | None = 16 * GIB
+    keep: int = 7
+    force: bool = False
 
 
-#: Path, size, checksum and metadata of a receipt.
-_Stored = tuple[str, int, str, dict[str, str]]
+@dataclass(frozen=True)
+class _Work:
+    """One receipt to look at, and whether a file that is there is read again."""
+
+    path: PurePosixPath
+    size: int
+    sha256: str
+    headers: dict[str, str]
+    verify: bool
 
 
-@dataclass
-class Report:
-    """What a backup holds. `faults` are receipts whose data is missing or not what was recorded."""
+@dataclass(frozen=True)
+class _Done:
+    """What became of it; `fault` says why its data is not in the backup, or not whole."""
 
-    made: str = ""
-    receipts: int = 0
-    bytes: int = 0
-    copied: int = 0
-    removed: int = 0
-    faults: list[str] = field(default_factory=list)
+    copied: bool = False
+    verified: bool = False
+    repaired: bool = False
+    fault: str = ""
 
 
 class Backup:
-    """One copy into a folder that is empty or holds an earlier copy."""
+    """One copy into a folder that is empty or holds an earlier copy of the same portal."""
 
-    def __init__(self, data_dir: Path, target: Path, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, data_dir: Path, target: Path, say: Callable[[str], None], options: Options | None = None
+    ) -> None:
         """Prepare.
 
         Args:
             data_dir: the portal's data folder.
             target: where the copy goes.
-            tell: told of each fault.
+            say: takes a line for each fault and each repair.
+            options: how to go about it.
 
         Raises:
-            CannotBackUp: the target is not empty and no backup, or part of what is copied.
+            CannotBackUp: the target is not empty and no backup, a working data folder, or part of what is copied.
         """
         if target.resolve().is_relative_to(data_dir.resolve()):
             raise CannotBackUp("A backup inside the data folder would be lost with it.")
-        if target.is_dir() and any(target.iterdir()) and not (target / SUMMARY).is_file():
-            raise CannotBackUp(f"{target} holds something that is no backup.")
+        self._options = options or Options()
         self._data_dir = data_dir
-        self._target = target
-        self._tell = tell
-        self._report = Report()
+        self._store = data_dir / STORE
+        self._folder = Folder(target)
+        self._say = say
+        self._summary = Summary()
+        self._limit = float("inf")
 
-    def run(self) -> Report:
-        """Copy. What was acknowledged before this began is in the copy."""
-        self._report.made = datetime.now(UTC).isoformat(timespec="seconds")
-        self._target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # From here to the end an interrupted copy says of itself that it is none.
-        self._write_summary(whole=False)
-        self._copy_database()
-        wanted = set()
-        for path, size, sha256, headers in self._receipts():
-            wanted.add(path)
-            self._copy_receipt(PurePosixPath(path), size, sha256, headers)
-        self._remove_others(wanted)
-        for name in BESIDE:
-            self._copy_beside(name)
-        os.sync()
-        self._write_summary(whole=True)
-        os.sync()
-        return self._report
+    def run(self) -> Summary:
+        """Copy. What was acknowledged before this began is in the copy.
 
-    def _copy_database(self) -> None:
-        name, copy = (DATABASE, _copy_sqlite) if connection.vendor == "sqlite" else (DUMP, _dump_postgresql)
-        new = self._target / f"{name}.new"
-        new.unlink(missing_ok=True)
-        copy(new)
-        new.chmod(0o600)
-        new.rename(self._target / name)
+        Raises:
+            CannotBackUp: the folder or the database is another portal's, or has lost what the backup still has.
+            Busy: another backup is writing into the folder.
+        """
+        before = self._folder.summary
+        head = audit.latest_head()
+        self._summary = Summary(
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+            portal=audit.origin(),
+            head=f"{head.number}:{head.digest}" if head else "",
+        )
+        if not self._options.force:
+            self._folder.demand_same_portal(self._summary)
+        gone = self._folder.gone()
+        pruned = prune_log.removed_among(self._store, {path.stem for path in gone})
+        vanished = [path for path in gone if path.stem not in pruned]
+        if not self._options.force:
+            self._folder.demand_few(vanished)
+        # From here to the end an interrupted copy says of itself that it is none; whose it is stays.
+        with only_one(self._folder.root):
+            self._folder.begin(before)
+            self._copy_everything(before)
+            self._folder.retire(copy_name(), vanished, self._store)
+            self._summary.moved = self._folder.moved
+            self._summary.removed = self._folder.remove(path for path in gone if path.stem in pruned)
+            self._summary.generations = self._folder.forget_generations(self._options.keep)
+            self._end()
+        return self._summary
 
-    def _receipts(self) -> Iterator[_Stored]:
-        """Every receipt that the copied database knows."""
-        if connection.vendor == "sqlite":
-            return _receipts_of(self._target / DATABASE)
-        # A dump cannot be asked. The database itself knows all that the dump does, as nothing is pruned meanwhile;
-        # what it knows beyond that is recorded anew where the dump is restored.
-        rows = Receipt.objects.order_by("receipt_id").values_list("path", "bytes", "sha256", "headers")
-        return rows.iterator(chunk_size=2000)
+    def _copy_everything(self, before: Summary | None) -> None:
+        new = self._folder.root / f"{copy_name()}.new"
+        copy_database(new)
+        with ThreadPoolExecutor(COPIERS) as pool:
+            work = self._work(receipts_in(new), self._first_verified(before, new))
+            while batch := list(islice(work, BATCH)):
+                for one, done in zip(batch, pool.map(self._bring, batch), strict=True):
+                    self._note(one, done)
+                self._flush_folders(batch)
 
-    def _copy_receipt(self, path: PurePosixPath, size: int, sha256: str, headers: dict[str, str]) -> None:
-        target = self._target / STORE / path
-        self._report.receipts += 1
-        self._report.bytes += size
-        if not (target.is_file() and target.stat().st_size == size):
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._copy_data(self._data_dir / STORE / path, target, sha256):
-                return
-            self._report.copied += 1
-        # Written anew from the row: beside the data it is only a copy.
-        meta = self._target / STORE / meta_path(path)
-        if not meta.is_file():
-            write_beside(meta, format_meta(headers))
+    def _first_verified(self, before: Summary | None, new: Path) -> str | None:
+        """After which receipt files are read again; None where none are."""
+        limit = self._options.verify_bytes
+        if before is None or limit == 0:
+            return None
+        if limit is None or not before.whole or bytes_in(new) <= limit:
+            return ""
+        self._limit = limit
+        return before.verified_to
 
-    def _copy_data(self, source: Path, target: Path, sha256: str) -> bool:
+    def _work(self, rows: Iterable[Stored], after: str | None) -> Iterator[_Work]:
+        """Every receipt, with the mark of those that this run reads again: in turn, as many as the limit allows."""
+        read = 0
+        reached = ""
+        for text, size, sha256, headers in rows:
+            path = PurePosixPath(text)
+            verify = after is not None and path.stem > after and read <= self._limit
+            if verify:
+                read += size
+                reached = path.stem
+            elif after is not None and path.stem > after:
+                self._summary.verified_to = reached  # the next run goes on there
+            yield _Work(path, size, sha256, headers, verify)
+
+    # One receipt, in one of several threads
+    def _bring(self, work: _Work) -> _Done:
+        """Make sure that the copy has a receipt's data and metadata."""
+        target = self._folder.root / STORE / work.path
+        size = _size(target)
+        copied = repaired = False
+        if size != work.size or (work.verify and _sha256(target) != work.sha256):
+            fault = self._copy_data(work, target)
+            if fault:
+                return _Done(fault=f"{fault}, and is damaged in the backup" if size is not None else fault)
+            copied, repaired = size is None, size is not None
+        # Written from the row: beside the data it is only a copy.
+        meta, wanted = target.with_suffix(meta_path(work.path).suffix), format_meta(work.headers)
+        found = _size(meta)
+        if found != len(wanted) or (work.verify and meta.read_bytes() != wanted):
+            replace_file(meta, wanted)
+            repaired = repaired or (found is not None and not copied)
+        return _Done(copied, work.verify and not copied, repaired)
+
+    def _copy_data(self, work: _Work, target: Path) -> str:
         """Copy one file under another name first; only what has the recorded checksum gets its own."""
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = target.with_name(f"{target.name}.new")
         digest = hashlib.sha256()
         try:
-            with source.open("rb") as file, new.open("wb") as copy:
+            with (self._store / work.path).open("rb") as file, new.open("wb") as copy:
                 os.fchmod(copy.fileno(), 0o600)
                 while piece := file.read(STEP):
                     digest.update(piece)
                     copy.write(piece)
+                copy.flush()
+                os.fsync(copy.fileno())
         except FileNotFoundError:
-            self._fault(source, "is missing")
-            return False
-        if digest.hexdigest() != sha256:
+            return "is missing"
+        if digest.hexdigest() != work.sha256:
             new.unlink()
-            self._fault(source, "is not what was recorded")
-            return False
+            return "is not what was recorded"
         new.rename(target)
-        return True
+        return ""
 
-    def _fault(self, source: Path, what: str) -> None:
-        name = str(source.relative_to(self._data_dir / STORE))
-        self._report.faults.append(name)
-        self._tell(f"{name} {what}: it is not in the backup")
+    # What they did
+    def _note(self, work: _Work, done: _Done) -> None:
+        self._summary.receipts += 1
+        self._summary.bytes += work.size
+        self._summary.copied += done.copied
+        self._summary.verified += done.verified
+        self._summary.repaired += done.repaired
+        if done.repaired:
+            self._say(f"{work.path} was damaged in the backup: it is copied again")
+        if done.fault:
+            self._summary.faults.append(str(work.path))
+            self._say(f"{work.path} {done.fault}: it is not in the backup")
 
-    def _remove_others(self, wanted: set[str]) -> None:
-        """Take out what an earlier copy had and retention has removed since: it would come back as recovered."""
-        store = self._target / STORE
-        for file in sorted((store / RECEIVED).rglob("*")):
-            if file.is_file() and str(file.relative_to(store).with_suffix(".dat")) not in wanted:
-                file.unlink()
-                self._report.removed += 1
+    def _flush_folders(self, batch: list[_Work]) -> None:
+        hours = {self._folder.root / STORE / work.path.parent for work in batch}
+        for folder in hours | {parent for hour in hours for parent in list(hour.parents)[:3]}:
+            if folder.is_dir():
+                flush_folder(folder)
 
-    def _copy_beside(self, name: str) -> None:
-        source = self._data_dir / name
-        if source.is_file():
-            new = self._target / f"{name}.new"
-            new.write_bytes(source.read_bytes())
-            new.chmod(0o600)
-            new.rename(self._target / name)
-
-    def _write_summary(self, *, whole: bool) -> None:
-        summary = {"whole": whole, **asdict(self._report)}
-        write_beside(self._target / SUMMARY, f"{json.dumps(summary, indent=1)}\n".encode())
-
-
-def _copy_sqlite(new: Path) -> None:
-    """SQLite's own way: one reader's view of the database, whatever is written meanwhile."""
-    source = sqlite3.connect(f"file:{connection.settings_dict['NAME']}?mode=ro", uri=True, timeout=30)
-    copy = sqlite3.connect(new)
-    with contextlib.closing(source), contextlib.closing(copy):
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")
-        found = copy.execute("PRAGMA integrity_check").fetchone()[0]
-    if found != "ok":
-        raise CannotBackUp(f"The copy of the database is damaged: {found}")
+    def _end(self) -> None:
+        for name in BESIDE:
+            source = self._data_dir / name
+            if source.is_file():
+                replace_file(self._folder.root / name, source.read_bytes())
+        os.sync()
+        self._summary.whole = not self._summary.faults
+        self._folder.end(self._summary)
+        if self._summary.moved:
+            self._say(
+                f"{self._summary.moved} files of receipts that the database no longer has, though they were not "
+                f"pruned, are below {self._folder.root / PREVIOUS} now"
+            )
 
 
-def _receipts_of(database: Path) -> Iterator[_Stored]:
-    copy = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    with contextlib.closing(copy):
-        rows = copy.execute("SELECT path, bytes, sha256, headers FROM feeds_receipt ORDER BY receipt_id")
-        for path, size, sha256, headers in rows:
-            yield path, size, sha256, json.loads(headers)
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
-def _dump_postgresql(new: Path) -> None:
-    """PostgreSQL's own way: a dump of one moment, for pg_restore."""
-    program = shutil.which("pg_dump")
-    if program is None:
-        raise CannotBackUp("pg_dump is not installed; it has to be as new as the server.")
-    known = {name: value for name, value in connection.get_connection_params().items() if _is_plain(value)}
-    # Other users of the host see a command's arguments, but not its environment.
-    environment = {**os.environ, "PGPASSWORD": str(known.pop("password", ""))}
-    done = subprocess.run(  # noqa: S603  # the operator's own program and settings
-        [program, "--format=custom", f"--file={new}", f"--dbname={make_conninfo(**known)}"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise CannotBackUp(f"pg_dump failed: {done.stderr.strip()}")
-
-
-def _is_plain(value: object) -> bool:
-    """Whether it belongs to the connection itself; others are settings of the driver."""
-    return isinstance(value, str | int) and not isinstance(value, bool)
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

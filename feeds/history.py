@@ -42,8 +42,8 @@ def where_from() -> tuple[str, str]:
 class ChangeContext(models.Model):
     """Columns that each history row has beside simple_history's own: from where, and by which request."""
 
-    request_id = models.CharField(max_length=128, blank=True, default="", db_index=True)
-    remote_address = models.CharField(max_length=100, blank=True, default="")
+    request_id = models.CharField(max_length=128, blank=True, default="", db_default="", db_index=True)
+    remote_address = models.CharField(max_length=100, blank=True, default="", db_default="")
 
     class Meta:
         abstract = True

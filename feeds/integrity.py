@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 
 from django.db.models import QuerySet
 
+from feeds import prune_log
 from feeds.metadata import format_meta
 from feeds.models import Receipt
-from feeds.receipt.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, data_path, meta_path
+from feeds.receipt.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, STORE_ID, data_path, meta_path
 from feeds.receipt.slots import PARTS, holder_since, noted_places, sweep_dead
 from feeds.receipt.spool import PART_SUFFIX, write_beside
 from feeds.recovery import adopt
@@ -104,7 +105,7 @@ class StoreCheck:
                 yield from self._parts()
             elif name == REMOVED:
                 yield from self._removed()
-            elif name != RECEIVED:
+            elif name not in (RECEIVED, STORE_ID, prune_log.FOLDER):
                 yield Finding(Kind.UNEXPLAINED, name)
         yield from self._received()
 
@@ -154,6 +155,9 @@ class StoreCheck:
         names = sorted(_names(self.root / REMOVED))
         self.totals.files += len(names)
         for name in names:
+            if not RECEIPT_ID.match(name):
+                yield Finding(Kind.UNEXPLAINED, f"{REMOVED}/{name}")
+                continue
             finding = Finding(Kind.REMOVING, f"{REMOVED}/{name}", "a removal was interrupted")
             yield replace(finding, repaired=self.repair)
         if names and self.repair:

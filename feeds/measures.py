@@ -167,9 +167,8 @@ def _delivery_labels() -> Iterator[tuple[str, str, str]]:
 def prepare_folder(folder: Path) -> None:
     """Make the folder of the files, and empty it: the workers of an earlier start have ended."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.is_file():
-            path.unlink(missing_ok=True)
+    for path in folder.glob("*_*.db"):
+        path.unlink(missing_ok=True)
 
 
 def shared_measures(folder: Path, number: int) -> Measures:

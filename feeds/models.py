@@ -221,6 +221,19 @@ class CertificateRule(models.Model):
         return f"{self.action} {self.subject_dn}"
 
 
+class Store(models.Model):
+    """A store of received data that belongs to this database; the file `store.id` in it holds the same key."""
+
+    key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    made = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
 class ReceiptQuerySet(models.QuerySet["Receipt"]):
     """Questions about many receipts."""
 
@@ -258,7 +271,9 @@ class Receipt(models.Model):
     notes = models.JSONField(default=list)
     feed_version = models.PositiveIntegerField(null=True, blank=True)
     guid = models.CharField(max_length=200, blank=True, db_index=True)
-    request_id = models.CharField("request id", max_length=128, blank=True, default="", help_text="X-Request-ID.")
+    request_id = models.CharField(
+        "request id", max_length=128, blank=True, default="", db_default="", help_text="X-Request-ID."
+    )
     duplicate_of = models.CharField(max_length=120, blank=True, help_text="Earlier receipt with the same content.")
     truncated = models.BooleanField(default=False)
     recovered = models.BooleanField(default=False)
@@ -348,7 +363,7 @@ class RefusalSample(models.Model):
     http_status = models.PositiveSmallIntegerField()
     stroom_status = models.PositiveSmallIntegerField()
     receipt_id = models.CharField(max_length=120)
-    request_id = models.CharField("request id", max_length=128, blank=True, default="")
+    request_id = models.CharField("request id", max_length=128, blank=True, default="", db_default="")
     remote_address = models.CharField(max_length=100, blank=True)
     sender_dn = models.TextField(blank=True)
     headers = models.JSONField(default=dict)

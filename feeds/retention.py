@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import Error, transaction
 from django.db.models import Q, QuerySet
 
+from feeds import prune_log
 from feeds.models import HourlyCount, Receipt, ReceiptFeed, RetentionPolicy
 from feeds.receipt.ids import RECEIPT_ID, RECEIVED, data_path, meta_path
 from feeds.receipt.spool import sync_folder
@@ -173,6 +174,7 @@ class Pruner:
     def run(self, due: Iterable[Due], limit: int | None = None) -> Report:
         """Finish what an earlier run began, then remove what is due, at most `limit` receipts."""
         finish_removals(self._root)
+        prune_log.forget_old(self._root)
         report = Report()
         wanted = islice(due, limit)
         while listed := list(islice(wanted, self._batch)):
@@ -188,6 +190,7 @@ class Pruner:
         away = self._root / REMOVED
         away.mkdir(mode=0o700, exist_ok=True)
         paths = [PurePosixPath(one.path) for one in batch]
+        prune_log.note_removals(self._root, [one.receipt_id for one in batch])
         try:
             for path in paths:
                 _move(self._root / path, away / path.name)
@@ -247,7 +250,8 @@ def finish_removals(root: Path) -> int:
         (root / path).unlink(missing_ok=True)
         (root / meta_path(path)).unlink(missing_ok=True)
     for name in names:
-        (away / name).unlink(missing_ok=True)
+        if RECEIPT_ID.match(name):  # anything else is not ours
+            (away / name).unlink(missing_ok=True)
     return len(receipts)
 
 

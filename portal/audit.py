@@ -3,12 +3,17 @@
 An entry that is edited, taken out or moved breaks the chain. A tail that is cut off does not, so the head of the
 chain is also written to the log and to a file beside the data; `manage.py verify_audit` compares all three. The
 database itself refuses to change or delete an entry (triggers, see the migrations).
+
+A new database begins a chain of its own. Its first entry says so and names the head that was announced last, so the
+heads of the chain before it are explained and not faults. A restored older database is explained in the same way by
+`verify_audit --accept`.
 """
 
 import hashlib
 import json
 import logging
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +24,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Subquery
 from django.utils.crypto import salted_hmac
 from simple_history.models import HistoricalRecords
 
@@ -29,6 +35,9 @@ log = logging.getLogger("portal.audit")
 
 GENESIS = "0" * 64
 HEADS_FILE = "audit-heads"
+#: Kind of the entries that begin a chain, or go on with one after older heads were given up.
+CHAIN = "audit record"
+_TAIL_BYTES = 64 * 1024
 #: What the digest covers, in this order; `previous` chains it.
 COVERED = (
     "number",
@@ -48,6 +57,8 @@ COVERED = (
 #: Any number will do, as long as it is always the same: it names the lock in PostgreSQL.
 _LOCK = 7_340_117
 _waiting: ContextVar[list[dict[str, Any]] | None] = ContextVar("audit_entries", default=None)
+#: Whether the empty record is that of a new database. One that was emptied begins without an explanation.
+_new_database: ContextVar[bool] = ContextVar("audit_new_database", default=False)
 
 
 @dataclass(frozen=True)
@@ -56,9 +67,11 @@ class Head:
 
     number: int
     digest: str
+    #: Which chain it belongs to; older releases did not announce it.
+    chain: str = ""
 
     def __str__(self) -> str:
-        return f"{self.number}:{self.digest}"
+        return f"{self.number}:{self.digest}{f' chain={self.chain}' if self.chain else ''}"
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
@@ -132,8 +145,10 @@ def together() -> Iterator[None]:
 def _append(entries: Sequence[dict[str, Any]]) -> None:
     with transaction.atomic(savepoint=False):
         _hold_chain()
-        last = AuditRecord.objects.order_by("-number").values_list("number", "digest").first()
-        number, digest = last or (0, GENESIS)
+        last = _last_with_chain()
+        if last is None and _new_database.get():
+            entries = [_beginning("A new database."), *entries]
+        number, digest, chain = last or (0, GENESIS, "")
         rows = []
         for values in entries:
             number += 1
@@ -141,8 +156,60 @@ def _append(entries: Sequence[dict[str, Any]]) -> None:
             digest = digest_of(chained)
             rows.append(AuditRecord(digest=digest, **chained))
         insert(AuditRecord, rows)
-    head = Head(number, digest)
-    transaction.on_commit(lambda: announce(head))
+    for row in rows:
+        chain = row.key if row.kind == CHAIN else chain or row.digest[:16]
+    heads = [Head(row.number, row.digest, chain) for row in rows if row.kind == CHAIN or row is rows[-1]]
+    transaction.on_commit(lambda: announce(*heads))
+
+
+def expect_new_database() -> None:
+    """Let the next entry begin a chain: the database has no tables yet, and was meant to be new."""
+    _new_database.set(True)
+
+
+def accept_heads(reason: str) -> None:
+    """Go on with this database, though heads of another or of a newer one were announced."""
+    _append([_beginning(reason)])
+
+
+def _beginning(comment: str) -> dict[str, Any]:
+    """The entry that begins a chain: heads announced before it may belong to another."""
+    after = last_announced()
+    return {
+        "at": told_at(datetime.now(UTC)),
+        "actor": "",
+        "remote_address": "",
+        "request_id": "",
+        "action": "began",
+        "kind": CHAIN,
+        "key": secrets.token_hex(8),
+        "name": "chain of the audit record",
+        "old": plain(None),
+        "new": plain({"after": str(after) if after else ""}),
+        "comment": comment,
+    }
+
+
+def _last_with_chain() -> tuple[int, str, str] | None:
+    """Number and digest of the last entry, and its chain's identity: the key of the entry that began the chain,
+    or the digest of an older release's first entry.
+    """
+    began = AuditRecord.objects.filter(kind=CHAIN).order_by("-number").values("key")[:1]
+    first = AuditRecord.objects.filter(number=1).values("digest")
+    last = AuditRecord.objects.order_by("-number").annotate(began=Subquery(began), first=Subquery(first))
+    found = last.values_list("number", "digest", "began", "first").first()
+    return (found[0], found[1], found[2] or (found[3] or "")[:16]) if found else None
+
+
+def origin() -> str:
+    """The digest of the first entry, which tells this database from every other; empty where there is none."""
+    return AuditRecord.objects.filter(number=1).values_list("digest", flat=True).first() or ""
+
+
+def latest_head() -> Head | None:
+    """The last entry; None for an empty record."""
+    last = AuditRecord.objects.order_by("-number").values_list("number", "digest").first()
+    return Head(*last) if last else None
 
 
 def plain(values: Mapping[str, Any] | None) -> str:
@@ -157,16 +224,32 @@ def _hold_chain() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
-def announce(head: Head) -> None:
-    """Tell the head where somebody who rewrites the table cannot take it back."""
-    log.info("audit chain head %s", head)
+def announce(*heads: Head) -> None:
+    """Tell heads where somebody who rewrites the table cannot take them back."""
+    log.info("audit chain head %s", heads[-1])
     path = Path(settings.DATA_DIR) / HEADS_FILE
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(f"{head}\n")
+            file.write("".join(f"{head}\n" for head in heads))
     except OSError as fault:
         log.warning("the audit chain's head cannot be written to %s: %s", path.name, fault)
+
+
+def last_announced() -> Head | None:
+    """The head that was written last to the portal's own file."""
+    try:
+        with (Path(settings.DATA_DIR) / HEADS_FILE).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            heads = read_heads(file.read().decode(errors="replace").splitlines())
+    except OSError:
+        return None
+    return heads[-1] if heads else None
+
+
+def holds(head: Head) -> bool:
+    """Whether the database has the entry that was announced."""
+    return AuditRecord.objects.filter(number=head.number, digest=head.digest).exists()
 
 
 # --- settings ---
@@ -208,21 +291,30 @@ def told_settings(environment: Any) -> dict[str, str]:
 # --- verifying ---
 
 
-def verify(entries: Iterable[Mapping[str, Any]], heads: Iterable[Head] = ()) -> list[str]:
+def verify(entries: Iterable[Mapping[str, Any]], *files: Iterable[Head]) -> list[str]:
     """Check a whole chain, oldest entry first, against its own links and heads known from elsewhere.
+
+    Args:
+        entries: the chain.
+        files: the heads of each file or log, in the order in which they were announced.
 
     Returns a line for each fault; none means that nothing was edited, removed, moved, or cut off after any head.
     """
     faults: list[str] = []
     digests: dict[int, str] = {}
+    began: set[int] = set()
     previous, expected = GENESIS, 1
     for entry in entries:
         number = entry["number"]
         faults += _link_faults(entry, previous, expected)
         digests[number] = entry["digest"]
+        if entry["kind"] == CHAIN:
+            began.add(number)
         # SQLite keeps text in a column of numbers, if somebody writes it there.
         previous, expected = entry["digest"], (number if isinstance(number, int) else expected) + 1
-    return faults + list(_head_faults(digests, heads))
+    for heads in files:
+        faults += _head_faults(digests, began, heads)
+    return faults
 
 
 def _link_faults(entry: Mapping[str, Any], previous: str, expected: int) -> Iterator[str]:
@@ -235,13 +327,18 @@ def _link_faults(entry: Mapping[str, Any], previous: str, expected: int) -> Iter
         yield f"entry {number} is not as it was written"
 
 
-def _head_faults(digests: Mapping[int, str], heads: Iterable[Head]) -> Iterator[str]:
+def _head_faults(digests: Mapping[int, str], began: set[int], heads: Iterable[Head]) -> list[str]:
+    """Heads that the chain does not have, but for those announced before an entry that explains them."""
+    faults: list[str] = []
     for head in heads:
         found = digests.get(head.number)
         if found is None:
-            yield f"entry {head.number} was announced and is gone"
+            faults.append(f"entry {head.number} was announced and is gone")
         elif found != head.digest:
-            yield f"entry {head.number} is another one than was announced"
+            faults.append(f"entry {head.number} is another one than was announced")
+        elif head.number in began:
+            faults.clear()
+    return faults
 
 
 def stored_entries() -> Iterator[Mapping[str, Any]]:
@@ -253,8 +350,9 @@ def read_heads(lines: Iterable[str]) -> list[Head]:
     """Heads as `announce` writes them, also from a log: whatever else stands in a line is passed over."""
     heads = []
     for line in lines:
-        for word in line.split():
+        words = line.split()
+        for word, following in zip(words, [*words, ""][1:], strict=True):
             number, _, digest = word.partition(":")
             if number.isascii() and number.isdigit() and len(digest) == 64:
-                heads.append(Head(int(number), digest))
+                heads.append(Head(int(number), digest, following.partition("chain=")[2]))
     return heads

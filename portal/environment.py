@@ -77,6 +77,7 @@ class Environment:
     metrics_readers: MetricsReaders = MetricsReaders(local=True, token=True)
     metrics_feeds: int = 500
     keepalive_seconds: int = 75
+    new_database: bool = False
     debug: bool = False
 
 
@@ -151,6 +152,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             "PORTAL_KEEPALIVE_SECONDS", "75", _keepalive, "a whole number of seconds from 1 to 3600"
         ),
         signin_header=reader.parsed("PORTAL_SIGNIN_HEADER", "", _optional_header, "empty, or a header name"),
+        new_database=reader.parsed("PORTAL_NEW_DATABASE", "off", _switch, "on or off"),
         debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
     )
     if environment.signin_header and environment.trusted_proxies == TrustedProxies():
@@ -287,6 +289,8 @@ def _database_url(value: str) -> str:
     if ":memory:" in value or "synchronous_commit" in value:
         raise ValueError("what is acknowledged has to be on disk")
     _ = parts.port  # raises where it is no number
+    if parts.scheme == "sqlite" and (parts.query or parts.fragment):
+        raise ValueError("a path goes on behind # and ? only when they are written %23 and %3F")
     return value
 
 

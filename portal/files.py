@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 #: The file that marks a folder whose content the portal removes by itself.
@@ -22,7 +23,13 @@ def flush_folder(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Replace a file: after this call, and after a power cut, it has either the old or the new content."""
+    """Replace a file: after this call it survives a power cut."""
+    replace_file(path, data)
+    flush_folder(path.parent)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file so that a power cut leaves the old or the new content. The caller flushes the folder."""
     new = path.with_name(f"{path.name}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -35,7 +42,6 @@ def write_durably(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
-    flush_folder(path.parent)
 
 
 def is_stamped(folder: Path, purpose: str) -> bool:
@@ -57,7 +63,28 @@ def claim_folder(folder: Path, purpose: str) -> None:
     if others or _stamp_of(folder):
         found = f"holds {others[0]}" if others else "belongs to another use of the portal"
         raise NotOurs(f"{folder} {found}: its content would be removed. Name a folder that is empty or new.")
+    mark_folder(folder, purpose)
+
+
+def mark_folder(folder: Path, purpose: str) -> None:
+    """Mark a folder as one that the portal clears, whatever it holds."""
     write_durably(folder / STAMP, purpose.encode())
+
+
+def clear_folder(folder: Path, purpose: str) -> None:
+    """Remove everything in a folder but the mark that allows it.
+
+    Raises:
+        NotOurs: it has no mark of this purpose.
+    """
+    claim_folder(folder, purpose)
+    for path in folder.iterdir():
+        if path.name == STAMP:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _stamp_of(folder: Path) -> str:

@@ -113,6 +113,7 @@ class AuditRecord(models.Model):
     class Meta:
         ordering = ["-number"]
         default_permissions = ("view",)
+        indexes = [models.Index(fields=["kind", "-number"], name="audit_kind")]
 
     def __str__(self) -> str:
         return f"{self.number}: {self.action} {self.kind} {self.name}"

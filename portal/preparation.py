@@ -23,18 +23,25 @@ from codes.toml_table import CatalogueFault
 from feeds.integrity import StoreCheck
 from feeds.measures import FOLDER, prepare_folder
 from feeds.succession import NEWEST_HOURS
+from portal import guard
 from portal.audit import record_settings, told_settings
+from portal.files import NotOurs, clear_folder, mark_folder
 from portal.wording import counted
 
 Say = Callable[[str], None]
 _STAMP = "static.stamp"
+#: What the mark in the folder of static files says.
+STATIC = "static files\n"
 
 
 def prepare(say: Say) -> None:
     """Make everything ready; `say` takes one line for each thing that was done."""
-    settings.STORE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(settings.DATA_DIR / "prepare.lock"):
+        guard.demand_own_database(settings.STORE_DIR, say=say)
+        settings.STORE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         migrate(say)
+        guard.end_first_start(settings.STORE_DIR)
+        guard.say_what_is_older(say)
         load_catalogue(say)
         create_first_administrator(say)
         note_settings(say)
@@ -89,12 +96,23 @@ def note_settings(say: Say) -> None:
 
 
 def collect_static(say: Say) -> None:
-    """Gather, hash and compress the static files where one has changed."""
-    stamp = Path(settings.STATIC_ROOT).with_name(_STAMP)
+    """Gather, hash and compress the static files where one has changed.
+
+    Raises:
+        Refused: the folder, which is cleared, holds files that are not the portal's.
+    """
+    folder = Path(settings.STATIC_ROOT)
+    stamp = folder.with_name(_STAMP)
     digest = _static_digest()
-    if stamp.is_file() and stamp.read_text() == digest and Path(settings.STATIC_ROOT).is_dir():
+    if stamp.is_file() and stamp.read_text() == digest and folder.is_dir():
         return
-    call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+    try:
+        if stamp.is_file() and folder.is_dir():  # an older release marked the folder by this file alone
+            mark_folder(folder, STATIC)
+        clear_folder(folder, STATIC)
+    except NotOurs as fault:
+        raise guard.Refused(str(fault)) from fault
+    call_command("collectstatic", interactive=False, verbosity=0)
     stamp.write_text(digest)
     say("The static files are gathered.")
 
@@ -108,7 +126,7 @@ def recover_store(say: Say) -> None:
 
 def _static_digest() -> str:
     """Names, sizes and times of every static file, and how they are stored."""
-    digest = hashlib.sha256(repr((settings.STORAGES["staticfiles"], settings.STATIC_ROOT)).encode())
+    digest = hashlib.sha256(repr(settings.STORAGES["staticfiles"]).encode())
     for finder in get_finders():
         for name, storage in finder.list(ignore_patterns=[]):
             found = os.stat(storage.path(name))  # noqa: PTH116  # storages give text paths

@@ -22,6 +22,9 @@ def _secret_key() -> str:
         return ENVIRONMENT.secret_key
     path = DATA_DIR / "secret_key"
     if not path.exists():
+        # Until the first start has made the database, a new key is no sign that there was one.
+        if not any((DATA_DIR / name).exists() for name in ("portal.sqlite3", "audit-heads", "store/received")):
+            (DATA_DIR / "first-start").touch(mode=0o600)
         _make_key(path)
     try:
         return usable_secret_key(path.read_text().strip())
@@ -52,8 +55,12 @@ def _make_key(path: Path) -> None:
 
 def _database() -> dict[str, Any]:
     """SQLite in WAL mode with full sync (a commit survives a power cut), or what DATABASE_URL names."""
-    url = ENVIRONMENT.database_url or f"sqlite:///{DATA_DIR / 'portal.sqlite3'}"
-    database: dict[str, Any] = django_environ.Env.db_url_config(url)
+    database: dict[str, Any]
+    if ENVIRONMENT.database_url:
+        database = django_environ.Env.db_url_config(ENVIRONMENT.database_url)
+    else:
+        # No address, in which `#`, `?` and `%` of a folder's name would mean something.
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "portal.sqlite3")}
     database["CONN_MAX_AGE"] = None
     if database["ENGINE"] == "django.db.backends.sqlite3":
         database["OPTIONS"] = {
@@ -151,7 +158,7 @@ FORMAT_MODULE_PATH = "portal.formats"  # ISO 8601 everywhere, whatever the langu
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or DATA_DIR / "staticfiles")
+STATIC_ROOT = DATA_DIR / "staticfiles"  # never from the environment: it is cleared
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -11,6 +11,8 @@ RECEIPT_ID = re.compile(r"(?P<millis>\d{13})_(?P<sequence>\d{4})_P_(?P<node>[A-Z
 DATA_SUFFIX = ".dat"
 META_SUFFIX = ".meta"
 RECEIVED = "received"
+#: File in the store's root that holds its key.
+STORE_ID = "store.id"
 
 
 class ReceiptIds:

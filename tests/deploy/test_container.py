@@ -63,13 +63,12 @@ def test_the_health_check_fails_where_nothing_listens(image: Path) -> None:
 def test_what_is_copied_serves(image: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="portal-container-") as data:
         portal = Portal(Path(data), workers=1, root=image)
-        portal.environment["STATIC_ROOT"] = f"{data}/gathered"
         with portal:
             assert '"status": "UP"' in portal.curl("/readyz")
             assert health(image, PORT=str(portal.port)) == 0
             assert "503" in portal.curl("/codes/http/503/")
             assert portal.curl("/docs/operating/")
-        assert any(Path(data, "gathered").glob("**/*.css"))
+        assert any(Path(data, "staticfiles").glob("**/*.css"))
 
 
 def test_r28_s26_packages_are_installed_by_hash_and_binary_only_and_checked() -> None:

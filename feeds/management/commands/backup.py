@@ -5,8 +5,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
-from feeds.backup import Backup, CannotBackUp
+from feeds.backup import Backup, CannotBackUp, Options, Summary
 from feeds.maintenance import Busy, only_one
 from portal.wording import counted
 
@@ -17,16 +18,41 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="empty, or an earlier backup, which is brought up to date")
         parser.add_argument("--wait", action="store_true", help="wait for an export or a prune that is running")
-
-    def handle(self, *args: Any, folder: Path, wait: bool, **options: Any) -> None:
-        try:
-            with only_one(settings.STORE_DIR, wait=wait):
-                report = Backup(settings.DATA_DIR, folder.absolute(), self.stderr.write).run()
-        except (Busy, CannotBackUp, OSError) as fault:
-            raise CommandError(str(fault)) from fault
-        self.stdout.write(
-            f"{counted(report.receipts, 'receipt')} with {counted(report.bytes, 'byte')} are in {folder}: "
-            f"{report.copied} copied now, {counted(report.removed, 'file')} of removed receipts taken out."
+        parser.add_argument(
+            "--verify", action="store_true", help="read again every file that is in the backup already"
         )
-        if report.faults:
-            raise CommandError(f"The data of {counted(len(report.faults), 'receipt')} could not be copied.")
+        parser.add_argument(
+            "--verify-bytes",
+            type=int,
+            default=Options.verify_bytes,
+            help="read again so much of what is in the backup already, in turn from run to run",
+        )
+        parser.add_argument("--keep", type=int, default=Options.keep, help="databases of earlier runs to keep")
+        parser.add_argument(
+            "--force", action="store_true", help="take a folder of another portal, or one that has lost receipts"
+        )
+
+    def handle(self, *args: Any, folder: Path, **options: Any) -> None:
+        if options["keep"] < 1 or options["verify_bytes"] < 0:
+            raise CommandError("--keep is at least 1, --verify-bytes is not negative.")
+        chosen = Options(
+            verify_bytes=None if options["verify"] else options["verify_bytes"],
+            keep=options["keep"],
+            force=options["force"],
+        )
+        try:
+            with only_one(settings.STORE_DIR, wait=options["wait"]):
+                summary = Backup(settings.DATA_DIR, folder.absolute(), self.stderr.write, chosen).run()
+        except (Busy, CannotBackUp, DatabaseError, OSError) as fault:
+            raise CommandError(str(fault).strip()) from fault
+        self._show(summary, folder)
+
+    def _show(self, summary: Summary, folder: Path) -> None:
+        removed = counted(summary.removed + summary.moved, "file")
+        self.stdout.write(
+            f"{counted(summary.receipts, 'receipt')} with {counted(summary.bytes, 'byte')} are in {folder}: "
+            f"{summary.copied} copied now, {removed} of removed receipts taken out, "
+            f"{summary.verified} read again, {summary.repaired} repaired."
+        )
+        if summary.faults:
+            raise CommandError(f"The data of {counted(len(summary.faults), 'receipt')} could not be copied.")

@@ -1,5 +1,6 @@
 """Check that nobody has edited, removed or reordered entries of the audit record."""
 
+import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.audit import HEADS_FILE, Head, read_heads, stored_entries, verify
+from portal.audit import CHAIN, HEADS_FILE, Head, accept_heads, latest_head, read_heads, stored_entries, verify
 from portal.models import AuditRecord
 from portal.wording import counted
 
@@ -23,21 +24,37 @@ class Command(BaseCommand):
             metavar="FILE",
             help="a log or file in which heads were announced; the portal's own file is always read",
         )
+        parser.add_argument(
+            "--accept",
+            metavar="REASON",
+            help="after a restore: note in the record why heads announced until now are not in this database",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        heads = [head for path in self._files(options["heads"]) for head in self._read(path)]
-        faults = verify(stored_entries(), heads)
+        if options["accept"]:
+            accept_heads(options["accept"])
+        files = [self._read(path) for path in self._files(options["heads"])]
+        heads = [head for found in files for head in found]
+        faults = verify(stored_entries(), *files)
         for fault in faults[:100]:
             self.stderr.write(fault)
         if faults:
-            raise CommandError(f"The audit record is not whole: {counted(len(faults), 'fault')}.")
-        last = AuditRecord.objects.order_by("-number").first()
-        head = Head(last.number, last.digest) if last else None
-        entries = counted(last.number if last else 0, "entry", "entries")
+            raise CommandError(
+                f"The audit record is not whole: {counted(len(faults), 'fault')}. After a restore of an older "
+                "database, --accept REASON explains heads that were announced before."
+            )
+        head = latest_head()
+        entries = counted(head.number if head else 0, "entry", "entries")
         self.stdout.write(f"The audit record is whole: {entries}, {counted(len(heads), 'head')}.")
+        for began in AuditRecord.objects.filter(kind=CHAIN).order_by("number"):
+            if after := json.loads(began.new)["after"]:
+                self.stdout.write(
+                    f"Entry {began.number} ({began.at}) explains that earlier heads, the last of them {after}, "
+                    f"need not be in this database: {began.comment}"
+                )
         if head:
             self.stdout.write(f"Head: {head}")
-        announced = max((known.number for known in heads), default=None)
+        announced = max((known.number for known in heads if head and known.number <= head.number), default=None)
         if head and announced is not None and head.number > announced:
             # No fault: the portal may have been stopped in the instant between writing and announcing.
             self.stdout.write(
