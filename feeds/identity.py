@@ -11,7 +11,8 @@ from django.db import connection
 
 from feeds.models import Feed, Receipt, Store
 from feeds.receipt.ids import DATA_SUFFIX, RECEIVED, STORE_ID
-from portal.audit import record
+from feeds.receipt.slots import PARTS
+from portal.audit import holds, last_announced, record
 from portal.files import write_durably
 
 #: So many of the newest receipts are looked for where database and store do not know each other yet.
@@ -74,10 +75,16 @@ def demand_own_store(root: Path, *, may_be_blank: bool = False) -> None:
 
 
 def _demand_known(root: Path, key: uuid.UUID | None, known: list[uuid.UUID]) -> None:
-    if key in known:
+    if key in known or (key is None and _has_lost_its_key(root)):
         return
     found = f"{root} is the store {key}" if key else f"{root} has no {STORE_ID}; is a volume not mounted?"
     raise WrongStore(f"The database belongs to the store {known[0]}, but {found}. {_remedy()}")
+
+
+def _has_lost_its_key(root: Path) -> bool:
+    """Whether workers of this very database have used the store: then only the small file is gone."""
+    head = last_announced()
+    return (root / PARTS).is_dir() and head is not None and holds(head)
 
 
 def _remedy() -> str:
@@ -89,7 +96,9 @@ def _remedy() -> str:
 
 def link(root: Path) -> None:
     """Let database and store know each other, if they do not yet."""
-    if known_keys():
+    if known := known_keys():
+        if read_key(root) is None:
+            _write_key(root, known[0])
         return
     key = read_key(root) or uuid.uuid4()
     # The file first: a database that knows a store without a key would refuse it.

@@ -103,7 +103,7 @@ class Serve:
         return [
             path
             for path in (self.data_dir / "store").rglob("*")
-            if path.is_file() and path.name not in {"lock", "health.probe"}
+            if path.is_file() and path.name not in {"lock", "health.probe", "store.id"}
         ]
 
     def cpu_seconds(self) -> float:
