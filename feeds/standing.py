@@ -6,7 +6,6 @@ read now, so that its absence can be noticed; a page says instead how old its fi
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import threading
@@ -27,6 +26,7 @@ from feeds.overview import feeds_by_status, rules_ending, went_quiet
 from feeds.pools import Unavailable, database
 from feeds.receipt.spool import SpaceMark
 from feeds.recurring import WELL, Recurring
+from portal.files import lock_within
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ FILE = "standing.json"
 LOCK = "standing.lock"
 #: Of the time, at most one part in so many is spent on having the figures ready.
 SPARING = 100
+#: How long one worker waits for another to read the figures, which may be stopped while it does.
+LOCK_SECONDS = 5.0
 #: How long a stop waits for a look that is being taken.
 STOP_SECONDS = 5.0
 #: Beyond so many open feeds nobody looks for the latest receipt of each.
@@ -107,7 +109,8 @@ def shared_standing(folder: Path, read: Callable[[], Standing]) -> Standing:
         OSError: the folder cannot be used.
     """
     with (folder / LOCK).open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not lock_within(lock.fileno(), LOCK_SECONDS):
+            raise BlockingIOError(f"another worker has held {LOCK} for {LOCK_SECONDS:.0f} seconds")
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # none yet, or not one of ours
             content = json.loads((folder / FILE).read_bytes())
             if 0 <= time.time() - content.pop("at") < FRESH_SECONDS:

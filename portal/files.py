@@ -1,12 +1,35 @@
-"""Files and folders of the portal: durable writes, and stamps that mark a folder as one that it may clear."""
+"""Files and folders of the portal: durable writes, locks, and stamps on folders that it may clear."""
 
 import contextlib
+import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 
 #: The file that marks a folder whose content the portal removes by itself.
 STAMP = ".stroom-portal"
+
+
+#: Pause between two tries to get a lock.
+_RETRY_SECONDS = 0.0005
+
+
+def lock_within(descriptor: int, seconds: float) -> bool:
+    """Take a file's lock, whether for itself alone within this time.
+
+    Never wait without an end where a request waits too: the process that holds a lock may be stopped or frozen.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return True
 
 
 class NotOurs(Exception):

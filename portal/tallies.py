@@ -15,6 +15,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
+from portal.files import lock_within
+
 log = logging.getLogger(__name__)
 
 FILE = "limits"
@@ -25,6 +27,9 @@ _ENTRY = struct.Struct("=Qdd")
 _ROW_BYTES = ENTRIES * _ENTRY.size
 #: All entries of a row in one go, three numbers each.
 _ROW = struct.Struct("=" + _ENTRY.format[1:] * ENTRIES)
+
+#: How long the table's lock is waited for, once: whoever holds it needs some microseconds.
+PATIENCE_SECONDS = 0.5
 
 Pair = tuple[float, float]
 
@@ -44,6 +49,7 @@ class Tallies:
         """
         self._rows = rows
         self._lock = threading.Lock()
+        self._is_stuck = False
         self._file = -1 if path is None else _reserve(path, rows * _ROW_BYTES)
         self._table = mmap.mmap(self._file, rows * _ROW_BYTES)
 
@@ -60,12 +66,15 @@ class Tallies:
         with self._lock:
             if self._file < 0:
                 return self._change(start, digest, change)
-            # The kernel gives the lock back for a worker that dies meanwhile.
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            # The kernel gives the lock back for a worker that dies meanwhile, but not for one that is stopped: then
+            # the others go on without it. At worst two requests at once are counted as one.
+            is_locked = lock_within(self._file, 0 if self._is_stuck else PATIENCE_SECONDS)
+            self._is_stuck = not is_locked
             try:
                 return self._change(start, digest, change)
             finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+                if is_locked:
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _change(self, start: int, digest: int, change: Callable[[Pair | None], Pair]) -> Pair:
         row = _ROW.unpack_from(self._table, start)

@@ -1,5 +1,6 @@
 """The figures that Prometheus is given beside the counts: what is stored, quiet feeds, ending rules, free room."""
 
+import fcntl
 import json
 import time
 from datetime import timedelta
@@ -313,3 +314,14 @@ def test_the_list_of_the_admin_shows_the_latest_receipt_of_several() -> None:
     make_receipt("FEED-A", **ago(minutes=1))
     (feed,) = with_figures(Feed.objects.all(), NOW)
     assert feed.last_received == NOW - timedelta(minutes=1)
+
+
+def test_a_worker_that_is_stopped_while_it_reads_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.05)
+    with (tmp_path / module.LOCK).open("ab") as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="another worker"):
+            shared_standing(tmp_path, lambda: read_standing(NOW, 10))
+    assert shared_standing(tmp_path, lambda: read_standing(NOW, 10)).receipts == 0

@@ -1,10 +1,12 @@
 """The table that limits are counted in: shared, exact, bounded, and of use also where the disk is full."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import signal
 import threading
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,32 @@ def test_processes_and_threads_that_count_at_once_lose_nothing(tmp_path: Path) -
         one.join()
     assert read(Tallies(path), "a") == 10_000
     assert read(Tallies(path), "b") == 0
+
+
+def hold_lock(path: Path, ready: Event) -> None:
+    with path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ready.set()
+        signal.pause()
+
+
+def test_a_process_that_is_stopped_while_it_counts_holds_up_nobody(tmp_path: Path) -> None:
+    """The event loop counts too: it would answer nothing until the other goes on."""
+    table = Tallies(tmp_path / FILE)
+    ready = PROCESSES.Event()
+    stopped = PROCESSES.Process(target=hold_lock, args=(tmp_path / FILE, ready))
+    stopped.start()
+    assert ready.wait(60)
+    counted = threading.Thread(target=lambda: [table.update("a", add) for _ in range(100)], daemon=True)
+    counted.start()
+    counted.join(30)
+    is_done = not counted.is_alive()
+    stopped.kill()
+    stopped.join()
+    assert is_done
+    assert read(table, "a") == 100
+    assert read(Tallies(tmp_path / FILE), "a") == 100, "what was counted is in the table that all share"
+    assert table.update("a", add) == (101, 101)
 
 
 def test_a_process_that_dies_while_it_counts_holds_up_nobody(tmp_path: Path) -> None:
