@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from django.db import connections
-from django.db.models import Count, OuterRef, Subquery, Sum
+from django.db.models import Count, Min, OuterRef, Subquery, Sum
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -58,6 +58,8 @@ class Standing:
     quiet: int | None = None
     received: dict[str, float] = field(default_factory=dict)
     stopped: dict[str, float] = field(default_factory=dict)
+    by_status: dict[str, int] = field(default_factory=dict)
+    oldest_waiting: float | None = None
 
 
 def read_standing(now: datetime, most_feeds: int) -> Standing:
@@ -67,16 +69,18 @@ def read_standing(now: datetime, most_feeds: int) -> Standing:
         Unavailable: the database cannot be read.
     """
     with database():
-        stored = Receipt.objects.aggregate(receipts=Count("pk"), stored=Sum("bytes"))
+        stored = _stored()
         ending = rules_ending(now)
         first = ending.values_list("expires", flat=True).first()
         feeds = feeds_by_status()
         standing = Standing(
-            receipts=stored["receipts"],
-            stored_bytes=stored["stored"] or 0,
+            receipts=sum(stored.by_status.values()),
+            stored_bytes=stored.bytes,
             feeds=feeds,
             rules_ending=ending.count(),
             next_rule_end=first.timestamp() if first else None,
+            by_status=stored.by_status,
+            oldest_waiting=stored.oldest_waiting,
         )
         if feeds[Feed.Status.RECEIVE.value] > MOST_OPEN_FEEDS:
             return standing
@@ -91,6 +95,26 @@ def read_standing(now: datetime, most_feeds: int) -> Standing:
             "stopped": {feed.name: feed.last.timestamp() for feed in stopped[:most_feeds]},
         }
     )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    by_status: dict[str, int]
+    bytes: int
+    oldest_waiting: float | None
+
+
+def _stored() -> _Stored:
+    """What the store holds, by what became of it; one look through all receipts."""
+    rows = (
+        Receipt.objects.order_by()
+        .values("status")
+        .annotate(number=Count("pk"), size=Sum("bytes"), oldest=Min("received_at"))
+    )
+    by_status = {status.value: 0 for status in Receipt.Status}
+    by_status.update((row["status"], row["number"]) for row in rows)
+    waiting = [row["oldest"] for row in rows if row["status"] != Receipt.Status.FORWARDED]
+    return _Stored(by_status, sum(row["size"] for row in rows), min(waiting).timestamp() if waiting else None)
 
 
 def _latest_receipts() -> dict[str, datetime]:
@@ -219,6 +243,15 @@ class StandingCollector(Collector):
     def _figures(self, standing: Standing) -> Iterator[Metric]:
         yield _gauge("store_receipts", "Deliveries in the store.", standing.receipts)
         yield _gauge("store_bytes", "Bytes of the deliveries in the store.", standing.stored_bytes)
+        statuses = GaugeMetricFamily(
+            f"{NAMESPACE}_receipts", "Deliveries in the store by status.", labels=["status"]
+        )
+        for status, count in standing.by_status.items():
+            statuses.add_metric([status], count)
+        yield statuses
+        if standing.oldest_waiting is not None:
+            text = "When the oldest delivery that was not handed over was received."
+            yield _gauge("receipts_oldest_waiting_timestamp_seconds", text, standing.oldest_waiting)
         feeds = GaugeMetricFamily(f"{NAMESPACE}_feeds", "Feeds by status.", labels=["status"])
         for status, count in standing.feeds.items():
             feeds.add_metric([status], count)

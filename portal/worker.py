@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from codes.release import content_version
 from feeds.counting import CountWriter, DeliveryCounts
 from feeds.health import HealthMonitor
+from feeds.maintenance_runs import MaintenanceCollector
 from feeds.measures import FOLDER, Measures, of_all_workers, shared_measures
 from feeds.pools import DatabasePool, database
 from feeds.receipt.app import Receiver
@@ -212,6 +213,7 @@ def _collected(environment: Environment, measures: Measures, space: SpaceMark) -
     registry = CollectorRegistry()
     registry.register(of_all_workers(folder, measures))
     registry.register(StandingCollector(folder, space, most_feeds=environment.metrics_feeds))
+    registry.register(MaintenanceCollector(environment.data_dir))
     registry.register(BuildCollector())
     return registry
 

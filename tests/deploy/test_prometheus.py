@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from feeds.maintenance_runs import TASKS, MaintenanceCollector, Run
 from feeds.measures import NAMESPACE, Measures
 from feeds.receipt.spool import SpaceMark
 from feeds.standing import Standing, StandingCollector
@@ -28,12 +29,14 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not in
 def families() -> dict[str, tuple[str, set[str]]]:
     """Type and labels of every metric, by its name."""
     folder = Path("/nowhere")
-    standing = Standing(1, 1, {"Receive": 1}, 1, 1.0, 1, {"FEED": 1.0}, {"FEED": 1.0})
+    standing = Standing(1, 1, {"Receive": 1}, 1, 1.0, 1, {"FEED": 1.0}, {"FEED": 1.0}, {"stored": 1}, 1.0)
+    runs = dict.fromkeys(TASKS, Run(1.0, ok=True, succeeded=1.0))
     collector = StandingCollector(folder, SpaceMark(ROOT), most_feeds=1)
     found = [
         *Measures().registry.collect(),
         *collector._figures(standing),
         *collector._disk(),
+        *MaintenanceCollector(folder)._figures(runs),
         *BuildCollector().collect(),
     ]
     return {
@@ -99,6 +102,7 @@ def test_label_values_in_queries_can_occur() -> None:
         for sample in metric.samples
         for pair in sample.labels.items()
     }
+    can |= {("task", task) for task in TASKS}
     for where, query in queries():
         for label, value in re.findall(r"(\w+)=~?\"([^\"$]*)\"", query):
             for word in value.split("|") if label != "job" else ():
@@ -214,6 +218,10 @@ def test_alerts_are_raised_and_kept_quiet(tmp_path: Path) -> None:
         'store_commit_duration_seconds_bucket{le="2.5"}': "0+60x400",
         'store_commit_duration_seconds_bucket{le="+Inf"}': "0+60x400",
         "worker_starts_total": "2+1x400",
+        'maintenance_ok{task="check"}': "0x400",
+        'maintenance_ok{task="export"}': "1x400",
+        'maintenance_succeeded_timestamp_seconds{task="backup"}': f"{-3 * day}x400",
+        "receipts_oldest_waiting_timestamp_seconds": f"{-2 * day}x400",
     }
     good = {
         'up{job="stroom-portal"}': "1x400",
@@ -231,6 +239,9 @@ def test_alerts_are_raised_and_kept_quiet(tmp_path: Path) -> None:
         'store_commit_duration_seconds_bucket{le="0.01"}': "0+60x400",
         'store_commit_duration_seconds_bucket{le="+Inf"}': "0+60x400",
         "worker_starts_total": "2x400",
+        'maintenance_ok{task="export"}': "1x400",
+        'maintenance_succeeded_timestamp_seconds{task="export"}': "0+60x400",
+        "receipts_oldest_waiting_timestamp_seconds": "0+60x400",
     }
     # The one left out needs a portal that can be read.
     raised_on_a_bad_day = {alert["alert"] for alert in alerts()} - {"StroomPortalFiguresMissing"}

@@ -54,7 +54,15 @@ def test_receipts_and_feeds_are_counted() -> None:
 
 
 def test_an_empty_portal_has_figures_too() -> None:
-    assert read_standing(NOW, 10) == Standing(0, 0, {"Receive": 0, "Reject": 0, "Drop": 0}, 0, None, 0, {})
+    assert read_standing(NOW, 10) == Standing(
+        0,
+        0,
+        {"Receive": 0, "Reject": 0, "Drop": 0},
+        0,
+        None,
+        0,
+        by_status={"stored": 0, "forwarding": 0, "forwarded": 0, "failed": 0},
+    )
 
 
 def arrived(feed: str, *, outcome: str = "received", **ago_: float) -> None:

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.integrity import LOSSES, StoreCheck
 from feeds.maintenance import Busy, only_one
+from feeds.maintenance_runs import recorded
 from portal.wording import counted
 
 
@@ -22,11 +23,11 @@ class Command(BaseCommand):
             action="store_true",
             help="give files without a row their row, rewrite metadata, remove what dead writers left",
         )
-        parser.add_argument("--wait", action="store_true", help="wait for an export or a backup that is running")
+        parser.add_argument("--wait", action="store_true", help="wait for a backup or a prune that is running")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            with only_one(settings.STORE_DIR, wait=options["wait"]):
+            with recorded(settings.DATA_DIR, "check"), only_one(settings.STORE_DIR, wait=options["wait"]):
                 self._check(StoreCheck(settings.STORE_DIR, deep=options["hash"], repair=options["repair"]))
         except Busy as fault:
             raise CommandError(str(fault)) from fault

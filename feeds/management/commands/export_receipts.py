@@ -12,6 +12,7 @@ from django.db.models import Count, Sum
 from feeds.export import Exporter, Limits, Report, Selection
 from feeds.export_folders import CannotExport, Staging
 from feeds.maintenance import Busy
+from feeds.maintenance_runs import recorded
 from feeds.receipt.canonical import ExportFault
 from portal.management.options import instant
 from portal.wording import counted
@@ -63,7 +64,8 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self._show(selection)
             return
-        self._finish(self._export(selection, options))
+        with recorded(settings.DATA_DIR, "export"):
+            self._finish(self._export(selection, options))
 
     def _show(self, selection: Selection) -> None:
         found = selection.receipts().order_by("feed").values("feed").annotate(number=Count("pk"), size=Sum("bytes"))

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.maintenance import Busy, only_one
+from feeds.maintenance_runs import recorded
 from feeds.retention import (
     KEEP_COUNTS_DAYS,
     Pruner,
@@ -47,7 +48,7 @@ class Command(BaseCommand):
             self._say_counts(find_old_counts(options["counts_days"]).count(), "would be removed")
             return
         try:
-            with only_one(settings.STORE_DIR, wait=options["wait"]):
+            with recorded(settings.DATA_DIR, "prune"), only_one(settings.STORE_DIR, wait=options["wait"]):
                 pruner = Pruner(settings.STORE_DIR, batch=options["batch"], pause_seconds=options["pause"])
                 self._say(pruner.run(find_due(), options["limit"]), "removed")
                 self._say_counts(prune_counts(options["counts_days"]), "removed")
