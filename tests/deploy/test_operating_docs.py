@@ -26,7 +26,7 @@ def test_a_setting_that_is_named_is_documented_and_read(name: str, tmp_path: Pat
     read_environment({**harmless, name: harmless.get(name, "")})  # an unknown name would be refused
 
 
-USES = sorted(set(re.findall(r"manage\.py (\w+)((?: [^\s`]+)*)", TEXT)))
+USES = sorted(set(re.findall(r"(?:manage\.py|stroom-portal-manage) ([a-z]\w+)((?: [^\s`]+)*)", TEXT)))
 
 
 @pytest.mark.parametrize(("command", "arguments"), USES)

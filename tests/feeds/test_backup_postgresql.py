@@ -93,7 +93,7 @@ def receipts(url: str) -> dict[str, bool]:
 def the_commands() -> list[list[str]]:
     """What the page says to run for a restore."""
     page = (ROOT / "docs/operating.md").read_text().partition("## Restore")[2]
-    block = next(found for found in re.findall(r"```text\n(.*?)```", page, re.DOTALL) if "pg_restore" in found)
+    block = next(found for found in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "pg_restore" in found)
     return [shlex.split(line) for line in block.splitlines()]
 
 
