@@ -47,6 +47,10 @@ GRACE_SECONDS = 30.0
 CLOSE_SECONDS = 5
 DECISION_THREADS = 4
 WORK_THREADS = 8
+INFLATION_THREADS = 4
+VERIFICATION_THREADS = 2
+#: Archives that wait for each thread that verifies.
+WAITING_ARCHIVES = 3
 BACKLOG = 2048
 MOST_UPLOADS = 1000
 MOST_DESCRIPTORS = 65536
@@ -66,6 +70,8 @@ class Share:
 
     decisions: int
     work: int
+    inflation: int
+    verification: int
     uploads: int
     connections: int
 
@@ -142,9 +148,19 @@ def make_worker(environment: Environment) -> Worker:
     share = share_of(descriptor_limit(), environment.threads)
     decisions = DatabasePool(share.decisions, "decision")
     work = DatabasePool(share.work, "receipt")
+    inflation = DatabasePool(share.inflation, "inflation")
+    verification = DatabasePool(share.verification, "verification")
     pages = DatabasePool(environment.threads, "django")
     COUNTER.tallies = shared_tallies(environment.data_dir)
-    receiver = Receiver(service, decisions=decisions, work=work, most_running=share.uploads)
+    receiver = Receiver(
+        service,
+        decisions=decisions,
+        work=work,
+        inflation=inflation,
+        verification=verification,
+        most_running=share.uploads,
+        most_verifying=share.verification * (1 + WAITING_ARCHIVES),
+    )
     feed_status = FeedStatusApp(
         authenticate=_authenticate,
         identity=environment.identity_headers,
@@ -196,7 +212,7 @@ def make_worker(environment: Environment) -> Worker:
         CountWriter(counts),
         Succession(store.root, slot),
         StandingKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
-        (pages, decisions, work),
+        (pages, decisions, work, inflation, verification),
     )
 
 
@@ -261,9 +277,11 @@ def share_of(descriptors: int, page_threads: int) -> Share:
     """
     scarce = descriptors < SCARCE_DESCRIPTORS
     decisions, work = (1, 2) if scarce else (DECISION_THREADS, WORK_THREADS)
-    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + work + page_threads + 3)
+    inflation, verification = (1, 1) if scarce else (INFLATION_THREADS, VERIFICATION_THREADS)
+    # Those that verify do not use the database.
+    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + work + inflation + page_threads + 3)
     uploads = max(4, min(MOST_UPLOADS, -(-free // 3)))
-    return Share(decisions, work, uploads, max(4, free - 2 * uploads))
+    return Share(decisions, work, inflation, verification, uploads, max(4, free - 2 * uploads))
 
 
 def descriptor_limit() -> int:

@@ -7,10 +7,9 @@ runs in threads; while one batch is written the next is received.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from feeds import stroom_status
 from feeds.body import Body, Incomplete, Scope, Send, header, is_delimited
@@ -22,20 +21,21 @@ from feeds.pools import Unavailable, in_time
 from feeds.receipt import answers
 from feeds.receipt.answers import Answer
 from feeds.receipt.head import read_head
+from feeds.receipt.jobs import Busy, Job
 from feeds.receipt.service import Delivery, Outcome, ReceiptService, failure
 from feeds.stroom_status import StroomStatus
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 METHODS = ("POST", "PUT")
 BATCH = 256 * 1024
 MAX_BATCH = 512 * 1024
+#: Packed data up to this size is unpacked where it is written: a thousand times as much takes 10 ms.
+SMALL_PACKED = 16 * 1024
 DRAIN_BYTES = 1024 * 1024
 DRAIN_SECONDS = 5.0
-#: How long a sender waits for the database to answer at the end of its delivery, and how often that is looked at.
+#: How long a sender waits for the database to answer at the end of its delivery.
 ANSWER_SECONDS = 30.0
-LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,20 +55,35 @@ class Receiver:
     """Answers every request on a receive path."""
 
     def __init__(
-        self, service: ReceiptService, *, decisions: Executor, work: Executor, most_running: int = 500
+        self,
+        service: ReceiptService,
+        *,
+        decisions: Executor,
+        work: Executor,
+        inflation: Executor,
+        verification: Executor,
+        most_running: int = 500,
+        most_verifying: int = 8,
     ) -> None:
         """Make the receiver of one worker.
 
         Args:
             service: does the work, in threads.
             decisions: threads for the quick look at the database before a body is read.
-            work: threads for writing and verifying.
+            work: threads for writing.
+            inflation: threads for writing data that has to be unpacked for it.
+            verification: threads for reading archives to their end, fewer than those for writing.
             most_running: deliveries at once, beyond which new ones are told to come back later.
+            most_verifying: archives being verified or waiting for it, beyond which new ones are told so.
         """
         self._service = service
         self._decisions = decisions
         self._work = work
+        self._inflation = inflation
+        self._verification = verification
         self._most_running = most_running
+        self._most_verifying = most_verifying
+        self.verifying = 0
         self.running = 0
         self.stopping = False
 
@@ -129,7 +144,8 @@ class Receiver:
             return Outcome(failure(_undecided(head), fault), Counted.REFUSED, head.receipt_id)
         if not decision.accepted:
             return Outcome(decision, Counted.REFUSED, head.receipt_id)
-        if low or self.running > self._most_running:
+        is_full = head.request.is_zip and self.verifying >= self._most_verifying
+        if low or is_full or self.running > self._most_running:
             return _refused(head, stroom_status.UNAVAILABLE, decision)
         limit = self._service.settings.limit
         if limit is not None and head.length is not None and head.length > limit:
@@ -163,31 +179,62 @@ class Receiver:
         except Incomplete as fault:
             refusal = failure(decision, fault, compressed=request.is_gzip or request.is_zip)
             return Outcome(refusal, Counted.REFUSED, head.receipt_id)
-        if body.complete:
-            started: list[Delivery] = []
-            job = self._submit(self._whole, request, decision, head.receipt_id, batch, started)
-            return await self._recorded(job, started, head, decision)
-        delivery = await self._in(self._work, self._service.begin, request, decision, head.receipt_id)
-        loop = asyncio.get_running_loop()
-        writing: asyncio.Future[None] | None = None
+        started: list[Delivery] = []
+        try:
+            if body.complete and not request.is_zip:
+                pool = self._pool_for(request, batch)
+                job = Job(pool, self._whole, request, decision, head.receipt_id, batch, started)
+                return await self._recorded(job, started, head, decision)
+            delivery = await Job(self._work, self._service.begin, request, decision, head.receipt_id).result()
+        except Busy as fault:
+            return Outcome(failure(decision, fault), Counted.REFUSED, head.receipt_id)
+        return await self._receive(body, batch, delivery, head, decision)
+
+    async def _receive(
+        self, body: Body, batch: list[bytes], delivery: Delivery, head: _Head, decision: Decision
+    ) -> Outcome:
+        """Write what has come and what still comes, and verify it."""
+        request = delivery.request
+        running: Job[None] | None = None
         try:
             while not body.complete:
-                if writing is not None:
-                    await self._wait(writing, body)
-                writing = loop.run_in_executor(self._work, delivery.write, batch)
+                if running is not None:
+                    await _wait(running, body)
+                running = Job(self._pool_for(request, batch), delivery.write, batch)
                 batch = await _next_batch(body)
-            if writing is not None:
-                await self._wait(writing, body)
-            finishing = self._submit(delivery.finish, batch)
+            if running is not None:
+                await _wait(running, body)
+            if request.is_zip:
+                running = Job(self._pool_for(request, batch), delivery.write, batch)
+                await running.result()
+                running, batch = Job(self._verification, delivery.verify), []
+                await self._verified(running)
+            finishing = Job(self._pool_for(request, batch), delivery.finish, batch)
         except BaseException as fault:
-            if writing is not None:
+            if running is not None:
                 # The thread cannot be interrupted, and the part belongs to one thread at a time.
-                await asyncio.gather(writing, return_exceptions=True)
-            outcome = await self._in(self._work, delivery.fail, fault)
+                await running.end()
+            outcome = await _fail(delivery, fault)
             if isinstance(fault, Exception):
                 return outcome
             raise
-        return await self._recorded(finishing, [delivery], head, decision)
+        try:
+            return await self._recorded(finishing, [delivery], head, decision)
+        except Busy as fault:
+            return await _fail(delivery, fault)
+
+    async def _verified(self, job: Job[None]) -> None:
+        """Wait until an archive was read to its end: few threads do that, as it may take minutes."""
+        self.verifying += 1
+        try:
+            await job.result()
+        finally:
+            self.verifying -= 1
+
+    def _pool_for(self, request: RequestMetadata, batch: Sequence[bytes]) -> Executor:
+        """Where a batch is written: little packed data may unpack to much, and must not hold all threads."""
+        is_packed = request.is_gzip or request.is_content_encoded
+        return self._inflation if is_packed and sum(map(len, batch)) > SMALL_PACKED else self._work
 
     def _whole(
         self,
@@ -202,29 +249,18 @@ class Receiver:
         return started[0].finish(batch)
 
     async def _recorded(
-        self, job: asyncio.Future[Outcome], started: Sequence[Delivery], head: _Head, decision: Decision
+        self, job: Job[Outcome], started: Sequence[Delivery], head: _Head, decision: Decision
     ) -> Outcome:
         """What became of it; a sender does not wait for ever for a database that does not answer.
 
         The job cannot be interrupted: what it still records is a delivery that the sender repeats.
         """
-        while not (await asyncio.wait({job}, timeout=LOOK_SECONDS))[0]:
+        while not await job.has_ended():
             since = started[0].asking_since if started else None
             if since is not None and time.monotonic() - since > ANSWER_SECONDS:
                 self._service.database_failed(Unavailable(f"delivery {head.receipt_id} is not recorded in time"))
                 return _refused(head, stroom_status.UNAVAILABLE, decision)
-        return job.result()
-
-    async def _wait(self, job: asyncio.Future[None], body: Body) -> None:
-        started = asyncio.get_running_loop().time()
-        await asyncio.shield(job)
-        body.excuse(asyncio.get_running_loop().time() - started)
-
-    async def _in(self, pool: Executor, function: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
-
-    def _submit(self, function: Callable[..., Outcome], *args: object) -> asyncio.Future[Outcome]:
-        return asyncio.get_running_loop().run_in_executor(self._work, function, *args)
+        return await job.result()
 
     def _answer(self, head: _Head, outcome: Outcome) -> Answer:
         decision = outcome.decision
@@ -236,6 +272,18 @@ class Receiver:
             public_url=self._service.settings.public_url,
             allow=", ".join(METHODS) if decision.status is stroom_status.METHOD_NOT_ALLOWED else "",
         )
+
+
+async def _fail(delivery: Delivery, fault: BaseException) -> Outcome:
+    """Give a delivery up, in a thread of neither pool: there may be none."""
+    return await asyncio.to_thread(delivery.fail, fault)
+
+
+async def _wait(job: Job[None], body: Body) -> None:
+    """Wait for our own work without holding it against the sender."""
+    started = asyncio.get_running_loop().time()
+    await job.result()
+    body.excuse(asyncio.get_running_loop().time() - started)
 
 
 async def _next_batch(body: Body) -> list[bytes]:

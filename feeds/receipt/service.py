@@ -29,6 +29,7 @@ from feeds.pools import VAIN_SECONDS, Refused, Unavailable, promptly
 from feeds.receipt.archive import Contents, read_archive
 from feeds.receipt.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
 from feeds.receipt.ids import ReceiptIds, data_path, meta_path
+from feeds.receipt.jobs import Busy
 from feeds.receipt.slots import Slot
 from feeds.receipt.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, SyncFailed, write_beside
 from feeds.recurring import WELL, Recurring
@@ -215,6 +216,8 @@ class Delivery:
         )
         self._decoder = Gunzip() if request.is_content_encoded else None
         self._check = GzipCheck(limit) if request.is_gzip else None
+        self._contents: Contents | None = None
+        self._is_verified = False
 
     def write(self, batch: Iterable[bytes]) -> None:
         """Take the next pieces of the body.
@@ -232,8 +235,21 @@ class Delivery:
             for decoded in self._decoder.feed(piece):
                 self._store(decoded)
 
+    @property
+    def request(self) -> RequestMetadata:
+        return self._request
+
+    def verify(self) -> None:
+        """Read what was written to its end; nothing may be written afterwards.
+
+        Raises:
+            StreamInvalid, TooLarge, OSError: the delivery has failed; `fail` tells the outcome.
+        """
+        self._contents = self._verify()
+        self._is_verified = True
+
     def finish(self, batch: Iterable[bytes]) -> Outcome:
-        """Take the last pieces, verify, decide again, and make the data durable. Never raises."""
+        """Take the last pieces, verify if need be, decide again, and make the data durable. Never raises."""
         try:
             self.write(batch)
             return self._finish()
@@ -264,7 +280,9 @@ class Delivery:
         self._part.write(data)
 
     def _finish(self) -> Outcome:
-        contents = self._verify()
+        if not self._is_verified:
+            self.verify()
+        contents = self._contents
         decision = self._decide_again(contents)
         if not decision.accepted:
             self._part.discard()
@@ -458,7 +476,7 @@ def failure(decision: Decision, fault: BaseException, *, compressed: bool = Fals
         return _incomplete(decision, fault, compressed=compressed)
     if isinstance(fault, Refused):
         return refuse(decision, 11, stroom_status.UNKNOWN_ERROR, "The database refuses; the portal's log says why.")
-    if isinstance(fault, NoSpace | Unavailable):
+    if isinstance(fault, NoSpace | Busy | Unavailable):
         return refuse(decision, 11, stroom_status.UNAVAILABLE, f"A passing fault: {type(fault).__name__}.")
     log.error("a delivery failed", exc_info=fault)
     return refuse(decision, 11, stroom_status.UNKNOWN_ERROR, f"An unexpected fault: {type(fault).__name__}.")

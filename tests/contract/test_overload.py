@@ -1,13 +1,15 @@
 """Overload and passing faults degrade, never lie (R13, R15, R16)."""
 
 import contextlib
+import gzip
 import hashlib
+import random
 import socket
 import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from django.db import connection
 
 from feeds import pools
 from feeds.models import FeedQuerySet, Receipt
-from feeds.receipt import app
+from feeds.receipt import app, jobs, service
 from portal import patience
 from portal.models import ApiToken
+from tests.feeds.receipt.crafted import zipped
 from tests.live import Live, parse, read_all, request
 from tests.serving import Serve
 
@@ -133,7 +136,7 @@ def test_r13_a_sender_does_not_wait_for_ever_for_a_commit(
 ) -> None:
     """What is recorded late all the same is stored twice: nothing is lost."""
     monkeypatch.setattr(app, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.05)
     with hanging(Receipt, "save", monkeypatch):
         answer = live.send("/datafeed", OPEN, b"data" * (size // 4))
         assert answer.outcome == (503, 999)
@@ -146,6 +149,95 @@ def test_r13_a_sender_does_not_wait_for_ever_for_a_commit(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert [live.data(receipt) for receipt in live.receipts()] == [b"data" * (size // 4)] * 2
+
+
+ARCHIVE = {**OPEN, "Compression": "ZIP"}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def sending(live: Live, headers: dict[str, str], body: bytes, times: int) -> Iterator[list[tuple[int, int | None]]]:
+    """So many senders at once; their answers, all of them when the block has ended."""
+    outcomes: list[tuple[int, int | None]] = []
+    send = lambda: outcomes.append(live.send("/datafeed", headers, body).outcome)  # noqa: E731
+    threads = [threading.Thread(target=send) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    yield outcomes
+    for thread in threads:
+        thread.join()
+
+
+def parts(live: Live) -> list[Path]:
+    return [path for path in live.files() if path.suffix == ".part"]
+
+
+def test_s34_archives_that_take_long_stop_no_other_delivery_and_the_ninth_is_told(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = zipped(("1.dat", b"data"))
+    with contextlib.ExitStack() as blocked, hanging(service, "read_archive", monkeypatch):
+        outcomes = blocked.enter_context(sending(live, ARCHIVE, body, 8))
+        wait_until(lambda: live.worker.receiver.verifying == 8)
+        ninth = live.send("/datafeed", ARCHIVE, body)
+        assert ninth.outcome == (503, 999)
+        assert ninth.header("retry-after")
+        assert live.send("/datafeed", {**ARCHIVE, "Feed": "REJECT-FEED"}, body).outcome == (406, 110)
+        assert live.send("/datafeed", OPEN, b"small").outcome == (200, 0)
+        packed = gzip.compress(random.Random(1).randbytes(100_000))
+        assert live.send("/datafeed", {**OPEN, "Compression": "GZIP"}, packed).outcome == (200, 0)
+        assert outcomes == []
+    assert outcomes == [(200, 0)] * 8
+    assert live.send("/datafeed", ARCHIVE, body).outcome == (200, 0)
+    assert parts(live) == []
+
+
+def test_s34_an_archive_that_finds_no_thread_is_not_waited_for_without_limit(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = zipped(("1.dat", b"data"))
+    monkeypatch.setattr(jobs, "THREAD_SECONDS", 0.2)
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.05)
+    with contextlib.ExitStack() as blocked, hanging(service, "read_archive", monkeypatch):
+        running = blocked.enter_context(sending(live, ARCHIVE, body, 2))
+        wait_until(lambda: live.worker.receiver.verifying == 2)
+        third = live.send("/datafeed", ARCHIVE, body)
+        assert third.outcome == (503, 999)
+        assert third.header("retry-after")
+        assert len(parts(live)) == 2
+    assert running == [(200, 0)] * 2
+    assert parts(live) == []
+    assert len(live.receipts()) == 2
+
+
+@pytest.mark.parametrize("size", [5, 1_000_000])
+@pytest.mark.parametrize("packed", [False, True])
+def test_s34_a_delivery_that_finds_no_thread_is_told_so_and_nothing_of_it_is_kept(
+    live: Live, monkeypatch: pytest.MonkeyPatch, size: int, packed: bool
+) -> None:
+    monkeypatch.setattr(jobs, "THREAD_SECONDS", 0.2)
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.05)
+    data = random.Random(1).randbytes(size)
+    body, headers = (gzip.compress(data), {**OPEN, "Compression": "GZIP"}) if packed else (data, OPEN)
+    pool = live.worker.receiver._inflation if packed and size > 5 else live.worker.receiver._work
+    released = threading.Event()
+    try:
+        for _ in range(8):
+            pool.submit(released.wait, 60)
+        answer = live.send("/datafeed", headers, body)
+        assert answer.outcome == (503, 999)
+        assert answer.header("retry-after")
+        assert live.files() == []
+    finally:
+        released.set()
+    assert live.send("/datafeed", headers, body).outcome == (200, 0)
+    assert len(live.receipts()) == 1
 
 
 @pytest.mark.server

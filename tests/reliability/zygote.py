@@ -94,6 +94,7 @@ def be_alone(listener: socket.socket, tell: Callable[[Any], None], *, threads: i
     connections.close_all()
     change(**changes)
     worker.DECISION_THREADS = worker.WORK_THREADS = threads
+    worker.INFLATION_THREADS = worker.VERIFICATION_THREADS = threads
     worker.make_worker = make_and_tell
     worker.serve(settings.ENVIRONMENT, [listener], None)
 
