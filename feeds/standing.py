@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from django.db import connections
-from django.db.models import Count, Min, OuterRef, Subquery, Sum
+from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -106,15 +106,11 @@ class _Stored:
 
 def _stored() -> _Stored:
     """What the store holds, by what became of it; one look through all receipts."""
-    rows = (
-        Receipt.objects.order_by()
-        .values("status")
-        .annotate(number=Count("pk"), size=Sum("bytes"), oldest=Min("received_at"))
-    )
-    by_status = {status.value: 0 for status in Receipt.Status}
-    by_status.update((row["status"], row["number"]) for row in rows)
-    waiting = [row["oldest"] for row in rows if row["status"] != Receipt.Status.FORWARDED]
-    return _Stored(by_status, sum(row["size"] for row in rows), min(waiting).timestamp() if waiting else None)
+    counts = {status.value: Count("pk", filter=Q(status=status)) for status in Receipt.Status}
+    oldest = Min("received_at", filter=~Q(status=Receipt.Status.FORWARDED))
+    found = Receipt.objects.aggregate(size=Sum("bytes"), oldest=oldest, **counts)
+    oldest_waiting = found["oldest"].timestamp() if found["oldest"] else None
+    return _Stored({status: found[status] for status in counts}, found["size"] or 0, oldest_waiting)
 
 
 def _latest_receipts() -> dict[str, datetime]:

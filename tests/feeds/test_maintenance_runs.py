@@ -56,6 +56,13 @@ def test_a_failed_run_keeps_when_one_last_ended_well(depot: Depot, tmp_path: Pat
     assert value(tmp_path, "ended_timestamp_seconds", "check") != well
 
 
+def test_a_backup_that_is_refused_is_recorded_as_failed(depot: Depot, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="inside the data folder"):
+        call_command("backup", str(tmp_path / "copy"), stdout=StringIO(), stderr=StringIO())
+    assert value(tmp_path, "ok", "backup") == 0
+    assert value(tmp_path, "succeeded_timestamp_seconds", "backup") is None
+
+
 def test_what_never_ran_has_no_figures_and_a_dry_run_is_none(depot: Depot, tmp_path: Path) -> None:
     call_command("prune_receipts", "--dry-run", stdout=StringIO())
     assert last_runs(tmp_path) == {}

@@ -9,6 +9,7 @@ from django.db import DatabaseError
 
 from feeds.backup import Backup, CannotBackUp, Options, Summary
 from feeds.maintenance import Busy, only_one
+from feeds.maintenance_runs import recorded
 from portal.wording import counted
 
 
@@ -17,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="empty, or an earlier backup, which is brought up to date")
-        parser.add_argument("--wait", action="store_true", help="wait for an export or a prune that is running")
+        parser.add_argument("--wait", action="store_true", help="wait for a repair or a prune that is running")
         parser.add_argument(
             "--verify", action="store_true", help="read again every file that is in the backup already"
         )
@@ -40,12 +41,15 @@ class Command(BaseCommand):
             keep=options["keep"],
             force=options["force"],
         )
+        with recorded(settings.DATA_DIR, "backup"):
+            self._show(self._back_up(folder, chosen, wait=options["wait"]), folder)
+
+    def _back_up(self, folder: Path, chosen: Options, *, wait: bool) -> Summary:
         try:
-            with only_one(settings.STORE_DIR, wait=options["wait"]):
-                summary = Backup(settings.DATA_DIR, folder.absolute(), self.stderr.write, chosen).run()
+            with only_one(settings.STORE_DIR, wait=wait):
+                return Backup(settings.DATA_DIR, folder.absolute(), self.stderr.write, chosen).run()
         except (Busy, CannotBackUp, DatabaseError, OSError) as fault:
             raise CommandError(str(fault).strip()) from fault
-        self._show(summary, folder)
 
     def _show(self, summary: Summary, folder: Path) -> None:
         removed = counted(summary.removed + summary.moved, "file")
