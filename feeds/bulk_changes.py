@@ -17,7 +17,7 @@ from simple_history.signals import post_create_historical_record
 from feeds.approval import before_bulk
 from feeds.changes import FeedChange, RuleValues, plan_rules
 from feeds.history import add_context, commented
-from feeds.models import CertificateRule, Feed
+from feeds.models import CertificateRule, Feed, give_stroom_uuids
 from portal.audit import together
 from portal.bulk import insert
 
@@ -78,6 +78,7 @@ class BulkChange:
         feeds, rules = self._of(Feed), self._of(CertificateRule)
         with commented(self.comment):
             before_bulk(feeds["+"], [feed.pk for feed in feeds["~"]])
+        give_stroom_uuids(feeds["+"])
         Feed.objects.bulk_create(feeds["+"], batch_size=BATCH)
         for feed in feeds["~"]:
             feed.updated = now

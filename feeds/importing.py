@@ -18,6 +18,7 @@ from feeds.models import CertificateRule, Feed
 from feeds.restore import FeedState, compare
 from feeds.roles import AnyUser, may_manage_certificates
 from feeds.story import RULES, ValueChange
+from feeds.stroom_packs import LeftOut
 from feeds.transfer import ImportFile, ImportRow
 
 CHANGED = "Feeds have changed since this was shown. Look at it again."
@@ -38,13 +39,18 @@ class PlannedRow:
     changes: tuple[ValueChange, ...] = ()
     faults: tuple[str, ...] = ()
 
+    @property
+    def change(self) -> FeedChange:
+        return _wanted(self.row)
+
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What would happen. Nothing happens while a row is at fault."""
+    """What would happen. Nothing happens while a row is at fault; what is left out does not hinder it."""
 
     kind: str
     rows: tuple[PlannedRow, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -78,17 +84,45 @@ def _present(file: ImportFile) -> dict[str, Feed]:
 def _plan(file: ImportFile, present: Mapping[str, Feed], user: AnyUser) -> ImportPlan:
     times = Counter(row.name for row in file.rows if row.name)
     officer = may_manage_certificates(user)
-    rows = [_plan_row(row, present.get(row.name), times[row.name] > 1, user, officer=officer) for row in file.rows]
-    return ImportPlan(file.kind, tuple(rows))
+    doubled = _doubled(file)
+    rows = [
+        _plan_row(row, present.get(row.name), [*doubled.get(row.place, ())], user, officer=officer)
+        if times[row.name] < 2
+        else _plan_row(row, None, ["the file names this feed more than once"], user, officer=officer)
+        for row in file.rows
+    ]
+    return ImportPlan(file.kind, tuple(rows), file.left_out)
 
 
-def _plan_row(row: ImportRow, feed: Feed | None, repeated: bool, user: AnyUser, *, officer: bool) -> PlannedRow:  # noqa: FBT001
-    faults = list(row.faults)
-    if repeated:
-        faults.append("the file names this feed more than once")
+def _wanted(row: ImportRow) -> FeedChange:
+    """What the row says, for us and for Stroom."""
+    return FeedChange({**row.values, **row.stroom}, row.rules)
+
+
+def _doubled(file: ImportFile) -> dict[str, list[str]]:
+    """Why a row's uuid cannot be its feed's: Stroom knows one feed by it, and would take two for one."""
+    keys = {row.place: row.stroom["stroom_uuid"] for row in file.rows if row.stroom.get("stroom_uuid")}
+    times = Counter(keys.values())
+    owners = dict(Feed.objects.filter(stroom_uuid__in=times).values_list("stroom_uuid", "name"))
+    found: dict[str, list[str]] = {}
+    for row in file.rows:
+        key = keys.get(row.place)
+        if key is not None and times[key] > 1:
+            found[row.place] = [f"the file has another feed with its uuid {key}"]
+        elif key in owners and owners[key] != row.name:
+            found[row.place] = [
+                f"its uuid {key} is that of the feed {owners[key]}: rename or delete that one first"
+            ]
+    return found
+
+
+def _plan_row(
+    row: ImportRow, feed: Feed | None, doubled: Sequence[str], user: AnyUser, *, officer: bool
+) -> PlannedRow:
+    faults = [*row.faults, *doubled]
     if faults:
         return PlannedRow(row, "fault", faults=tuple(faults))
-    change = FeedChange(row.values, row.rules)
+    change = _wanted(row)
     faults += _invalid(row, feed)
     if feed is None:
         changes = compare(FeedState(row.name, _BLANK), FeedState(row.name, change.with_defaults()))
@@ -114,7 +148,7 @@ def _both(feed: Feed, change: FeedChange) -> tuple[FeedState, FeedState]:
 def _invalid(row: ImportRow, feed: Feed | None) -> list[str]:
     """What the models themselves would refuse, each in its words."""
     candidate = Feed(name=row.name) if feed is None else Feed(pk=feed.pk, name=row.name)
-    for name, value in row.values.items():
+    for name, value in {**row.values, **row.stroom}.items():
         setattr(candidate, name, value)
     candidates: list[tuple[str, Any, list[str]]] = [("", candidate, [])]
     for number, rule in enumerate(row.rules or (), 1):
@@ -152,7 +186,7 @@ def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str |
         digest: that of the plan which the user agreed to; another plan is refused. None: whatever it is now.
 
     Raises:
-        ImportRefused: a row is at fault, there is nothing to do, or the plan is not the agreed one any more.
+        ImportRefused: a row is at fault, or the plan is not the agreed one any more.
         Proposed: it waits for a second person.
         TooMuch: it would, and is more than one proposal takes.
     """
@@ -161,8 +195,10 @@ def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str |
         plan = _plan(file, present, user)
         if digest is not None and plan.digest != digest:
             raise ImportRefused(CHANGED)
+        if plan.counts["fault"]:
+            raise ImportRefused("There are faults.")
         if not plan.possible:
-            raise ImportRefused("There are faults, or nothing to do.")
+            return plan
         if _write(plan, present, user, comment):
             return plan
     raise ImportRefused(CHANGED)
@@ -173,11 +209,10 @@ def _write(plan: ImportPlan, present: Mapping[str, Feed], user: AnyUser, comment
     versions = {feed.name: feed.version for feed in present.values()}
     writing = BulkChange(comment)
     for planned in plan.rows:
-        change = FeedChange(planned.row.values, planned.row.rules)
         if planned.action == "create":
-            writing.create(planned.row.name, change)
+            writing.create(planned.row.name, planned.change)
         elif planned.action == "change":
-            writing.change(present[planned.row.name], change)
+            writing.change(present[planned.row.name], planned.change)
     try:
         with guarded(user):
             names = [planned.row.name for planned in plan.rows]

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from simple_history.models import HistoricalRecords
 from feeds.dn import BadDistinguishedName, parse_dn
 from feeds.history import ChangeContext
 from feeds.policy import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
+from feeds.stroom_packs import MAX_UUID, default_uuid
 
 FEED_NAME_LENGTH = 255
 #: Labels of a feed, and characters of each.
@@ -139,6 +141,23 @@ class Feed(models.Model):
     schema_version = models.CharField(max_length=50, blank=True)
     reference = models.BooleanField(default=False, help_text="The feed carries reference data.")
     labels = models.JSONField(default=list, blank=True)
+    stroom_uuid = models.CharField(
+        "uuid in Stroom",
+        max_length=MAX_UUID,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="By this Stroom knows the feed again, whatever its name; kept from an import.",
+    )
+    stroom = models.JSONField(
+        "kept for Stroom",
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        editable=False,
+        help_text="What Stroom's export says of the feed and only Stroom has a use for.",
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
@@ -157,6 +176,9 @@ class Feed(models.Model):
                 condition=models.Q(certificate_policy__in=[policy.value for policy in CertificatePolicy]),
                 name="feed_certificate_policy_known",
             ),
+            models.UniqueConstraint(
+                fields=["stroom_uuid"], condition=~models.Q(stroom_uuid=""), name="feed_stroom_uuid_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -164,7 +186,9 @@ class Feed(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Every saved change moves the version that ETags and receipts refer to."""
-        if not self._state.adding:
+        if self._state.adding:
+            give_stroom_uuids([self])
+        else:
             self.version += 1
             fields = kwargs.get("update_fields")
             if fields is not None:
@@ -183,6 +207,16 @@ class Feed(models.Model):
             return super().delete(*args, **kwargs)
         finally:
             del self._history_date
+
+
+def give_stroom_uuids(feeds: Iterable[Feed]) -> None:
+    """Give new feeds the uuid of their name, or any where a feed that was renamed has kept that one."""
+    unset = [feed for feed in feeds if not feed.stroom_uuid]
+    wanted = {default_uuid(feed.name) for feed in unset}
+    taken = set(Feed.objects.filter(stroom_uuid__in=wanted).values_list("stroom_uuid", flat=True))
+    for feed in unset:
+        own = default_uuid(feed.name)
+        feed.stroom_uuid = str(uuid.uuid4()) if own in taken else own
 
 
 class CertificateRule(models.Model):

@@ -13,6 +13,7 @@ from feeds.history import SAME_CHANGE, commented
 from feeds.models import CertificateRule, Feed
 from feeds.roles import AnyUser, may_rename
 from feeds.story import RULES, ValueChange
+from feeds.stroom_packs import default_uuid
 
 
 class ChangedMeanwhile(Exception):
@@ -42,6 +43,8 @@ class DeletedFeed:
     comment: str
     version: int
     name_taken: bool
+    stroom_uuid: str
+    stroom: dict[str, Any]
 
 
 def state_of(feed: Feed) -> FeedState:
@@ -163,6 +166,8 @@ def _deleted(row: Any, rules: Iterable[RuleValues], taken: set[str]) -> DeletedF
         comment=row.history_change_reason or "",
         version=row.version,
         name_taken=row.name in taken,
+        stroom_uuid=row.stroom_uuid or default_uuid(row.name),
+        stroom=row.stroom,
     )
 
 
@@ -179,6 +184,9 @@ def restore(deleted: DeletedFeed, *, comment: str) -> Feed:
     feed = Feed(
         pk=deleted.feed_id, name=deleted.state.name, version=deleted.version + 1, **deleted.state.change.values
     )
+    feed.stroom = deleted.stroom
+    if not Feed.objects.filter(stroom_uuid=deleted.stroom_uuid).exists():
+        feed.stroom_uuid = deleted.stroom_uuid
     feed.full_clean()
     with commented(comment):
         feed.save(force_insert=True)

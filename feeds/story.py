@@ -85,7 +85,9 @@ def _feed_entries(rows: Sequence[Any], rules: dict[int, list[ValueChange]]) -> I
 def _differences(old: Any, new: Any) -> Iterable[ValueChange]:
     """A new feed shows what is not at its default."""
     initial = {"name": "", **defaults()}
-    for name in ("name", *WRITABLE):
+    # A new feed's uuid says nothing to a reader; another one does.
+    identity = ("stroom_uuid", "stroom") if old is not None and old.stroom_uuid else ()
+    for name in ("name", *WRITABLE, *identity):
         value = getattr(new, name)
         former = getattr(old, name) if old is not None else initial[name]
         if value != former:

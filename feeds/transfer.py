@@ -5,6 +5,7 @@ is. A column or key that nobody knows is refused by name, so that a misspelt one
 """
 
 import csv
+import difflib
 import io
 import json
 import lzma
@@ -12,13 +13,25 @@ import re
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feeds.changes import WRITABLE, RuleValues
 from feeds.metadata import parse_time
 from feeds.models import MAX_LABEL, MAX_LABELS, Feed
+from feeds.stroom_packs import (
+    FEED,
+    MAX_UUID,
+    META,
+    NODE,
+    LeftOut,
+    PackedDocument,
+    is_node,
+    is_safe_uuid,
+    read_pack,
+)
 from portal.wording import counted
 
 MAX_FILE = 8 * 1024 * 1024
@@ -26,6 +39,7 @@ MAX_INFLATED = 32 * 1024 * 1024
 # A cell with all rules of a feed is longer than csv's own limit, and no cell is longer than its file.
 csv.field_size_limit(MAX_FILE)
 MAX_ROWS = 10_000
+MAX_ENTRIES = 100_000
 MAX_RULES = 1_000
 RULE_KEYS = ("action", "subject_dn", "expires", "comment")
 COLUMNS = ("name", *WRITABLE[:5], "certificate_rules", *WRITABLE[5:])
@@ -48,14 +62,19 @@ FEED_DOC = {
     "schema": "schema",
     "schemaVersion": "schema_version",
 }
-#: What a FeedDoc says that we have no use for.
-FEED_DOC_IGNORED = frozenset(
-    "type uuid version createTime createTimeMs updateTime updateTimeMs createUser updateUser retentionDayAge "
+#: What Stroom's FeedDocs say that we have no use for: kept with the feed, and written again for Stroom.
+FEED_DOC_KEPT = frozenset(
+    "version createTime createTimeMs updateTime updateTimeMs createUser updateUser retentionDayAge "
     "contextFormat volumeGroup ingestType data uniqueName plugin".split()
 )
+_FEED_DOC_OWN = frozenset({*FEED_DOC, "type", "uuid"})
+# What a .node says of the feed itself; the rest is kept as it is.
+_IN_NODE = frozenset({"name", "type", "uuid"})
+MAX_KEPT = 64 * 1024
+# From here on an unknown key is taken for a misspelt one.
+_ALIKE = 0.85
 FEED_DOC_STATUS = {status.value.upper(): status.value for status in Feed.Status}
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_FEED_META = re.compile(r"(?:^|/)[^/]*\.Feed\.[0-9A-Fa-f-]{36}\.meta$")
 
 
 class UnreadableFile(ValueError):
@@ -64,21 +83,28 @@ class UnreadableFile(ValueError):
 
 @dataclass(frozen=True)
 class ImportRow:
-    """One feed of a file. `rules` is None where the file says nothing of them; `faults` make it unusable."""
+    """One feed of a file. `rules` is None where the file says nothing of them; `faults` make it unusable.
+
+    `stroom` has what Stroom needs to know the feed again: its uuid, and what only Stroom has a use for. `notes` say
+    what is remarkable, or kept without a use for it here.
+    """
 
     place: str
     name: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     rules: tuple[RuleValues, ...] | None = None
     faults: tuple[str, ...] = ()
+    stroom: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ImportFile:
-    """What was read: the kind of file in words, and its rows in the file's order."""
+    """What was read: the kind of file in words, its rows in the file's order, and what no row is made of."""
 
     kind: str
     rows: tuple[ImportRow, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def read_file(data: bytes) -> ImportFile:
@@ -90,7 +116,7 @@ def read_file(data: bytes) -> ImportFile:
     if len(data) > MAX_FILE:
         raise UnreadableFile(f"it is larger than {MAX_FILE // 1024 // 1024} MiB")
     if data.startswith(b"PK"):
-        return _limited(ImportFile("Stroom export (ZIP)", tuple(_read_zip(data))))
+        return _limited(_read_zip(data))
     text = _decode(data)
     if text.lstrip().startswith(("{", "[")):
         return _limited(_read_json(text))
@@ -139,15 +165,55 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _feed_doc(place: str, item: Mapping[str, Any]) -> ImportRow:
-    if item.get("type") != "Feed":
+def _feed_doc(place: str, item: Mapping[str, Any], node: Mapping[str, str] | None = None) -> ImportRow:
+    """A FeedDoc; in an export its `.node` says name and uuid, as for Stroom."""
+    if item.get("type") != FEED:
         return ImportRow(place, str(item.get("name", ""))[:200], faults=("its type is not Feed",))
-    unknown = [key for key in item if key not in FEED_DOC and key not in FEED_DOC_IGNORED]
+    node = node or {}
     values = {FEED_DOC[key]: value for key, value in item.items() if key in FEED_DOC and value is not None}
+    notes = _told_otherwise(item, node)
+    values |= {"name": node["name"]} if node.get("name") else {}
     status = values.get("status")
     if status is not None:
         values["status"] = FEED_DOC_STATUS.get(str(status).upper(), status)
-    return _checked(place, values, None, [f"unknown key {key}" for key in unknown])
+    kept = {key: value for key, value in item.items() if key not in _FEED_DOC_OWN}
+    faults = [f"unknown key {key}" for key in kept if key not in FEED_DOC_KEPT and _is_misspelt(key)]
+    new = sorted(key for key in kept if key not in FEED_DOC_KEPT)
+    notes += [f"kept for Stroom, without a use here: {', '.join(key[:60] for key in new[:20])}"] if new else []
+    stroom, stroom_faults = _stroom_values(node.get("uuid") or item.get("uuid"), kept, node)
+    row = _checked(place, values, None, [*faults, *stroom_faults])
+    return replace(row, stroom=stroom, notes=tuple(notes))
+
+
+def _told_otherwise(item: Mapping[str, Any], node: Mapping[str, str]) -> list[str]:
+    return [
+        f"its .meta has the {key} {str(item[key])[:100]!r}; its .node counts, as for Stroom"
+        for key in ("name", "uuid")
+        if node.get(key) and item.get(key) and item[key] != node[key]
+    ]
+
+
+def _is_misspelt(key: str) -> bool:
+    return bool(difflib.get_close_matches(key, [*FEED_DOC, *FEED_DOC_KEPT], n=1, cutoff=_ALIKE))
+
+
+def _stroom_values(
+    key: Any, kept: Mapping[str, Any], node: Mapping[str, str]
+) -> tuple[dict[str, Any], Sequence[str]]:
+    """What is stored of a feed's identity in Stroom, or why it cannot be."""
+    others = {name: value for name, value in node.items() if name not in _IN_NODE}
+    stroom: dict[str, Any] = {name: part for name, part in (("doc", dict(kept)), ("node", others)) if part}
+    if key is None:
+        return {"stroom": stroom} if stroom else {}, ()
+    if not _is_text(key) or not is_safe_uuid(key):
+        return {}, (f"its uuid is not text of 1 to {MAX_UUID} characters without slashes and control characters",)
+    try:
+        text = json.dumps(stroom, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        return {}, ("a number in it is none that can be kept",)
+    if len(text) > MAX_KEPT or "\\u0000" in text or _UNSTORABLE.search(text):
+        return {}, (f"what only Stroom knows of it is over {MAX_KEPT // 1024} KiB, or holds what is no text",)
+    return {"stroom_uuid": key, "stroom": stroom}, ()
 
 
 def _our_row(place: str, item: Mapping[str, Any]) -> ImportRow:
@@ -319,26 +385,50 @@ _ZIP_FAULTS = (
 )
 
 
-def _read_zip(data: bytes) -> Iterable[ImportRow]:
+def _read_zip(data: bytes) -> ImportFile:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            chosen = [entry for entry in archive.infolist() if _FEED_META.search(entry.filename)]
-            if len(chosen) > MAX_ROWS or sum(entry.file_size for entry in chosen) > MAX_INFLATED:
-                raise UnreadableFile("it is too large when unpacked")
-            return [_zip_row(archive, entry) for entry in chosen]
+            entries = {entry.filename: entry for entry in archive.infolist()}
+            _refuse_doubtful(archive.infolist())
+            nodes = {place: _content(archive, entry) for place, entry in entries.items() if is_node(place)}
+            pack = read_pack(list(entries), nodes)
+            if len(pack.feeds) > MAX_ROWS:
+                raise UnreadableFile(f"it has more than {MAX_ROWS} feeds")
+            rows = tuple(_zip_row(archive, document) for document in pack.feeds)
+            return ImportFile("Stroom export (ZIP)", rows, pack.left_out)
     except UnreadableFile:
         raise
     except _ZIP_FAULTS as fault:
         raise UnreadableFile(f"the ZIP is damaged or encrypted: {str(fault)[:200]}") from fault
 
 
-def _zip_row(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> ImportRow:
-    place = entry.filename.rsplit("/", 1)[-1][:200]
+def _refuse_doubtful(entries: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse what would take too much, or what two readers could read in two ways."""
+    read = [entry for entry in entries if entry.filename.endswith((NODE, META))]
+    if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in read) > MAX_INFLATED:
+        raise UnreadableFile("it is too large when unpacked")
+    for name, times in Counter(entry.filename for entry in entries).items():
+        if times > 1:
+            raise UnreadableFile(f"the entry {name[:200]!r} is in it twice")
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     with archive.open(entry) as file:
         # The directory may lie about the size; what is read is bounded all the same.
-        raw = file.read(MAX_FILE + 1)
+        return file.read(MAX_FILE + 1)
+
+
+def _zip_row(archive: zipfile.ZipFile, document: PackedDocument) -> ImportRow:
+    place, name = document.place.rsplit("/", 1)[-1][:200], document.node.get("name", "")[:200]
+    if document.meta is None:
+        return ImportRow(place, name, faults=document.faults, notes=document.notes)
+    place = document.meta.rsplit("/", 1)[-1][:200]
+    raw = _content(archive, archive.getinfo(document.meta))
     try:
-        item = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_unique)
+        item = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        return ImportRow(place, faults=("it is not JSON",))
-    return _feed_doc(place, item) if isinstance(item, dict) else ImportRow(place, faults=("it is not a document",))
+        return ImportRow(place, name, faults=("it is not JSON",), notes=document.notes)
+    if not isinstance(item, dict):
+        return ImportRow(place, name, faults=("it is not a document",), notes=document.notes)
+    row = _feed_doc(place, item, document.node)
+    return replace(row, notes=(*document.notes, *row.notes))

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import re
-import uuid
 import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from typing import Any
 
 from feeds.changes import WRITABLE
 from feeds.models import Feed
+from feeds.stroom_packs import FEED, META, NODE, default_uuid, file_prefix, safe_file_name, write_properties
 from feeds.transfer import COLUMNS, FEED_DOC, escape_cell
 
 
@@ -66,12 +65,23 @@ def write_zip(feeds: Iterable[Feed]) -> bytes:
     output = io.BytesIO()
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
         for feed in feeds:
-            # The same feed keeps its identity in every export.
-            key = uuid.uuid5(uuid.NAMESPACE_OID, f"stroom-portal/feed/{feed.name}")
-            base = f"{re.sub(r'[^A-Za-z0-9_-]', '_', feed.name)}.Feed.{key}"
-            archive.writestr(_entry(f"{base}.meta"), json.dumps(_as_feed_doc(feed, key), indent=2) + "\n")
-            archive.writestr(_entry(f"{base}.node"), f"name={feed.name}\npath=\ntype=Feed\nuuid={key}\n")
+            node = {"path": "", **_kept(feed, "node")}
+            key = feed.stroom_uuid or default_uuid(feed.name)
+            node |= {"name": feed.name, "type": FEED, "uuid": key}
+            base = _folder(node["path"]) + file_prefix(feed.name, key)
+            archive.writestr(_entry(f"{base}{META}"), json.dumps(_as_feed_doc(feed, key), indent=2) + "\n")
+            archive.writestr(_entry(f"{base}{NODE}"), write_properties(node))
     return output.getvalue()
+
+
+def _kept(feed: Feed, part: str) -> dict[str, Any]:
+    kept = feed.stroom.get(part, {})
+    return dict(kept) if isinstance(kept, dict) else {}
+
+
+def _folder(path: str) -> str:
+    """Where Stroom would put the files of a document with this path."""
+    return "".join(f"{safe_file_name(element)}/" for element in path.split("/") if element)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -81,9 +91,10 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _as_feed_doc(feed: Feed, key: uuid.UUID) -> dict[str, Any]:
+def _as_feed_doc(feed: Feed, key: str) -> dict[str, Any]:
     ours = {theirs: getattr(feed, name) for theirs, name in FEED_DOC.items() if theirs != "feedStatus"}
-    return {"type": "Feed", "uuid": str(key), "version": str(key), **ours, "status": feed.status.upper()}
+    own = {"type": FEED, "uuid": key, "version": key}
+    return {**own, **_kept(feed, "doc"), **ours, "status": feed.status.upper()}
 
 
 def export_name(kind: str, now: datetime) -> str:

@@ -156,6 +156,8 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
             "counts": {action: plan.counts[action] for action in order},
             "rows": [ShownRow(row, diff_lines(row.changes)) for row in rows[:SHOWN_ROWS]],
             "more": max(0, len(rows) - SHOWN_ROWS),
+            "left_out": plan.left_out[:SHOWN_ROWS],
+            "more_left_out": max(0, len(plan.left_out) - SHOWN_ROWS),
             "form": form,
             "digest": plan.digest,
             "second_approval": is_on(),

@@ -71,6 +71,16 @@ class ImportRowSerializer(Shape):
     action = serializers.ChoiceField(choices=ACTIONS)
     changes = HistoryChangeSerializer(many=True)
     faults = serializers.ListField(child=serializers.CharField())
+    notes = serializers.ListField(
+        child=serializers.CharField(), help_text="What is remarkable, or kept for Stroom without a use here."
+    )
+
+
+class LeftOutSerializer(Shape):
+    """Something of the file that no feed is made of."""
+
+    place = serializers.CharField(help_text="Entry of the file.")
+    reason = serializers.CharField(help_text="Why no feed is made of it.")
 
 
 class ImportPlanSerializer(Shape):
@@ -82,6 +92,7 @@ class ImportPlanSerializer(Shape):
     digest = serializers.CharField(help_text="Names this very plan; give it back to be sure that it is done.")
     counts = ImportCountsSerializer()
     rows = ImportRowSerializer(many=True)
+    left_out = LeftOutSerializer(many=True, help_text="Documents and files of a Stroom export that are not feeds.")
 
 
 class ImportViewSet(ProposingMixin, PrivateMixin, GenericViewSet[Feed]):
@@ -124,6 +135,7 @@ class ImportViewSet(ProposingMixin, PrivateMixin, GenericViewSet[Feed]):
     def from_file(self, request: Request) -> Response:
         """Import feeds from a file. A Stroom export (ZIP), FeedDoc (JSON), or JSON or CSV in our own form; by
         default a dry run that shows every difference and writes nothing. What a file does not say stays as it is.
+        Applying a file that changes nothing is 200 too.
         """
         query = request.query_params
         dry_run = query.get("dry_run", "true")
@@ -148,6 +160,7 @@ class ImportViewSet(ProposingMixin, PrivateMixin, GenericViewSet[Feed]):
             "digest": plan.digest,
             "counts": {action: plan.counts[action] for action in ACTIONS},
             "rows": rows,
+            "left_out": plan.left_out,
         }
         return Response(self.get_serializer(answer).data)
 
@@ -173,11 +186,12 @@ def _row(planned: PlannedRow) -> dict[str, Any]:
         "action": planned.action,
         "changes": planned.changes,
         "faults": planned.faults,
+        "notes": planned.row.notes,
     }
 
 
 def _refusal(plan: ImportPlan, reason: str) -> APIException:
-    """Rows at fault are named by their index; else the plan is another by now, or there is nothing to do."""
+    """Rows at fault are named by their index; else the plan is another by now."""
     faults = [
         {"index": index, "field": planned.row.name, "detail": fault}
         for index, planned in enumerate(plan.rows)
