@@ -227,6 +227,7 @@ class Backup:
         for name in BESIDE:
             source = self._data_dir / name
             if source.is_file():
+                (self._folder.root / name).parent.mkdir(mode=0o700, exist_ok=True)
                 replace_file(self._folder.root / name, source.read_bytes())
         os.sync()
         self._summary.whole = not self._summary.faults
