@@ -1,5 +1,6 @@
 """What lists of feeds, receipts and refusals can be narrowed by; values are bounded, an unusable one is named."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,11 +17,15 @@ from feeds.policy import COMPRESSIONS
 from portal.api import FlagFilter, WholeNumberFilter
 
 MAX_TEXT = 200
+_NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")
 MAX_DN = 4096
 #: Filters of receipts that no index helps.
 WITHOUT_INDEX = frozenset(
     "status stroom_status compression sender_dn remote_address duplicate recovered truncated".split()
 )
+
+
+_LOOK_UP = "To look something up; to collect everything keep `resume`, a time misses receipts."
 
 
 class TextFilter(django_filters.CharFilter):  # type: ignore[misc]  # untyped
@@ -31,14 +36,14 @@ class TextFilter(django_filters.CharFilter):  # type: ignore[misc]  # untyped
 
 
 class _InstantField(forms.Field):
-    """ISO 8601, without a zone UTC, or epoch milliseconds."""
+    """ISO 8601, without a zone UTC. No number: seconds would pass for milliseconds, and find everything."""
 
     def to_python(self, value: Any) -> Any:
         if value in self.empty_values:
             return None
         text = str(value)[:MAX_TEXT]
         # An unescaped + of a zone arrives as a blank.
-        moment = parse_time(text.replace(" ", "+") if "T" in text else text)
+        moment = None if _NUMBER.fullmatch(text) else parse_time(text.replace(" ", "+") if "T" in text else text)
         if moment is None:
             raise forms.ValidationError("This is not a time such as 2026-02-24T18:10:00Z.")
         return moment
@@ -48,7 +53,12 @@ class InstantFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
     """An instant; a day alone is its midnight."""
 
     field_class = _InstantField
-    schema: Mapping[str, Any] = {"type": "string", "minLength": 1, "example": "2026-02-24T18:10:00Z"}
+    # Without an example: Swagger sends it as it is, and the list would be empty.
+    schema: Mapping[str, Any] = {"type": "string", "minLength": 1}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.label = f"{self.label or ''} In UTC, such as 2026-02-24T18:10:00Z.".strip()
 
 
 class _HasLabel(Func):
@@ -70,7 +80,9 @@ class FeedFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     stream_type = TextFilter(max_length=100)
     label = TextFilter(method="by_label", max_length=100, label="Feeds with this label.")
     reference = FlagFilter()
-    updated_since = InstantFilter(field_name="updated", lookup_expr="gte")
+    updated_since = InstantFilter(
+        field_name="updated", lookup_expr="gte", label="Feeds changed at this instant or later."
+    )
     rules_expire_before = InstantFilter(
         method="by_expiry", label="Feeds with a certificate rule that expires from now until this instant."
     )
@@ -103,8 +115,12 @@ class ReceiptFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """Of receipts. `feed` finds a receipt by any feed that it holds data of."""
 
     feed = TextFilter(method="of_feed", max_length=FEED_NAME_LENGTH, label="Receipts that hold data of this feed.")
-    since = InstantFilter(field_name="received_at", lookup_expr="gte", label="Received at this instant or later.")
-    until = InstantFilter(field_name="received_at", lookup_expr="lt", label="Received before this instant.")
+    since = InstantFilter(
+        field_name="received_at", lookup_expr="gte", label=f"Received at this instant or later. {_LOOK_UP}"
+    )
+    until = InstantFilter(
+        field_name="received_at", lookup_expr="lt", label=f"Received before this instant. {_LOOK_UP}"
+    )
     status = django_filters.ChoiceFilter(choices=Receipt.Status.choices, empty_label=None)
     stroom_status = WholeNumberFilter(min_value=0, max_value=999)
     compression = django_filters.ChoiceFilter(

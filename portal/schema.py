@@ -13,6 +13,7 @@ from portal.api import MAX_LIMIT, ChosenFieldsMixin, FlagFilter, Pages, WholeNum
 from portal.documentation import version
 from portal.problems import PROBLEM_TYPE, ProblemSerializer, status_name
 from portal.rest import PrivateMixin
+from portal.schema_examples import add_examples
 from portal.schema_words import describe_fields, describe_operations
 
 READING = ("GET", "HEAD")
@@ -26,7 +27,11 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "schema": _TEXT,
     },
     "ETag": {"description": "Version of what was read. See If-None-Match and If-Match.", "schema": _TEXT},
-    "Link": {"description": 'Neighbouring pages, `rel="next"` and `rel="prev"` (RFC 8288).', "schema": _TEXT},
+    "Link": {
+        "description": 'Neighbouring pages, `rel="next"` and `rel="prev"` (RFC 8288); of receipts with the oldest '
+        'first also `rel="resume"`.',
+        "schema": _TEXT,
+    },
     "Location": {"description": "Address of what was made.", "schema": _TEXT},
     "WWW-Authenticate": {"description": "The challenge: a bearer token is wanted.", "schema": _TEXT},
     "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}},
@@ -123,6 +128,10 @@ class PortalSchema(AutoSchema):
         if direction == "response" and isinstance(serializer, ChosenFieldsMixin):
             schema.pop("required", None)
         return schema
+
+    def _get_paginator(self) -> Any:
+        """Only what is read comes in pages: a write that answers with a list gives all of it (a bulk change)."""
+        return super()._get_paginator() if self.method in READING else None  # type: ignore[no-untyped-call]
 
     def _insert_field_validators(self, field: Any, schema: Any) -> None:
         """The description is one and the same, whichever database it is made with.
@@ -300,6 +309,7 @@ def describe_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     components = result["components"]
     describe_fields(components["schemas"])
     describe_operations(result["paths"])
+    add_examples(result["paths"])
     components["headers"] = {name: dict(header) for name, header in HEADERS.items()}
     components["responses"] = {f"Problem{status}": _problem(status, when) for status, when in PROBLEMS.items()}
     result["info"]["version"] = version()

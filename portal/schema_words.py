@@ -349,7 +349,6 @@ PARAMETERS: Mapping[str, str] = {
     "name": "Name of the feed.",
     "classification": "Feeds with exactly this classification.",
     "stream_type": "Feeds with exactly this type of stream.",
-    "updated_since": "Feeds changed at this instant or later.",
     "feed": "Refusals of this feed.",
     "http_status": "With this HTTP status.",
     "stroom_status": "With this Stroom-Status.",
@@ -372,38 +371,6 @@ PARAMETERS: Mapping[str, str] = {
 PARAMETERS_OF: Mapping[str, Mapping[str, str]] = {
     "/api/v1/codes/": {"owner": "Codes to which this owner gives a meaning.", "code": "Codes with this number."},
     "/api/v1/feeds/": {"name": "The feed with exactly this name.", "owner": "Feeds with exactly this owner."},
-}
-
-_RULE = {"action": "allow", "subject_dn": "CN=client-a,OU=Test,O=Example,C=GB", "expires": "2031-01-01T00:00:00Z"}
-#: A body for each operation that takes JSON. The tests send them.
-BODIES: Mapping[str, Any] = {
-    "auth_token_create": {
-        "username": "admin",
-        "password": "correct horse battery",
-        "name": "nightly report",
-        "scopes": ["read"],
-        "expires": "2031-01-01T00:00:00Z",
-    },
-    "codes_explain": {"text": "HTTP/1.1 406 Not Acceptable\nStroom-Status: 110"},
-    "feeds_create": {"name": "WEB-ACCESS-EVENTS", "owner": "Web team", "comment": "ticket 4711"},
-    "feeds_update": {
-        "certificate_policy": "restricted",
-        "certificate_rules": [_RULE],
-        "description": "Access logs of the web servers.",
-        "comment": "only client-a may send",
-    },
-    "feeds_partial_update": {"status": "Drop", "comment": "load test until Friday"},
-    "feeds_bulk": [
-        {"name": "WEB-ACCESS-EVENTS", "status": "Receive"},
-        {"name": "WEB-ERROR-EVENTS", "status": "Reject", "comment": "ticket 4712"},
-    ],
-    "proposals_approve": {"comment": "asked Finance"},
-    "proposals_decline": {"comment": "the sender has a certificate now"},
-    "proposals_withdraw": {"comment": "a slip"},
-    "receipt_check": {
-        "headers": {"Feed": "WEB-ACCESS-EVENTS", "Compression": "GZIP"},
-        "sender_dn": "CN=client-a,OU=Test,O=Example,C=GB",
-    },
 }
 
 
@@ -435,7 +402,7 @@ def describe_fields(schemas: Mapping[str, dict[str, Any]]) -> None:
 
 
 def describe_operations(paths: Mapping[str, Mapping[str, Any]]) -> None:
-    """Give parameters their words where their filters have none, and bodies of JSON an example."""
+    """Give parameters their words, where their filters have none."""
     for path, methods in paths.items():
         for operation in methods.values():
             for parameter in operation.get("parameters", ()):
@@ -443,7 +410,3 @@ def describe_operations(paths: Mapping[str, Mapping[str, Any]]) -> None:
                 words = own or PARAMETERS.get(parameter["name"])
                 if words and not parameter.get("description"):
                     parameter["description"] = words
-            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-            if body is not None and operation["operationId"] in BODIES:
-                body.pop("examples", None)
-                body["example"] = BODIES[operation["operationId"]]

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSamp
 from portal import audit
 from portal.api import Pages, StrictFilterBackend, StrictOrdering
 from portal.cursor import CursorPages, KeyRange
+from portal.problems import PreconditionFailed
 from portal.rest import ListMixin, PrivateMixin
 from portal.tokens import HasScope, ModelPermissions
 
@@ -101,6 +103,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
     filter_backends = []
     pagination_class = None
     schema_tags = ["receipts"]
+    schema_problems = {"retrieve": (412,)}
 
     def known_query(self) -> set[str]:
         return set()
@@ -117,12 +120,16 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         receipt = find_receipt(self.get_queryset(), receipt_id)
         etag = f'"{receipt.sha256}"'
         if unchanged := get_conditional_response(request._request, etag=etag):
+            if unchanged.status_code == HTTPStatus.PRECONDITION_FAILED:
+                raise PreconditionFailed
+            unchanged["ETag"] = etag
             return unchanged
         try:
             file = _stored_file(receipt).open("rb")
         except FileNotFoundError:
             raise Http404(f"The stored file of receipt {receipt_id} is missing.") from None
-        audit.record("downloaded", kind="receipt", key=receipt.receipt_id, name=receipt.feed)
+        if request.method != "HEAD":
+            audit.record("downloaded", kind="receipt", key=receipt.receipt_id, name=receipt.feed)
         response = FileResponse(
             file,
             as_attachment=True,
@@ -132,6 +139,8 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         response["X-Content-Type-Options"] = "nosniff"
         response["Content-Security-Policy"] = "sandbox"
         response["ETag"] = etag
+        if request.method == "HEAD":
+            file.close()  # its length is known, and nobody reads it
         return response
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from feeds.models import HourlyCount, Receipt, ReceiptFeed, RefusalSample
+from portal.models import AuditRecord
 from tests.calls import VIEWER, Caller, anonymous, caller, problem_of, superuser
 from tests.factories import DN, NOW, make_receipt
 from tests.steps import steps_of_sqlite
@@ -110,6 +111,11 @@ def test_pages_go_back_to_the_first_and_say_so() -> None:
         ("ordering=received_at,bytes", "ordering"),
         ("limit=0", "limit"),
         ("since=yesterday", "since"),
+        ("since=1796077925", "since"),
+        ("since=1796077925000", "since"),
+        ("until=1796077925.5", "until"),
+        ("until=-1", "until"),
+        ("since=20260224", "since"),
         ("since=99999-01-01", "since"),
         ("status=lost", "status"),
         ("stroom_status=1000", "stroom_status"),
@@ -195,6 +201,22 @@ def test_content_is_what_was_stored_and_never_shown(store: Path) -> None:
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Content-Type"] == "application/octet-stream"
     assert response["Cache-Control"].startswith("private")
+
+
+def test_conditions_on_content_are_answered_as_everywhere(store: Path) -> None:
+    receipt = make_receipt(content=b"some data\n")
+    (store / receipt.path).parent.mkdir(parents=True)
+    (store / receipt.path).write_bytes(b"some data\n")
+    who, path = caller(*DOWNLOADER), f"/api/v1/receipts/{receipt.receipt_id}/content"
+    tag = f'"{receipt.sha256}"'
+    unchanged = who.get(path, If_None_Match=tag)
+    assert (unchanged.status_code, unchanged["ETag"], unchanged.content) == (304, tag, b"")
+    problem_of(who.get(path, If_Match='"x"'), 412)
+    head = who.call("HEAD", path)
+    assert (head.status_code, head["ETag"], head["Content-Length"]) == (200, tag, "10")
+    assert not AuditRecord.objects.filter(action="downloaded").exists()
+    assert b"".join(who.get(path, If_Match=tag).streaming_content) == b"some data\n"
+    assert AuditRecord.objects.filter(action="downloaded").count() == 1
 
 
 def test_any_accept_header_gets_the_content(store: Path) -> None:
