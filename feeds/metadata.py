@@ -74,6 +74,8 @@ class IdentityNames:
     dn: tuple[str, ...] = ("x-ssl-client-s-dn",)
     verify: str = "x-ssl-client-verify"
     expiry: str = "x-ssl-client-v-end"
+    #: In which a proxy names a user whom it has signed in; empty for none. It says nothing of a delivery.
+    signin: str = ""
 
     def includes(self, name: str) -> bool:
         return name in self.dn or name in {self.verify, self.expiry}
@@ -160,6 +162,7 @@ def read_request(
         now: the instant to judge certificate expiry by, in UTC.
     """
     grouped = _group(headers)
+    grouped.pop(identity.signin, None)
     note = ""
     if trusts(peer):
         certificate = _certificate_of(grouped, identity, require_verify=require_verify, now=now)
@@ -433,7 +436,8 @@ def _ignored(names: list[str], reason: str) -> str:
 
 def is_identity_header(name: str, identity: IdentityNames) -> bool:
     """Whether a lower-case name says who sent a request, and so counts from a trusted peer only."""
-    return name in _IDENTITY_NAMES or name.startswith(_IDENTITY_PREFIXES) or identity.includes(name)
+    configured = identity.includes(name) or name == identity.signin
+    return configured or name in _IDENTITY_NAMES or name.startswith(_IDENTITY_PREFIXES)
 
 
 def _is_protected(name: str, identity: IdentityNames) -> bool:

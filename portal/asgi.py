@@ -65,7 +65,6 @@ class Edge:
         trusts: Callable[[str | None], bool],
         identity: IdentityNames,
         disk: Executor,
-        signin_header: str = "",
         probe: ProxyProbe | None = None,
     ) -> None:
         """Put the parts together.
@@ -81,7 +80,6 @@ class Edge:
             trusts: whose identity and forwarding headers are believed.
             identity: names of the identity headers.
             disk: threads for writing large bodies to temporary files.
-            signin_header: lower-case name of the header in which a proxy names a user; empty for none.
             probe: answers `manage.py check_proxy`.
         """
         self._receiver = receiver
@@ -94,7 +92,6 @@ class Edge:
         self._trusts = trusts
         self._identity = identity
         self._disk = disk
-        self._signin_header = signin_header.encode()
         self._probe = probe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -194,10 +191,11 @@ class Edge:
         return cast("str", scope.get("scheme", "http"))
 
     def _is_identity(self, name: bytes) -> bool:
+        text = name.decode("latin-1")
         return (
-            name.startswith(b"x-ssl-")
-            or name in {b"remotedn", self._signin_header}
-            or self._identity.includes(name.decode("latin-1"))
+            text.startswith("x-ssl-")
+            or text in {"remotedn", self._identity.signin}
+            or self._identity.includes(text)
         )
 
     def _is_proxys(self, name: bytes) -> bool:

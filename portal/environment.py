@@ -89,6 +89,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     """
     reader = _Reader(os.environ if environ is None else environ)
     cores = os.cpu_count() or 1
+    signin_header = reader.parsed("PORTAL_SIGNIN_HEADER", "", _optional_header, "empty, or a header name")
     environment = Environment(
         host=reader.parsed("HOST", "127.0.0.1", _host, "an address, a host name, or unix:/path/of/a/socket"),
         port=reader.parsed("PORT", "8000", _port, "a port number from 1 to 65535"),
@@ -122,6 +123,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             dn=reader.parsed("PORTAL_DN_HEADERS", "X-SSL-CLIENT-S-DN", _header_names, "header names"),
             verify=reader.parsed("PORTAL_VERIFY_HEADER", "X-SSL-Client-Verify", _header_name, "a header name"),
             expiry=reader.parsed("PORTAL_EXPIRY_HEADER", "X-SSL-Client-V-End", _header_name, "a header name"),
+            signin=signin_header,
         ),
         node_id=reader.parsed("PORTAL_NODE_ID", _default_node_id(), _node_id, "letters, digits and - only"),
         workers=reader.parsed("PORTAL_WORKERS", str(min(cores, 4)), _count, "a whole number from 1 to 64"),
@@ -151,7 +153,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         keepalive_seconds=reader.parsed(
             "PORTAL_KEEPALIVE_SECONDS", "75", _keepalive, "a whole number of seconds from 1 to 3600"
         ),
-        signin_header=reader.parsed("PORTAL_SIGNIN_HEADER", "", _optional_header, "empty, or a header name"),
+        signin_header=signin_header,
         new_database=reader.parsed("PORTAL_NEW_DATABASE", "off", _switch, "on or off"),
         debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
     )

@@ -195,7 +195,7 @@ def _holds(name: str, value: str, forged: set[str]) -> bool:
 def _names(environment: Environment) -> Sequence[str]:
     """Each name once, as it is usually written; configured ones are known in lower case only."""
     identity = environment.identity_headers
-    configured = [*identity.dn, identity.verify, identity.expiry, environment.signin_header]
+    configured = [*identity.dn, identity.verify, identity.expiry, identity.signin]
     written = {name.lower(): name for name in USUAL}
     names = [written.get(name, name.title()) for name in configured if name]
     return list(dict.fromkeys([*names, *USUAL]))

@@ -46,7 +46,6 @@ class ProxyProbe:
         self._path = environment.data_dir / _FILE
         self._trusts = environment.trusted_proxies.trusts
         self._identity = environment.identity_headers
-        self._signin_header = environment.signin_header
 
     def recognises(self, scope: Scope) -> bool:
         """Whether the request carries the key of a check that is running."""
@@ -88,8 +87,7 @@ class ProxyProbe:
 
     def _is_shown(self, name: str) -> bool:
         """Whether it is an identity header, also in a spelling that other programs take for one."""
-        folded = name.lower().replace("_", "-")
-        return is_identity_header(folded, self._identity) or folded == self._signin_header
+        return is_identity_header(name.lower().replace("_", "-"), self._identity)
 
 
 def _fingerprint(key: bytes) -> str:

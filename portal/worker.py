@@ -197,7 +197,6 @@ def make_worker(environment: Environment) -> Worker:
         health=lambda: health.current,
         trusts=trusts,
         identity=environment.identity_headers,
-        signin_header=environment.signin_header,
         probe=ProxyProbe(environment),
         disk=work,
     )

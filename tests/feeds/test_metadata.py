@@ -466,6 +466,16 @@ def test_s38_no_name_of_the_dn_is_no_certificate() -> None:
         assert read(headers, peer=PROXY, identity=BOTH).certificate == NO_CERTIFICATE
 
 
+@pytest.mark.parametrize("peer", [PROXY, STRANGER])
+def test_s38_a_user_signed_in_by_the_proxy_is_nobody_on_a_delivery(peer: str) -> None:
+    identity = IdentityNames(signin="x-remote-user")
+    request = read(
+        {"X-Remote-User": "admin", "Feed": "A"}, "x_remote_user=a&X-Remote-User=b", peer=peer, identity=identity
+    )
+    assert request.arguments == {"Feed": "A"}
+    assert request.certificate == NO_CERTIFICATE
+
+
 def test_s38_a_name_that_is_not_configured_means_nothing() -> None:
     """gchq's own nginx sets the first name alone; it leaves it out where there is no certificate (F5)."""
     forged = {"RemoteDN": DN, "X-SSL-Client-Verify": "SUCCESS"}

@@ -109,8 +109,7 @@ def running() -> Iterator[World]:
             django=DjangoBridge(world.handler, threads),
             health=lambda: world.health,
             trusts=lambda peer: peer == PROXY,
-            identity=IdentityNames(dn=("x-my-dn",)),
-            signin_header="x-remote-user",
+            identity=IdentityNames(dn=("x-my-dn",), signin="x-remote-user"),
             disk=threads,
         )
         with serving(edge) as (port, _):

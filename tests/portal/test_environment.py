@@ -252,6 +252,7 @@ def test_every_setting_is_taken_over(tmp_path: Path) -> None:
             "PORTAL_MAX_RECEIPT_BYTES": "1",
             "PORTAL_MIN_FREE_BYTES": "0",
             "PORTAL_KEEPALIVE_SECONDS": "120",
+            "PORTAL_SIGNIN_HEADER": "X-Remote-User",
             "PORTAL_FEED_NAME_PATTERN": ".",
             "PORTAL_TRY_ENDPOINTS": "OFF",
             "PORTAL_REQUIRE_VERIFY_HEADER": "no",
@@ -273,8 +274,9 @@ def test_every_setting_is_taken_over(tmp_path: Path) -> None:
         "2001:db8::/32",
     ]
     assert found.identity_headers == IdentityNames(
-        dn=("client-subject", "remotedn"), verify="client-verify", expiry="client-until"
+        dn=("client-subject", "remotedn"), verify="client-verify", expiry="client-until", signin="x-remote-user"
     )
+    assert found.signin_header == "x-remote-user"
     assert (found.node_id, found.workers, found.threads) == ("n" * 60, 1, 64)
     assert (found.max_receipt_bytes, found.min_free_bytes) == (1, 0)
     assert found.keepalive_seconds == 120

@@ -1,5 +1,6 @@
 """`manage.py serve` as a process of its own: quick starts, graceful stops, nothing left behind (interface, 1)."""
 
+import io
 import os
 import re
 import signal
@@ -8,10 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
+from portal.environment import TrustedProxies
+from portal.listening import open_listener
+from portal.management.commands.serve import Command
 from tests.live import parse, read_all, request
 from tests.serving import ROOT, Serve, alive, wait_until_gone
 
@@ -152,3 +158,36 @@ def test_r22_a_taken_port_is_named_with_the_remedy(prepared: Path) -> None:
     assert done.returncode != 0
     assert f"Cannot listen on 127.0.0.1:{serve.port}" in done.stderr
     assert "Set HOST or PORT" in done.stderr
+
+
+def test_s38_the_start_says_that_unix_means_nothing_on_tcp_and_idle_connections_end_in_their_time(
+    prepared: Path,
+) -> None:
+    serve = Serve(prepared, PORTAL_TRUSTED_PROXIES="unix", PORTAL_KEEPALIVE_SECONDS="1", PORTAL_WORKERS="1")
+    serve.start()
+    with serve.connect() as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
+    output = serve.stop()
+    assert f"names unix, but the portal listens on http://127.0.0.1:{serve.port}: unix counts on" in output
+
+
+@pytest.mark.parametrize(
+    ("listens", "trusted", "said"),
+    [
+        ("unix", TrustedProxies(unix=True), ""),
+        ("unix", TrustedProxies(), "PORTAL_TRUSTED_PROXIES does not name unix"),
+        ("tcp", TrustedProxies(unix=True), "unix counts on a Unix socket only"),
+        ("tcp", TrustedProxies(), ""),
+    ],
+)
+def test_s38_a_start_names_a_trust_that_cannot_be_meant(
+    tmp_path: Path, listens: str, trusted: TrustedProxies, said: str
+) -> None:
+    environment = replace(settings.ENVIRONMENT, trusted_proxies=trusted)
+    output = io.StringIO()
+    host = f"unix:{tmp_path}/s" if listens == "unix" else "127.0.0.1"
+    with open_listener(host, 0, 5, {}) as listener:
+        Command(stdout=output)._say_who_is_trusted(environment, listener)
+    assert said in output.getvalue()
+    assert bool(said) == bool(output.getvalue())
