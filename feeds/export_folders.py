@@ -28,6 +28,10 @@ PRIVATE = 0o700
 SHARED = 0o2770
 #: The file in the staging folder that says what the output folder was like.
 _MEMORY = ".output"
+#: A folder in it that is made to try what this user may do.
+_PROBE = ".probe"
+#: What stands for a group that the service cannot see (PrivateUsers= in its unit).
+_UNMAPPED = 65534
 #: How often a scanner may remove the output folder just before something appears in it.
 _TRIES = 100
 _ACL, _DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
@@ -62,14 +66,25 @@ class Access:
         by_group = bool(self.mode & 0o010) and self.group == other.group
         return bool(self.mode & 0o001) or by_group or not other.mode & 0o077 or bool(self.acl)
 
-    def demand_possible(self, path: Path) -> None:
-        """Raise CannotExport where this user may not give files to the group."""
-        if not self.needs_group or os.geteuid() == 0 or self.group in {os.getegid(), *os.getgroups()}:
+    def demand_possible(self, staging: Path, output: Path) -> None:
+        """Raise CannotExport where what is built in the staging folder would not get the group.
+
+        Tried, not reckoned: the group also comes from a setgid folder, which needs no membership.
+        """
+        if not self.needs_group:
             return
-        raise CannotExport(
-            f"{path} is for the group {self.group}, and this user is not in it: its readers could not read the "
-            "archives. Add the user to the group, or give the folder another one (chgrp)."
-        )
+        probe = staging / _PROBE
+        probe.mkdir(mode=PRIVATE, exist_ok=True)
+        try:
+            self._give_group(probe)
+        except OSError as fault:
+            raise CannotExport(
+                f"{output} is for the group {self.group}, and this user cannot give files to it: its readers could "
+                f"not read the archives. Add the user to the group; or give {staging.parent} that group and the "
+                f"setgid bit (chmod 2750), and remove {staging}, which is made again."
+            ) from fault
+        finally:
+            probe.rmdir()
 
     def give(self, path: Path, *, whole_mode: bool = False) -> None:
         """Give a file or folder the owner, group and rights of this.
@@ -84,14 +99,20 @@ class Access:
         if self.acl and is_folder:
             os.setxattr(path, _DEFAULT_ACL, bytes.fromhex(self.acl))
         if os.geteuid() == 0:
-            os.chown(path, self.owner, self.group)
-        elif self.needs_group and path.stat().st_gid != self.group:
-            os.chown(path, -1, self.group)
+            os.chown(path, self.owner, -1)
+        if self.needs_group or os.geteuid() == 0:
+            self._give_group(path)
         rights = self.mode & 0o777 if is_folder else self.mode & 0o666
         path.chmod(rights | (0o700 if is_folder else 0o600))
         if whole_mode and self.mode & ~0o777:
             with contextlib.suppress(PermissionError):  # forbidden by the service's unit; the group is given anyway
                 path.chmod(self.mode)
+
+    def _give_group(self, path: Path) -> None:
+        # In a service that sees no other users, every group is the same one without a name, and files have theirs
+        # from a setgid folder.
+        if self.group != _UNMAPPED and path.stat().st_gid != self.group:
+            os.chown(path, -1, self.group)
 
 
 @dataclass(frozen=True)
@@ -181,7 +202,7 @@ def _accesses(output: Path, staging: Path, mode: int | None, group: int | None) 
         made = _remembered(staging) or Access(PRIVATE, os.geteuid(), os.getegid())
         made = _wished(made, mode, group)
     access = _wished(made, mode, group)
-    access.demand_possible(output)
+    access.demand_possible(staging, output)
     if not made.let_in(access):
         raise CannotExport(
             f"{output} has mode {made.mode:04o} and group {made.group}: those who may read the archives could not "

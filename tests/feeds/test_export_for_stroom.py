@@ -294,18 +294,53 @@ def scanned_as(user: int, group: int, output: Path, failures: Path) -> dict[str,
     return dict(json.loads(done.stdout))
 
 
-def test_a_group_that_we_are_not_in_is_refused_before_anything_is_written(
-    depot: Depot, output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output.mkdir(mode=0o750)
-    depot.keep(FEED, b"data")
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(os, "getegid", lambda: 1000)
-    monkeypatch.setattr(os, "getgroups", lambda: [1000])
-    output.chmod(0o750)
-    with pytest.raises(CommandError, match=r"is for the group \d+, and this user is not in it"):
-        export(output)
-    assert list(output.iterdir()) == []
+def folders_of(user: int, output: Path) -> str:
+    """What this user, who is in no group but its own, is told when it prepares an export to a folder."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        told = "nothing"
+        try:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+            staging = Staging.beside(output)
+            (staging.folder / "built").mkdir()
+            (staging.folder / "built" / "built.zip").write_text("data")
+            staging.appear("built")
+            told = "done"
+        except BaseException as fault:  # noqa: BLE001  # goes to the parent
+            told = repr(fault)
+        finally:
+            os.write(writing, told.encode())
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return told
+
+
+@AS_ROOT
+@pytest.mark.parametrize("above", [0o755, 0o2750])
+def test_r32_a_user_outside_the_group_needs_a_setgid_folder(shared: Path, above: int) -> None:
+    """As the documentation makes the folders, whose user is no member of the reader's group."""
+    user = 54322
+    folder, output = shared / "hand-over", shared / "hand-over" / "scanned"
+    folder.mkdir()
+    output.mkdir()
+    for path in (folder, output):
+        os.chown(path, user, PROXY_GROUP)
+    folder.chmod(above)
+    output.chmod(0o2770)
+    told = folders_of(user, output)
+    if not above & stat.S_ISGID:
+        assert f"is for the group {PROXY_GROUP}" in told
+        assert list(output.iterdir()) == []
+        return
+    assert told == "done"
+    built = output / "built"
+    assert (built.stat().st_gid, rights(built)) == (PROXY_GROUP, "0770")
+    assert ((built / "built.zip").stat().st_gid, rights(built / "built.zip")) == (PROXY_GROUP, "0660")
 
 
 def test_a_folder_that_the_readers_cannot_enter_is_refused(depot: Depot, output: Path) -> None:
