@@ -10,9 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from feeds.dn import BadDistinguishedName, DistinguishedName, parse_dn
 
 MAX_PASTED = 64 * 1024
-_PEM = re.compile(
-    r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----.*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----", re.S
-)
+_BEGIN = re.compile(r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
+_END = re.compile(r"-----END (?:TRUSTED |X509 )?CERTIFICATE-----")
 #: What openssl (`subject=`, `Subject:`) and keytool (`Owner:`) write before a name.
 _LABEL = re.compile(r"\A(?:subject|owner) *[=:] *", re.I)
 _ISSUER = re.compile(r"issuer *[=:]", re.I)
@@ -65,10 +64,12 @@ def read_pasted(text: str) -> PastedCertificate:
 
 
 def _read_pem(text: str) -> PastedCertificate:
-    match = _PEM.search(text)
-    if match is None:
+    # Two searches: one expression for both would look for the end again behind each beginning.
+    begin = _BEGIN.search(text)
+    end = _END.search(text, begin.end()) if begin else None
+    if begin is None or end is None:
         raise UnreadableCertificate("it begins like PEM, but no whole CERTIFICATE block is in it")
-    block = re.sub(r"[ \t]+$|^[ \t]+", "", match.group(), flags=re.M)
+    block = "\n".join(line.strip(" \t") for line in text[begin.start() : end.end()].split("\n"))
     block = re.sub(r"(TRUSTED|X509) CERTIFICATE", "CERTIFICATE", block)
     try:
         certificate = x509.load_pem_x509_certificate(block.encode())

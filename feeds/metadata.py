@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from feeds.dn import BadDistinguishedName, parse_dn
 from feeds.policy import NO_CERTIFICATE, Certificate, normal_compression
@@ -17,6 +17,8 @@ from portal.http.client import client_address
 
 MAX_NAMES = 200
 MAX_NAME_LENGTH = 128
+#: Names without a meaning here that are looked at: some turn out blank, protected or none.
+MAX_OTHERS = 2 * MAX_NAMES
 MAX_VALUE_LENGTH = 8192
 
 _SPELLINGS = {
@@ -174,8 +176,9 @@ def read_request(
         note = _ignored(ignored, f"because the peer {peer or 'on the Unix socket'} is not a trusted proxy")
         certificate, sender = replace(NO_CERTIFICATE, fault=note), peer or ""
     arguments = [(name, ",".join(_text(value) for value in values)) for name, values in grouped.items()]
-    arguments += [(name, value) for name, value in _query_arguments(query) if not _is_protected(name, identity)]
-    return _collect(arguments).request(certificate, note, peer=peer, sender_address=sender)
+    asked, is_cut = _query_arguments(query)
+    arguments += [(name, value) for name, value in asked if not _is_protected(name, identity)]
+    return _collect(arguments, is_cut=is_cut).request(certificate, note, peer=peer, sender_address=sender)
 
 
 def from_mapping(
@@ -367,9 +370,9 @@ def format_time(moment: datetime) -> str:
 class _Arguments:
     """Collects arguments within the limits of section 3.4; later ones win."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, truncated: bool) -> None:
         self.values: dict[str, str] = {}
-        self.truncated = False
+        self.truncated = truncated
 
     def put(self, name: str, value: str) -> None:
         key, clean = canonical_name(name), _clean(value)
@@ -396,11 +399,18 @@ class _Arguments:
         )
 
 
-def _collect(arguments: Sequence[tuple[str, str]]) -> _Arguments:
+def _collect(arguments: Sequence[tuple[str, str]], *, is_cut: bool = False) -> _Arguments:
     """Collect the names that mean something first: no crowd of others may push out the feed or a coding."""
-    collected = _Arguments()
-    for name, value in sorted(arguments, key=lambda argument: argument[0].lower() not in _MEANINGFUL):
+    collected = _Arguments(truncated=is_cut)
+    others = []
+    for name, value in arguments:
+        if name.lower() in _MEANINGFUL:
+            collected.put(name, value)
+        else:
+            others.append((name, value))
+    for name, value in others[:MAX_OTHERS]:
         collected.put(name, value)
+    collected.truncated |= len(others) > MAX_OTHERS
     return collected
 
 
@@ -480,12 +490,29 @@ def _identity_text(grouped: Mapping[str, list[bytes]], name: str) -> str:
     return grouped.get(name, [b""])[0].decode(errors="surrogateescape").strip(" \t")
 
 
-def _query_arguments(query: bytes) -> Iterable[tuple[str, str]]:
-    """Pairs whose names, trimmed, are such as a header could have."""
-    for given, value in parse_qsl(query.decode(errors="replace")):
-        name = given.strip()
-        if _NAME.fullmatch(name):
-            yield name, value
+def _query_arguments(query: bytes) -> tuple[list[tuple[str, str]], bool]:
+    """The last pair of each name, trimmed, that a header could have; and whether some were left out.
+
+    The limit comes before everything that costs more than a look: a query may have thirty thousand pairs.
+    """
+    pairs: dict[str, tuple[str, str]] = {}
+    is_cut = False
+    for pair in query.decode(errors="replace").replace("+", " ").split("&"):
+        given, _, value = pair.partition("=")
+        name = (unquote(given) if "%" in given else given).strip()
+        if _is_blank(value):
+            continue
+        key = name.lower()
+        if len(pairs) >= MAX_OTHERS and key not in pairs and key not in _MEANINGFUL:
+            is_cut = True
+        else:
+            pairs[key] = (name, value)
+    return [(name, unquote(value)) for name, value in pairs.values() if _NAME.fullmatch(name)], is_cut
+
+
+def _is_blank(value: str) -> bool:
+    """Whether nothing is left of a quoted value when it has been cleaned."""
+    return not _clean(unquote(value) if "%" in value else value)
 
 
 def _sender_address(peer: str | None, forwarded: list[bytes], trusts: Callable[[str | None], bool]) -> str:

@@ -301,7 +301,7 @@ def _matching(
 def _check_encodings(trace: _Trace, compression: str | None, content_encoding: str | None) -> None:
     """Step 7."""
     encoding = (content_encoding or "").strip()[:MAX_QUOTED]
-    if encoding and encoding.lower() not in CONTENT_ENCODINGS:
+    if not is_encoding_supported(content_encoding):
         raise trace.stop(
             7,
             stroom_status.UNKNOWN_COMPRESSION,
@@ -315,6 +315,12 @@ def _check_encodings(trace: _Trace, compression: str | None, content_encoding: s
             f"Compression {normal_compression(compression)[:MAX_QUOTED]} is not one of ZIP, GZIP and NONE.",
         )
     trace.passed(7, f"Compression {normal_compression(compression)} is supported.")
+
+
+def is_encoding_supported(content_encoding: str | None) -> bool:
+    """Whether a Content-Encoding can be undone; absent or blank it is none."""
+    encoding = (content_encoding or "").strip().lower()
+    return not encoding or encoding in CONTENT_ENCODINGS
 
 
 def normal_compression(value: str | None) -> str:

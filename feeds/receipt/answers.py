@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from feeds import stroom_status
 from feeds.metadata import RequestMetadata
-from feeds.policy import Decision
+from feeds.policy import Decision, is_encoding_supported
 from feeds.stroom_status import StroomStatus
 
 MAX_VALUE = 100
@@ -65,6 +65,12 @@ def refused(
     extra = [("Stroom-Error", first)]
     if allow:
         extra.append(("Allow", allow))
+    if (
+        status is stroom_status.UNKNOWN_COMPRESSION
+        and request
+        and not is_encoding_supported(request.content_encoding)
+    ):
+        extra.append(("Accept-Encoding", "gzip"))  # RFC 9110, section 15.5.16
     if status.retry_after:
         # Spread, so that the senders of a stopped portal do not all come back in the same second.
         extra.append(("Retry-After", str(random.randint(*RETRY_AFTER_SECONDS))))  # noqa: S311  # not a secret

@@ -1,6 +1,7 @@
 """GZIP verified and undone while it streams, with bounded memory (receipt contract, sections 4 and 7). Pure."""
 
 import re
+import time
 import zlib
 from collections.abc import Iterator
 from types import ModuleType
@@ -13,6 +14,11 @@ except ImportError:  # where there is no wheel for the machine; three times slow
 
 #: The engine is fed and emptied in steps of this size: larger ones were measured slower, and a step bounds memory.
 STEP = 64 * 1024
+#: Members that may be tiny, and how many packed bytes each further one stands for: a line of a log, packed alone,
+#: takes about 100.
+FREE_MEMBERS = 10_000
+MEMBER_BYTES = 64
+MEMBERS_AT_ONCE = 50
 _GZIP = 16 + zlib.MAX_WBITS
 _RAW = -zlib.MAX_WBITS
 #: Longest header of a member: an extra field of 64 KB, and names.
@@ -40,7 +46,8 @@ class Gunzip:
         self._header_read = False
         self._in_member = False
         self._padding = False
-        self._has_member = False
+        self._taken = 0
+        self._members = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what `data` unpacks to, in pieces of at most STEP bytes.
@@ -58,14 +65,15 @@ class Gunzip:
         Raises:
             StreamInvalid: the last member has no end, or there is none at all.
         """
-        if self._in_member or not self._has_member:
+        if self._in_member or not self._members:
             raise StreamInvalid("The gzip data ends before its end")
 
     def _feed_step(self, data: bytes) -> Iterator[bytes]:
+        self._taken += len(data)
         output = b""
         # A full step of output may mean that the engine holds more back although its input is used up.
         while data or (self._in_member and len(output) == STEP):
-            if self._padding or (self._has_member and not self._in_member and data[0] == 0):
+            if self._padding or (self._members and not self._in_member and data[0] == 0):
                 self._skip_padding(data)
                 return
             self._in_member = True
@@ -99,8 +107,19 @@ class Gunzip:
         rest: bytes = self._member.unused_data
         self._member = _engine.decompressobj(_GZIP)
         self._in_member = self._header_read = False
-        self._has_member = True
+        self._count_member()
         return output, rest
+
+    def _count_member(self) -> None:
+        """Refuse crowds of members that hold next to nothing: each costs as much time as 10 KB of a large one.
+
+        Between them other threads have their turn: what is done for each member never leaves the interpreter.
+        """
+        self._members += 1
+        if self._members > FREE_MEMBERS + self._taken // MEMBER_BYTES:
+            raise StreamInvalid(f"The gzip data has more than {FREE_MEMBERS} members of a few bytes")
+        if self._members % MEMBERS_AT_ONCE == 0:
+            time.sleep(0)
 
     def _skip_padding(self, data: bytes) -> None:
         """Zeros behind the last member are harmless; anything behind them would be lost by other readers."""

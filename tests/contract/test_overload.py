@@ -1,5 +1,6 @@
 """Overload and passing faults degrade, never lie (R13, R15, R16)."""
 
+import asyncio
 import contextlib
 import gzip
 import hashlib
@@ -149,6 +150,27 @@ def test_r13_a_sender_does_not_wait_for_ever_for_a_commit(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert [live.data(receipt) for receipt in live.receipts()] == [b"data" * (size // 4)] * 2
+
+
+@pytest.mark.parametrize("size", [100, 40_000])
+def test_s34_a_large_head_is_not_read_on_the_event_loop(
+    live: Live, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    seen: list[bool] = []
+    real = app.read_head
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            seen.append(True)
+            return real(*args, **kwargs)
+        seen.append(False)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(app, "read_head", look)
+    query = "&".join(f"n{number}=1" for number in range(size // 8))
+    assert live.send(f"/datafeed?{query}", OPEN, b"data").outcome == (200, 0)
+    assert seen == [size == 100]
 
 
 ARCHIVE = {**OPEN, "Compression": "ZIP"}

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from feeds import metadata
 from feeds.dn import parse_dn
 from feeds.metadata import (
     DOUBLED,
@@ -218,6 +219,43 @@ def test_s09_a_crowd_of_names_pushes_out_none_that_means_something() -> None:
         assert (request.feed, request.content_encoding, request.get("StreamSize")) == ("A", "gzip", "7")
         assert (len(request.arguments), request.truncated) == (MAX_NAMES, True)
         assert (request.get("n196"), request.get("n197")) == ("x", None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"&".join(b"n%d=1" % number for number in range(9000)),
+        b"&".join(b"Feed=%d" % number for number in range(9000)),
+        b"&".join(b"%%46eed=%d" % number for number in range(6000)),
+        b"&" * 64_000,
+    ],
+    ids=["names", "values", "quoted names", "nothing"],
+)
+def test_s34_a_crowd_of_query_pairs_is_cut_before_it_is_cleaned(
+    monkeypatch: pytest.MonkeyPatch, query: bytes
+) -> None:
+    """What is known is kept wherever it stands, and the last of its values counts."""
+    spelled: list[str] = []
+    real = metadata.canonical_name
+    monkeypatch.setattr(metadata, "canonical_name", lambda name: spelled.append(name) or real(name))
+    request = read({"Content-Encoding": "gzip"}, query + b"&Feed=LAST&system=S")
+    assert (request.feed, request.get("System"), request.content_encoding) == ("LAST", "S", "gzip")
+    assert len(request.arguments) <= 203
+    assert request.truncated is query.startswith(b"n0")
+    assert len(spelled) <= 500
+
+
+@pytest.mark.parametrize("blank", ["+", "%20", "+%20", "%C2%85", "%00", "%E2%80%A8"])
+def test_a_blank_value_behind_another_leaves_that_alone(blank: str) -> None:
+    assert arguments(query=f"Feed=A&feed={blank}") == {"Feed": "A"}
+
+
+def test_s34_a_crowd_of_headers_is_cut_before_it_is_cleaned() -> None:
+    headers = [(b"x-%d" % number, b"y") for number in range(5000)]
+    request = read([*headers, (b"Feed", b"A")])
+    assert request.feed == "A"
+    assert request.truncated
+    assert len(request.arguments) == 200
 
 
 def test_a_described_name_that_stands_twice_is_one_value_with_a_comma() -> None:

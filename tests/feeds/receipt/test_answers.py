@@ -56,6 +56,23 @@ def test_the_documented_failure_word_for_word() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"Content-Encoding": "br"}, True),
+        ({"Content-Encoding": "gzip, gzip"}, True),
+        ({"Content-Encoding": "GZIP", "Compression": "RAR"}, False),
+        ({"Content-Encoding": "identity", "Compression": "RAR"}, False),
+        ({"Compression": "RAR"}, False),
+    ],
+)
+def test_an_unsupported_encoding_is_answered_with_the_one_that_is_supported(
+    given: dict[str, str], told: bool
+) -> None:
+    answer = refused(stroom_status.UNKNOWN_COMPRESSION, request=asking(Feed="A", **given))
+    assert (("Accept-Encoding", "gzip") in answer.headers) is told
+
+
 @pytest.mark.parametrize("status", EVERY, ids=lambda status: f"{status.http}-{status.code}")
 def test_every_refusal_keeps_to_the_form(status: StroomStatus) -> None:
     answer = refused(status, receipt_id="id")

@@ -313,3 +313,41 @@ def test_a_header_is_whole_with_its_last_byte_and_not_before(flags: int) -> None
     long = PACKED[:3] + b"\x04" + PACKED[4:10] + b"\x2c\x01" + b"e" * 300
     assert compression._is_whole_header(long[:-1]) is False
     assert compression._is_whole_header(long) is True
+
+
+def test_s34_a_crowd_of_empty_members_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "FREE_MEMBERS", 100)
+    monkeypatch.setattr(compression, "MEMBERS_AT_ONCE", 7)
+    empty = gzip.compress(b"")
+    few = GzipCheck()
+    few.feed(empty * 100)
+    few.finish()
+    assert few.inflated == 0
+    for piece in (empty, gzip.compress(b"x")):
+        with pytest.raises(StreamInvalid, match=r"more than 100 members of a few bytes$"):
+            GzipCheck().feed(piece * 200)
+
+
+def test_s34_many_members_of_ordinary_size_stay_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of a log packed one by one, and the blocks of bgzip, the last of which is empty."""
+    monkeypatch.setattr(compression, "FREE_MEMBERS", 10)
+    rng = random.Random(5)
+    lines = [rng.randbytes(60) for _ in range(3000)]
+    check = GzipCheck()
+    check.feed(b"".join(gzip.compress(line) for line in lines))
+    check.finish()
+    assert check.inflated == 3000 * 60
+    block = gzip.compress(bytes(60_000))
+    check.feed(block * 50 + gzip.compress(b""))
+    check.finish()
+
+
+def test_s34_the_bounds_of_members() -> None:
+    assert (compression.FREE_MEMBERS, compression.MEMBER_BYTES, compression.MEMBERS_AT_ONCE) == (10_000, 64, 50)
+
+
+def test_s34_other_threads_have_their_turn_between_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[float] = []
+    monkeypatch.setattr(compression.time, "sleep", turns.append)
+    GzipCheck().feed(gzip.compress(b"") * 500)
+    assert turns == [0] * 10
