@@ -3,6 +3,7 @@
 from django.urls import path
 
 from feeds.api.check import CheckViewSet
+from feeds.api.exporting import ExportViewSet
 from feeds.api.feeds import FeedViewSet
 from feeds.api.importing import ImportViewSet
 from feeds.api.proposals import ProposalViewSet
@@ -16,6 +17,7 @@ urlpatterns = [
         FeedViewSet.as_view({"get": "list", "post": "create", "patch": "bulk"}),
         name="feeds",
     ),
+    path("feeds/export/", ExportViewSet.as_view({"get": "to_file"}), name="feeds-export"),
     path("feeds/import/", ImportViewSet.as_view({"post": "from_file"}), name="feeds-import"),
     path(
         "feeds/<str:name>/",

@@ -23,7 +23,7 @@ from feeds.restore import deleted_feed, restore
 from feeds.stroom_packs import default_uuid, file_prefix, read_properties, write_properties
 from feeds.transfer import read_file
 from feeds.transfer_out import write_zip
-from tests.calls import superuser
+from tests.calls import anonymous, superuser
 from tests.feeds.admin_client import signed_in
 
 U1, U2 = "9284e207-0c12-4b49-90a6-6ba5a3ca6dd6", "zz00EVENTS-0000-4000-8000-00000000000x"
@@ -327,6 +327,23 @@ def test_f7_an_import_that_changes_nothing_is_200() -> None:
         assert answer.status_code == 200
     assert answer.json()["counts"] == {"create": 0, "change": 0, "same": 1, "fault": 0}
     assert Feed.objects.get().version == 1
+
+
+@pytest.mark.django_db
+def test_f1_the_export_over_rest_is_that_of_the_admin_with_the_lists_filters() -> None:
+    run_import(pack())
+    Feed.objects.create(name="DROPPING", status="Drop")
+    caller = superuser()
+    answer = caller.get("/api/v1/feeds/export/?format=stroom")
+    assert (answer["Content-Type"], answer["Content-Disposition"][:11]) == ("application/zip", "attachment;")
+    assert {node["name"] for node, _ in as_stroom(answer.content).values()} == {DOC["name"], "DROPPING"}
+    chosen = caller.get("/api/v1/feeds/export/?format=csv&status=Drop")
+    assert [row.name for row in read_file(chosen.content).rows] == ["DROPPING"]
+    assert len(caller.get("/api/v1/feeds/export/").json()) == 2
+    for query, status in (("format=exe", 400), ("stats=Drop", 400), ("status=Nope", 400), ("limit=1", 400)):
+        refused = caller.get(f"/api/v1/feeds/export/?{query}")
+        assert (refused.status_code, refused["Content-Type"]) == (status, "application/problem+json"), query
+    assert anonymous().get("/api/v1/feeds/export/?format=stroom").status_code == 401
 
 
 # --- Java's properties ---

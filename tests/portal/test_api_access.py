@@ -40,6 +40,7 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/feeds/"): SEE,
     ("POST", "/api/v1/feeds/"): EDIT,
     ("PATCH", "/api/v1/feeds/"): CHANGE,
+    ("GET", "/api/v1/feeds/export/"): SEE,
     ("POST", "/api/v1/feeds/import/"): CHANGE,
     ("GET", "/api/v1/feeds/{name}/"): SEE,
     ("PUT", "/api/v1/feeds/{name}/"): CHANGE,
