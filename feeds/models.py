@@ -71,7 +71,21 @@ class FeedQuerySet(models.QuerySet["Feed"]):
         policy = FeedPolicy(found, FeedStatus(status), CertificatePolicy(guard), rules, version=version)
         return policy if found else None
 
+    def are_lost(self) -> bool:
+        """Whether the database has receipts and never had a feed, as after a rebuild (R30).
 
+        Asked until the first feed is seen, so that later an unknown feed costs no more than another (S21).
+        """
+        if _seen_feeds:
+            return False
+        if self.exists() or Feed.history.exists():
+            _seen_feeds.append(True)
+            return False
+        return Receipt.objects.exists()
+
+
+#: Not empty once this process has seen a feed or the history of one.
+_seen_feeds: list[bool] = []
 #: Always a row, and one more for each further rule: of an unknown feed one without a value.
 _POLICY_SQL = """
     SELECT f.name, f.status, f.certificate_policy, f.version, r.action, r.subject_dn, r.expires

@@ -17,6 +17,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar, TypeVarTuple
 
+from django.conf import settings
 from django.db import (
     DataError,
     Error,
@@ -28,6 +29,7 @@ from django.db import (
     connections,
 )
 
+from feeds.identity import WrongStore, demand_own_store
 from portal import patience
 
 P = ParamSpec("P")
@@ -72,6 +74,8 @@ VAIN_FOR_SECONDS = 10.0
 
 #: Which file each thread's connection has open, and how long it is set to wait.
 _opened = threading.local()
+#: The SQLite file that this process has known as its own.
+_own_file: dict[str, tuple[int, int]] = {}
 #: When somebody waited in vain, to read and to write: who writes does not keep others from reading.
 _in_vain = {False: float("-inf"), True: float("-inf")}
 
@@ -166,6 +170,7 @@ def _follow_file() -> None:
 
     Raises:
         Unavailable: the file is gone; to connect would make an empty one.
+        Refused: the new file is the database of another store: its feeds and rules are not ours (R30).
     """
     if connection.vendor != "sqlite":
         return
@@ -176,7 +181,18 @@ def _follow_file() -> None:
     file = (found.st_dev, found.st_ino)
     if connection.connection is not None and getattr(_opened, "file", file) != file:
         connection.close()
+    if _own_file.setdefault("file", file) != file:
+        _demand_own_store()
+        _own_file["file"] = file
     _opened.file = file
+
+
+def _demand_own_store() -> None:
+    try:
+        demand_own_store(settings.STORE_DIR)
+    except WrongStore as fault:
+        connection.close()
+        raise Refused(str(fault)) from fault
 
 
 async def in_time(pool: Executor, function: Callable[[*Ts], T], *args: *Ts) -> T:

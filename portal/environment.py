@@ -17,6 +17,8 @@ from portal.http.client import Network, TrustedProxies, is_in
 T = TypeVar("T")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+#: Ends the file of a generated secret key, without being part of it, until the first start has made the database.
+NEW_KEY_MARK = "\n\n\n"
 TRUE_WORDS = frozenset({"1", "on", "true", "yes"})
 SECRET_SETTINGS = frozenset({"PORTAL_SECRET_KEY", "DATABASE_URL"})
 FALSE_WORDS = frozenset({"0", "off", "false", "no"})

@@ -18,10 +18,10 @@ from django.db.migrations.recorder import MigrationRecorder
 from feeds import identity
 from feeds.receipt.ids import RECEIVED
 from portal import audit
+from portal.environment import NEW_KEY_MARK
+from portal.files import write_durably
 
 Say = Callable[[str], None]
-#: Lies in the data folder from the making of the secret key to the end of the first start.
-FIRST_START = "first-start"
 #: How long a start looks for damage in a SQLite database.
 CHECK_SECONDS = 2.0
 #: Tables that decide about deliveries; their indexes are compared with their rows, too.
@@ -63,7 +63,9 @@ def demand_own_database(store: Path, *, say: Say) -> None:
 def end_first_start(store: Path) -> None:
     """Link database and store for the following starts."""
     identity.link(store)
-    (Path(settings.DATA_DIR) / FIRST_START).unlink(missing_ok=True)
+    key = Path(settings.DATA_DIR) / "secret_key"
+    if _is_new(key):
+        write_durably(key, key.read_bytes().strip())
 
 
 def say_what_is_older(say: Say) -> None:
@@ -180,18 +182,23 @@ def _demand_store(store: Path, *, may_be_blank: bool = False) -> None:
 
 
 def _demand_meant_to_be_new(store: Path) -> None:
-    data_dir = Path(settings.DATA_DIR)
-    if settings.ENVIRONMENT.new_database or (data_dir / FIRST_START).exists():
+    if settings.ENVIRONMENT.new_database:
         return
-    left = [
-        path for path in (store / RECEIVED, data_dir / audit.HEADS_FILE, data_dir / "secret_key") if path.exists()
-    ]
+    data_dir = Path(settings.DATA_DIR)
+    key = data_dir / "secret_key"
+    left = [path for path in (store / RECEIVED, data_dir / audit.HEADS_FILE) if path.exists()]
+    left += [key] if key.exists() and not _is_new(key) else []
     if left:
         raise Refused(
             f"{describe_database()} has no tables, but {left[0]} is there: the database is lost, not mounted, or "
             "DATABASE_URL names another. Restore it from the backup; if it is meant to be new, set "
             "PORTAL_NEW_DATABASE=on for one start."
         )
+
+
+def _is_new(key: Path) -> bool:
+    """Whether a secret key was made by a start that has not made a database yet: one that was killed, say."""
+    return key.is_file() and key.read_bytes().endswith(NEW_KEY_MARK.encode())
 
 
 def _demand_durable() -> None:

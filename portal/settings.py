@@ -9,7 +9,7 @@ from typing import Any
 import environ as django_environ
 
 from portal import logs
-from portal.environment import BASE_DIR, BadEnvironment, read_environment, usable_secret_key
+from portal.environment import BASE_DIR, NEW_KEY_MARK, BadEnvironment, read_environment, usable_secret_key
 
 ENVIRONMENT = read_environment()
 DATA_DIR = ENVIRONMENT.data_dir
@@ -22,9 +22,6 @@ def _secret_key() -> str:
         return ENVIRONMENT.secret_key
     path = DATA_DIR / "secret_key"
     if not path.exists():
-        # Until the first start has made the database, a new key is no sign that there was one.
-        if not any((DATA_DIR / name).exists() for name in ("portal.sqlite3", "audit-heads", "store/received")):
-            (DATA_DIR / "first-start").touch(mode=0o600)
         _make_key(path)
     try:
         return usable_secret_key(path.read_text().strip())
@@ -40,7 +37,8 @@ def _make_key(path: Path) -> None:
     descriptor, name = tempfile.mkstemp(prefix=".secret_key-", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(64))
+            # The start that makes the database takes the mark away: from then on a key says that there was one.
+            file.write(f"{secrets.token_urlsafe(64)}{NEW_KEY_MARK}")
             file.flush()
             os.fsync(file.fileno())
         try:

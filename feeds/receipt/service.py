@@ -192,7 +192,10 @@ def read_policy(feed: str | None) -> FeedPolicy | None:
 def _policy_now(name: str) -> FeedPolicy | None:
     try:
         with promptly():
-            return Feed.objects.policy_for(name)
+            policy = Feed.objects.policy_for(name)
+            if policy is None and Feed.objects.are_lost():
+                raise Unavailable("there are receipts and never was a feed: the feeds have to be restored")
+            return policy
     except ValueError as fault:  # a value that no version of ours has written
         raise Unavailable("the rules of a feed cannot be read") from fault
 

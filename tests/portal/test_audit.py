@@ -12,8 +12,21 @@ from django.urls import reverse
 
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from portal import triggers
-from portal.audit import GENESIS, HEADS_FILE, Head, digest_of, read_heads, record, stored_entries, together, verify
+from portal import audit, triggers
+from portal.audit import (
+    CHAIN,
+    GENESIS,
+    HEADS_FILE,
+    Head,
+    accept_heads,
+    digest_of,
+    last_announced,
+    read_heads,
+    record,
+    stored_entries,
+    together,
+    verify,
+)
 from portal.models import ApiToken, AuditRecord
 from tests.feeds.admin_client import feed_form, signed_in
 
@@ -102,6 +115,40 @@ def test_heads_are_read_out_of_any_log() -> None:
     head = Head(7, "a" * 64)
     lines = [f"2026-02-24 INFO audit chain head {head}\n", "12:30:00 nothing here\n", "9:short\n"]
     assert read_heads(lines) == [head]
+
+
+def test_heads_name_their_chain_and_those_of_older_releases_none() -> None:
+    digest = "a" * 64
+    lines = [f"7:{digest}\n", f"audit chain head {Head(8, digest, 'c0ffee')}\n", "\n", f"9:{digest} chain= x\n"]
+    assert read_heads(lines) == [Head(7, digest), Head(8, digest, "c0ffee"), Head(9, digest)]
+
+
+def begin(chain: list[dict[str, object]], number: int) -> None:
+    """Make one entry explain the heads that were announced before it, and chain the others to it."""
+    chain[number - 1] |= {"kind": CHAIN, "action": "began"}
+    for entry in chain[number - 1 :]:
+        position = entry["number"] - 1
+        entry["previous"] = chain[position - 1]["digest"] if position else GENESIS
+        entry["digest"] = digest_of(entry)
+
+
+def test_s23_a9_heads_before_a_new_chain_are_explained_and_later_ones_are_not() -> None:
+    older, chain = make_chain(20), make_chain(10)
+    begin(chain, 1)
+    assert verify(chain, [*heads_of(older), *heads_of(chain)]) == []
+    assert verify(chain, [*heads_of(chain), *heads_of(older)[-1:]]) == ["entry 20 was announced and is gone"]
+    assert verify(chain, heads_of(chain), heads_of(older)[:1]) == ["entry 1 is another one than was announced"]
+
+
+def test_s23_a9_a_restored_database_goes_on_after_an_entry_that_explains_it() -> None:
+    newer = make_chain(20)
+    restored = make_chain(12)
+    begin(restored, 11)  # restored with ten entries
+    told = [*heads_of(newer), *heads_of(restored)[10:]]
+    assert verify(restored, told) == []
+    restored[10] |= {"kind": "feed", "action": "changed"}
+    restored[10]["digest"] = digest_of(restored[10])
+    assert len(verify(restored, told)) >= 10
 
 
 @pytest.fixture(autouse=True)
@@ -282,3 +329,59 @@ def test_the_record_is_read_by_auditors_and_edited_by_nobody() -> None:
     )
     viewer = signed_in("view_feed", username="viewer")
     assert viewer.get(reverse("admin:portal_auditrecord_changelist")).status_code == 403
+
+
+@pytest.mark.django_db
+def test_s23_a9_a_new_database_begins_a_chain_and_one_that_was_emptied_is_found(
+    settings, tmp_path, django_capture_on_commit_callbacks
+) -> None:
+    settings.DATA_DIR = tmp_path
+    with django_capture_on_commit_callbacks(execute=True):
+        for number in range(3):
+            record("changed", kind="feed", key=number, name="FEED")
+    last = last_announced()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM portal_auditrecord")
+    with django_capture_on_commit_callbacks(execute=True):
+        record("changed", kind="feed", key=1, name="AFTER-THE-TABLE-WAS-EMPTIED")
+    with pytest.raises(CommandError, match="not whole: 3 faults"):
+        call_command("verify_audit", stdout=StringIO(), stderr=StringIO())
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM portal_auditrecord")
+    token = audit._new_database.set(True)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            record("changed", kind="feed", key=1, name="IN-A-NEW-DATABASE")
+    finally:
+        audit._new_database.reset(token)
+    assert last is not None
+    out = StringIO()
+    call_command("verify_audit", stdout=out)
+    assert "2 entries" in out.getvalue()
+    assert "Entry 1 " in out.getvalue()
+    assert {head.chain for head in read_heads((tmp_path / HEADS_FILE).read_text().splitlines()[-2:])} == {
+        AuditRecord.objects.get(number=1).key
+    }
+
+
+@pytest.mark.django_db
+def test_s23_a9_a_restore_is_explained_by_whoever_made_it(
+    settings, tmp_path, django_capture_on_commit_callbacks
+) -> None:
+    settings.DATA_DIR = tmp_path
+    with django_capture_on_commit_callbacks(execute=True):
+        for number in range(3):
+            record("changed", kind="feed", key=number, name="FEED")
+    AuditRecord.objects.filter(number=3).delete()  # an older database
+    with pytest.raises(CommandError, match="--accept REASON"):
+        call_command("verify_audit", stdout=StringIO(), stderr=StringIO())
+    out = StringIO()
+    with django_capture_on_commit_callbacks(execute=True):
+        accept_heads("restored")
+    call_command("verify_audit", stdout=out)
+    assert "need not be in this database: restored" in out.getvalue()
+    with django_capture_on_commit_callbacks(execute=True):
+        record("changed", kind="feed", key=9, name="LATER")
+    AuditRecord.objects.filter(number=4).delete()
+    with pytest.raises(CommandError, match="not whole"):
+        call_command("verify_audit", stdout=StringIO(), stderr=StringIO())
