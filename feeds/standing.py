@@ -216,6 +216,7 @@ class StandingCollector(Collector):
         self._folder = folder
         self._space = space
         self._most_feeds = most_feeds
+        self._recurring = Recurring(log)
 
     def collect(self) -> Iterator[Metric]:
         with contextlib.suppress(OSError):
@@ -223,8 +224,9 @@ class StandingCollector(Collector):
         try:
             standing = shared_standing(self._folder, self._read)
         except (Unavailable, OSError) as fault:
-            log.warning("Prometheus is told no figures of the database: %s", fault)
+            self._recurring.tell("figures of the database for Prometheus", "cannot be read", fault)
             return
+        self._recurring.tell("figures of the database for Prometheus", WELL)
         yield from self._figures(standing)
 
     def _read(self) -> Standing:

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from feeds.body import Receive, Scope, Send
 from feeds.measures import NAMESPACE
 from feeds.pools import Unavailable, database
+from feeds.recurring import REMIND_AFTER, Recurring
 from portal.documentation import version
 from portal.environment import MetricsReaders
 from portal.http.client import client_address, is_loopback
@@ -78,6 +79,7 @@ class MetricsPage:
         self._trusts = trusts
         self._registry = registry
         self._threads = threads
+        self._recurring = Recurring(log, settle_seconds=REMIND_AFTER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a body is none of its business."""
@@ -94,7 +96,7 @@ class MetricsPage:
             refusal = self.refusal(request)
             return refusal or self._metrics(request)
         except Unavailable as fault:
-            log.warning("a reader of /metrics cannot be judged: %s", fault)
+            self._recurring.tell("tokens of readers of /metrics", "cannot be looked up", fault)
             return Answer(503, b"Tokens cannot be looked up now.\n")
         except Exception:
             log.exception("/metrics failed")

@@ -21,10 +21,13 @@ from typing import NamedTuple, Self
 from feeds.body import Message, Receive, Scope, Send
 from feeds.measures import Measures
 from feeds.pools import Unavailable
+from feeds.recurring import WELL, Recurring
 from portal.request_fields import accepts_gzip, canonical, cookie_names, is_known
 from portal.request_ids import request_id
 
 log = logging.getLogger(__name__)
+
+_WHAT = "the catalogue's version"
 
 LOOK_EVERY_SECONDS = 1.0
 #: A database that is slower than this holds nobody up: what lies ready is given meanwhile.
@@ -147,6 +150,7 @@ class ReadyAnswers:
                 where nothing is.
         """
         self._read_version = version
+        self._recurring = Recurring(log)
         self._threads = threads
         self._private = _HEADERS_OF_OTHERS | _NOT_SIMPLE | {name.encode() for name in private}
         self._private_cookies = frozenset(private_cookies)
@@ -283,12 +287,13 @@ class ReadyAnswers:
         began = time.monotonic()
         try:
             version = await asyncio.get_running_loop().run_in_executor(self._threads, self._read_version)
+            self._recurring.tell(_WHAT, WELL)
             if version != self._version:
                 self._version = version
                 self._answers.clear()
                 self._bytes = 0
         except Unavailable as fault:
-            log.warning("ready answers are given unlooked-at, the catalogue's version cannot be read: %s", fault)
+            self._recurring.tell(_WHAT, "cannot be read, answers are given as they were", fault)
         except Exception:
             log.exception("the catalogue's version cannot be read")
         finally:

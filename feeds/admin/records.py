@@ -127,7 +127,7 @@ class ReceiptAdmin(ReadOnlyAdmin):
     def stored_groups(self, receipt: Receipt) -> SafeString:
         return as_text(receipt.groups)
 
-    @admin.display(description="handed over in", empty_value="nothing yet")
+    @admin.display(description="handed over in", empty_value="nothing")
     def stored_archives(self, receipt: Receipt) -> SafeString | None:
         return as_text(receipt.archives) if receipt.archives else None
 

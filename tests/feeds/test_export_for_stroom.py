@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
 
 from feeds import export_folders
 from feeds.export import Exporter, Journal, Selection
@@ -400,3 +403,20 @@ def test_what_is_pruned_while_it_is_exported_is_no_fault(
     assert "1 receipt in 1 archive" in export(output, "--mark", "forwarded")
     first.refresh_from_db()
     assert first.status == "forwarded"
+
+
+def test_admin_and_api_say_what_a_receipt_left_in(depot: Depot, output: Path, client: Client) -> None:
+    receipt = depot.keep(FEED, b"data", Type="Raw Events")
+    client.force_login(User.objects.create_superuser("chief"))
+    page, api = reverse("admin:feeds_receipt_change", args=[receipt.pk]), f"/api/v1/receipts/{receipt.receipt_id}/"
+    assert "handed over in" in client.get(page).content.decode().lower()
+    assert (client.get(api).json()["forwarded_at"], client.get(api).json()["archives"]) == (None, [])
+    export(output, "--mark", "forwarded")
+    [folder] = output.iterdir()
+    found = client.get(api).json()
+    assert found["status"] == "forwarded"
+    assert found["forwarded_at"].endswith("Z")
+    assert [(one["name"], one["feed"], one["type"]) for one in found["archives"]] == [
+        (folder.name, FEED, "Raw Events")
+    ]
+    assert folder.name in client.get(page).content.decode()

@@ -1,5 +1,7 @@
 """A database that refuses for good is a fault of ours, and the health check finds it before a sender (R31)."""
 
+import threading
+
 import pytest
 from django.db import (
     DatabaseError,
@@ -10,14 +12,16 @@ from django.db import (
     OperationalError,
     ProgrammingError,
     connection,
+    connections,
 )
 from django.db.models import Max
 
+from feeds import counting
 from feeds.health import HealthMonitor
-from feeds.models import HourlyCount, Receipt, ReceiptFeed
+from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed
 from feeds.pools import Refused, Unavailable, database
 from feeds.receipt.spool import SpaceMark
-from tests.factories import make_receipt
+from tests.factories import NOW, make_feed, make_receipt
 from tests.feeds.receipt.workshop import DATA, Workshop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,3 +106,76 @@ def test_r31_which_faults_last(fault: Exception, lasting: bool) -> None:
     with pytest.raises(Unavailable) as raised, database():
         raise fault
     assert isinstance(raised.value, Refused) == lasting
+
+
+def test_r31_one_feed_that_cannot_be_read_does_not_end_readiness(workshop: Workshop) -> None:
+    """Its own deliveries are answered 503; where it is the only one, nothing can be received at all."""
+    health = HealthMonitor(workshop.service.slot.folder, SpaceMark(workshop.root, 0))
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA ignore_check_constraints = ON")
+        else:
+            cursor.execute("ALTER TABLE feeds_feed DROP CONSTRAINT feed_status_known")
+        cursor.execute("UPDATE feeds_feed SET status = 'Perhaps'")
+    try:
+        health.check()
+        assert not health.current.ready
+        make_feed("ANOTHER-FEED")
+        for _ in range(4):
+            health.check()
+            assert health.current.ready, health.current
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE feeds_feed SET status = 'Receive'")
+            if connection.vendor == "sqlite":
+                cursor.execute("PRAGMA ignore_check_constraints = OFF")
+            else:
+                cursor.execute(
+                    "ALTER TABLE feeds_feed ADD CONSTRAINT feed_status_known"
+                    " CHECK (status IN ('Receive', 'Reject', 'Drop'))"
+                )
+
+
+def test_a10_two_workers_write_their_counts_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that two transactions lock crosswise are a deadlock in PostgreSQL."""
+    written: list[list[str]] = []
+    monkeypatch.setattr(counting, "_add_to_row", lambda tally, *_: written[-1].append(tally.feed))
+    for names in (["A", "B", "C"], ["C", "A", "B"]):
+        counts = counting.DeliveryCounts()
+        for name in names:
+            counts.add(
+                counting.tally_of(NOW, name, Outcome.REFUSED, http_status=406, stroom_status=110, known=True)
+            )
+        written.append([])
+        counts.flush()
+    assert written[0] == written[1]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+def test_a10_two_workers_that_count_the_same_feeds_never_deadlock() -> None:
+    faults: list[BaseException] = []
+
+    def count(names: list[str]) -> None:
+        counts = counting.DeliveryCounts()
+        try:
+            for _ in range(50):
+                for name in names:
+                    counts.add(
+                        counting.tally_of(
+                            NOW, name, Outcome.REFUSED, http_status=406, stroom_status=110, known=True
+                        )
+                    )
+                counts.flush()
+        except BaseException as fault:  # noqa: BLE001  # handed on
+            faults.append(fault)
+        finally:
+            connections.close_all()
+
+    names = [f"FEED-{number}" for number in range(20)]
+    threads = [threading.Thread(target=count, args=(order,)) for order in (names, names[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert sum(HourlyCount.objects.values_list("count", flat=True)) == 2 * 50 * 20
