@@ -145,7 +145,7 @@ class Machine:
             ["bash", "-euo", "pipefail", "-c", text],
             cwd=self.work,
             env={
-                **self.portal.environment,
+                **(self.stopped() if "systemctl stop" in text else self.portal).environment,
                 "PATH": f"{self.root}/bin:{os.environ['PATH']}",
                 "PYTHON": sys.executable,
                 "RECORD": str(self.record),
@@ -159,6 +159,12 @@ class Machine:
         )
         assert done.returncode == 0, f"{block.where}:\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def stopped(self) -> Portal:
+        """A portal that does not run, with data of its own: what stops the service may change its tables."""
+        portal = Portal(Path(tempfile.mkdtemp(prefix="stopped-", dir=self.root)))
+        portal.prepare()
+        return portal
 
     def calls(self, program: str) -> list[list[str]]:
         lines = [line.split() for line in self.record.read_text().splitlines()]
