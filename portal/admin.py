@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from feeds.admin.forms import UtcDateTimeField
 from feeds.admin.records import ReadOnlyAdmin
 from portal.models import SCOPES, ApiToken, AuditRecord
+from portal.roles import ROLES
 
 ISSUED_FIELDS = ["name", "scopes", "expires"]
 
@@ -117,13 +118,13 @@ class PortalUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic only in t
     """Users. Only a superuser makes superusers, grants single permissions, or touches a superuser (S30)."""
 
     show_facets = admin.ShowFacets.ALWAYS
-    list_display = ("username", "email", "role_names", "is_active", "is_staff", "is_superuser", "last_login")
+    list_display = ("username", "email", "role_names", "is_active", "signs_in", "is_superuser", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
     actions = None
     filter_horizontal = ()
     add_fieldsets = (
         (None, {"fields": ("username", "usable_password", "password1", "password2")}),
-        ("Roles", {"fields": ("is_staff", "groups"), "description": "Staff status lets a user into this admin."}),
+        ("Roles", {"fields": ("groups",), "description": "Each role lets its users sign in to this admin."}),
     )
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -132,8 +133,18 @@ class PortalUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic only in t
         if field is not None and db_field.name == "groups":
             field.widget = forms.CheckboxSelectMultiple()
             field.widget.choices = field.choices
-            field.help_text = "What the user may do is the sum of these."
+            field.help_text = "What the user may do is the sum of these. Each role lets its users sign in here."
         return field
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "is_staff":
+            field.help_text = "Lets a user without a role sign in here, as for groups of your own."
+        return field
+
+    @admin.display(description="may sign in", boolean=True)
+    def signs_in(self, user: User) -> bool:
+        return user.is_active and (user.is_staff or any(group.name in ROLES for group in user.groups.all()))
 
     @admin.display(description="roles")
     def role_names(self, user: User) -> str:

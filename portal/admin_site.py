@@ -6,7 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.views.main import SEARCH_VAR
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.forms import AuthenticationForm
 from django.db import NotSupportedError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import QueryDict
@@ -14,8 +17,19 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.utils.text import smart_split
 
+from portal.roles import enters_admin
+
 MAX_SEARCH_WORDS = 20
 MAX_SEARCH_LENGTH = 2_000
+
+
+class SignInForm(AdminAuthenticationForm):
+    """The login page's form, for everybody whom a role or *Staff status* lets in."""
+
+    def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
+        AuthenticationForm.confirm_login_allowed(self, user)
+        if not enters_admin(user):
+            raise self.get_invalid_login_error()
 
 
 class PortalAdminSite(AdminSite):
@@ -26,6 +40,10 @@ class PortalAdminSite(AdminSite):
     index_title = "How things stand"
     index_template = "admin/index.html"
     enable_nav_sidebar = False
+    login_form = SignInForm
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return enters_admin(request.user)
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002  # Django's
         """Every page: a question that would take the database too long is refused before it is asked (S27), and

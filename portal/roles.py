@@ -8,8 +8,9 @@ an administrator gets them only by being an officer too.
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.management import create_permissions
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
 VIEWER = "Viewer"
 FEED_EDITOR = "Feed editor"
@@ -41,6 +42,13 @@ ROLES: dict[str, frozenset[str]] = {
     AUDITOR: _SEE | _AUDIT,
     ADMINISTRATOR: _SEE | _EDIT | _AUDIT | _ADMINISTER,
 }
+
+
+def enters_admin(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether somebody may sign in to the admin: each role of ours lets its users in, as does *Staff status*."""
+    if not isinstance(user, User) or not user.is_active:
+        return False
+    return user.is_staff or user.groups.filter(name__in=ROLES).exists()
 
 
 def put_right(sender: AppConfig, **kwargs: Any) -> None:
