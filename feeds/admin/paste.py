@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
 
 from feeds.admin.forms import ReadingFeedForm
 from feeds.certificates import PastedCertificate, UnreadableCertificate, read_pasted
@@ -34,6 +35,7 @@ class PasteMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in
             return super().changeform_view(request, *args, **kwargs)
         posted = request.POST.copy()
         reading = _read(posted)
+        _tell(request, reading)
         request.POST = posted  # type: ignore[assignment]  # only the stubs want it immutable
         response = super().changeform_view(request, *args, **kwargs)
         if isinstance(response, TemplateResponse) and response.context_data is not None:
@@ -49,15 +51,27 @@ def _read(posted: QueryDict) -> dict[str, Any]:
         pasted = read_pasted(text)
     except UnreadableCertificate as fault:
         return {"text": text, "fault": str(fault)}
-    _add_row(posted, pasted)
-    return {"pasted": pasted, "parts": [part for group in pasted.dn.parts for part in group]}
+    row = _add_row(posted, pasted)
+    return {"pasted": pasted, "parts": [part for group in pasted.dn.parts for part in group], "row": row}
 
 
-def _add_row(posted: QueryDict, pasted: PastedCertificate) -> None:
+def _tell(request: HttpRequest, reading: dict[str, Any]) -> None:
+    """At the top of the page, what became of the text: the row and the box are far below."""
+    if "fault" in reading:
+        messages.error(request, f"The pasted text is neither a PEM certificate nor a DN: {reading['fault']}.")
+    elif reading["row"] is None:
+        messages.error(request, f"A feed has at most {MAX_ROWS} certificate rules: no row was added.")
+    else:
+        link = format_html('<a href="#{}-{}">new row</a>', PREFIX, reading["row"])
+        messages.success(request, format_html("The pasted text is a {} of the rules. Save to keep it.", link))
+
+
+def _add_row(posted: QueryDict, pasted: PastedCertificate) -> int | None:
+    """Add a row for it and return its number; None where there are too many."""
     total = posted.get(f"{PREFIX}-TOTAL_FORMS", "0")
     row = int(total) if total.isascii() and total.isdigit() and len(total) < 6 else 0
     if row >= MAX_ROWS:
-        return
+        return None
     action = posted.get("paste_action", "")
     posted[f"{PREFIX}-TOTAL_FORMS"] = str(row + 1)
     posted[f"{PREFIX}-{row}-action"] = action if action in CertificateRule.Action.values else "allow"
@@ -65,3 +79,4 @@ def _add_row(posted: QueryDict, pasted: PastedCertificate) -> None:
     posted[f"{PREFIX}-{row}-expires"] = f"{pasted.expires:%Y-%m-%d %H:%M:%S}" if pasted.expires else ""
     posted[f"{PREFIX}-{row}-comment"] = ""
     posted[f"{PREFIX}-{row}-id"] = ""
+    return row

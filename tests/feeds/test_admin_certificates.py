@@ -49,6 +49,32 @@ def test_what_cannot_be_read_says_why_and_keeps_the_text() -> None:
     assert "hello &lt;world&gt;" in text
 
 
+def test_the_page_says_at_its_top_what_became_of_the_pasted_text() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    client = signed_in(superuser=True)
+    told = {
+        text: client.post(change_url(feed), pasted(text, **one_rule()))
+        .content.decode()
+        .partition('id="feed_form"')[0]
+        for text in ("CN=second", "hello <world>")
+    }
+    assert 'href="#certificate_rules-1"' in told["CN=second"]
+    assert "Save to keep it" in told["CN=second"]
+    assert "neither a PEM certificate nor a DN" in told["hello <world>"]
+    assert "<world>" not in told["hello <world>"]
+    fresh = client.get(change_url(feed)).content.decode()
+    assert 'formaction="#certificate_rules-0"' in fresh
+    assert "messagelist" not in fresh
+
+
+def test_more_rows_than_a_feed_may_have_are_not_added() -> None:
+    feed = Feed.objects.create(name="PAYROLL-PROD")
+    many = pasted("CN=second") | {"certificate_rules-TOTAL_FORMS": "1000"}
+    text = signed_in(superuser=True).post(change_url(feed), many).content.decode()
+    assert "at most 1000 certificate rules" in text
+    assert "Read and added" not in text
+
+
 def test_a_feed_editor_has_no_paste_box_and_cannot_use_its_address() -> None:
     feed = Feed.objects.create(name="PAYROLL-PROD")
     client = signed_in("view_feed", "change_feed")
