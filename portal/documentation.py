@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from itertools import count
 from pathlib import Path
 
@@ -26,6 +27,10 @@ PAGES = (
     "decisions",
 )
 
+#: The address in the examples of the files, and the pages whose readers are to see their own portal's in its place.
+EXAMPLE_ADDRESS = "http://127.0.0.1:8000"
+FOR_CALLERS = frozenset({"sending-data", "catalogue", "api", "second-approval"})
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -44,6 +49,10 @@ class DocumentationPage:
     lead: str
     html: str
     headings: tuple[Heading, ...]
+
+    def html_for(self, address: str) -> str:
+        """The page with the portal's address in its examples."""
+        return self.html.replace(EXAMPLE_ADDRESS, escape(address)) if self.slug in FOR_CALLERS else self.html
 
 
 def pages() -> list[DocumentationPage]:

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from portal import documentation
 from portal.api import conditional_page
+from portal.links import own_address
 
 
 @conditional_page
@@ -21,7 +22,8 @@ def documentation_page(request: HttpRequest, slug: str) -> HttpResponse:
     page = documentation.page_of(slug)
     if page is None:
         raise Http404("The documentation has no such page.")
-    return render(request, "docs/page.html", {"page": page, "pages": documentation.pages()})
+    context = {"page": page, "html": page.html_for(own_address(request)), "pages": documentation.pages()}
+    return render(request, "docs/page.html", context)
 
 
 @require_safe

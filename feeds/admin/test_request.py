@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,6 +17,7 @@ from feeds.dryrun import DescribedCertificate, DryRun, dry_run
 from feeds.metadata import MAX_NAMES
 from feeds.models import Feed, RefusalSample
 from feeds.policy import TraceStep
+from portal.links import own_address
 
 MAX_HEADER_TEXT = 64 * 1024
 MAX_OFFERED = 3000
@@ -179,7 +179,7 @@ class TestRequestMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic o
             "form": form,
             "outcome": outcome,
             "sample": sample,
-            "public_url": _public_url(request),
+            "public_url": own_address(request),
             "feed_names": list(Feed.objects.order_by("name").values_list("name", flat=True)[:MAX_OFFERED]),
         }
         return TemplateResponse(request, "admin/feeds/feed/test.html", context)
@@ -208,8 +208,3 @@ def _data(request: HttpRequest, sample: RefusalSample | None) -> Any:
     if "feed" in request.GET:
         return {"feed": request.GET["feed"][:1000], "headers": "", "presented": "none", "certificate": ""}
     return None
-
-
-def _public_url(request: HttpRequest) -> str:
-    configured: str = settings.ENVIRONMENT.public_url
-    return configured or f"{request.scheme}://{request.get_host()}"

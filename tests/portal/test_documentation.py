@@ -1,7 +1,9 @@
 """The in-product documentation renders every page, safely, and its links lead somewhere."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -45,3 +47,36 @@ def test_raw_html_in_a_page_stays_text() -> None:
     page = documentation._render("x", "# T\n\n<script>alert(1)</script>\n\n[a](javascript:alert(1))\n", 0)
     assert "<script>" not in page.html
     assert 'href="javascript' not in page.html
+
+
+@pytest.mark.parametrize("slug", ["sending-data", "api"])
+def test_the_examples_show_the_address_where_they_are_read(client: Client, settings: Any, slug: str) -> None:
+    settings.ALLOWED_HOSTS = ["portal.example.org", "127.0.0.1", "[::1]"]
+    for host in ("portal.example.org", "portal.example.org:8443", "127.0.0.1:8000", "[::1]:9000"):
+        for secure, scheme in ((False, "http"), (True, "https")):
+            html = client.get(f"/docs/{slug}/", headers={"host": host}, secure=secure).content.decode()
+            found = set(re.findall(r"https?://[^/\s&;<>]+/(?:datafeed|api/v1)", html))
+            assert {address.partition("//")[2].partition("/")[0] for address in found} == {host}
+            assert {address.partition(":")[0] for address in found} == {scheme}
+
+
+def test_the_public_address_wins_over_the_one_that_was_asked(client: Client, settings: Any) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, public_url="https://feeds.example.org")
+    html = client.get("/docs/sending-data/", headers={"host": "localhost"}).content.decode()
+    assert "https://feeds.example.org/datafeed" in html
+    assert "127.0.0.1:8000" not in html
+    assert "localhost" not in re.sub(r"<a [^>]*>", "", html)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "evil.example#localhost", '"><script>'])
+def test_a_host_that_is_not_ours_never_stands_in_an_example(client: Client, host: str) -> None:
+    answer = client.get("/docs/sending-data/", headers={"host": host})
+    assert answer.status_code == 400
+    assert host not in answer.content.decode()
+    own = client.get("/docs/sending-data/", headers={"host": "localhost", "x-forwarded-host": "evil.example"})
+    assert "evil.example" not in own.content.decode()
+
+
+def test_the_tag_of_a_page_differs_where_its_address_does(client: Client) -> None:
+    tags = {client.get("/docs/api/", headers={"host": host})["ETag"] for host in ("localhost", "127.0.0.1")}
+    assert len(tags) == 2
