@@ -66,6 +66,18 @@ class PortalAdminSite(AdminSite):
 
         return update_wrapper(bounded, inner)
 
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Django's page; beyond the allowance of sign-ins it says when to try again."""
+        from portal.signin import TooManySignIns
+
+        try:
+            return super().login(request, extra_context)
+        except TooManySignIns as refused:
+            context = {"status": 429, "name": "Too Many Requests", "detail": str(refused.detail)}
+            response = render(request, "error.html", context, status=429)
+            response["Retry-After"] = str(refused.wait)
+            return response
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Numbers and one chart for those who may see feeds, then the usual list of what there is to manage."""
         from feeds.approval import is_on, waiting

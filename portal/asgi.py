@@ -5,21 +5,18 @@ try-it endpoints have applications of their own, public pages may lie ready. Eve
 not be believed and handed to Django.
 """
 
-import asyncio
 import json
 import logging
 import re
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Executor
-from typing import BinaryIO, cast
+from typing import cast
 
-from feeds.body import Body, Incomplete, Message, Receive, Scope, Send
+from feeds.body import Message, Receive, Scope, Send
 from feeds.health import Health
 from feeds.metadata import IdentityNames
 from feeds.receipt.app import METHODS
-from portal.bridge import DjangoBridge
-from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
+from portal.gate import Gate
+from portal.http.client import client_address
 from portal.proxy_probe import ProxyProbe
 from portal.ready import AtOnce, ReadyAnswers
 from portal.request_ids import current_request_id, request_id
@@ -35,18 +32,10 @@ LIVE, READY = "/livez", frozenset({"/readyz", "/healthz"})
 METRICS = "/metrics"
 TRY_IT = re.compile(r"/try(?:/.*)?", re.DOTALL)
 
-MAX_BODY = 32 * 1024 * 1024
-SPOOL_OVER = 1024 * 1024
-#: A host name has at most 253 characters, and a port five.
-MAX_HOST = 260
 _PROXY_HEADERS = frozenset({b"forwarded", b"x-real-ip", b"remotedn", b"remotecertexpiry"})
 _PROXY_PREFIXES = (b"x-ssl-", b"x-forwarded-")
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class BodyTooLarge(Exception):  # becomes a 413
-    """A body is larger than Django is given."""
 
 
 class Edge:
@@ -60,11 +49,10 @@ class Edge:
         try_it: Application,
         metrics: Application,
         ready: ReadyAnswers,
-        django: DjangoBridge,
+        gate: Gate,
         health: Callable[[], Health],
         trusts: Callable[[str | None], bool],
         identity: IdentityNames,
-        disk: Executor,
         probe: ProxyProbe | None = None,
     ) -> None:
         """Put the parts together.
@@ -75,11 +63,10 @@ class Edge:
             try_it: answers with any status that is asked for.
             metrics: shows Prometheus what was measured.
             ready: answers for everybody that need not be made again.
-            django: serves everything else.
+            gate: hands everything else to Django.
             health: the latest health result.
             trusts: whose identity and forwarding headers are believed.
             identity: names of the identity headers.
-            disk: threads for writing large bodies to temporary files.
             probe: answers `manage.py check_proxy`.
         """
         self._receiver = receiver
@@ -87,11 +74,10 @@ class Edge:
         self._try_it = try_it
         self._metrics = metrics
         self._ready = ready
-        self._django = django
+        self._gate = gate
         self._health = health
         self._trusts = trusts
         self._identity = identity
-        self._disk = disk
         self._probe = probe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,42 +115,13 @@ class Edge:
         return scope["method"] in METHODS and RECEIVE.fullmatch(scope["path"]) is not None
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = Body(scope, receive)
-        if sum(len(value) for name, value in scope["headers"] if name == b"host") > MAX_HOST:
-            await _refuse(scope, body, send, 400, f"The Host header is longer than {MAX_HOST} bytes.")
-            return
-        try:
-            file, length = await self._read(scope, body)
-        except Incomplete:
-            await _refuse(scope, body, send, 400, "The request's body did not arrive whole.")
-            return
-        except BodyTooLarge:
-            await _refuse(scope, body, send, 413, f"The request's body is larger than {MAX_BODY} bytes.")
-            return
-        with file:
-            cleaned = {**scope, "headers": self._believable(scope), "scheme": self._scheme(scope)}
-            await self._django.run(cleaned, file, length, send)
+        cleaned = {**scope, "headers": self._believable(scope), "scheme": self._scheme(scope)}
+        await self._gate(cleaned, receive, send, address=self._address(scope))
 
-    async def _read(self, scope: Scope, body: Body) -> tuple[BinaryIO, int]:
-        """The whole body as a file at its start: Django needs its length, which a chunked body does not tell."""
-        if body.length is not None and body.length > MAX_BODY:
-            raise BodyTooLarge
-        file = cast("BinaryIO", tempfile.SpooledTemporaryFile(SPOOL_OVER))  # noqa: SIM115  # closed by the caller
-        try:
-            length = 0
-            while piece := await body.next():
-                length += len(piece)
-                if length > MAX_BODY:
-                    raise BodyTooLarge
-                if length > SPOOL_OVER:
-                    await asyncio.get_running_loop().run_in_executor(self._disk, file.write, piece)
-                else:
-                    file.write(piece)
-            file.seek(0)
-        except BaseException:
-            file.close()
-            raise
-        return file, length
+    def _address(self, scope: Scope) -> str:
+        client = scope.get("client")
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return client_address(client[0] if client else "", forwarded, self._trusts)
 
     def _believable(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """The headers that Django may see.
@@ -232,24 +189,3 @@ async def _send_state(scope: Scope, send: Send, http: int, content: Mapping[str,
     fields += [(b"allow", b"GET, HEAD")] if http == 405 else []
     await send({"type": "http.response.start", "status": http, "headers": fields})
     await send({"type": "http.response.body", "body": data})
-
-
-async def _refuse(scope: Scope, body: Body, send: Send, http: int, reason: str) -> None:
-    """Answer a request whose body cannot be handed on, in the shape of the REST API where it was for that."""
-    supplied = [value for name, value in scope["headers"] if name == b"x-request-id"]
-    given = request_id(b",".join(supplied))
-    if scope["path"].startswith(API_PREFIX):
-        kind = PROBLEM_TYPE.encode()
-        data = json.dumps(problem_body(http, reason, path=scope["path"], request_id=given.decode())).encode()
-    else:
-        kind, data = b"text/plain; charset=utf-8", reason.encode() + b"\n"
-    fields = [
-        (b"content-type", kind),
-        (b"content-length", str(len(data)).encode()),
-        (b"connection", b"close"),
-        (b"x-request-id", given),
-    ]
-    await send({"type": "http.response.start", "status": http, "headers": fields})
-    await send({"type": "http.response.body", "body": data, "more_body": True})
-    await body.drain(SPOOL_OVER, 2.0)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -22,7 +22,7 @@ from portal.api import ChosenFieldsMixin, StrictFilterBackend, StrictOrdering
 from portal.fields import Instant, Shape, StrictKeysMixin, Text
 from portal.models import SCOPES, ApiToken
 from portal.rest import ListMixin, PrivateMixin
-from portal.throttling import SignInThrottle, rate_limit_headers
+from portal.throttling import rate_limit_headers
 from portal.tokens import BearerAuthentication, HasScope, token_of
 
 app_name = "auth_api"
@@ -91,7 +91,7 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
     pagination_class = None
     schema_tags = ["tokens"]
 
-    throttle_classes = [SignInThrottle]
+    schema_limited = True
     schema_problems: Mapping[str, tuple[int, ...]] = {"create": (401,)}
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:

@@ -56,7 +56,16 @@ class DjangoBridge:
         self._handler = handler
         self._threads = threads
 
-    async def run(self, scope: Scope, body: BinaryIO, length: int, send: Send) -> None:
+    async def run(
+        self,
+        scope: Scope,
+        body: BinaryIO,
+        length: int,
+        send: Send,
+        *,
+        threads: Executor | None = None,
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> None:
         """Answer a request whose body has been read.
 
         Args:
@@ -64,11 +73,14 @@ class DjangoBridge:
             body: the whole body, at its start.
             length: its length.
             send: takes the answer.
+            threads: run this request instead of the usual ones.
+            on_answer: called when Django has answered and needs the body no longer, before the client reads that.
         """
         loop = asyncio.get_running_loop()
         connection = connection_of(scope)
         environ = environ_of(scope, body, length)
-        started = await loop.run_in_executor(self._threads, self._start, environ, connection)
+        started = await loop.run_in_executor(threads or self._threads, self._start, environ, connection)
+        on_answer()
         if started is None:
             return
         try:

@@ -56,6 +56,13 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = (("Content-Type", _TEXT),)
 
 
+_NO_TOKEN = Answer(
+    401,
+    b"Give a token: Authorization: Bearer <token>.\n",
+    (("Content-Type", _TEXT), ("WWW-Authenticate", 'Bearer realm="portal"')),
+)
+
+
 class MetricsPage:
     """Judges the reader, and shows what the registry collects."""
 
@@ -65,6 +72,7 @@ class MetricsPage:
         readers: MetricsReaders,
         trusts: Callable[[str | None], bool],
         registry: CollectorRegistry,
+        callers: Executor,
         threads: Executor,
     ) -> None:
         """Make the page of one worker.
@@ -73,28 +81,35 @@ class MetricsPage:
             readers: who may read it.
             trusts: whose X-Forwarded-For is believed.
             registry: collects what is shown.
-            threads: where tokens are looked up and figures are read.
+            callers: threads that look up tokens.
+            threads: threads that read the figures, for nothing else.
         """
         self._readers = readers
         self._trusts = trusts
         self._registry = registry
+        self._callers = callers
         self._threads = threads
         self._recurring = Recurring(log, settle_seconds=REMIND_AFTER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a body is none of its business."""
-        answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, asked(scope))
+        answer = await self._answer(asked(scope))
         fields = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
         fields += [(b"content-length", str(len(answer.body)).encode()), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": answer.http, "headers": fields})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _answer(self, request: Asked) -> Answer:
+    async def _answer(self, request: Asked) -> Answer:
         if request.method not in {"GET", "HEAD"}:
             return Answer(405, b"Ask with GET.\n", (("Content-Type", _TEXT), ("Allow", "GET, HEAD")))
+        loop = asyncio.get_running_loop()
         try:
             refusal = self.refusal(request)
-            return refusal or self._metrics(request)
+            if refusal is None and not self._is_free(request):
+                refusal = await loop.run_in_executor(self._callers, _refusal_of_token, request)
+            if refusal is not None:
+                return refusal
+            return await loop.run_in_executor(self._threads, self._metrics, request)
         except Unavailable as fault:
             self._recurring.tell("tokens of readers of /metrics", "cannot be looked up", fault)
             return Answer(503, b"Tokens cannot be looked up now.\n")
@@ -103,20 +118,18 @@ class MetricsPage:
             return Answer(500, b"Something failed here.\n")
 
     def refusal(self, request: Asked) -> Answer | None:
-        """The answer for somebody who may not read this.
-
-        Raises:
-            Unavailable: a token cannot be looked up.
-        """
-        readers = self._readers
-        if readers == MetricsReaders():
+        """The answer for somebody who may not read this, as far as it needs no database."""
+        if self._readers == MetricsReaders():
             return Answer(404, b"There is nothing at this address.\n")
-        if (readers.local and self._is_local(request)) or self._is_named(request):
+        if self._is_free(request):
             return None
-        if not readers.token:
+        if not self._readers.token:
             return Answer(403, b"PORTAL_METRICS_READERS does not name your address.\n")
-        with database():
-            return _refusal_of_token(request.headers.get("authorization"))
+        return None if bearer_secret(request.headers.get("authorization")) else _NO_TOKEN
+
+    def _is_free(self, request: Asked) -> bool:
+        """Whether the reader needs no token."""
+        return (self._readers.local and self._is_local(request)) or self._is_named(request)
 
     def _is_local(self, request: Asked) -> bool:
         """Whether a program on this machine asks for itself: no proxy, and no page of a foreign site by DNS."""
@@ -162,13 +175,18 @@ def asked(scope: Scope) -> Asked:
     return Asked(scope["method"], client[0] if client else "", headers)
 
 
-def _refusal_of_token(authorization: str | None) -> Answer | None:
-    secret = bearer_secret(authorization)
-    token = ApiToken.objects.usable(secret) if secret else None
-    if token is None:
-        challenge = ("WWW-Authenticate", 'Bearer realm="portal"')
-        return Answer(401, b"Give a token: Authorization: Bearer <token>.\n", (("Content-Type", _TEXT), challenge))
-    token.note_use()
-    if "read" not in token.scopes or not token.user.has_perms(PERMISSIONS):
-        return Answer(403, b"This token or its user may not see feeds and counts.\n")
+def _refusal_of_token(request: Asked) -> Answer | None:
+    """The answer for a token that may not read this.
+
+    Raises:
+        Unavailable: it cannot be looked up.
+    """
+    secret = bearer_secret(request.headers.get("authorization")) or ""
+    with database():
+        token = ApiToken.objects.usable(secret)
+        if token is None:
+            return _NO_TOKEN
+        token.note_use()
+        if "read" not in token.scopes or not token.user.has_perms(PERMISSIONS):
+            return Answer(403, b"This token or its user may not see feeds and counts.\n")
     return None

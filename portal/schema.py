@@ -56,13 +56,14 @@ PROBLEMS: Mapping[int, str] = {
     403: "The caller is known and may not do this.",
     404: "There is nothing at this address.",
     406: "The Accept header names no form that there is.",
+    408: "The body did not arrive in time.",
     409: "It conflicts with what is stored.",
     412: "If-Match or If-None-Match does not fit what is stored.",
     413: "The body is too long.",
     415: "The body is not `application/json`.",
     429: "Too many requests.",
     500: "Something failed here; it is logged under the request id.",
-    503: "The database does not answer now; try again.",
+    503: "The database does not answer now, or too many such requests are waiting; try again.",
 }
 
 
@@ -150,14 +151,14 @@ class PortalSchema(AutoSchema):
         yield from (400, 500, 503)
         if any(operation.get("security", ())):
             yield from (401, 403)
-        if getattr(self.view, "throttle_classes", ()):
+        if _is_limited(self.view):
             yield 429
         if "{" in self.path:
             yield 404
         if self.method in (*READING, "DELETE"):
             yield 406
         if "requestBody" in operation:
-            yield from (406, 413, 415)
+            yield from (406, 408, 413, 415)
         yield from getattr(self.view, "schema_problems", {}).get(getattr(self.view, "action", ""), ())
 
     def _success(self, code: str, response: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +178,7 @@ class PortalSchema(AutoSchema):
             names += ["Location", "ETag"]
         if code == "202":
             names.append("Location")
-        if getattr(self.view, "throttle_classes", ()):
+        if _is_limited(self.view):
             names += ["RateLimit", "RateLimit-Policy"]
         found["headers"] = {**_refs(*names), **found.get("headers", {})}
         return found
@@ -285,6 +286,11 @@ def _ranges_of(field: Any) -> tuple[_Limit | None, _Limit | None]:
 def retry_verdicts() -> list[str]:
     """The words that stand under two names, `verdict` and `retry`, and shall be one type."""
     return list(Verdict)
+
+
+def _is_limited(view: Any) -> bool:
+    """Whether answers of a view say how often the caller may ask."""
+    return bool(getattr(view, "throttle_classes", ())) or getattr(view, "schema_limited", False)
 
 
 def _refs(*names: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -26,6 +26,7 @@ from uvicorn.server import ServerState
 from feeds.body import EXTENSION, Connection, Scope, connection_of, is_delimited
 from feeds.receipt.answers import framing_answer
 from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
+from portal.crowd import Crowd, Member, Waiting
 from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.ready import AtOnce
 from portal.request_ids import request_id
@@ -39,6 +40,8 @@ HEAD_SECONDS = 30.0
 LATE_SECONDS = 5.0
 SETTLE_SECONDS = 0.2
 ACCEPT_PAUSE_SECONDS = 0.1
+#: Bytes of a body that show that its sender is at work.
+MOVED_BYTES = 8 * 1024
 #: Bytes between two pieces of body that are neither: chunk sizes, their extensions, trailers.
 FRAMING_LIMIT = 64 * 1024
 
@@ -80,6 +83,8 @@ class PortalProtocol(HttpToolsProtocol):
         self._body_seen = False
         self._head_seen = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._waiting_since = self._paused_since = time.monotonic()
+        self._moved = 0
         self._demands_length: Callable[[Any], bool] = getattr(self.app, "demands_length", lambda _: False)
         self._at_once: Callable[[Any], AtOnce | None] = getattr(self.app, "at_once", lambda _: None)
 
@@ -87,6 +92,42 @@ class PortalProtocol(HttpToolsProtocol):
     def is_speaking(self) -> bool:
         """Whether a request is to be expected: none was seen yet, or the head of the next has begun."""
         return self.cycle is None or (self._in_head and self._packet_bytes > 0)
+
+    # What the crowd asks
+    @property
+    def peer(self) -> str:
+        return self.client[0] if self.client else ""
+
+    @property
+    def waiting(self) -> tuple[Waiting, float] | None:
+        """What is waited for, and since when; None while it is our turn."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if self.flow.write_paused:
+            return Waiting.READER, self._paused_since
+        if self.transport.is_closing():
+            return None
+        if self._in_head:
+            return None if busy else (Waiting.REQUEST, self._waiting_since)
+        if self.flow.read_paused:
+            return None
+        return Waiting.DELIVERY if self._demands_length(self.scope) else Waiting.BODY, self._waiting_since
+
+    def give_way(self) -> None:
+        self.transport.abort()
+
+    def _note_body(self, received: int) -> None:
+        """A body that moves fast enough is not waited for."""
+        self._moved += received
+        if self._moved >= MOVED_BYTES:
+            self._moved, self._waiting_since = 0, time.monotonic()
+
+    def pause_writing(self) -> None:
+        self._paused_since = time.monotonic()
+        super().pause_writing()
+
+    def on_response_complete(self) -> None:
+        self._waiting_since = time.monotonic()
+        super().on_response_complete()
 
     # Connection
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
@@ -168,6 +209,7 @@ class PortalProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._framing_bytes = 0 if self._body_seen else self._framing_bytes + received
+        self._note_body(received)
         if self._framing_bytes > FRAMING_LIMIT:
             self._refuse(BAD_REQUEST)
 
@@ -205,7 +247,8 @@ class PortalProtocol(HttpToolsProtocol):
             self._replaying = False
             return
         self._in_head, self._head_seen = False, True
-        self._packet_bytes = self._framing_bytes = 0
+        self._packet_bytes = self._framing_bytes = self._moved = 0
+        self._waiting_since = time.monotonic()
         self._stop_head_timer()
         super().on_headers_complete()
         self._connection.endless = self._demands_length(self.scope) and not is_delimited(cast("Scope", self.scope))
@@ -331,6 +374,7 @@ class PortalServer(uvicorn.Server):
         lifeline: int | None = None,
         held_open: bool = False,
         most_connections: int = sys.maxsize,
+        trusts: Callable[[str | None], bool] = lambda _: False,
     ) -> None:
         """Make the server of one worker.
 
@@ -342,11 +386,12 @@ class PortalServer(uvicorn.Server):
             held_open: the listening socket outlives us, so that who comes while we stop waits for our successor.
             most_connections: how many at once; those beyond wait to be let in, so that descriptors are left for
                 files, and senders are served late instead of being refused.
+            trusts: says of an address whether it is a trusted proxy, whose connections never give way.
         """
         super().__init__(config)
         self._state = PortalState()
         self.server_state = self._state
-        self._most_connections = most_connections
+        self._crowd = Crowd(most_connections, trusts=trusts, now=time.monotonic)
         self._listeners: list[socket.socket] = []
         self._arriving: set[asyncio.Task[Any]] = set()
         self._is_full = False
@@ -377,9 +422,13 @@ class PortalServer(uvicorn.Server):
     def _accept(self, listener: socket.socket) -> None:
         """Let one connection in. Not a coroutine: cancelled it would lose who was just let in."""
         loop = asyncio.get_running_loop()
-        if len(self._state.connections) + len(self._arriving) >= self._most_connections:
+        count = len(self._state.connections) + len(self._arriving)
+        if self._crowd.is_dense(count):
+            self._crowd.thin(cast("Collection[Member]", self._state.connections), count)
+        if count >= self._crowd.most:
             self._is_full = True
             loop.remove_reader(listener.fileno())
+            loop.call_later(ACCEPT_PAUSE_SECONDS, self._make_room)
             return
         try:
             connection, address = listener.accept()

@@ -4,6 +4,8 @@ Both serve every way in alike: the admin's login page, and getting a token over 
 """
 
 import hashlib
+import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,22 +13,44 @@ from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import MiddlewareNotUsed, PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, parse_cookie
 from django.utils import timezone
+from rest_framework.exceptions import APIException
 
+from feeds.pools import database
 from portal.http.client import network_key
+from portal.http.limits import COUNTER
 from portal.middleware import GetResponse
-from portal.models import LoginTry
+from portal.models import ApiToken, LoginTry
 from portal.problems import API_PREFIX
+from portal.tokens import bearer_secret
 
+#: Failed sign-ins that one network may make in a minute, and all networks together that nobody has signed in from.
+SIGN_INS, ALL_SIGN_INS = 20, 600
+#: For how long a network is known after somebody has signed in from it.
+KNOWN_SECONDS = 30 * 24 * 3600
 MAX_TRIES = 10
 LOCKED_FOR = timedelta(minutes=15)
 #: Rows that are kept at most: an attacker may invent as many names as there are atoms.
 MAX_ROWS = 50_000
 ADMIN_PREFIX = "/admin/"
+_COMMON_KEY = "sign-in from unknown networks"
 _SIGNED_ON = "signed_on_by_header"
+
+
+class TooManySignIns(APIException):
+    """More failed sign-ins than one network, or all unknown ones together, may make in a minute."""
+
+    status_code = 429
+    default_detail = "Too many failed sign-ins from your network. Wait a minute, then try again."
+    default_code = "throttled"
+
+    def __init__(self, wait: int) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 class PasswordBackend(ModelBackend):
@@ -42,14 +66,84 @@ class PasswordBackend(ModelBackend):
     ) -> User | None:
         if request is None or username is None or password is None:
             return super().authenticate(request, username=username, password=password, **kwargs)
-        pair = pair_of(username, getattr(request, "client_address", ""))
+        network = network_key(getattr(request, "client_address", ""))
+        _take_allowance(request, network)
+        pair = pair_of(username, network)
         if not take_try(pair, timezone.now()):
             User().set_password(password)  # takes as long as looking at the password would
             raise PermissionDenied
         user = super().authenticate(request, username=username, password=password, **kwargs)
         if user is not None:
             LoginTry.objects.filter(pk=pair).delete()
+            _note_success(network)
         return user
+
+
+def _take_allowance(request: HttpRequest, network: str) -> None:
+    """Count a sign-in as failed, in advance: looking at a password is slow by design.
+
+    A network from which somebody has signed in before does not depend on what strangers leave of the common limit.
+
+    Raises:
+        TooManySignIns: nothing is left.
+    """
+    now = time.monotonic()
+    allowance = COUNTER.take(_own_key(network), SIGN_INS, now)
+    request.rate_limit = ("sign-in", allowance)  # type: ignore[attr-defined]  # for the headers
+    if not allowance.allowed:
+        raise TooManySignIns(allowance.resets_in)
+    if not is_known(network):
+        common = COUNTER.take(_COMMON_KEY, ALL_SIGN_INS, now)
+        if not common.allowed:
+            raise TooManySignIns(common.resets_in)
+
+
+def _note_success(network: str) -> None:
+    now = time.monotonic()
+    COUNTER.give_back(_own_key(network), now)
+    if not is_known(network):
+        COUNTER.give_back(_COMMON_KEY, now)
+    COUNTER.tallies.update(_known_key(network), lambda _: (time.time(), 1.0))
+
+
+def is_known(network: str) -> bool:
+    """Whether somebody has signed in from this network lately."""
+    found = COUNTER.tallies.find(_known_key(network))
+    return found is not None and found[0] > time.time() - KNOWN_SECONDS
+
+
+def _own_key(network: str) -> str:
+    return f"sign-in {network}"
+
+
+def _known_key(network: str) -> str:
+    return f"signed in from {network}"
+
+
+def is_signed_in(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a request, by headers that may be believed, has a token, a session or a sign-on name that counts.
+
+    Raises:
+        Unavailable: the database cannot be read.
+    """
+    values = {name: value.decode("latin-1") for name, value in headers}
+    secret = bearer_secret(values.get(b"authorization"))
+    sign_on = settings.ENVIRONMENT.signin_header.encode()
+    with database():
+        if secret:
+            return ApiToken.objects.usable(secret) is not None
+        if sign_on and values.get(sign_on, "").strip():
+            return User.objects.filter(username=values[sign_on].strip(), is_active=True).exists()
+        return _has_session(values.get(b"cookie", ""))
+
+
+def _has_session(cookie: str) -> bool:
+    key = parse_cookie(cookie).get(settings.SESSION_COOKIE_NAME)
+    if not key:
+        return False
+    request = HttpRequest()
+    request.session = SessionStore(key)
+    return auth.get_user(request).is_authenticated
 
 
 def pair_of(username: str, address: str) -> str:

@@ -76,6 +76,15 @@ class Tallies:
                 if is_locked:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
 
+    def find(self, key: str) -> Pair | None:
+        """A key's pair, without taking room for one that is not known."""
+        digest = _digest(key)
+        row = _ROW.unpack_from(self._table, digest % self._rows * _ROW_BYTES)
+        if digest not in row[::3]:
+            return None
+        place = row[::3].index(digest)
+        return row[3 * place + 1 : 3 * place + 3]
+
     def _change(self, start: int, digest: int, change: Callable[[Pair | None], Pair]) -> Pair:
         row = _ROW.unpack_from(self._table, start)
         digests = row[::3]

@@ -15,8 +15,6 @@ from portal.http.limits import COUNTER, WINDOW, Allowance
 if TYPE_CHECKING:  # DRF's views read our settings while they load
     from rest_framework.views import APIView
 
-#: Attempts to get a token that one address has in a minute.
-SIGN_INS = 300
 #: Longer chains of proxies than this are looked through anew each time, so that nobody fills our memory with them.
 MOST_REMEMBERED = 200
 
@@ -46,15 +44,6 @@ class AnonymousThrottle(BaseThrottle):
 
     def wait(self) -> float:
         return float(self._allowance.resets_in)
-
-
-class SignInThrottle(AnonymousThrottle):
-    """Looking at a password is slow by design, so nobody may ask for it without end, whatever the user name."""
-
-    name = "sign-in"
-
-    def limit(self) -> int:
-        return SIGN_INS
 
 
 def rate_limit_headers(request: Request) -> dict[str, str]:

@@ -31,11 +31,15 @@ from feeds.wire import Caller, FeedStatusApp
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
 from portal.environment import Environment
+from portal.gate import Gate, Rules
 from portal.http.limits import COUNTER
+from portal.lanes import SIDE_THREADS, Lane, PagePools
 from portal.metrics import BuildCollector, MetricsPage
 from portal.proxy_probe import PROBE_HEADER, ProxyProbe
 from portal.ready import ReadyAnswers
+from portal.routes import Kind, route_of
 from portal.server import PortalServer, make_config
+from portal.signin import is_known, is_signed_in
 from portal.tallies import shared_tallies
 from portal.throttling import ReadyThrottle
 from portal.tokens import BearerOutcome, authenticate_bearer
@@ -74,6 +78,7 @@ class Share:
     verification: int
     uploads: int
     connections: int
+    side: int
 
 
 @dataclass
@@ -150,7 +155,7 @@ def make_worker(environment: Environment) -> Worker:
     work = DatabasePool(share.work, "receipt")
     inflation = DatabasePool(share.inflation, "inflation")
     verification = DatabasePool(share.verification, "verification")
-    pages = DatabasePool(environment.threads, "django")
+    pages = PagePools(environment.threads, share.side)
     COUNTER.tallies = shared_tallies(environment.data_dir)
     receiver = Receiver(
         service,
@@ -183,7 +188,8 @@ def make_worker(environment: Environment) -> Worker:
             readers=environment.metrics_readers,
             trusts=trusts,
             registry=_collected(environment, measures, space),
-            threads=pages,
+            callers=pages.callers,
+            threads=pages.metrics,
         ),
         ready=ReadyAnswers(
             version=_catalogue_version,
@@ -193,12 +199,11 @@ def make_worker(environment: Environment) -> Worker:
             measures=measures,
             count=ReadyThrottle(trusts=trusts, caller=environment.trusted_proxies.caller),
         ),
-        django=DjangoBridge(WSGIHandler(), pages),
+        gate=Gate(DjangoBridge(WSGIHandler(), pages.pages), _rules(pages, work)),
         health=lambda: health.current,
         trusts=trusts,
         identity=environment.identity_headers,
         probe=ProxyProbe(environment),
-        disk=work,
     )
     return Worker(
         edge,
@@ -211,8 +216,26 @@ def make_worker(environment: Environment) -> Worker:
         CountWriter(counts),
         Succession(store.root, slot),
         StandingKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
-        (pages, decisions, work, inflation, verification),
+        (*pages.all, decisions, work, inflation, verification),
     )
+
+
+def _rules(pools: PagePools, disk: DatabasePool) -> Rules:
+    """How requests for Django are judged, and which threads answer them.
+
+    Passwords of networks that nobody has signed in from are looked at one at a time, so that strangers neither take
+    the processor nor keep waiting those who have.
+    """
+    lanes = {
+        Kind.EXPLAIN: Lane(pools.explain, most=16, most_of_one=8),
+        Kind.PASSWORD: Lane(pools.passwords, most=48, most_of_one=2),
+    }
+    known = Lane(pools.known_passwords, most=48, most_of_one=8)
+
+    def lane(kind: Kind, network: str) -> Lane | None:
+        return known if kind is Kind.PASSWORD and is_known(network) else lanes.get(kind)
+
+    return Rules(route=route_of, is_signed_in=is_signed_in, callers=pools.callers, disk=disk, lane=lane)
 
 
 def _start_measuring(environment: Environment, slot: Slot) -> Measures:
@@ -263,6 +286,7 @@ def serve(
             lifeline=lifeline,
             held_open=held_open,
             most_connections=worker.share.connections,
+            trusts=environment.trusted_proxies.trusts,
         )
         server.run(sockets=sockets)
 
@@ -275,12 +299,12 @@ def share_of(descriptors: int, page_threads: int) -> Share:
     to come back.
     """
     scarce = descriptors < SCARCE_DESCRIPTORS
-    decisions, work = (1, 2) if scarce else (DECISION_THREADS, WORK_THREADS)
+    decisions, work, side = (1, 2, 2) if scarce else (DECISION_THREADS, WORK_THREADS, SIDE_THREADS)
     inflation, verification = (1, 1) if scarce else (INFLATION_THREADS, VERIFICATION_THREADS)
     # Those that verify do not use the database.
-    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + work + inflation + page_threads + 3)
+    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + work + inflation + page_threads + side + 3)
     uploads = max(4, min(MOST_UPLOADS, -(-free // 3)))
-    return Share(decisions, work, inflation, verification, uploads, max(4, free - 2 * uploads))
+    return Share(decisions, work, inflation, verification, uploads, max(4, free - 2 * uploads), side)
 
 
 def descriptor_limit() -> int:

@@ -17,6 +17,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def _limits_count_from_zero() -> None:
+    """No test uses up what another one may ask for."""
+    from portal.http.limits import COUNTER
+    from portal.tallies import Tallies
+
+    COUNTER.tallies = Tallies()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _catalogue_was_seen() -> None:
     """Many tests need but a few rows of the catalogue, or none; that it may be missing has tests of its own."""

@@ -17,7 +17,7 @@ from django.db import connections
 
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
 from portal.http.client import TrustedProxies
-from portal.models import ApiToken
+from portal.models import ApiToken, LoginTry
 from portal.server import PortalServer, make_config
 from portal.worker import Worker, make_worker
 
@@ -245,7 +245,7 @@ def trusted(*addresses: str) -> TrustedProxies:
 
 def forget_everything() -> None:
     """Empty the tables that the tests of the wire fill, for the next module."""
-    for model in (Receipt, CertificateRule, Feed, HourlyCount, RefusalSample, ApiToken, User):
+    for model in (Receipt, CertificateRule, Feed, HourlyCount, RefusalSample, ApiToken, LoginTry, User):
         model.objects.all().delete()
     Feed.history.model.objects.all().delete()
     CertificateRule.history.model.objects.all().delete()

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from portal import throttling
 from portal.http.limits import Counter
 from portal.tallies import ENTRIES, Tallies
-from portal.throttling import AnonymousThrottle, SignInThrottle
-from tests.calls import VIEWER, anonymous, caller, make_user, problem_of
+from portal.throttling import AnonymousThrottle
+from tests.calls import VIEWER, anonymous, caller, problem_of
 from tests.serving import Serve
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +22,6 @@ PATH = "/api/v1/registries/"
 @pytest.fixture(autouse=True)
 def _counted_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AnonymousThrottle, "counter", Counter())
-    monkeypatch.setattr(SignInThrottle, "counter", Counter())
 
 
 @pytest.fixture
@@ -96,18 +94,6 @@ def test_there_may_be_no_limit(settings) -> None:
     response = anonymous().get(PATH)
     assert response.status_code == 200
     assert "RateLimit" not in response
-
-
-def test_passwords_are_looked_at_only_so_often_whatever_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttling, "SIGN_INS", 2)
-    user = make_user()
-    bodies = [
-        {"username": name, "password": "correct horse battery"} for name in ["nobody", "no-one", user.username]
-    ]
-    answers = [anonymous().post("/api/v1/auth/token/", body) for body in bodies]
-    assert [answer.status_code for answer in answers] == [401, 401, 429]
-    assert answers[0]["RateLimit"].startswith('"sign-in";r=1;')
-    problem_of(answers[2], 429)
 
 
 def test_a_window_ends_after_a_minute_and_refused_requests_do_not_lengthen_it() -> None:

@@ -13,11 +13,12 @@ import pytest
 from feeds.body import Receive, Scope, Send
 from feeds.health import Health
 from feeds.metadata import IdentityNames
-from portal import asgi
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
 from portal.ready import ReadyAnswers
+from portal.routes import LARGE_BODY
 from tests.live import PROXY, Headers, Response, chunks, parse, read_all, request, serving
+from tests.portal.gates import gate
 
 StartResponse = Callable[[str, list[tuple[str, str]]], None]
 
@@ -48,6 +49,7 @@ class World:
         self.health = Health({"store": "ok"})
         self.respond: Callable[[dict[str, Any], StartResponse], Iterable[bytes]] = self.echo
         self.port = 0
+        self.most = LARGE_BODY
 
     def handler(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         self.environ = environ
@@ -106,11 +108,10 @@ def running() -> Iterator[World]:
             try_it=try_it,
             metrics=metrics,
             ready=ReadyAnswers(version=lambda: 1, threads=threads),
-            django=DjangoBridge(world.handler, threads),
+            gate=gate(DjangoBridge(world.handler, threads), threads, lambda: world.most),
             health=lambda: world.health,
             trusts=lambda peer: peer == PROXY,
             identity=IdentityNames(dn=("x-my-dn",), signin="x-remote-user"),
-            disk=threads,
         )
         with serving(edge) as (port, _):
             world.port = port
@@ -120,7 +121,7 @@ def running() -> Iterator[World]:
 @pytest.fixture
 def world(running: World) -> World:
     running.respond, running.closed = running.echo, 0
-    running.health = Health({"store": "ok"})
+    running.health, running.most = Health({"store": "ok"}), LARGE_BODY
     return running
 
 
@@ -234,10 +235,8 @@ def test_s01_https_is_believed_from_a_trusted_peer_only(world: World, peer: str,
     assert world.environ["wsgi.url_scheme"] == scheme
 
 
-def test_a_body_over_the_limit_is_413_in_the_shape_of_its_surface(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asgi, "MAX_BODY", 1000)
+def test_a_body_over_the_limit_is_413_in_the_shape_of_its_surface(world: World) -> None:
+    world.most = 1000
     for chunked in (False, True):
         page = world.send("/page", body=b"x" * 1001, chunked=chunked)
         assert (page.status, page.header("content-type")) == (413, "text/plain; charset=utf-8")

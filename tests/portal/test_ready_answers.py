@@ -32,6 +32,7 @@ from portal.http import limits
 from portal.ready import ReadyAnswers, can_be_kept, make_ready
 from portal.request_fields import accepts_gzip, canonical, is_known
 from tests.live import PROXY, Headers, Live, Response, parse, read_all, request, running, serving, trusted
+from tests.portal.gates import gate
 from tests.portal.test_edge import Answer, StartResponse, Streaming, feed_status, metrics, receiver, try_it
 
 PAGE = b"<p>a page</p>" * 100
@@ -112,11 +113,10 @@ def world() -> Iterator[World]:
             try_it=try_it,
             metrics=metrics,
             ready=world.ready,
-            django=DjangoBridge(world.handler, threads),
+            gate=gate(DjangoBridge(world.handler, threads), threads),
             health=lambda: Health({"store": "ok"}),
             trusts=lambda peer: peer == PROXY,
             identity=IdentityNames(),
-            disk=threads,
         )
         with serving(edge) as (port, _):
             world.port = port

@@ -13,11 +13,12 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.utils import timezone
 
+from portal import signin
 from portal.audit import record_settings, told_settings
 from portal.environment import BadEnvironment, read_environment
 from portal.http.client import TrustedProxies
 from portal.models import AuditRecord, LoginTry
-from portal.signin import LOCKED_FOR, MAX_TRIES, pair_of, take_try
+from portal.signin import LOCKED_FOR, MAX_TRIES, is_known, pair_of, take_try
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +80,53 @@ def test_s17_spellings_of_one_name_and_addresses_of_one_network_are_one_pair() -
     assert pair_of("boss", "::ffff:192.0.2.7") == pair_of("boss", "192.0.2.7")
     assert pair_of("boss", "192.0.2.8") != pair_of("boss", "192.0.2.7")
     assert pair_of("boss", "") == pair_of("boss", "")
+
+
+@pytest.fixture
+def few_sign_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signin, "SIGN_INS", 3)
+    monkeypatch.setattr(signin, "ALL_SIGN_INS", 5)
+
+
+def test_s35_one_allowance_of_failures_counts_for_both_ways_in_and_any_name(few_sign_ins: None) -> None:
+    make_user()
+    assert not log_in("wrong", name="one")
+    assert get_token("wrong", name="two") == 401
+    assert not log_in("wrong", name="three")
+    page = Client(REMOTE_ADDR="192.0.2.7").post("/admin/login/", {"username": "boss", "password": "right"})
+    body = {"username": "boss", "password": "right"}
+    told = Client(REMOTE_ADDR="192.0.2.7").post("/api/v1/auth/token/", body, content_type="application/json")
+    for answer in (page, told):
+        assert answer.status_code == 429
+        assert 1 <= int(answer["Retry-After"]) <= 60
+    assert told["Content-Type"] == "application/problem+json"
+    assert told["RateLimit"].startswith('"sign-in";r=0;')
+    assert log_in("right", address="198.51.100.1"), "another network has its own allowance"
+
+
+def test_s35_successes_use_nothing_up(few_sign_ins: None) -> None:
+    make_user()
+    assert all(log_in("right") for _ in range(7))
+    assert [get_token("wrong", name=f"no-{n}") for n in range(4)] == [401, 401, 401, 429]
+
+
+def test_s35_strangers_everywhere_shut_nobody_out_who_has_signed_in_before(few_sign_ins: None) -> None:
+    make_user()
+    assert log_in("right", address="192.0.2.7")
+    guesses = [get_token("wrong", address=f"198.51.100.{n}") for n in range(7)]
+    assert guesses == [401] * 5 + [429] * 2
+    assert log_in("right", address="192.0.2.7")
+    assert is_known("192.0.2.7")
+    assert not is_known("198.51.100.1")
+
+
+def test_s35_no_password_is_hashed_beyond_the_allowance(few_sign_ins: None, settings) -> None:
+    settings.PASSWORD_HASHERS = ["tests.portal.test_signin.CountingHasher"]
+    make_user()
+    CountingHasher.times = 0
+    for n in range(30):
+        get_token("wrong", name=f"name-{n}")
+    assert CountingHasher.times == 3
 
 
 @pytest.mark.django_db(transaction=True)

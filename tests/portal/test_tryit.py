@@ -5,9 +5,7 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 
 from codes.authoring import read_catalogue
 from codes.catalogue import Catalogue
@@ -31,9 +28,9 @@ from feeds.receipt.ids import RECEIPT_ID
 from portal import tryit
 from portal.environment import BASE_DIR
 from portal.http.limits import Counter
-from portal.server import PortalProtocol
 from portal.tallies import Tallies
 from portal.tryit import Named, Names, TryIt
+from tests.live import serving
 
 CATALOGUE: Catalogue = read_catalogue(BASE_DIR / "codes" / "data")
 
@@ -569,19 +566,8 @@ def test_the_catalogue_is_read_once_in_a_while_also_when_many_ask_at_once() -> N
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The endpoints on a real socket with the portal's own protocol."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        make(), http=PortalProtocol, ws="none", lifespan="off", log_level="warning", server_header=False
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield listening.getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
+    with serving(make()) as (port, _):
+        yield port
 
 
 @dataclass(frozen=True)

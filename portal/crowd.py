@@ -1,0 +1,112 @@
+"""Connections of one server when they are too many: those give way whose client keeps them waiting.
+
+Nobody is refused for being the last to come. Where few places are left, connections close that wait for a request,
+for a body that does not move, or for a client that does not read; first those of the network that has most.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from enum import Enum
+from typing import Protocol
+
+from portal.http.client import network_key
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at all connections; with very many of them, looks are fewer.
+LOOK_SECONDS, CONNECTIONS_A_SECOND = 0.1, 20_000
+#: Seconds between two lines in the log.
+QUIET_SECONDS = 60.0
+
+
+class Waiting(Enum):
+    """What a server waits for, and after how many seconds the connection may close: usually, and where its network
+    has more than its share.
+    """
+
+    REQUEST = (1.0, 0.25)
+    BODY = (2.0, 0.5)
+    DELIVERY = (5.0, 2.0)
+    READER = (6.0, 3.0)
+
+    @property
+    def usual_seconds(self) -> float:
+        return self.value[0]
+
+    @property
+    def short_seconds(self) -> float:
+        return self.value[1]
+
+
+class Member(Protocol):
+    """A connection, as far as this module asks."""
+
+    @property
+    def peer(self) -> str:
+        """The address at its other end."""
+
+    @property
+    def waiting(self) -> tuple[Waiting, float] | None:
+        """What is waited for, and since when; None while it is our turn."""
+
+    def give_way(self) -> None:
+        """Close."""
+
+
+class Crowd:
+    """Decides which connections of a server give way."""
+
+    def __init__(
+        self, most: int, *, trusts: Callable[[str | None], bool] = lambda _: False, now: Callable[[], float]
+    ) -> None:
+        """Begin.
+
+        Args:
+            most: connections that the server may have.
+            trusts: whose connections are exempt: those of a proxy serve many clients.
+            now: the clock that `Member.waiting` is told by.
+        """
+        self.most = most
+        self._free = max(1, most // 8)
+        self._share = most // 2
+        self._trusts = trusts
+        self._now = now
+        self._look_at = self._log_at = float("-inf")
+
+    def is_dense(self, count: int) -> bool:
+        """Whether so many connections leave few places."""
+        return count > self.most - self._free
+
+    def thin(self, members: Collection[Member], count: int) -> None:
+        """Let as many give way as it takes, if that was not just tried.
+
+        Args:
+            members: the connections.
+            count: how many there are, those on their way in included.
+        """
+        now = self._now()
+        if now < self._look_at:
+            return
+        self._look_at = now + max(LOOK_SECONDS, len(members) / CONNECTIONS_A_SECOND)
+        leaving = self._leaving(members, now)[: count - (self.most - self._free)]
+        for member in leaving:
+            member.give_way()
+        if leaving and now >= self._log_at:
+            self._log_at = now + QUIET_SECONDS
+            log.warning("connections are scarce: closed %d whose clients kept them waiting", len(leaving))
+
+    def _leaving(self, members: Iterable[Member], now: float) -> list[Member]:
+        """Those that may give way; first those of the network that has most, and that wait longest."""
+        networks = {member: network_key(member.peer) for member in members if not self._trusts(member.peer)}
+        sizes = Counter(networks.values())
+        found: list[tuple[int, float, Member]] = []
+        for member, network in networks.items():
+            waiting = member.waiting
+            if waiting is None:
+                continue
+            kind, since = waiting
+            patience = kind.short_seconds if sizes[network] > self._share else kind.usual_seconds
+            if now - since >= patience:
+                found.append((-sizes[network], since, member))
+        return [member for _, _, member in sorted(found, key=lambda entry: entry[:2])]
