@@ -121,7 +121,7 @@ class Backup:
             self._folder.demand_few(vanished)
         # From here to the end an interrupted copy says of itself that it is none; whose it is stays.
         with only_one(self._folder.root):
-            self._folder.begin(before)
+            self._folder.begin(self._summary)
             self._copy_everything(before)
             self._folder.retire(copy_name(), vanished, self._store)
             self._summary.moved = self._folder.moved

@@ -146,10 +146,10 @@ class Folder:
             )
 
     # From the earlier copy to the next
-    def begin(self, before: Summary | None) -> None:
-        """Say that no copy is whole for now."""
+    def begin(self, present: Summary) -> None:
+        """Say that no copy is whole for now. Whose the folder is stays as it was."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        before = before or Summary()
+        before = self.summary or Summary(portal=present.portal)
         self.end(Summary(made=before.made, portal=before.portal, head=before.head))
 
     def end(self, summary: Summary) -> None:
@@ -168,7 +168,7 @@ class Folder:
         for old in (*self.root.glob(f"{DATABASE}*"), *self.root.glob(f"{DUMP}*")):
             if old.suffix != ".new":  # also what somebody's look at the copy has left: -wal, -shm
                 generation.mkdir(mode=0o700, parents=True, exist_ok=True)
-                old.rename(generation / old.name)
+                _keep(old, generation / old.name, stays=old.name == name)
         if generation.is_dir():
             for beside in ("secret_key", "audit-heads"):
                 if (self.root / beside).is_file():
@@ -217,6 +217,17 @@ class Folder:
             if not (folder / STORE).exists():
                 shutil.rmtree(folder)
         return len([folder for folder in folders if folder.exists()])
+
+
+def _keep(old: Path, kept: Path, *, stays: bool) -> None:
+    """Move a file; one that `stays` keeps its name as well, until the new one takes it in one step."""
+    if not stays:
+        old.rename(kept)
+        return
+    try:
+        kept.hardlink_to(old)
+    except OSError:  # a file system without links
+        shutil.copy2(old, kept)
 
 
 def _known_among(receipt_ids: set[str]) -> set[str]:

@@ -77,8 +77,8 @@ def demand_own_store(root: Path, *, may_be_blank: bool = False) -> None:
 def _demand_known(root: Path, key: uuid.UUID | None, known: list[uuid.UUID]) -> None:
     if key in known or (key is None and _has_lost_its_key(root)):
         return
-    found = f"{root} is the store {key}" if key else f"{root} has no {STORE_ID}; is a volume not mounted?"
-    raise WrongStore(f"The database belongs to the store {known[0]}, but {found}. {_remedy()}")
+    found = f"{root} is the store {key}." if key else f"{root} has no {STORE_ID}; is a volume not mounted?"
+    raise WrongStore(f"The database belongs to the store {known[0]}, but {found} {_remedy()}")
 
 
 def _has_lost_its_key(root: Path) -> bool:

@@ -79,7 +79,7 @@ class Environment:
     metrics_readers: MetricsReaders = MetricsReaders(local=True, token=True)
     metrics_feeds: int = 500
     keepalive_seconds: int = 75
-    new_database: bool = False
+    new_database: str = "off"
     debug: bool = False
 
 
@@ -156,7 +156,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             "PORTAL_KEEPALIVE_SECONDS", "75", _keepalive, "a whole number of seconds from 1 to 3600"
         ),
         signin_header=signin_header,
-        new_database=reader.parsed("PORTAL_NEW_DATABASE", "off", _switch, "on or off"),
+        new_database=reader.parsed("PORTAL_NEW_DATABASE", "off", _new_database, "on, off or never"),
         debug=reader.parsed("PORTAL_DEBUG", "off", _switch, "on or off"),
     )
     if environment.signin_header and environment.trusted_proxies == TrustedProxies():
@@ -383,6 +383,10 @@ def _node_id(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]{1,60}", value):
         raise ValueError("not a node id")
     return value
+
+
+def _new_database(value: str) -> str:
+    return "never" if value.lower() == "never" else ("on" if _switch(value) else "off")
 
 
 def _pattern(value: str) -> str:

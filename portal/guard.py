@@ -55,7 +55,7 @@ def demand_own_database(store: Path, *, say: Say) -> None:
     else:
         _demand_meant_to_be_new(store)
         audit.expect_new_database()
-    if settings.ENVIRONMENT.new_database:
+    if settings.ENVIRONMENT.new_database == "on":
         say("PORTAL_NEW_DATABASE is on, so a lost database would be replaced by an empty one: remove the setting.")
     _demand_durable()
 
@@ -176,14 +176,19 @@ def _demand_present_schema() -> None:
 
 def _demand_store(store: Path, *, may_be_blank: bool = False) -> None:
     try:
-        identity.demand_own_store(store, may_be_blank=may_be_blank or settings.ENVIRONMENT.new_database)
+        identity.demand_own_store(store, may_be_blank=may_be_blank or settings.ENVIRONMENT.new_database == "on")
     except identity.WrongStore as fault:
         raise Refused(str(fault)) from fault
 
 
 def _demand_meant_to_be_new(store: Path) -> None:
-    if settings.ENVIRONMENT.new_database:
+    if settings.ENVIRONMENT.new_database == "on":
         return
+    if settings.ENVIRONMENT.new_database == "never":
+        raise Refused(
+            f"{describe_database()} has no tables, and PORTAL_NEW_DATABASE is never: the database is lost, or a "
+            "volume is not mounted. Mount it or restore the database."
+        )
     data_dir = Path(settings.DATA_DIR)
     key = data_dir / "secret_key"
     left = [path for path in (store / RECEIVED, data_dir / audit.HEADS_FILE) if path.exists()]

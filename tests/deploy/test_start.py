@@ -119,6 +119,11 @@ def test_r30_a_new_database_that_is_meant_begins_a_chain_that_verifies(folder: P
     assert "remove the setting" not in starts(folder)
 
 
+def test_r30_an_empty_folder_may_be_a_volume_that_is_not_mounted(tmp_path: Path) -> None:
+    assert "PORTAL_NEW_DATABASE is never" in refused(tmp_path, PORTAL_NEW_DATABASE="never")
+    assert not (tmp_path / "portal.sqlite3").exists()
+
+
 def test_r30_a_database_address_that_is_mistyped(folder: Path, tmp_path: Path) -> None:
     said = refused(folder, DATABASE_URL=f"sqlite:///{tmp_path}/portal.sqlit3")
     assert "has no tables" in said
