@@ -157,6 +157,8 @@ def _vocabulary(_digest: str) -> Vocabulary:
     statuses = StatusCode.objects.filter(registry=STROOM).values_list("code", "http_statuses")
     others = PORTAL_PAIRS | PROXY_PAIRS
     pairs = {code: {*http, *(first for first, second in others if second == code)} for code, http in statuses}
+    # A success with whatever status is worth a look: it is none without HTTP 200.
+    pairs[0] = {name.code for name in names if name.registry == HTTP}
     return make_vocabulary([*names, *(Name(*row) for row in entries)], pairs)
 
 

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codes.passages import ACCESS_LOG, JSON_FIELD, LINE_KINDS, LOG_FIELD, STATUS_LINE, STROOM_ERROR, TUNNEL
+from codes.passages import (
+    ACCESS_LOG,
+    JSON_FIELD,
+    LINE_KINDS,
+    LOG_FIELD,
+    STATUS_LINE,
+    STROOM_ERROR,
+    STROOM_HEADER,
+    TUNNEL,
+)
 from codes.recognise import HTTP, STROOM, Found
 from codes.unanswered import NO_STATUS
 
@@ -44,6 +53,8 @@ def pair_up(findings: Sequence[Found]) -> list[Pair]:
 
 def _joined(last: Pair, found: Found) -> Pair | None:
     """The pair with the finding added; None where it belongs to another answer."""
+    if _takes_back(last, found):
+        return Pair(last.http, found.code, (*last.found, found))
     own, other = (last.http, last.stroom) if found.registry == HTTP else (last.stroom, last.http)
     if own is None and other is not None and _same_answer(last.found[-1], found):
         http, stroom = (found.code, other) if found.registry == HTTP else (other, found.code)
@@ -51,6 +62,12 @@ def _joined(last: Pair, found: Found) -> Pair | None:
     if own == found.code and _repeats(last, found):
         return Pair(last.http, last.stroom, (*last.found, found))
     return None
+
+
+def _takes_back(last: Pair, found: Found) -> bool:
+    """Say whether an answer that claims success has a second Stroom-Status that does not: then that one counts."""
+    refuses = found.kind == STROOM_HEADER and found.code != 0
+    return refuses and last.stroom == 0 and _same_answer(last.found[-1], found)
 
 
 def _same_answer(earlier: Found, later: Found) -> bool:

@@ -18,7 +18,7 @@ _NONE = r"""(?P<http_none>(?<=[\s:=("'\[])-1|0\d{0,4})(?![\w%]|[.,:-]\d)"""
 _NOT_OF_OTHERS = r"(?<![\w./-])(?<!stroom[ ._-])(?<!exit[ ._-])"
 _KEY = r"""(?:http(?:[ _.-]?(?:status|response|result))?(?:[ _.-]?code)?
     |(?:response|status|result)[ _.-]?(?:status[ _.-]?)?code|sc-status|upstream_status
-    |(?:xhr|request|response|req|res|err|error)\.status)"""
+    |(?:xhr|request|response|req|resp?|err|error)\.status)"""
 _JOINED = r"""["']?(?:\ (?:is|was|of))?\ {0,3}[:=/]?>?\ {0,3}["'\[(]?"""
 
 
@@ -29,8 +29,15 @@ def _shape(pattern: str) -> Shape:
 SHAPES: tuple[Shape, ...] = (
     _shape(rf"{_NOT_OF_OTHERS}{_KEY}{_JOINED}(?<=[\W_]){_NONE}"),
     _shape(rf"\bHTTP/\d(?:\.\d)?\ {{1,2}}{_NONE}"),
-    _shape(rf"""(?:xhr|xmlhttprequest|fetch|ajax|request|upload|post|failed|returned|got)\b[^\r\n]{{0,60}}?
-        {_NOT_OF_OTHERS}\bstatus[:=\ ]{{1,2}}{_NONE}"""),
+    _shape(
+        rf"""\b(?:xhr|xmlhttprequest|fetch|ajax|request|upload|post|failed|returned|got)(?:\ \w{{1,20}}){{0,2}}[ ]
+        {_NOT_OF_OTHERS}status[:=\ ]{{1,2}}{_NONE}"""
+    ),
+    _shape(rf"\bHTTP/\d(?:\.\d)?\"\ {_NONE}"),
+    _shape(
+        rf"""{_NOT_OF_OTHERS}\b(?:error|returned|returns|got|received|answered|response|status|code|rc)[:=\ ]{{1,3}}
+        (?P<http_none>000)(?!\w|[.,:-]\d)"""
+    ),
     _shape(rf"""["']?\bstatus["']?\ ?:\ ?{_NONE},\s{{0,40}}["']?statusText"""),
     _shape(r"""["']status["']\ ?:\ ?(?P<http_none>-1)(?=\s{0,40}[,}])"""),
     _shape(r"\bHttp\ failure\ response\ for\ \S{1,2000}:\ (?P<http_none>0)\ "),
@@ -51,7 +58,10 @@ QUESTION_SHAPE = re.compile(
 )
 _ALONE = re.compile(r"-1|0\d{0,3}")
 _ESTABLISHED = re.compile(r"\b(?:connection|tunnel)\ established\b", re.IGNORECASE | re.VERBOSE)
-_OPENED = re.compile(r"\bCONNECT tunnel established, response (?P<http_tunnel>2\d\d)\b", re.IGNORECASE)
+_OPENED = re.compile(
+    r"\bCONNECT\ tunnel\ established,\ response\ 2\d\d\b|(?<![\w/])2\d\d\ (?:connection|tunnel)\ established\b",
+    re.IGNORECASE | re.VERBOSE,
+)
 _REQUEST = re.compile(
     rf"^[>*|\ \t\d:.]{{0,20}}(?P<method>{METHOD})\ \S{{1,2000}}\ HTTP/\d", re.IGNORECASE | re.MULTILINE | re.VERBOSE
 )
@@ -87,7 +97,7 @@ class Tunnels:
         return self._last_method(match.start()) == "CONNECT"
 
     def announced(self) -> Iterator[re.Match[str]]:
-        """Find curl's own words for an open tunnel."""
+        """Find the words for an open tunnel that stand outside of a status line."""
         return _OPENED.finditer(self.text)
 
     def _last_method(self, position: int) -> str:

@@ -14,8 +14,8 @@ from django.core.management import call_command
 from django.test import Client
 
 from codes.models import Meaning, StatusCode
-from codes.pairs import PORTAL_PAIRS, PROXY_PAIRS
-from codes.resolve import RULE
+from codes.pairs import PORTAL_PAIRS, PROXY_PAIRS, judge
+from codes.resolve import RULE, find_codes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 
@@ -62,6 +62,9 @@ UNANSWERED = (
     COLOURED % "000",
     (COLOURED % "000") + ", error was :\ncurl: (28) Operation timed out after 30001 milliseconds",
     "ERROR \\033[0;31m000\\033[0m http_code: \\033[0;31m000\\033[0m",
+    "the script returned 000",
+    "resp.status = 0",
+    '[2026-11-30T09:00:00.000Z] "POST /datafeed HTTP/1.1" 0 DC 12 0',
     "curl: (52) Empty reply from server",
     "curl: (56) Recv failure: Connection reset by peer\nRESPONSE_CODE=000",
 )
@@ -91,6 +94,11 @@ DOUBTFUL = (
     "HTTP/1.1 200 OK\nStroom-Status: 000\n",
     "Stroom-Status: 0",
     "stroom 0",
+    "HTTP/1.1 200 OK\nStroom-Status: 0\nStroom-Status: 110\n",
+    "HTTP/1.1 200 OK\nStroom-Status: 0, 110\n",
+    "uploads fail with 202/0",
+    "we get 502/0",
+    "we got a 502 with Stroom-Status 0",
     '{"stroom_status": 0}',
 )
 TUNNEL = "< HTTP/1.1 200 Connection established\n<\n* CONNECT phase completed\n"
@@ -100,6 +108,7 @@ TUNNELS = (
     TUNNEL,
     "> CONNECT stroom.example:443 HTTP/1.1\n> Host: stroom.example:443\n>\n< HTTP/1.1 200 OK\n<\n",
     "* CONNECT tunnel established, response 200",
+    "200 Connection established",
     '1.2.3.4 - - [24/Feb/2026:18:10:27 +0000] "CONNECT stroom.example:443 HTTP/1.1" 200 39',
 )
 
@@ -209,14 +218,17 @@ def test_s36_every_pair_but_one_keeps_the_data_in_the_look_up_and_in_explain() -
     stroom = list(StatusCode.objects.filter(registry="stroom").values_list("code", flat=True))
     pairs = {(one, other) for one in http for other in (0, 110, 999)}
     pairs |= {(one, other) for one in (200, 204, 302, 403, 502) for other in stroom}
+    found = find_codes("http", [str(code) for code in http])
+    of_stroom = find_codes("stroom", [str(code) for code in stroom])
     for one, other in sorted(pairs - {(200, 0)}):
-        answer = Client().get(f"/api/v1/codes/lookup/?http={one}&stroom={other}").json()
-        said = [item for half in ("http", "stroom") for item in answer[half]["meanings"]]
-        senders = [item["what_to_do"]["sender"] for item in said] + [item["sender"] for item in answer["advice"]]
-        assert all("keep" in sender.casefold() for sender in senders), (one, other, senders)
-        assert not any(DROPS.search(sender) for sender in senders), (one, other)
-        assert all(item["retry"]["verdict"] != "not_needed" for item in answer["advice"]), (one, other)
-        assert not any(DROPS.search(item["retry"]["note"]) for item in said)
+        judged = judge(found[str(one)], of_stroom[str(other)])
+        for meaning in (meaning for code in judged.codes for meaning in code.meanings):
+            sender = meaning.what_to_do["sender"]
+            assert "keep" in sender.casefold(), (one, other, sender)
+            assert not DROPS.search(sender), (one, other, sender)
+            assert not DROPS.search(meaning.retry["note"]), (one, other)
+            assert meaning.retry["verdict"] == meaning.retry_verdict != "not_needed", (one, other)
+        assert [item.found for item in judged.advice] == judged.codes
 
 
 @pytest.mark.parametrize("query", ["http=502&stroom=0", "http=202&stroom=0", "http=200&stroom=110", "stroom=0"])
@@ -260,7 +272,7 @@ def test_s36_a_padded_number_is_never_the_success(query: str) -> None:
 
 
 def test_s36_two_hundred_alone_says_first_what_a_delivery_needs() -> None:
-    for status in (200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 299):
+    for status in (200, 202, 204, 226, 299):
         answer = ask(f"HTTP/1.1 {status} X")
         assert answer["advice"][0]["sender"].startswith(RULE)
         assert RULE in answer["pairs"][0]["explanation"]
