@@ -56,9 +56,8 @@ class InstantFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
     # Without an example: Swagger sends it as it is, and the list would be empty.
     schema: Mapping[str, Any] = {"type": "string", "minLength": 1}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.label = f"{self.label or ''} In UTC, such as 2026-02-24T18:10:00Z.".strip()
+    def __init__(self, *args: Any, label: str, **kwargs: Any) -> None:
+        super().__init__(*args, label=f"{label} In UTC, such as 2026-02-24T18:10:00Z.", **kwargs)
 
 
 class _HasLabel(Func):

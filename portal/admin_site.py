@@ -8,8 +8,8 @@ from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
 from django.db import NotSupportedError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import QueryDict
@@ -26,7 +26,7 @@ MAX_SEARCH_LENGTH = 2_000
 class SignInForm(AdminAuthenticationForm):
     """The login page's form, for everybody whom a role or *Staff status* lets in."""
 
-    def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
+    def confirm_login_allowed(self, user: User) -> None:
         AuthenticationForm.confirm_login_allowed(self, user)
         if not enters_admin(user):
             raise self.get_invalid_login_error()

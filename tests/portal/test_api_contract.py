@@ -158,6 +158,8 @@ def the_feeds(contract: Contract, who: Caller) -> None:
     contract.read("feeds_list", who)
     contract.read("feeds_retrieve", who, name="FEED-A")
     contract.read("feeds_history", who, name="FEED-A")
+    for form in ("stroom", "csv", "json"):
+        contract.read("feeds_export", who, query={"format": form})
     table = b"name,status\r\nFEED-B,Drop\r\nFEED-D,Receive\r\n"
     for query in ({}, {"dry_run": "false"}):
         contract.call("feeds_import", who, 200, table, kind="text/csv", query=query)
