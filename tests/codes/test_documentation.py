@@ -100,10 +100,10 @@ class TestWithTheCatalogue:
         section = TEXT.split("| they fit because |", 1)[1].split("\n\n", 1)[0]
         generations = {}
         for line in section.splitlines():
-            if generation := re.search(r"\(`(\w+)`\)", line):
+            if generation := re.search(r"\(`([\w ]+)`\)", line):
                 for http in re.findall(r"\b(\d{3})\b", line.split("|")[2].split("with")[0]):
                     generations[f"{http}/{line.rsplit('Stroom ', 1)[1][:3]}"] = generation[1]
-        assert len(generations) == 7
+        assert len(generations) == 12
         for pair, generation in generations.items():
             (answer,) = explain(pair).answers
             assert answer.judged.generation == generation, pair
