@@ -23,7 +23,7 @@ from codes.vocabulary import Name, make_vocabulary
 MAX_ANSWERS = 40
 # Says that the answers are those to a delivery: Stroom's paths and fields, or something beside the HTTP status.
 _OF_A_DELIVERY = re.compile(
-    r"datafeed|stroom|^[<>*\ \t]{0,4}feed:|^\s*[1-9]\d\d\s*/\s*\d+\s*$", re.IGNORECASE | re.MULTILINE
+    r"datafeed|stroom|^[<>*\ \t]{0,4}feed:|^[ \t]*[1-9]\d\d[ \t]*/[ \t]*\d+[ \t\r]*$", re.IGNORECASE | re.MULTILINE
 )
 NOTHING_FOUND = (
     "Nothing was recognised. Paste a status line, the output of curl -i or curl -v, a line of an access log, a "

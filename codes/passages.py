@@ -65,12 +65,12 @@ SHAPES: tuple[Shape, ...] = (
     _shape(
         PROXY_LOG,
         r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
-        (?P<http>\d{3}|-1|0),(?P<stroom>0|[1-9]\d{0,2}),"?[^,"\r\n]{0,300}"?,\d+,\d+(?:,[^\r\n]{0,4000})?\r?$""",
+        (?P<http>\d{3}|-1|0),(?P<stroom>0|[1-9]\d{0,2}),"?[^,"\r\n]{0,300}"?,\d+,\d+(?:,[^\r\n]{0,4000}|(?=\r?$))""",
     ),
     _shape(
         PROXY_LOG,
         r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
-        (?P<http>\d{3}|-1|0),(?:"?\d{13}_[^,"\r\n]{0,300}"?,)?\d+,\d+(?:,[^\r\n]{0,4000})?\r?$""",
+        (?P<http>\d{3}|-1|0),(?:"?\d{13}_[^,"\r\n]{0,300}"?,)?\d+,\d+(?:,[^\r\n]{0,4000}|(?=\r?$))""",
     ),
     _shape(
         ACCESS_LOG,  # Common Log Format and what grew from it: Apache, nginx, S3, with anything before the time
@@ -140,7 +140,7 @@ SHAPES: tuple[Shape, ...] = (
     _shape(
         JSON_FIELD, rf"'{_HTTP_KEY}'\s*:\s*'?(?P<http>{STATUS})(?:'|(?=\s*[,}}\]\r\n]|\s*$))"
     ),  # Python, JavaScript
-    _shape(JSON_FIELD, r'"kind"\s*:\s*"Status"[^\0]{0,2000}?"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])'),
+    _shape(JSON_FIELD, r'"kind"\s*:\s*"Status"[^\0]{0,1000}?"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])'),
     _shape(JSON_FIELD, rf'"{_STROOM_KEY}"\s*:\s*"?(?P<stroom>0|[1-9]\d{{0,2}})(?:"|(?=\s*[,}}\]\r\n]|\s*$))'),
     _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_STROOM_KEY}[=:]\s?"?(?P<stroom>0|[1-9]\d{{0,2}})\b(?![.\d])'),
     _shape(  # headers as programs dump them
