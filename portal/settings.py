@@ -176,6 +176,9 @@ SECURE_CSP = {
 }
 # The page of a feed with the most rules: seven fields for each of a thousand.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 8000
+# The edge has read the whole body within its budget: a copy in the temporary folder would fail where that is full.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
 
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True

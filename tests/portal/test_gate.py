@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import io
 import json
 import tempfile
 import threading
@@ -218,6 +219,18 @@ def test_s29_a_full_temporary_folder_is_a_503(
     assert answer.status == 503
     assert (answer.header("content-type") or "").startswith(kind)
     assert answer.header("retry-after")
+
+
+def test_s29_django_writes_no_upload_into_the_temporary_folder(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("django.core.files.uploadedfile.tempfile.NamedTemporaryFile", full)
+    browser = Client()
+    browser.force_login(User.objects.get(username="boss"))
+    file = io.BytesIO(b"x" * 3_000_000)
+    file.name = "feeds.csv"
+    assert browser.post("/api/v1/feeds/import/", {"file": file}).status_code in {400, 415}
 
 
 def test_s34_a_body_outside_the_wire_has_ten_seconds(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
