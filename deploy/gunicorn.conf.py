@@ -15,7 +15,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+from portal import command_line  # noqa: E402  # the folder above must be on the path
+
+command_line.choose_settings()
+command_line.start_serving()
 
 import django  # noqa: E402  # the settings must be named first
 
@@ -29,7 +33,8 @@ from gunicorn.workers.base import Worker  # noqa: E402
 
 from portal.environment import Environment  # noqa: E402
 from portal.listening import UNIX  # noqa: E402
-from portal.preparation import prepare  # noqa: E402
+from portal.preparation import open_folder, prepare  # noqa: E402
+from portal.waiting import wait_until_done  # noqa: E402
 from portal.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve  # noqa: E402
 
 ENVIRONMENT: Environment = settings.ENVIRONMENT
@@ -50,6 +55,7 @@ class PortalWorker(Worker):
 
     def run(self) -> None:
         """Serve until told to stop."""
+        os.umask(0o077)
         listening, ours = LIFELINE
         os.close(ours)
         serve(ENVIRONMENT, [listener.sock for listener in self.sockets], listening, held_open=True)
@@ -65,15 +71,19 @@ bind = ENVIRONMENT.host if ENVIRONMENT.host.startswith(UNIX) else f"{ENVIRONMENT
 backlog = BACKLOG
 timeout = 0
 graceful_timeout = int(GRACE_SECONDS) + CLOSE_SECONDS + 10
-umask = 0o117 if bind.startswith(UNIX) else 0
+#: For gunicorn's socket; what the portal itself writes is for its user alone, see `run` and `on_starting`.
+umask = 0o117 if bind.startswith(UNIX) else 0o077
 proc_name = "stroom-portal"
 control_socket_disable = True
 
 
 def on_starting(server: Arbiter) -> None:
     """Database, catalogue, static files, swept store: as `manage.py serve` does."""
+    os.umask(0o077)
     try:
-        prepare(lambda line: server.log.info("%s", line))
+        wait_until_done(lambda: prepare(lambda line: server.log.info("%s", line)))
     except CommandError as fault:
         sys.exit(str(fault))
+    if warning := open_folder(ENVIRONMENT.data_dir):
+        server.log.warning("%s", warning)
     connections.close_all()

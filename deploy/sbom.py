@@ -61,7 +61,7 @@ def read_lock(text: str) -> list[Package]:
 
 def version_of_portal() -> str:
     """The newest heading of the change log."""
-    found = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    found = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else "0"
 
 
@@ -112,5 +112,5 @@ def licence_of(name: str) -> str:
 
 
 if __name__ == "__main__":
-    json.dump(document(read_lock(LOCK.read_text())), sys.stdout, indent=1)
+    json.dump(document(read_lock(LOCK.read_text(encoding="utf-8"))), sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -113,6 +113,8 @@ def _dump_postgresql(new: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     if done.returncode:

@@ -72,7 +72,7 @@ class Folder:
 
     def _read_summary(self) -> Summary | None:
         try:
-            stored = json.loads((self.root / SUMMARY).read_text())
+            stored = json.loads((self.root / SUMMARY).read_text(encoding="utf-8"))
             known = {one.name for one in fields(Summary)}
             return Summary(**{name: value for name, value in stored.items() if name in known})
         except FileNotFoundError:

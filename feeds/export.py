@@ -122,7 +122,7 @@ class Journal:
     @classmethod
     def read(cls, path: Path) -> "Journal":
         journal = cls(path)
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         journal.receipts, journal.marks = stored["receipts"], stored["marks"]
         if stored["ready"] is not None:
             # Older releases wrote bare names.
@@ -133,7 +133,7 @@ class Journal:
         """Make this state durable, replacing the one before."""
         ready = None if self.ready is None else [asdict(one) for one in self.ready]
         new = self.path.with_suffix(".new")
-        with new.open("w") as file:
+        with new.open("w", encoding="utf-8") as file:
             json.dump({"receipts": self.receipts, "marks": self.marks, "ready": ready}, file)
             file.flush()
             os.fsync(file.fileno())

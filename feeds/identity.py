@@ -30,7 +30,7 @@ def read_key(root: Path) -> uuid.UUID | None:
         WrongStore: the file holds no key.
     """
     try:
-        text = (root / STORE_ID).read_text(errors="replace").strip()
+        text = (root / STORE_ID).read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
     try:

@@ -19,7 +19,7 @@ def note_removals(root: Path, receipt_ids: Iterable[str], now: datetime | None =
     folder.mkdir(mode=0o700, exist_ok=True)
     day = now or datetime.now(UTC)
     descriptor = os.open(folder / f"{day:%Y-%m-%d}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.writelines(f"{receipt_id}\n" for receipt_id in receipt_ids)
         file.flush()
         os.fsync(file.fileno())
@@ -29,7 +29,7 @@ def removed_among(root: Path, receipt_ids: set[str]) -> set[str]:
     """Those of some receipts that retention has removed."""
     found: set[str] = set()
     for path in sorted((root / FOLDER).glob("????-??-??")) if receipt_ids else ():
-        with path.open() as file:
+        with path.open(encoding="utf-8") as file:
             found.update(receipt_ids.intersection(line.rstrip("\n") for line in file))
     return found
 

@@ -1,3 +1,6 @@
+import logging
+import os
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 
@@ -11,11 +14,13 @@ class PortalConfig(AppConfig):
         from django.db.backends.signals import connection_created
         from django.db.models.signals import post_migrate
 
-        from portal import audit_signals, patience, roles
+        from portal import audit_signals, injected, patience, roles
 
         connection_created.connect(patience.limit, dispatch_uid="portal.patience.limit")
         post_migrate.connect(roles.put_right, dispatch_uid="portal.roles.put_right")
         audit_signals.connect()
+        if passed_over := injected.warning(os.environ):
+            logging.getLogger("portal.environment").warning("%s", passed_over)
 
 
 class PortalAdminConfig(admin_apps.AdminConfig):

@@ -74,6 +74,9 @@ class Head:
         return f"{self.number}:{self.digest}{f' chain={self.chain}' if self.chain else ''}"
 
 
+_heads: ContextVar[list[Head] | None] = ContextVar("audit_heads", default=None)
+
+
 def digest_of(values: Mapping[str, Any]) -> str:
     """The fingerprint of one entry, its predecessor's included."""
     told = [values[name] for name in COVERED]
@@ -224,13 +227,30 @@ def _hold_chain() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
+@contextmanager
+def one_head_announced() -> Iterator[None]:
+    """Log only the last of many heads, at the end; the file has them all."""
+    heads: list[Head] = []
+    token = _heads.set(heads)
+    try:
+        yield
+    finally:
+        _heads.reset(token)
+        if heads:
+            log.info("audit chain head %s", heads[-1])
+
+
 def announce(*heads: Head) -> None:
     """Tell heads where somebody who rewrites the table cannot take them back."""
-    log.info("audit chain head %s", heads[-1])
+    gathered = _heads.get()
+    if gathered is None:
+        log.info("audit chain head %s", heads[-1])
+    else:
+        gathered.extend(heads)
     path = Path(settings.DATA_DIR) / HEADS_FILE
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("".join(f"{head}\n" for head in heads))
     except OSError as fault:
         log.warning("the audit chain's head cannot be written to %s: %s", path.name, fault)

@@ -66,7 +66,7 @@ def page_of(slug: str) -> DocumentationPage | None:
         return None
     path = FOLDER / f"{slug}.md"
     try:
-        return _render(slug, path.read_text(), path.stat().st_mtime_ns)
+        return _render(slug, path.read_text(encoding="utf-8"), path.stat().st_mtime_ns)
     except FileNotFoundError:
         return None
 
@@ -127,5 +127,5 @@ def _plain(text: str) -> str:
 
 def version() -> str:
     """The version in the newest heading of the change log."""
-    match = re.search(r"^## (\S+)", Path(BASE_DIR / "CHANGELOG.md").read_text(), re.MULTILINE)
+    match = re.search(r"^## (\S+)", Path(BASE_DIR / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     return match.group(1) if match else "0"

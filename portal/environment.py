@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from feeds.metadata import IdentityNames
 from portal.http.client import Network, TrustedProxies, is_in
+from portal.injected import is_injected
 
 T = TypeVar("T")
 
@@ -83,8 +84,12 @@ class Environment:
     debug: bool = False
 
 
-def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
+def read_environment(environ: Mapping[str, str] | None = None, *, make_data_dir: bool = True) -> Environment:
     """Validate all settings.
+
+    Args:
+        environ: the variables; those of this process unless given.
+        make_data_dir: the data folder may be made where it is missing.
 
     Raises:
         BadEnvironment: one or more values are unusable; its text names each with the remedy.
@@ -96,7 +101,10 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         host=reader.parsed("HOST", "127.0.0.1", _host, "an address, a host name, or unix:/path/of/a/socket"),
         port=reader.parsed("PORT", "8000", _port, "a port number from 1 to 65535"),
         data_dir=reader.parsed(
-            "PORTAL_DATA_DIR", str(BASE_DIR / "var"), _directory, "a folder that can be written"
+            "PORTAL_DATA_DIR",
+            str(BASE_DIR / "var"),
+            _directory if make_data_dir else _folder,
+            "a folder that can be written",
         ),
         database_url=reader.parsed(
             "DATABASE_URL", "", _database_url, "empty for SQLite, or postgres://user:password@host/name"
@@ -197,7 +205,9 @@ class _Reader:
     def refuse_unknown(self) -> None:
         """A misspelt setting would otherwise be a silent default."""
         for name in sorted(self._environ):
-            if name.upper().startswith("PORTAL_") and name not in self._known:
+            if not name.upper().startswith("PORTAL_") or name in self._known:
+                continue
+            if not is_injected(name, self._environ[name]):
                 near = difflib.get_close_matches(name.upper(), self._known, n=1, cutoff=0.8)
                 remedy = f"Did you mean {near[0]}?" if near else "Correct its name or remove it."
                 self.fault(f"{name} is not a setting of the portal. {remedy}")
@@ -279,8 +289,14 @@ def _comment_need(value: str) -> bool:
 def _directory(value: str) -> Path:
     path = Path(value).expanduser().absolute()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise OSError("not writable")
+    return _folder(value)
+
+
+def _folder(value: str) -> Path:
+    """Take a folder as it is; it may be missing."""
+    path = Path(value).expanduser().absolute()
+    if path.exists() and not (path.is_dir() and os.access(path, os.W_OK | os.X_OK)):
+        raise OSError("not a folder, or not writable")
     return path
 
 

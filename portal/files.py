@@ -112,6 +112,6 @@ def clear_folder(folder: Path, purpose: str) -> None:
 
 def _stamp_of(folder: Path) -> str:
     try:
-        return (folder / STAMP).read_text(errors="replace")
+        return (folder / STAMP).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

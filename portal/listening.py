@@ -4,6 +4,8 @@ A handed-over socket outlives the portal: while it restarts, senders wait in the
 refused.
 """
 
+import errno
+import ipaddress
 import os
 import socket
 import stat
@@ -69,14 +71,47 @@ def _handed_over(environ: Mapping[str, str]) -> socket.socket | None:
 
 
 def _open_tcp(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    """Bind to the first address that the name has here, of IPv4 before IPv6."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as fault:
+        raise CannotListen(_not_ours(host)) from fault
+    family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        listener.bind(address)
     except OSError as fault:
         listener.close()
+        if fault.errno == errno.EADDRNOTAVAIL:
+            raise CannotListen(_not_ours(host)) from fault
         raise CannotListen(f"Cannot listen on {host}:{port}: {fault.strerror}. Set HOST or PORT.") from fault
     return listener
+
+
+def _not_ours(host: str) -> str:
+    return (
+        f"HOST={host} is not an address of this machine. Some shells (csh) and tools (conda) set HOST by "
+        "themselves: set HOST=127.0.0.1, or the address to listen on."
+    )
+
+
+def host_warning(host: str, listener: socket.socket) -> str:
+    """Warn where HOST is the machine's own name, as csh sets it, and opens the portal to the network."""
+    if listener.family == socket.AF_UNIX or host.lower() not in _own_names():
+        return ""
+    address = listener.getsockname()[0]
+    if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        return ""
+    return (
+        f"HOST={host} is this machine's name: other machines reach the portal at {describe(listener)}. "
+        "If that is not meant (csh sets HOST by itself), set HOST=127.0.0.1."
+    )
+
+
+def _own_names() -> set[str]:
+    name = socket.gethostname().lower()
+    return {name, name.partition(".")[0]}
 
 
 def _open_unix(path: Path) -> socket.socket:

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from feeds.integrity import StoreCheck
 from feeds.measures import FOLDER, prepare_folder
 from feeds.succession import NEWEST_HOURS
 from portal import guard
-from portal.audit import record_settings, told_settings
+from portal.audit import one_head_announced, record_settings, told_settings
 from portal.files import NotOurs, clear_folder, mark_folder
 from portal.wording import counted
 
@@ -34,20 +35,26 @@ _STAMP = "static.stamp"
 STATIC = "static files\n"
 
 
-def prepare(say: Say) -> None:
-    """Make everything ready; `say` takes one line for each thing that was done."""
-    with _alone(settings.DATA_DIR / "prepare.lock"):
+def prepare(say: Say, show: Say | None = None) -> None:
+    """Make everything ready; may be called again after it has failed half-way.
+
+    Args:
+        say: takes one line for each thing that was done.
+        show: takes what is for the operator alone, such as the first password; `say` unless given.
+    """
+    with _alone(settings.DATA_DIR / "prepare.lock"), one_head_announced():
         guard.demand_own_database(settings.STORE_DIR, say=say)
         settings.STORE_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         migrate(say)
         guard.end_first_start(settings.STORE_DIR)
         guard.say_what_is_older(say)
         load_catalogue(say)
-        create_first_administrator(say)
         note_settings(say)
         collect_static(say)
         recover_store(say)
         prepare_folder(settings.DATA_DIR / FOLDER)
+        # Last: what fails above can then not take the password with it.
+        create_first_administrator(say, show or say)
 
 
 def migrate(say: Say) -> None:
@@ -75,18 +82,32 @@ def load_catalogue(say: Say) -> None:
         say(f"The catalogue is loaded ({counted(report.written, 'row')} written).")
 
 
-def create_first_administrator(say: Say) -> None:
-    """Make the first administrator when there is none; a generated password is told this once."""
+def create_first_administrator(say: Say, show: Say) -> None:
+    """Make the first administrator when there is none; a generated password is shown this once."""
     users = get_user_model().objects
     if users.filter(is_superuser=True).exists():
         return
     environment = settings.ENVIRONMENT
+    if users.filter(username=environment.admin_username).exists():
+        say(
+            f"There is no superuser, and the user {environment.admin_username} is not made one. To have one, run "
+            "`manage.py createsuperuser`, or set PORTAL_ADMIN_USERNAME to a name that no user has."
+        )
+        return
     password = environment.admin_password or secrets.token_urlsafe(12)
     users.create_superuser(environment.admin_username, password=password)
     if environment.admin_password:
         say(f"Administrator {environment.admin_username} is created with the password from the settings.")
     else:
-        say(f"Administrator: {environment.admin_username}   Password (shown this once): {password}")
+        show(f"Administrator: {environment.admin_username}   Password (shown this once): {password}")
+
+
+def open_folder(folder: Path) -> str:
+    """Warn where other users of this machine can look into the data folder; empty where they cannot."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & 0o077:
+        return ""
+    return f"The data folder {folder} is open to other users of this machine (mode {mode:04o}): chmod 700 {folder}"
 
 
 def note_settings(say: Say) -> None:
@@ -104,7 +125,7 @@ def collect_static(say: Say) -> None:
     folder = Path(settings.STATIC_ROOT)
     stamp = folder.with_name(_STAMP)
     digest = _static_digest()
-    if stamp.is_file() and stamp.read_text() == digest and folder.is_dir():
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == digest and folder.is_dir():
         return
     try:
         if stamp.is_file() and folder.is_dir():  # an older release marked the folder by this file alone
@@ -113,7 +134,7 @@ def collect_static(say: Say) -> None:
     except NotOurs as fault:
         raise guard.Refused(str(fault)) from fault
     call_command("collectstatic", interactive=False, verbosity=0)
-    stamp.write_text(digest)
+    stamp.write_text(digest, encoding="utf-8")
     say("The static files are gathered.")
 
 
@@ -137,6 +158,6 @@ def _static_digest() -> str:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Two starts at once prepare one after the other."""
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

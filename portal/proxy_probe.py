@@ -31,7 +31,7 @@ def probe_key(data_dir: Path) -> Iterator[str]:
     key, path = secrets.token_urlsafe(32), data_dir / _FILE
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(f"{_fingerprint(key.encode())} {time.time() + LIFETIME_SECONDS:.0f}\n")
     try:
         yield key
@@ -53,7 +53,7 @@ class ProxyProbe:
         if len(given) != 1:
             return False
         try:
-            fingerprint, ends = self._path.read_text().split()
+            fingerprint, ends = self._path.read_text(encoding="utf-8").split()
             in_time = time.time() < float(ends)
         except (OSError, ValueError):
             return False

@@ -342,6 +342,7 @@ def make_config(app: Any, **others: Any) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         interface="asgi3",
+        workers=1,  # otherwise uvicorn reads WEB_CONCURRENCY, and fails where that is no number
         proxy_headers=False,
         server_header=False,
         access_log=False,

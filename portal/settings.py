@@ -8,23 +8,28 @@ from typing import Any
 
 import environ as django_environ
 
-from portal import logs
+from portal import command_line, logs
 from portal.environment import BASE_DIR, NEW_KEY_MARK, BadEnvironment, read_environment, usable_secret_key
 
-ENVIRONMENT = read_environment()
+ENVIRONMENT = read_environment(make_data_dir=command_line.is_serving())
 DATA_DIR = ENVIRONMENT.data_dir
 STORE_DIR = DATA_DIR / "store"
 
 
 def _secret_key() -> str:
-    """Take the configured key, or make one once, readable by our user alone."""
+    """Take the configured key, or make one once, readable by our user alone.
+
+    Only the server makes it: another command may run as another user, or in the wrong folder.
+    """
     if ENVIRONMENT.secret_key:
         return ENVIRONMENT.secret_key
     path = DATA_DIR / "secret_key"
     if not path.exists():
+        if not command_line.is_serving():
+            return secrets.token_urlsafe(64)
         _make_key(path)
     try:
-        return usable_secret_key(path.read_text().strip())
+        return usable_secret_key(path.read_text(encoding="utf-8").strip())
     except ValueError as fault:
         raise BadEnvironment(
             f"  {path} holds no usable key: {fault}. Put back the one of a backup, or remove the file: a new key "
@@ -36,7 +41,7 @@ def _make_key(path: Path) -> None:
     """The file appears whole or not at all, and two starts at once agree on one."""
     descriptor, name = tempfile.mkstemp(prefix=".secret_key-", dir=path.parent)  # mode 0600
     try:
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             # The start that makes the database takes the mark away: from then on a key says that there was one.
             file.write(f"{secrets.token_urlsafe(64)}{NEW_KEY_MARK}")
             file.flush()

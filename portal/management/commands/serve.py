@@ -1,6 +1,6 @@
 """`manage.py serve`: prepare what is missing, then serve until told to stop."""
 
-import os
+import logging
 import socket
 import sys
 from typing import Any
@@ -10,10 +10,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from portal.environment import Environment
-from portal.listening import CannotListen, describe, is_held_open, open_listener
-from portal.preparation import prepare
+from portal.listening import CannotListen, describe, host_warning, is_held_open, open_listener
+from portal.preparation import open_folder, prepare
 from portal.supervisor import Supervisor
+from portal.waiting import wait_until_done
 from portal.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve
+
+log = logging.getLogger("portal.start")
 
 
 class Command(BaseCommand):
@@ -21,13 +24,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # Django's signature
         environment: Environment = settings.ENVIRONMENT
-        os.umask(0o077)
         held_open = is_held_open()
         listener = self._listen(environment)
-        prepare(self._say)
+        wait_until_done(lambda: prepare(log.info, self._say), listener)
+        self._warn(environment, listener)
         self._say_who_is_trusted(environment, listener)
-        user = environment.admin_username
-        self._say(f"Serving on {describe(listener)} (administrator: {user}, stop with Ctrl-C)")
+        self._say(
+            f"Serving on {describe(listener)} (administrator: {environment.admin_username}, stop with Ctrl-C)"
+        )
         # A connection must not be shared with the workers.
         connections.close_all()
         supervisor = Supervisor(
@@ -44,6 +48,15 @@ class Command(BaseCommand):
             return open_listener(environment.host, environment.port, BACKLOG)
         except CannotListen as fault:
             raise CommandError(str(fault)) from fault
+
+    def _warn(self, environment: Environment, listener: socket.socket) -> None:
+        """Name what an operator may not have meant."""
+        for line in (
+            "" if is_held_open() else host_warning(environment.host, listener),
+            open_folder(environment.data_dir),
+        ):
+            if line:
+                log.warning("%s", line)
 
     def _say_who_is_trusted(self, environment: Environment, listener: socket.socket) -> None:
         """Name a list of trusted proxies that cannot mean what it says on this listener."""

@@ -68,7 +68,7 @@ class Command(BaseCommand):
 
     def _read(self, path: Path) -> list[Head]:
         try:
-            with path.open(errors="replace") as file:
+            with path.open(encoding="utf-8", errors="replace") as file:
                 return read_heads(file)
         except OSError as fault:
             raise CommandError(f"{path} cannot be read: {fault.strerror}") from fault
