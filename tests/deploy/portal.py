@@ -28,6 +28,7 @@ OPEN, REQUIRED, RESTRICTED, DENYING, REJECTING = (
 SMUGGLED = "SMUGGLED-FEED"
 
 _SETUP = f"""
+from portal import command_line; command_line.start_serving()
 import django; django.setup()
 from portal.preparation import prepare
 prepare(lambda line: None)

@@ -20,7 +20,10 @@ from tests.postgresql import PostgreSql
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-PREPARE = "import django; django.setup(); from portal.preparation import prepare; prepare(print)"
+PREPARE = (
+    "from portal import command_line; command_line.start_serving(); import django; django.setup(); "
+    "from portal.preparation import prepare; prepare(print)"
+)
 needs_postgresql = pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable())
 
 

@@ -20,7 +20,10 @@ from tests.live import Response, parse, read_all, request
 from tests.reliability import processes
 
 ROOT = Path(__file__).parents[2]
-ZYGOTE = "import django; django.setup(); from tests.reliability import zygote; zygote.main()"
+ZYGOTE = (
+    "from portal import command_line; command_line.start_serving(); import django; django.setup(); "
+    "from tests.reliability import zygote; zygote.main()"
+)
 OPEN = {"Feed": "OPEN-FEED"}
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 
