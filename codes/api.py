@@ -56,8 +56,8 @@ from portal.api import (
     StrictOrdering,
     StrictQueryMixin,
 )
-from portal.links import public_link
 from portal.problems import BadQuery, answers
+from portal.site import public_link
 
 Decorator = Callable[[Any], Any]
 

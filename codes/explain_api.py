@@ -19,9 +19,9 @@ from codes.recognise import MAX_LENGTH, Found
 from codes.resolve import FoundCode
 from codes.unanswered import NO_STATUS
 from portal.api import OpenToAllMixin, StrictQueryMixin
-from portal.links import public_link
 from portal.parsing import StrictJSONParser
 from portal.problems import answers
+from portal.site import public_link
 
 Shape = serializers.Serializer[Any]
 

@@ -20,7 +20,7 @@ from codes.serializers import (
 )
 from codes.words import VERDICTS
 from portal.api import csv_text
-from portal.links import public_link
+from portal.site import public_link
 
 SCHEMA_FILE = Path(__file__).with_name("export.schema.json")
 SCHEMA_ADDRESS = "/api/v1/codes/export.schema.json"

@@ -11,7 +11,7 @@ from codes.explain import Answer, Explanation, unknown_words
 from codes.models import Meaning
 from codes.passages import QUESTION
 from codes.resolve import FoundCode, FoundMeaning
-from portal.links import public_link
+from portal.site import public_link
 
 CONTENT_TYPE = "text/plain; charset=utf-8"
 WIDTH = 78

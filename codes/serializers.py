@@ -10,7 +10,7 @@ from codes.catalogue import Severity, Standing, Verdict
 from codes.models import CodeClass, Disagreement, Meaning, Registry, SourceEntry, StatusCode, Vendor
 from codes.resolve import FoundCode
 from portal.api import ChosenFieldsMixin
-from portal.links import public_link
+from portal.site import public_link
 
 
 class Shape(serializers.Serializer[Any]):

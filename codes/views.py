@@ -26,8 +26,8 @@ from codes.remarks import remarks_on
 from codes.resolve import NUMBERS, FoundCode, find_code, find_meaning
 from codes.shown import show_meanings, weighty
 from portal.api import conditional_page
-from portal.links import public_link
 from portal.problems import BadQuery
+from portal.site import public_link
 
 CLASS_KEY = re.compile(r"[0-9]xx|invalid", re.IGNORECASE)
 DISPUTES_PER_PAGE = 40

@@ -30,7 +30,7 @@ from feeds.receipt.canonical import CanonicalZip, ExportFault, Key, Stored, dema
 from feeds.receipt.compression import StreamInvalid
 from feeds.receipt.spool import sync_folder
 from feeds.stream_types import is_known_type
-from portal.wording import counted
+from portal.text import counted
 
 NOT_YET = (Receipt.Status.STORED, Receipt.Status.FAILED)
 

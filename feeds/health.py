@@ -12,10 +12,10 @@ from pathlib import Path
 from django.db import connections
 
 from feeds.measures import Measures
-from feeds.pools import Refused
 from feeds.receipt.rehearsal import Rehearsal
 from feeds.receipt.spool import NoSpace, SpaceMark, sync_folder
 from feeds.recurring import WELL, Recurring
+from portal.database.threads import Refused
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from prometheus_client.registry import Collector
 from feeds.measures import NAMESPACE
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.overview import feeds_by_status, rules_ending, went_quiet
-from feeds.pools import Unavailable, database
 from feeds.receipt.spool import SpaceMark
 from feeds.recurring import WELL, Recurring
+from portal.database.threads import Unavailable, database
 from portal.files import lock_within
 
 log = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ from feeds.stroom_packs import (
     is_safe_uuid,
     read_pack,
 )
-from portal.wording import counted
+from portal.text import counted
 
 MAX_FILE = 8 * 1024 * 1024
 MAX_INFLATED = 32 * 1024 * 1024

@@ -15,14 +15,14 @@ from enum import Enum
 from typing import Any
 
 from feeds import stroom_status
-from feeds.body import Body, Incomplete, Receive, Scope, Send, header
 from feeds.measures import Measures
 from feeds.metadata import DOUBLED, IdentityNames, read_certificate
 from feeds.policy import Certificate, Decision, decide_feed
-from feeds.pools import Refused, Unavailable, in_time, promptly
 from feeds.receipt.compression import Gunzip, StreamInvalid
 from feeds.receipt.service import SETTLE_SECONDS, read_policy
 from feeds.recurring import WELL, Recurring
+from portal.database.threads import Refused, Unavailable, in_time, promptly
+from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
 
 log = logging.getLogger(__name__)
 

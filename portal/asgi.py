@@ -11,15 +11,15 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
-from feeds.body import Message, Receive, Scope, Send
 from feeds.health import Health
 from feeds.metadata import IdentityNames
 from feeds.receipt.app import METHODS
 from portal.gate import Gate
+from portal.http.body import Message, Receive, Scope, Send
 from portal.http.client import client_address
+from portal.http.request_ids import current_request_id, request_id
 from portal.proxy_probe import ProxyProbe
 from portal.ready import AtOnce, ReadyAnswers
-from portal.request_ids import current_request_id, request_id
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from django.db.models import Subquery
 from django.utils.crypto import salted_hmac
 from simple_history.models import HistoricalRecords
 
-from portal.bulk import insert
+from portal.database.bulk import insert
 from portal.models import AuditRecord
 
 log = logging.getLogger("portal.audit")

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from feeds.body import Body
+from portal.http.body import Body
 
 MEBIBYTE = 1024 * 1024
 #: Bytes that one worker holds for all requests, in memory and in temporary files, and how many of them for callers

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
-from feeds.body import Connection, Scope, Send, connection_of
+from portal.http.body import Connection, Scope, Send, connection_of
 
 log = logging.getLogger(__name__)
 

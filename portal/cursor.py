@@ -15,8 +15,8 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
 from portal.api import MAX_LIMIT, link_header, query_number
-from portal.links import public_link
 from portal.problems import BadQuery
+from portal.site import public_link
 
 DEFAULT_LIMIT = 100
 MAX_CURSOR = 200

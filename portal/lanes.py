@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 
-from feeds.pools import DatabasePool
+from portal.database.threads import DatabasePool
 
 RETRY_SECONDS = 5
 #: Threads beside those of pages.

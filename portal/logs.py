@@ -11,7 +11,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
-from portal.request_ids import current_request_id
+from portal.http.request_ids import current_request_id
 
 requests = logging.getLogger("portal.requests")
 

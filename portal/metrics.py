@@ -16,12 +16,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feeds.body import Receive, Scope, Send
 from feeds.measures import NAMESPACE
-from feeds.pools import Unavailable, database
 from feeds.recurring import REMIND_AFTER, Recurring
+from portal.database.threads import Unavailable, database
 from portal.documentation import version
 from portal.environment import MetricsReaders
+from portal.http.body import Receive, Scope, Send
 from portal.http.client import client_address, is_loopback
 from portal.models import ApiToken
 from portal.tokens import bearer_secret

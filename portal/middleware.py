@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
 from portal.http import client as http_client
+from portal.http.request_ids import current_request_id, request_id
 from portal.logs import log_request
-from portal.request_ids import current_request_id, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 _HTML = ("text/html", "application/xhtml+xml", "image/svg+xml")

@@ -27,7 +27,7 @@ from feeds.succession import NEWEST_HOURS
 from portal import guard
 from portal.audit import one_head_announced, record_settings, told_settings
 from portal.files import NotOurs, clear_folder, mark_folder
-from portal.wording import counted
+from portal.text import counted
 
 Say = Callable[[str], None]
 _STAMP = "static.stamp"

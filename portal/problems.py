@@ -16,7 +16,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.views import set_rollback
 
-from portal.links import public_link
+from portal.site import public_link
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feeds.body import Body, Receive, Scope, Send
 from feeds.metadata import is_identity_header
 from portal.environment import Environment
+from portal.http.body import Body, Receive, Scope, Send
 
 PROBE_HEADER = "x-portal-probe"
 LIFETIME_SECONDS = 600

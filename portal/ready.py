@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple, Self
 
-from feeds.body import Message, Receive, Scope, Send
 from feeds.measures import Measures
-from feeds.pools import Unavailable
 from feeds.recurring import WELL, Recurring
-from portal.request_fields import accepts_gzip, canonical, cookie_names, is_known
-from portal.request_ids import request_id
+from portal.database.threads import Unavailable
+from portal.http.body import Message, Receive, Scope, Send
+from portal.http.request_fields import accepts_gzip, canonical, cookie_names, is_known
+from portal.http.request_ids import request_id
 
 log = logging.getLogger(__name__)
 

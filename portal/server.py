@@ -23,13 +23,13 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from feeds.body import EXTENSION, Connection, Scope, connection_of, is_delimited
 from feeds.receipt.answers import framing_answer
 from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
 from portal.crowd import Crowd, Member, Waiting
+from portal.http.body import EXTENSION, Connection, Scope, connection_of, is_delimited
+from portal.http.request_ids import request_id
 from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.ready import AtOnce
-from portal.request_ids import request_id
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponseBase, parse_cookie
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
-from feeds.pools import database
+from portal.database.threads import database
 from portal.http.client import network_key
 from portal.http.limits import COUNTER
 from portal.middleware import GetResponse

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from portal import documentation
 from portal.api import conditional_page
-from portal.links import own_address
+from portal.site import own_address
 
 
 @conditional_page

@@ -19,7 +19,6 @@ from feeds.counting import CountWriter, DeliveryCounts
 from feeds.health import HealthMonitor
 from feeds.maintenance_runs import MaintenanceCollector
 from feeds.measures import FOLDER, Measures, of_all_workers, shared_measures
-from feeds.pools import DatabasePool, database
 from feeds.receipt.app import Receiver
 from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import ReceiptService, ReceiptSettings
@@ -30,8 +29,10 @@ from feeds.succession import Succession
 from feeds.wire import Caller, FeedStatusApp
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
+from portal.database.threads import DatabasePool, database
 from portal.environment import Environment
 from portal.gate import Gate, Rules
+from portal.http.counters import shared_tallies
 from portal.http.limits import COUNTER
 from portal.lanes import SIDE_THREADS, Lane, PagePools
 from portal.metrics import BuildCollector, MetricsPage
@@ -40,7 +41,6 @@ from portal.ready import ReadyAnswers
 from portal.routes import Kind, route_of
 from portal.server import PortalServer, make_config
 from portal.signin import is_known, is_signed_in
-from portal.tallies import shared_tallies
 from portal.throttling import ReadyThrottle
 from portal.tokens import BearerOutcome, authenticate_bearer
 from portal.tryit import TryIt, catalogue_names

@@ -20,8 +20,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _limits_count_from_zero() -> None:
     """No test uses up what another one may ask for."""
+    from portal.http.counters import Tallies
     from portal.http.limits import COUNTER
-    from portal.tallies import Tallies
 
     COUNTER.tallies = Tallies()
 

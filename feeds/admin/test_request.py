@@ -17,7 +17,7 @@ from feeds.dryrun import DescribedCertificate, DryRun, dry_run
 from feeds.metadata import MAX_NAMES
 from feeds.models import Feed, RefusalSample
 from feeds.policy import TraceStep
-from portal.links import own_address
+from portal.site import own_address
 
 MAX_HEADER_TEXT = 64 * 1024
 MAX_OFFERED = 3000

@@ -24,7 +24,7 @@ from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import,
 from feeds.models import Feed, PendingImport
 from feeds.transfer import MAX_FILE, UnreadableFile, read_file
 from feeds.transfer_out import export_name, write_csv, write_json, write_zip
-from portal.wording import counted
+from portal.text import counted
 
 KEPT = timedelta(days=1)
 #: Where a session has what became of the imports that were confirmed last, and of how many.

@@ -23,7 +23,7 @@ from feeds.models import (
 )
 from portal.api import ChosenFieldsMixin
 from portal.fields import Flag, Instant, Shape, StrictKeysMixin, Text
-from portal.links import public_link
+from portal.site import public_link
 
 MAX_RULES = 1000
 DEFAULT_PATTERN = "^[A-Z0-9_-]{3,}$"

@@ -12,18 +12,18 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from feeds import stroom_status
-from feeds.body import Body, Incomplete, Scope, Send, header, is_delimited
-from feeds.body import Receive as ReceiveMessage
 from feeds.metadata import RequestMetadata
 from feeds.models import Outcome as Counted
 from feeds.policy import Decision, FeedStatus, refuse
-from feeds.pools import Unavailable, in_time
 from feeds.receipt import answers
 from feeds.receipt.answers import Answer
 from feeds.receipt.head import read_head
 from feeds.receipt.jobs import Busy, Job
 from feeds.receipt.service import Delivery, Outcome, ReceiptService, failure
 from feeds.stroom_status import StroomStatus
+from portal.database.threads import Unavailable, in_time
+from portal.http.body import Body, Incomplete, Scope, Send, header, is_delimited
+from portal.http.body import Receive as ReceiveMessage
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from feeds.body import Scope
 from feeds.metadata import IdentityNames, RequestMetadata, read_request
+from portal.http.body import Scope
 
 log = logging.getLogger(__name__)
 

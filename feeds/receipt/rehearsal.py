@@ -10,7 +10,7 @@ from hashlib import blake2b
 from django.db import connection, transaction
 
 from feeds.models import Feed, HourlyCount, Receipt, ReceiptFeed
-from feeds.pools import Refused, database
+from portal.database.threads import Refused, database
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 #: At most one part in so many of the time is spent on looking for damage.

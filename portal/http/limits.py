@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from portal.tallies import Pair, Tallies
+from portal.http.counters import Pair, Tallies
 
 WINDOW = 60.0
 #: Seconds for which a request may have waited for its turn to be counted.

@@ -102,7 +102,9 @@ def test_s39_no_shape_is_slow_for_texts_that_were(unit: str) -> None:
 
 
 def test_s39_all_patterns_were_found() -> None:
-    assert {"codes.spoken._SAID", "codes.passages.SHAPES[0]", "portal.request_ids._WELL_FORMED"} <= set(PATTERNS)
+    assert {"codes.spoken._SAID", "codes.passages.SHAPES[0]", "portal.http.request_ids._WELL_FORMED"} <= set(
+        PATTERNS
+    )
     assert set(SHORT) <= set(PATTERNS)
 
 

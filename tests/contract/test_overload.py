@@ -19,10 +19,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from feeds import pools
 from feeds.models import FeedQuerySet, Receipt
 from feeds.receipt import app, jobs, service
-from portal import patience
+from portal.database import threads as pools
+from portal.database import timeouts
 from portal.models import ApiToken
 from tests.feeds.receipt.crafted import zipped
 from tests.live import Live, parse, read_all, request
@@ -59,7 +59,7 @@ def test_r13_a_locked_database_is_told_as_passing_and_nothing_is_kept(
     live.worker.health.stop()
     if connection.vendor == "sqlite":
         monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.2)
-    monkeypatch.setattr(patience, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(timeouts, "LOCK_SECONDS", 0.2)
     outcomes = []
 
     def send() -> None:

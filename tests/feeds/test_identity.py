@@ -13,14 +13,15 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from feeds import identity, models, pools
+from feeds import identity, models
 from feeds.identity import WrongStore, demand_own_store
 from feeds.models import Feed, Receipt, Store
-from feeds.pools import Refused as DatabaseRefused
-from feeds.pools import Unavailable
 from feeds.receipt.service import read_policy
 from portal import guard
 from portal.audit import HEADS_FILE, record
+from portal.database import threads
+from portal.database.threads import Refused as DatabaseRefused
+from portal.database.threads import Unavailable
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, running_depot
 
@@ -138,13 +139,13 @@ def test_r30_a_file_of_another_portal_in_the_place_of_the_database_is_not_used(
     if connection.vendor != "sqlite":
         pytest.skip("a file")
     identity.link(depot.root)
-    monkeypatch.setattr(pools, "_own_file", {"file": (0, 0)})
+    monkeypatch.setattr(threads, "_own_file", {"file": (0, 0)})
     monkeypatch.setattr(BaseDatabaseWrapper, "close", lambda _: None)
     assert read_policy(FEED) is not None
     found = os.stat(connection.settings_dict["NAME"])
-    assert pools._own_file == {"file": (found.st_dev, found.st_ino)}
+    assert threads._own_file == {"file": (found.st_dev, found.st_ino)}
     Store.objects.update(key=uuid.uuid4())
-    monkeypatch.setattr(pools, "_own_file", {"file": (0, 0)})
+    monkeypatch.setattr(threads, "_own_file", {"file": (0, 0)})
     for _ in range(2):
         with pytest.raises(DatabaseRefused, match="belongs to the store"):
             read_policy(FEED)

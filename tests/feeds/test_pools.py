@@ -10,8 +10,8 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from feeds import pools
-from feeds.pools import Unavailable, in_time, promptly
+from portal.database import threads
+from portal.database.threads import Unavailable, in_time, promptly
 
 pytestmark = pytest.mark.django_db
 
@@ -31,10 +31,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     # The test's own transaction would count as left in the middle of something.
     monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda _: None)
     clock = Clock()
-    monkeypatch.setattr(pools.time, "monotonic", clock)
+    monkeypatch.setattr(threads.time, "monotonic", clock)
     # What the transaction of the test before had set is taken back with it.
-    monkeypatch.delattr(pools._opened, "limits", raising=False)
-    monkeypatch.setattr(pools, "_in_vain", {False: float("-inf"), True: float("-inf")})
+    monkeypatch.delattr(threads._opened, "limits", raising=False)
+    monkeypatch.setattr(threads, "_in_vain", {False: float("-inf"), True: float("-inf")})
     yield clock
     with promptly():
         pass  # the connection is the next test's too
@@ -76,7 +76,7 @@ def test_r13_who_waited_in_vain_spares_the_others_the_wait_until_the_database_an
     assert succeed() == 5
     assert fail(clock, after=5) == 5
     assert fail(clock, after=0.25) == 0.25
-    clock.now += pools.VAIN_FOR_SECONDS - 1
+    clock.now += threads.VAIN_FOR_SECONDS - 1
     assert succeed() == 0.25, "still, as the one before has failed too"
     assert succeed() == 5
 
@@ -88,7 +88,7 @@ def test_r13_a_fault_that_is_told_at_once_shortens_no_wait(clock: Clock) -> None
 
 def test_r13_what_waited_in_vain_is_forgotten_in_time(clock: Clock) -> None:
     assert fail(clock, after=5) == 5
-    clock.now += pools.VAIN_FOR_SECONDS
+    clock.now += threads.VAIN_FOR_SECONDS
     assert succeed() == 5
 
 
@@ -115,7 +115,7 @@ def ask(function: Callable[..., Any], pool: ThreadPoolExecutor) -> Any:
 def test_r13_a_question_that_gets_no_answer_is_given_up_and_one_that_was_not_asked_never_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pools, "DECISION_SECONDS", 0.2)
+    monkeypatch.setattr(threads, "DECISION_SECONDS", 0.2)
     answers = threading.Event()
     asked: list[str] = []
     with ThreadPoolExecutor(1) as pool:

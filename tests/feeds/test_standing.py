@@ -20,7 +20,6 @@ from feeds.figures import start_of_hour
 from feeds.measures import prepare_folder
 from feeds.models import Feed, HourlyCount, ReceiptFeed
 from feeds.overview import went_quiet
-from feeds.pools import Unavailable
 from feeds.receipt.spool import SpaceMark
 from feeds.standing import (
     FILE,
@@ -33,6 +32,7 @@ from feeds.standing import (
     read_standing,
     shared_standing,
 )
+from portal.database.threads import Unavailable
 from tests.factories import NOW, make_feed, make_receipt, make_rule
 from tests.feeds.test_measures import samples
 

@@ -12,7 +12,7 @@ from pytest_django import DjangoDbBlocker
 
 from feeds import wire
 from feeds.metadata import IdentityNames
-from feeds.pools import Unavailable
+from portal.database.threads import Unavailable
 from portal.models import ApiToken
 from tests.factories import DN, make_feed, make_rule
 from tests.live import Live, Response

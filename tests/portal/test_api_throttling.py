@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from portal.http.counters import ENTRIES, Tallies
 from portal.http.limits import Counter
-from portal.tallies import ENTRIES, Tallies
 from portal.throttling import AnonymousThrottle
 from tests.calls import VIEWER, anonymous, caller, problem_of
 from tests.serving import Serve

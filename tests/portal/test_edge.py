@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from feeds.body import Receive, Scope, Send
 from feeds.health import Health
 from feeds.metadata import IdentityNames
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
+from portal.http.body import Receive, Scope, Send
 from portal.ready import ReadyAnswers
 from portal.routes import LARGE_BODY
 from tests.live import PROXY, Headers, Response, chunks, parse, read_all, request, serving

@@ -6,8 +6,8 @@ import sys
 import pytest
 from django.test import Client
 
+from portal.http.request_ids import current_request_id
 from portal.logs import OneLine, one_line
-from portal.request_ids import current_request_id
 
 HOSTILE = ["a\nb", "a\r\nb", "a\0b", "\x1b[2Jgone", "a\u202eb", "a\u2028b", "\x85", "half \udc80 pair"]
 

@@ -246,8 +246,8 @@ def test_a_running_upload_shows(live: Live) -> None:
 
 
 def test_r13_a_decision_that_the_database_prevents_is_a_fault(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    from feeds.pools import Unavailable
     from feeds.receipt import service
+    from portal.database.threads import Unavailable
 
     def gone(_: object) -> None:
         raise Unavailable("gone")

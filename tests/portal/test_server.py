@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from feeds.body import Body, Incomplete, Receive, Scope, Send
 from portal import server
+from portal.http.body import Body, Incomplete, Receive, Scope, Send
 from portal.ready import AtOnce
 from tests.live import parse, read_all, serving
 

@@ -22,13 +22,13 @@ from codes.authoring import read_catalogue
 from codes.catalogue import Catalogue
 from feeds import stroom_status
 from feeds.metadata import IdentityNames, read_request
-from feeds.pools import Unavailable
 from feeds.receipt import answers
 from feeds.receipt.ids import RECEIPT_ID
 from portal import tryit
+from portal.database.threads import Unavailable
 from portal.environment import BASE_DIR
+from portal.http.counters import Tallies
 from portal.http.limits import Counter
-from portal.tallies import Tallies
 from portal.tryit import Named, Names, TryIt
 from tests.live import serving
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from portal.environment import BASE_DIR
-from portal.wording import counted
+from portal.text import counted
 
 
 @pytest.mark.parametrize(

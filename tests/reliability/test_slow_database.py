@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from feeds import pools
+from portal.database import threads as pools
 from tests import postgresql
 from tests.live import Response, parse, read_all, request
 from tests.postgresql import PostgreSql

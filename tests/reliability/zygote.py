@@ -27,7 +27,6 @@ from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
-from feeds import body
 from feeds.integrity import StoreCheck
 from feeds.models import Feed
 from feeds.receipt import app, service
@@ -35,6 +34,7 @@ from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import read_policy
 from portal import supervisor, worker
 from portal.environment import Environment
+from portal.http import body
 from portal.models import ApiToken
 from portal.preparation import NEWEST_HOURS
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from feeds.integrity import LOSSES, StoreCheck
 from feeds.maintenance import Busy, only_one
 from feeds.maintenance_runs import recorded
-from portal.wording import counted
+from portal.text import counted
 
 
 class Command(BaseCommand):

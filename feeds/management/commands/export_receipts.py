@@ -15,7 +15,7 @@ from feeds.maintenance import Busy
 from feeds.maintenance_runs import recorded
 from feeds.receipt.canonical import ExportFault
 from portal.management.options import instant
-from portal.wording import counted
+from portal.text import counted
 
 
 class Command(BaseCommand):

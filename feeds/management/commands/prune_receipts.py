@@ -16,7 +16,7 @@ from feeds.retention import (
     prune_counts,
     prune_sessions,
 )
-from portal.wording import counted
+from portal.text import counted
 
 
 class Command(BaseCommand):

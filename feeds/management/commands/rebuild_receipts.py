@@ -10,7 +10,7 @@ from feeds.integrity import Kind, StoreCheck
 from feeds.maintenance import Busy, only_one
 from feeds.models import Receipt
 from portal.management.options import instant
-from portal.wording import counted
+from portal.text import counted
 
 
 class Command(BaseCommand):

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from portal.proxy_check import Address, CannotCheck, ProxyCheck, Report
 from portal.proxy_probe import probe_key
-from portal.wording import counted
+from portal.text import counted
 
 CANNOT_CHECK = 2
 

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from portal.models import ApiToken
-from portal.wording import counted
+from portal.text import counted
 
 ALLOWED = {
     "action": "allow",

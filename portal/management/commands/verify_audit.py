@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from portal.audit import CHAIN, HEADS_FILE, Head, accept_heads, latest_head, read_heads, stored_entries, verify
 from portal.models import AuditRecord
-from portal.wording import counted
+from portal.text import counted
 
 
 class Command(BaseCommand):

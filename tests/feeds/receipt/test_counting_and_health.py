@@ -15,8 +15,8 @@ from feeds import counting, health, recurring
 from feeds.counting import CountWriter, DeliveryCounts, Sample, Tally, tally_of
 from feeds.health import HealthMonitor
 from feeds.models import HourlyCount, Outcome, RefusalSample
-from feeds.pools import Unavailable
 from feeds.receipt.spool import SpaceMark
+from portal.database.threads import Unavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

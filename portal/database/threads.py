@@ -30,7 +30,7 @@ from django.db import (
 )
 
 from feeds.identity import WrongStore, demand_own_store
-from portal import patience
+from portal.database import timeouts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -151,7 +151,7 @@ def _limit_waiting(*, short: bool) -> None:
     if getattr(_opened, "limits", (None, False)) == wanted:
         return
     if connection.vendor == "postgresql":
-        lock = SHORT_SECONDS if short else patience.LOCK_SECONDS
+        lock = SHORT_SECONDS if short else timeouts.LOCK_SECONDS
         limits = [
             f"SET lock_timeout = {lock * 1000:.0f}",
             f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}",
