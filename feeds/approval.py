@@ -32,7 +32,7 @@ from feeds.models import CertificateRule, Feed, Proposal
 from feeds.restore import DeletedFeed, FeedState, compare, deleted_feed, restore, revert, state_of
 from feeds.roles import AnyUser, may_manage_certificates
 from feeds.story import ValueChange
-from portal.audit import record, together
+from portal.audit.record import record, together
 
 #: One person has to be able to read what they approve.
 MAX_FEEDS = 500

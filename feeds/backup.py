@@ -23,7 +23,7 @@ from feeds.backup_folder import PREVIOUS, STORE, Folder, Summary
 from feeds.maintenance import only_one
 from feeds.metadata import format_meta
 from feeds.receipt.ids import STORE_ID, meta_path
-from portal import audit
+from portal.audit import record
 from portal.files import flush_folder, replace_file
 
 __all__ = ["Backup", "CannotBackUp", "Options", "Summary"]
@@ -106,10 +106,10 @@ class Backup:
             Busy: another backup is writing into the folder.
         """
         before = self._folder.summary
-        head = audit.latest_head()
+        head = record.latest_head()
         self._summary = Summary(
             made=datetime.now(UTC).isoformat(timespec="seconds"),
-            portal=audit.origin(),
+            portal=record.origin(),
             head=f"{head.number}:{head.digest}" if head else "",
         )
         if not self._options.force:

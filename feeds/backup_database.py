@@ -14,7 +14,7 @@ from django.db.models import Sum
 from psycopg.conninfo import make_conninfo
 
 from feeds.models import Receipt
-from portal.audit import Head
+from portal.audit.record import Head
 
 DATABASE = "portal.sqlite3"
 DUMP = "portal.pgdump"

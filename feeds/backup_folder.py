@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from feeds.backup_database import DATABASE, DUMP, CannotBackUp, head_in
 from feeds.models import Receipt
 from feeds.receipt.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, data_path, meta_path
-from portal import audit
-from portal.audit import Head, read_heads
+from portal.audit import record
+from portal.audit.record import Head, read_heads
 from portal.files import flush_folder, write_durably
 
 SUMMARY = "backup.json"
@@ -97,7 +97,7 @@ class Folder:
                 "the earlier database."
             )
         head = self._head_of(before)
-        if head is not None and not audit.holds(head):
+        if head is not None and not record.holds(head):
             raise CannotBackUp(
                 f"{self.root} has a newer database: entry {head.number} of its audit record is not in this one. Is "
                 "PORTAL_DATA_DIR right, or was an older database restored? Name another folder; --force backs up "

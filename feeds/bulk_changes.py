@@ -18,7 +18,7 @@ from feeds.approval import before_bulk
 from feeds.changes import FeedChange, RuleValues, plan_rules
 from feeds.history import add_context, commented
 from feeds.models import CertificateRule, Feed, give_stroom_uuids
-from portal.audit import together
+from portal.audit.record import together
 from portal.database.bulk import insert
 
 #: Rows in one statement; a database takes so many values at once and not more.

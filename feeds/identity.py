@@ -12,7 +12,7 @@ from django.db import connection
 from feeds.models import Feed, Receipt, Store
 from feeds.receipt.ids import DATA_SUFFIX, RECEIVED, STORE_ID
 from feeds.receipt.slots import PARTS
-from portal.audit import holds, last_announced, record
+from portal.audit.record import holds, last_announced, record
 from portal.files import write_durably
 
 #: So many of the newest receipts are looked for where database and store do not know each other yet.

@@ -17,7 +17,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from feeds import identity
 from feeds.receipt.ids import RECEIVED
-from portal import audit
+from portal.audit import record
 from portal.environment import NEW_KEY_MARK
 from portal.files import write_durably
 
@@ -54,7 +54,7 @@ def demand_own_database(store: Path, *, say: Say) -> None:
         _demand_store(store)
     else:
         _demand_meant_to_be_new(store)
-        audit.expect_new_database()
+        record.expect_new_database()
     if settings.ENVIRONMENT.new_database == "on":
         say("PORTAL_NEW_DATABASE is on, so a lost database would be replaced by an empty one: remove the setting.")
     _demand_durable()
@@ -70,8 +70,8 @@ def end_first_start(store: Path) -> None:
 
 def say_what_is_older(say: Say) -> None:
     """Report a database that lacks the audit entry that was announced last: it was restored from a backup."""
-    head = audit.last_announced()
-    if head is not None and not audit.holds(head):
+    head = record.last_announced()
+    if head is not None and not record.holds(head):
         say(
             f"The database does not have entry {head.number} of the audit record, which was announced last: it is "
             "an older or another one. Feeds, rules and users are those of its time. After a restore, note it with "
@@ -104,7 +104,7 @@ def _check_command(command: str) -> None:
                 f"{describe_database()} has no tables of the portal. Set PORTAL_DATA_DIR and DATABASE_URL as the "
                 "portal has them, or make the tables with manage.py migrate."
             )
-        audit.expect_new_database()
+        record.expect_new_database()
         return
     demand_known_schema()
     if command in {"migrate", "adopt_store"}:
@@ -191,7 +191,7 @@ def _demand_meant_to_be_new(store: Path) -> None:
         )
     data_dir = Path(settings.DATA_DIR)
     key = data_dir / "secret_key"
-    left = [path for path in (store / RECEIVED, data_dir / audit.HEADS_FILE) if path.exists()]
+    left = [path for path in (store / RECEIVED, data_dir / record.HEADS_FILE) if path.exists()]
     left += [key] if key.exists() and not _is_new(key) else []
     if left:
         raise Refused(

@@ -39,7 +39,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Tests that empty every table could not, with the audit record's triggers; its own tests put them back."""
     from django.db import connection
 
-    from portal import triggers
+    from portal.audit import triggers
     from tests.emptying import QuickFlush
 
     with django_db_blocker.unblock():

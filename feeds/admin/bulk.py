@@ -17,7 +17,7 @@ from feeds.approval import guarded
 from feeds.history import commented
 from feeds.models import Feed
 from feeds.roles import AnyUser
-from portal.audit import together
+from portal.audit.record import together
 
 MAX_NAMED = 200
 PART = 200

@@ -21,8 +21,8 @@ from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
 from feeds.commit_order import settled_key
 from feeds.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
-from portal import audit
 from portal.api import Pages, StrictFilterBackend, StrictOrdering
+from portal.audit import record
 from portal.cursor import CursorPages, KeyRange
 from portal.problems import PreconditionFailed
 from portal.rest import ListMixin, PrivateMixin
@@ -129,7 +129,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         except FileNotFoundError:
             raise Http404(f"The stored file of receipt {receipt_id} is missing.") from None
         if request.method != "HEAD":
-            audit.record("downloaded", kind="receipt", key=receipt.receipt_id, name=receipt.feed)
+            record.record("downloaded", kind="receipt", key=receipt.receipt_id, name=receipt.feed)
         response = FileResponse(
             file,
             as_attachment=True,

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from portal import triggers
+from portal.audit import triggers
 
 
 def install_triggers(apps, schema_editor):

@@ -16,8 +16,8 @@ from feeds import prune_log
 from feeds.backup_database import copy_name
 from feeds.maintenance import Busy, only_one
 from feeds.models import Receipt
-from portal import triggers
-from portal.audit import record
+from portal.audit import triggers
+from portal.audit.record import record
 from portal.models import AuditRecord
 from tests import postgresql
 from tests.factories import make_feed

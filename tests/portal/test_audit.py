@@ -12,8 +12,9 @@ from django.urls import reverse
 
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from portal import audit, triggers
-from portal.audit import (
+from portal.audit import record as audit
+from portal.audit import triggers
+from portal.audit.record import (
     CHAIN,
     GENESIS,
     HEADS_FILE,

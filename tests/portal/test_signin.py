@@ -14,7 +14,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from portal import signin
-from portal.audit import record_settings, told_settings
+from portal.audit.record import record_settings, told_settings
 from portal.environment import BadEnvironment, read_environment
 from portal.http.client import TrustedProxies
 from portal.models import AuditRecord, LoginTry

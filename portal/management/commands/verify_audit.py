@@ -8,7 +8,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.audit import CHAIN, HEADS_FILE, Head, accept_heads, latest_head, read_heads, stored_entries, verify
+from portal.audit.record import (
+    CHAIN,
+    HEADS_FILE,
+    Head,
+    accept_heads,
+    latest_head,
+    read_heads,
+    stored_entries,
+    verify,
+)
 from portal.models import AuditRecord
 from portal.text import counted
 

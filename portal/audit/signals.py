@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 from simple_history.signals import post_create_historical_record
 
-from portal.audit import record
+from portal.audit.record import record
 from portal.models import ApiToken
 
 ACTIONS = {"+": "created", "~": "changed", "-": "deleted"}
