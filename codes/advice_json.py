@@ -11,7 +11,7 @@ from codes.delivery import NO_ANSWER, Advice
 from codes.pairs import Pair
 from codes.serializers import CodeSerializer, RetrySerializer
 from codes.unanswered import NO_STATUS
-from portal.api import ChosenFieldsMixin
+from portal.rest.views import ChosenFieldsMixin
 
 Shape = serializers.Serializer[Any]
 

@@ -46,7 +46,8 @@ from codes.serializers import (
     VendorSerializer,
 )
 from codes.unanswered import stands_for_no_answer
-from portal.api import (
+from portal.rest.problems import BadQuery, answers
+from portal.rest.views import (
     FIELDS_PARAMETER,
     FORMAT_PARAMETER,
     LIST_RENDERERS,
@@ -56,7 +57,6 @@ from portal.api import (
     StrictOrdering,
     StrictQueryMixin,
 )
-from portal.problems import BadQuery, answers
 from portal.site import public_link
 
 Decorator = Callable[[Any], Any]

@@ -18,9 +18,9 @@ from codes.plaintext import explanation_text
 from codes.recognise import MAX_LENGTH, Found
 from codes.resolve import FoundCode
 from codes.unanswered import NO_STATUS
-from portal.api import OpenToAllMixin, StrictQueryMixin
-from portal.parsing import StrictJSONParser
-from portal.problems import answers
+from portal.rest.parsing import StrictJSONParser
+from portal.rest.problems import answers
+from portal.rest.views import OpenToAllMixin, StrictQueryMixin
 from portal.site import public_link
 
 Shape = serializers.Serializer[Any]

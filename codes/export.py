@@ -19,7 +19,7 @@ from codes.serializers import (
     VendorSerializer,
 )
 from codes.words import VERDICTS
-from portal.api import csv_text
+from portal.rest.views import csv_text
 from portal.site import public_link
 
 SCHEMA_FILE = Path(__file__).with_name("export.schema.json")

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from codes.catalogue import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
 from codes.finding import ranked
 from codes.models import CodeClass, Disagreement, Owner, Source, StatusCode, Vendor
-from portal.api import FlagFilter, WholeNumberFilter
+from portal.rest.views import FlagFilter, WholeNumberFilter
 
 MAX_NUMBERS = 50
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from codes.models import Registry
-from portal.problems import API_PREFIX, problem, status_name
+from portal.rest.problems import API_PREFIX, problem, status_name
 
 NOT_LOADED = (
     "The catalogue of status codes is not loaded yet. Whoever runs the portal loads it with "

@@ -10,7 +10,7 @@ from functools import wraps
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 
-from portal.problems import BadQuery, status_name
+from portal.rest.problems import BadQuery, status_name
 
 MOST_SHOWN = 40
 Page = Callable[..., HttpResponseBase]

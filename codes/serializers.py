@@ -9,7 +9,7 @@ from rest_framework import serializers
 from codes.catalogue import Severity, Standing, Verdict
 from codes.models import CodeClass, Disagreement, Meaning, Registry, SourceEntry, StatusCode, Vendor
 from codes.resolve import FoundCode
-from portal.api import ChosenFieldsMixin
+from portal.rest.views import ChosenFieldsMixin
 from portal.site import public_link
 
 

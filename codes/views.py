@@ -25,8 +25,8 @@ from codes.plaintext import code_text, negotiated, plain_response, wants_plain_t
 from codes.remarks import remarks_on
 from codes.resolve import NUMBERS, FoundCode, find_code, find_meaning
 from codes.shown import show_meanings, weighty
-from portal.api import conditional_page
-from portal.problems import BadQuery
+from portal.rest.problems import BadQuery
+from portal.rest.views import conditional_page
 from portal.site import public_link
 
 CLASS_KEY = re.compile(r"[0-9]xx|invalid", re.IGNORECASE)

@@ -14,7 +14,7 @@ from feeds.approval import concerning
 from feeds.metadata import parse_time
 from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Proposal, Receipt
 from feeds.policy import COMPRESSIONS
-from portal.api import FlagFilter, WholeNumberFilter
+from portal.rest.views import FlagFilter, WholeNumberFilter
 
 MAX_TEXT = 200
 _NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")

@@ -17,7 +17,7 @@ from portal.http.body import Body, Incomplete, Message, Receive, Scope, Send
 from portal.http.client import network_key
 from portal.http.request_ids import request_id
 from portal.lanes import RETRY_SECONDS, Lane, LaneFull
-from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
+from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.routes import Kind, Route
 
 log = logging.getLogger(__name__)

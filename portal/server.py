@@ -28,8 +28,8 @@ from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
 from portal.crowd import Crowd, Member, Waiting
 from portal.http.body import EXTENSION, Connection, Scope, connection_of, is_delimited
 from portal.http.request_ids import request_id
-from portal.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.ready import AtOnce
+from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 
 log = logging.getLogger(__name__)
 

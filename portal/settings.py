@@ -189,7 +189,7 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "portal.problems.form_not_ours"
+CSRF_FAILURE_VIEW = "portal.rest.problems.form_not_ours"
 _https = ENVIRONMENT.public_url.startswith("https:")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
@@ -209,10 +209,10 @@ REST_FRAMEWORK: dict[str, Any] = {
     # Deny by default: a view without a queryset must name its permissions, or it fails loudly.
     "DEFAULT_PERMISSION_CLASSES": ["portal.tokens.HasScope", "portal.tokens.ModelPermissions"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["portal.parsing.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "portal.schema.PortalSchema",
+    "DEFAULT_PARSER_CLASSES": ["portal.rest.parsing.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "portal.rest.schema.PortalSchema",
     "DEFAULT_METADATA_CLASS": None,
-    "EXCEPTION_HANDLER": "portal.problems.problem_handler",
+    "EXCEPTION_HANDLER": "portal.rest.problems.problem_handler",
 }
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {
@@ -230,7 +230,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_PERMISSIONS": [],
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "RetryVerdict": "portal.schema.retry_verdicts",
+        "RetryVerdict": "portal.rest.schema.retry_verdicts",
         "FeedStatus": "feeds.models.Feed.Status",
         "CertificatePolicy": "feeds.models.Feed.Policy",
         "RuleAction": "feeds.models.CertificateRule.Action",
@@ -241,6 +241,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "portal.schema.describe_errors",
+        "portal.rest.schema.describe_errors",
     ],
 }

@@ -25,7 +25,7 @@ from portal.http.client import network_key
 from portal.http.limits import COUNTER
 from portal.middleware import GetResponse
 from portal.models import ApiToken, LoginTry
-from portal.problems import API_PREFIX
+from portal.rest.problems import API_PREFIX
 from portal.tokens import bearer_secret
 
 #: Failed sign-ins that one network may make in a minute, and all networks together that nobody has signed in from.

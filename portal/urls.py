@@ -5,12 +5,12 @@ from django.urls import include, path
 
 import codes.views
 from portal import views
-from portal.schema_views import DocsView, SchemaView
+from portal.rest.schema_views import DocsView, SchemaView
 
-handler400 = "portal.problems.bad_request"
-handler403 = "portal.problems.permission_denied"
-handler404 = "portal.problems.not_found"
-handler500 = "portal.problems.server_error"
+handler400 = "portal.rest.problems.bad_request"
+handler403 = "portal.rest.problems.permission_denied"
+handler404 = "portal.rest.problems.not_found"
+handler500 = "portal.rest.problems.server_error"
 
 urlpatterns = [
     path("", codes.views.home, name="home"),

@@ -38,10 +38,10 @@ from portal.lanes import SIDE_THREADS, Lane, PagePools
 from portal.metrics import BuildCollector, MetricsPage
 from portal.proxy_probe import PROBE_HEADER, ProxyProbe
 from portal.ready import ReadyAnswers
+from portal.rest.throttling import ReadyThrottle
 from portal.routes import Kind, route_of
 from portal.server import PortalServer, make_config
 from portal.signin import is_known, is_signed_in
-from portal.throttling import ReadyThrottle
 from portal.tokens import BearerOutcome, authenticate_bearer
 from portal.tryit import TryIt, catalogue_names
 

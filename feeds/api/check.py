@@ -10,7 +10,7 @@ from rest_framework.viewsets import GenericViewSet
 from feeds.api.serializers import CheckSerializer, DryRunSerializer
 from feeds.dryrun import DescribedCertificate, DryRun, dry_run
 from feeds.models import Feed
-from portal.rest import PrivateMixin
+from portal.rest.private import PrivateMixin
 from portal.tokens import HasScope, ModelPermissions
 
 

@@ -16,8 +16,8 @@ from feeds.api.serializers import FeedSerializer
 from feeds.filters import FeedFilters
 from feeds.models import Feed
 from feeds.transfer_out import export_name, write_csv, write_json, write_zip
-from portal.api import StrictFilterBackend
-from portal.rest import PrivateMixin
+from portal.rest.private import PrivateMixin
+from portal.rest.views import StrictFilterBackend
 
 
 class _FileRenderer(BaseRenderer):

@@ -25,9 +25,9 @@ from feeds.models import CertificateRule, Feed
 from feeds.roles import may_delete
 from feeds.story import feeds_once_called, story_of
 from feeds.transfer_out import csv_cell as transfer_cell
-from portal.api import StrictFilterBackend, StrictOrdering, require_match
-from portal.problems import PreconditionFailed, RefusedItems
-from portal.rest import ListMixin, PrivateMixin
+from portal.rest.private import ListMixin, PrivateMixin
+from portal.rest.problems import PreconditionFailed, RefusedItems
+from portal.rest.views import StrictFilterBackend, StrictOrdering, require_match
 
 #: Each takes some milliseconds, in which SQLite lets nobody else write.
 MAX_BULK = 500

@@ -21,8 +21,8 @@ from feeds.models import (
     validate_feed_name,
     validate_rule_dn,
 )
-from portal.api import ChosenFieldsMixin
-from portal.fields import Flag, Instant, Shape, StrictKeysMixin, Text
+from portal.rest.fields import Flag, Instant, Shape, StrictKeysMixin, Text
+from portal.rest.views import ChosenFieldsMixin
 from portal.site import public_link
 
 MAX_RULES = 1000

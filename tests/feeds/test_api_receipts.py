@@ -389,7 +389,7 @@ QUERIES = [
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="counts the steps of SQLite")
 def test_s27_ten_times_as_many_receipts_are_hardly_more_work(monkeypatch) -> None:
-    monkeypatch.setattr("portal.cursor.LOOKED_THROUGH", 800)
+    monkeypatch.setattr("portal.rest.pagination.LOOKED_THROUGH", 800)
     viewer = caller(*VIEWER)
     make_many(0, 1_000)
     few = {query: work_of(viewer, query) for query in QUERIES}
@@ -411,7 +411,7 @@ def test_s27_a_range_of_time_is_found_along_its_index() -> None:
 
 
 def test_s27_what_no_index_helps_is_looked_for_in_parts(monkeypatch) -> None:
-    monkeypatch.setattr("portal.cursor.LOOKED_THROUGH", 100)
+    monkeypatch.setattr("portal.rest.pagination.LOOKED_THROUGH", 100)
     make_many(0, 450)
     wanted = [Receipt.objects.order_by("pk")[place] for place in (3, 4, 260, 449)]
     Receipt.objects.filter(pk__in=[receipt.pk for receipt in wanted]).update(status="failed")

@@ -78,7 +78,7 @@ def test_newest_first_has_nothing_to_go_on_with() -> None:
 @pytest.mark.parametrize("query", ["feed=F-1", "status=stored", "status=stored&feed=F-1", "since=2026-01-01"])
 def test_filters_stay_in_the_address_and_hide_nothing(monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     """Also where a page is looked for in parts that hold nothing that is asked for."""
-    monkeypatch.setattr("portal.cursor.LOOKED_THROUGH", 3)
+    monkeypatch.setattr("portal.rest.pagination.LOOKED_THROUGH", 3)
     viewer = caller(*VIEWER)
     address, wanted, seen = f"{START}&limit=2&{query}", [], []
     for number in range(30):

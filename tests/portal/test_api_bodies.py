@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from rest_framework.exceptions import ParseError
 
 from feeds.models import Feed
-from portal import parsing
-from portal.cursor import MAX_KEY, Place, decode_place
-from portal.parsing import parse_json
+from portal.rest import parsing
+from portal.rest.pagination import MAX_KEY, Place, decode_place
+from portal.rest.parsing import parse_json
 from tests.calls import EDITOR, anonymous, caller, problem_of, superuser
 from tests.factories import make_feed
 

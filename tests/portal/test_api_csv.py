@@ -16,10 +16,10 @@ from django.utils import timezone
 from codes import loading
 from codes.models import Source, Vendor
 from feeds.models import Feed, HourlyCount, Outcome, RefusalSample
-from portal.api import csv_cell
 from portal.models import ApiToken
-from portal.rest import CSV_CHUNK, csv_parts
-from portal.schema_views import description
+from portal.rest.private import CSV_CHUNK, csv_parts
+from portal.rest.schema_views import description
+from portal.rest.views import csv_cell
 from tests.calls import Caller, superuser
 from tests.factories import DN, LATER, make_feed, make_receipt, make_rule
 
@@ -176,16 +176,16 @@ def test_a_long_table_is_read_in_parts_and_misses_nothing(django_assert_max_num_
 
 
 def test_what_is_deleted_while_a_table_is_sent_is_left_out(viewer: Caller) -> None:
-    from portal import rest
+    from portal.rest import private
 
-    before = rest.CSV_CHUNK
+    before = private.CSV_CHUNK
     try:
-        rest.CSV_CHUNK = 1
+        private.CSV_CHUNK = 1
         response = viewer.get("/api/v1/feeds/?format=csv&fields=name")
         Feed.objects.all().delete()
         assert table(response) == []
     finally:
-        rest.CSV_CHUNK = before
+        private.CSV_CHUNK = before
 
 
 def test_lines_are_sent_many_at_a_time() -> None:

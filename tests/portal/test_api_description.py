@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from codes import loading
-from portal import schema_examples, schema_words
-from portal.schema_views import description
+from portal.rest import schema_examples, schema_words
+from portal.rest.schema_views import description
 from tests.calls import anonymous, make_user, problem_of, superuser
 
 ROOT = Path(__file__).resolve().parents[2]

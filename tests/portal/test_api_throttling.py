@@ -10,7 +10,7 @@ from django.test import Client
 
 from portal.http.counters import ENTRIES, Tallies
 from portal.http.limits import Counter
-from portal.throttling import AnonymousThrottle
+from portal.rest.throttling import AnonymousThrottle
 from tests.calls import VIEWER, anonymous, caller, problem_of
 from tests.serving import Serve
 

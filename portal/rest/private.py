@@ -14,8 +14,15 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.api import LIST_RENDERERS, ConditionalMixin, Pages, StrictFilterBackend, StrictQueryMixin, csv_cell
-from portal.cursor import CursorPages
+from portal.rest.pagination import CursorPages
+from portal.rest.views import (
+    LIST_RENDERERS,
+    ConditionalMixin,
+    Pages,
+    StrictFilterBackend,
+    StrictQueryMixin,
+    csv_cell,
+)
 
 if TYPE_CHECKING:
     from rest_framework.viewsets import GenericViewSet

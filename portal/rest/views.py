@@ -31,8 +31,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
-from portal.problems import API_PREFIX, BadQuery, PreconditionFailed, problem, read_only
-from portal.throttling import AnonymousThrottle, rate_limit_headers
+from portal.rest.problems import API_PREFIX, BadQuery, PreconditionFailed, problem, read_only
+from portal.rest.throttling import AnonymousThrottle, rate_limit_headers
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView

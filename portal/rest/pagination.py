@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from portal.api import MAX_LIMIT, link_header, query_number
-from portal.problems import BadQuery
+from portal.rest.problems import BadQuery
+from portal.rest.views import MAX_LIMIT, link_header, query_number
 from portal.site import public_link
 
 DEFAULT_LIMIT = 100

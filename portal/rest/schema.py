@@ -9,12 +9,12 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
 from codes.catalogue import Verdict
-from portal.api import MAX_LIMIT, ChosenFieldsMixin, FlagFilter, Pages, WholeNumberFilter
 from portal.documentation import version
-from portal.problems import PROBLEM_TYPE, ProblemSerializer, status_name
-from portal.rest import PrivateMixin
-from portal.schema_examples import add_examples
-from portal.schema_words import describe_fields, describe_operations
+from portal.rest.private import PrivateMixin
+from portal.rest.problems import PROBLEM_TYPE, ProblemSerializer, status_name
+from portal.rest.schema_examples import add_examples
+from portal.rest.schema_words import describe_fields, describe_operations
+from portal.rest.views import MAX_LIMIT, ChosenFieldsMixin, FlagFilter, Pages, WholeNumberFilter
 
 READING = ("GET", "HEAD")
 STANDARD_ACTIONS = frozenset({"list", "retrieve", "create", "update", "partial_update", "destroy"})

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
-from portal.api import OpenToAllMixin, StrictQueryMixin
+from portal.rest.views import OpenToAllMixin, StrictQueryMixin
 
 FORMATS = {"yaml": OpenApiYamlRenderer, "json": OpenApiJsonRenderer}
 
