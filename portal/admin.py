@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 
 from feeds.admin.forms import UtcDateTimeField
 from feeds.admin.records import ReadOnlyAdmin
+from portal.access.roles import ROLES
 from portal.models import SCOPES, ApiToken, AuditRecord
-from portal.roles import ROLES
 
 ISSUED_FIELDS = ["name", "scopes", "expires"]
 

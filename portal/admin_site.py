@@ -17,7 +17,7 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.utils.text import smart_split
 
-from portal.roles import enters_admin
+from portal.access.roles import enters_admin
 
 MAX_SEARCH_WORDS = 20
 MAX_SEARCH_LENGTH = 2_000
@@ -68,7 +68,7 @@ class PortalAdminSite(AdminSite):
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Django's page; beyond the allowance of sign-ins it says when to try again."""
-        from portal.signin import TooManySignIns
+        from portal.access.sign_in import TooManySignIns
 
         try:
             return super().login(request, extra_context)

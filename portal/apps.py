@@ -14,12 +14,13 @@ class PortalConfig(AppConfig):
         from django.db.backends.signals import connection_created
         from django.db.models.signals import post_migrate
 
-        from portal import injected, roles
+        from portal import injected
+        from portal.access import roles
         from portal.audit import signals
         from portal.database import timeouts
 
         connection_created.connect(timeouts.limit, dispatch_uid="portal.database.timeouts.limit")
-        post_migrate.connect(roles.put_right, dispatch_uid="portal.roles.put_right")
+        post_migrate.connect(roles.put_right, dispatch_uid="portal.access.roles.put_right")
         signals.connect()
         if passed_over := injected.warning(os.environ):
             logging.getLogger("portal.environment").warning("%s", passed_over)

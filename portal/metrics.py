@@ -18,13 +18,13 @@ from prometheus_client.registry import Collector
 
 from feeds.measures import NAMESPACE
 from feeds.recurring import REMIND_AFTER, Recurring
+from portal.access.tokens import bearer_secret
 from portal.database.threads import Unavailable, database
 from portal.documentation import version
 from portal.environment import MetricsReaders
 from portal.http.body import Receive, Scope, Send
 from portal.http.client import client_address, is_loopback
 from portal.models import ApiToken
-from portal.tokens import bearer_secret
 
 log = logging.getLogger(__name__)
 

@@ -115,7 +115,7 @@ MIDDLEWARE = [
     "portal.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "portal.signin.HeaderSignOnMiddleware",
+    "portal.access.sign_in.HeaderSignOnMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
@@ -149,7 +149,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-AUTHENTICATION_BACKENDS = ["portal.signin.PasswordBackend"]
+AUTHENTICATION_BACKENDS = ["portal.access.sign_in.PasswordBackend"]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
@@ -203,11 +203,11 @@ SIMPLE_HISTORY_HISTORY_CHANGE_REASON_USE_TEXT_FIELD = True
 REST_FRAMEWORK: dict[str, Any] = {
     # The token first: its challenge makes "not authenticated" a 401.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "portal.tokens.BearerAuthentication",
+        "portal.access.tokens.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     # Deny by default: a view without a queryset must name its permissions, or it fails loudly.
-    "DEFAULT_PERMISSION_CLASSES": ["portal.tokens.HasScope", "portal.tokens.ModelPermissions"],
+    "DEFAULT_PERMISSION_CLASSES": ["portal.access.tokens.HasScope", "portal.access.tokens.ModelPermissions"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["portal.rest.parsing.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "portal.rest.schema.PortalSchema",

@@ -27,6 +27,8 @@ from feeds.receipt.spool import SpaceMark, Store
 from feeds.standing import StandingCollector, StandingKeeper
 from feeds.succession import Succession
 from feeds.wire import Caller, FeedStatusApp
+from portal.access.sign_in import is_known, is_signed_in
+from portal.access.tokens import BearerOutcome, authenticate_bearer
 from portal.asgi import Edge
 from portal.bridge import DjangoBridge
 from portal.database.threads import DatabasePool, database
@@ -41,8 +43,6 @@ from portal.ready import ReadyAnswers
 from portal.rest.throttling import ReadyThrottle
 from portal.routes import Kind, route_of
 from portal.server import PortalServer, make_config
-from portal.signin import is_known, is_signed_in
-from portal.tokens import BearerOutcome, authenticate_bearer
 from portal.tryit import TryIt, catalogue_names
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from benchmarks.soak import stage
 from benchmarks.soak.stress import in_threads
 from benchmarks.soak.trial import Run
 from feeds.dn import parse_dn
+from portal.access.sign_in import MAX_TRIES
 from portal.audit.record import verify
-from portal.signin import MAX_TRIES
 from tests.feeds.test_api_receipts import QUERIES
 from tests.feeds.test_dn import random_name
 from tests.live import Response, parse

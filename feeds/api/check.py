@@ -10,8 +10,8 @@ from rest_framework.viewsets import GenericViewSet
 from feeds.api.serializers import CheckSerializer, DryRunSerializer
 from feeds.dryrun import DescribedCertificate, DryRun, dry_run
 from feeds.models import Feed
+from portal.access.tokens import HasScope, ModelPermissions
 from portal.rest.private import PrivateMixin
-from portal.tokens import HasScope, ModelPermissions
 
 
 class MayViewFeeds(ModelPermissions):

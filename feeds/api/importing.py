@@ -17,10 +17,10 @@ from feeds.api.serializers import HistoryChangeSerializer
 from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 from feeds.models import Feed
 from feeds.transfer import MAX_FILE, ImportFile, UnreadableFile, read_file
+from portal.access.tokens import HasScope
 from portal.rest.fields import Shape
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import BadQuery, RefusedItems
-from portal.tokens import HasScope
 
 ACTIONS = ("create", "change", "same", "fault")
 FILE = {"type": "string", "format": "binary"}

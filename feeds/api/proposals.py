@@ -16,10 +16,10 @@ from feeds.api.feeds import checked_comment
 from feeds.api.serializers import DecisionSerializer, ProposalDetailSerializer, ProposalSerializer
 from feeds.filters import ProposalFilters
 from feeds.models import Proposal
+from portal.access.tokens import HasScope
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import Conflict
 from portal.rest.views import StrictFilterBackend, StrictOrdering
-from portal.tokens import HasScope
 
 
 class MaySeeFeeds(BasePermission):

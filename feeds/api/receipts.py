@@ -21,12 +21,12 @@ from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
 from feeds.commit_order import settled_key
 from feeds.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
+from portal.access.tokens import HasScope, ModelPermissions
 from portal.audit import record
 from portal.rest.pagination import CursorPages, KeyRange
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import PreconditionFailed
 from portal.rest.views import Pages, StrictFilterBackend, StrictOrdering
-from portal.tokens import HasScope, ModelPermissions
 
 SAMPLES_OF_A_COUNT = 3
 MAX_SAMPLES_READ = 5000

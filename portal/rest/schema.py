@@ -70,7 +70,7 @@ PROBLEMS: Mapping[int, str] = {
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Our tokens, in words that Swagger UI understands."""
 
-    target_class = "portal.tokens.BearerAuthentication"
+    target_class = "portal.access.tokens.BearerAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from codes import loading
 from codes.models import LocalNote, Release
 from codes.notes import MAX_LENGTH, render_note
+from portal.access.roles import ADMINISTRATOR, AUDITOR, CERTIFICATE_OFFICER, FEED_EDITOR, VIEWER
 from portal.models import AuditRecord
-from portal.roles import ADMINISTRATOR, AUDITOR, CERTIFICATE_OFFICER, FEED_EDITOR, VIEWER
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 

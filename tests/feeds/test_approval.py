@@ -22,9 +22,9 @@ from feeds.bulk_changes import BulkChange
 from feeds.changes import FeedChange
 from feeds.models import CertificateRule, Feed, Proposal
 from feeds.roles import MANAGE_CERTIFICATES
+from portal.access.roles import CERTIFICATE_OFFICER, FEED_EDITOR, VIEWER
 from portal.audit.record import stored_entries, told_settings, verify
 from portal.models import AuditRecord
-from portal.roles import CERTIFICATE_OFFICER, FEED_EDITOR, VIEWER
 from tests.calls import Caller, caller, make_user, problem_of
 from tests.factories import DN, make_feed, make_rule
 from tests.feeds.admin_client import feed_form, one_rule

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from codes.models import StatusCode
 from feeds.models import Proposal
+from portal.access.roles import ADMINISTRATOR, CERTIFICATE_OFFICER, FEED_EDITOR, ROLES
 from portal.models import ApiToken, AuditRecord
-from portal.roles import ADMINISTRATOR, CERTIFICATE_OFFICER, FEED_EDITOR, ROLES
 from tests.calls import Caller, anonymous, caller, make_user, problem_of, superuser
 from tests.factories import make_feed, make_receipt
 from tests.portal.test_api_description import api_methods, leaves
@@ -270,7 +270,7 @@ def test_s31_every_download_is_in_the_audit_record(objects: None) -> None:
 def test_s14_no_serializer_takes_all_the_fields_of_its_model() -> None:
     from rest_framework.serializers import ModelSerializer
 
-    import portal.auth_api  # noqa: F401  # so that all are known
+    import portal.access.api  # noqa: F401  # so that all are known
 
     found = [
         kind for kind in all_kinds(ModelSerializer) if kind.__module__.startswith(("feeds.", "codes.", "portal."))

@@ -16,8 +16,8 @@ from django.urls import resolve
 
 from codes import loading
 from feeds.models import Feed, Proposal
+from portal.access.roles import CERTIFICATE_OFFICER, FEED_EDITOR
 from portal.models import ApiToken
-from portal.roles import CERTIFICATE_OFFICER, FEED_EDITOR
 from tests.live import Live, running
 from tests.portal.test_api_description import api_methods, without_converters
 

@@ -18,7 +18,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from codes import loading
-from portal import signin
+from portal.access import sign_in
 from tests.calls import Caller, superuser
 from tests.factories import DN, make_feed, make_receipt
 
@@ -57,8 +57,8 @@ def caller(catalogue: None, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
     Nobody is refused for asking often: what comes after would be answered 429, whatever it asks.
     """
-    monkeypatch.setattr(signin, "SIGN_INS", sys.maxsize)
-    monkeypatch.setattr(signin, "ALL_SIGN_INS", sys.maxsize)
+    monkeypatch.setattr(sign_in, "SIGN_INS", sys.maxsize)
+    monkeypatch.setattr(sign_in, "ALL_SIGN_INS", sys.maxsize)
     request_started.disconnect(close_old_connections)
     request_finished.disconnect(close_old_connections)
     logging.disable(logging.CRITICAL)

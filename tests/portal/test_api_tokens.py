@@ -12,8 +12,8 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
+from portal.access.tokens import BearerOutcome, authenticate_bearer
 from portal.models import ApiToken
-from portal.tokens import BearerOutcome, authenticate_bearer
 from tests.calls import VIEWER, Caller, anonymous, caller, make_user, problem_of
 
 pytestmark = pytest.mark.django_db

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from feeds.models import CertificateRule, Feed, Proposal, Receipt, RefusalSample, RetentionPolicy
+from portal.access.roles import ADMINISTRATOR, AUDITOR, CERTIFICATE_OFFICER, FEED_EDITOR, ROLES, VIEWER, put_right
 from portal.models import ApiToken, AuditRecord
-from portal.roles import ADMINISTRATOR, AUDITOR, CERTIFICATE_OFFICER, FEED_EDITOR, ROLES, VIEWER, put_right
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from portal.roles import ADMINISTRATOR, ROLES, VIEWER
+from portal.access.roles import ADMINISTRATOR, ROLES, VIEWER
 
 pytestmark = pytest.mark.django_db
 

@@ -13,12 +13,12 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from portal import signin
+from portal.access import sign_in
+from portal.access.sign_in import LOCKED_FOR, MAX_TRIES, is_known, pair_of, take_try
 from portal.audit.record import record_settings, told_settings
 from portal.environment import BadEnvironment, read_environment
 from portal.http.client import TrustedProxies
 from portal.models import AuditRecord, LoginTry
-from portal.signin import LOCKED_FOR, MAX_TRIES, is_known, pair_of, take_try
 
 pytestmark = pytest.mark.django_db
 
@@ -84,8 +84,8 @@ def test_s17_spellings_of_one_name_and_addresses_of_one_network_are_one_pair() -
 
 @pytest.fixture
 def few_sign_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signin, "SIGN_INS", 3)
-    monkeypatch.setattr(signin, "ALL_SIGN_INS", 5)
+    monkeypatch.setattr(sign_in, "SIGN_INS", 3)
+    monkeypatch.setattr(sign_in, "ALL_SIGN_INS", 5)
 
 
 def test_s35_one_allowance_of_failures_counts_for_both_ways_in_and_any_name(few_sign_ins: None) -> None:

@@ -18,12 +18,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from portal.access.tokens import BearerAuthentication, HasScope, token_of
 from portal.models import SCOPES, ApiToken
 from portal.rest.fields import Instant, Shape, StrictKeysMixin, Text
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.throttling import rate_limit_headers
 from portal.rest.views import ChosenFieldsMixin, StrictFilterBackend, StrictOrdering
-from portal.tokens import BearerAuthentication, HasScope, token_of
 
 app_name = "auth_api"
 

@@ -20,13 +20,13 @@ from django.http import HttpRequest, HttpResponseBase, parse_cookie
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
+from portal.access.tokens import bearer_secret
 from portal.database.threads import database
 from portal.http.client import network_key
 from portal.http.limits import COUNTER
 from portal.middleware import GetResponse
 from portal.models import ApiToken, LoginTry
 from portal.rest.problems import API_PREFIX
-from portal.tokens import bearer_secret
 
 #: Failed sign-ins that one network may make in a minute, and all networks together that nobody has signed in from.
 SIGN_INS, ALL_SIGN_INS = 20, 600
@@ -204,5 +204,5 @@ class HeaderSignOnMiddleware:
         if name and request.user.get_username() != name:
             user = User.objects.filter(username=name, is_active=True).first()
             if user is not None:
-                auth.login(request, user, backend="portal.signin.PasswordBackend")
+                auth.login(request, user, backend="portal.access.sign_in.PasswordBackend")
                 request.session[_SIGNED_ON] = name
