@@ -32,10 +32,10 @@ from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
 
 from portal.environment import Environment  # noqa: E402
-from portal.listening import UNIX  # noqa: E402
-from portal.preparation import open_folder, prepare  # noqa: E402
-from portal.waiting import wait_until_done  # noqa: E402
-from portal.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve  # noqa: E402
+from portal.server.sockets import UNIX  # noqa: E402
+from portal.server.startup import open_folder, prepare  # noqa: E402
+from portal.server.waiting import wait_until_done  # noqa: E402
+from portal.server.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve  # noqa: E402
 
 ENVIRONMENT: Environment = settings.ENVIRONMENT
 

@@ -51,7 +51,7 @@ def _run(argv: list[str], command: str) -> None:
 
         def fetch_command(self, subcommand: str) -> BaseCommand:
             found = super().fetch_command(subcommand)
-            from portal.guard import check_command
+            from portal.server.guard import check_command
 
             if command not in _SERVING | _WITHOUT_DATA:
                 require_data_folder(command)

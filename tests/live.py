@@ -18,8 +18,8 @@ from django.db import connections
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
 from portal.http.client import TrustedProxies
 from portal.models import ApiToken, LoginTry
-from portal.server import PortalServer, make_config
-from portal.worker import Worker, make_worker
+from portal.server.protocol import PortalServer, make_config
+from portal.server.worker import Worker, make_worker
 
 #: The peer that the server under test believes; everybody else connects from 127.0.0.1.
 PROXY = "127.0.0.2"

@@ -122,9 +122,9 @@ def test_it_names_every_claim_verdict_and_kind_of_source() -> None:
 
 def test_its_limits_are_those_of_the_code() -> None:
     from codes.recognise import MAX_LENGTH
-    from portal import tryit
+    from portal.server import try_it
 
     assert f"At most {MAX_LENGTH // 1024} KiB" in TEXT
-    assert f"up to {tryit.MAX_DELAY:.0f} s" in TEXT
-    assert f"about {tryit.PER_SECOND:.0f} times a second" in TEXT
-    assert f"{tryit.BURST:,.0f} times in one go" in TEXT
+    assert f"up to {try_it.MAX_DELAY:.0f} s" in TEXT
+    assert f"about {try_it.PER_SECOND:.0f} times a second" in TEXT
+    assert f"{try_it.BURST:,.0f} times in one go" in TEXT

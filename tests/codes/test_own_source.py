@@ -11,7 +11,7 @@ from django.test import Client
 from codes import loading
 from codes.models import Disagreement, Source, SourceEntry
 from codes.toml_table import CatalogueFault
-from portal.preparation import load_catalogue
+from portal.server.startup import load_catalogue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 

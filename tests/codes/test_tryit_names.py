@@ -6,7 +6,7 @@ import pytest
 
 from codes.catalogue import Catalogue
 from codes.models import Meaning
-from portal.tryit import catalogue_names
+from portal.server.try_it import catalogue_names
 
 
 @pytest.mark.django_db
@@ -15,7 +15,7 @@ def test_the_names_are_those_of_the_first_meaning_of_each_code(
     authored: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It closes a connection that is inside a transaction, as that of every test is.
-    monkeypatch.setattr("portal.tryit.database", contextlib.nullcontext)
+    monkeypatch.setattr("portal.server.try_it.database", contextlib.nullcontext)
     names = catalogue_names()
     assert names.keys() == {(code.registry, code.code) for code in authored.codes}
     for meaning in Meaning.objects.filter(position=0).select_related("status_code"):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from feeds.receipt import app as receiver_app
-from portal import server as server_module
 from portal.http import body as body_module
+from portal.server import protocol as server_module
 from tests.factories import make_feed
 from tests.framings import FRAMINGS
 from tests.live import Live, chunks, parse, read_all, request

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from portal.environment import read_environment
-from portal.proxy_check import Address, CannotCheck, ProxyCheck, Report
-from portal.proxy_probe import PROBE_HEADER, probe_key
+from portal.server.proxy_check import Address, CannotCheck, ProxyCheck, Report
+from portal.server.proxy_probe import PROBE_HEADER, probe_key
 from tests.deploy.authority import Certificates
 from tests.deploy.portal import ROOT, Portal
 from tests.deploy.proxy import NGINX, Nginx

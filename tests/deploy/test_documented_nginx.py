@@ -13,8 +13,8 @@ from typing import Self
 import pytest
 
 from portal.environment import read_environment
-from portal.proxy_check import Address, ProxyCheck
-from portal.proxy_probe import probe_key
+from portal.server.proxy_check import Address, ProxyCheck
+from portal.server.proxy_probe import probe_key
 from tests.deploy.authority import GOOD_DN, Certificates
 from tests.deploy.documented import in_language
 from tests.deploy.portal import OPEN, REQUIRED, RESTRICTED, Portal

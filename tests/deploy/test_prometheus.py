@@ -15,7 +15,7 @@ from feeds.maintenance_runs import TASKS, MaintenanceCollector, Run
 from feeds.measures import NAMESPACE, Measures
 from feeds.receipt.spool import SpaceMark
 from feeds.standing import Standing, StandingCollector
-from portal.metrics import BuildCollector
+from portal.server.metrics_page import BuildCollector
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"

@@ -17,11 +17,11 @@ from feeds import identity, models
 from feeds.identity import WrongStore, demand_own_store
 from feeds.models import Feed, Receipt, Store
 from feeds.receipt.service import read_policy
-from portal import guard
 from portal.audit.record import HEADS_FILE, record
 from portal.database import threads
 from portal.database.threads import Refused as DatabaseRefused
 from portal.database.threads import Unavailable
+from portal.server import guard
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, running_depot
 

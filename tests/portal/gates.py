@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from portal.bridge import DjangoBridge
-from portal.gate import Gate, Rules
-from portal.routes import LARGE_BODY, Route
+from portal.server.bridge import DjangoBridge
+from portal.server.gate import Gate, Rules
+from portal.server.routes import LARGE_BODY, Route
 
 
 def gate(django: DjangoBridge, threads: Executor, most: Callable[[], int] = lambda: LARGE_BODY) -> Gate:

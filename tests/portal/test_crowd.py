@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from portal.crowd import LOOK_SECONDS, Crowd, Waiting
+from portal.server.crowd import LOOK_SECONDS, Crowd, Waiting
 
 NOW = 1000.0
 

@@ -12,11 +12,11 @@ import pytest
 
 from feeds.health import Health
 from feeds.metadata import IdentityNames
-from portal.asgi import Edge
-from portal.bridge import DjangoBridge
 from portal.http.body import Receive, Scope, Send
-from portal.ready import ReadyAnswers
-from portal.routes import LARGE_BODY
+from portal.server.bridge import DjangoBridge
+from portal.server.cache import ReadyAnswers
+from portal.server.edge import Edge
+from portal.server.routes import LARGE_BODY
 from tests.live import PROXY, Headers, Response, chunks, parse, read_all, request, serving
 from tests.portal.gates import gate
 

@@ -14,12 +14,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoDbBlocker
 
-from portal import bodies
-from portal.bodies import Budget, NoRoom
-from portal.gate import Rules
-from portal.lanes import Lane, LaneFull
 from portal.models import ApiToken
-from portal.routes import LARGE_BODY, NO_BODY, PASTED_BODY, SMALL_BODY, Kind, Route, route_of
+from portal.server import bodies
+from portal.server.bodies import Budget, NoRoom
+from portal.server.gate import Rules
+from portal.server.lanes import Lane, LaneFull
+from portal.server.routes import LARGE_BODY, NO_BODY, PASTED_BODY, SMALL_BODY, Kind, Route, route_of
 from tests.factories import make_feed
 from tests.live import Live, Response, chunks, parse, read_all, request
 from tests.live_fixtures import *  # noqa: F403

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.listening import CannotListen, describe, open_listener
+from portal.server.sockets import CannotListen, describe, open_listener
 
 
 def test_an_address_and_a_port() -> None:

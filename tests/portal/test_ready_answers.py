@@ -23,14 +23,14 @@ from codes.release import content_version
 from feeds.health import Health
 from feeds.measures import Measures
 from feeds.metadata import IdentityNames
-from portal import ready as module
-from portal.asgi import Edge
-from portal.bridge import DjangoBridge
 from portal.database.threads import Unavailable
 from portal.http import limits
 from portal.http.request_fields import accepts_gzip, canonical, is_known
-from portal.ready import ReadyAnswers, can_be_kept, make_ready
 from portal.rest import throttling
+from portal.server import cache as module
+from portal.server.bridge import DjangoBridge
+from portal.server.cache import ReadyAnswers, can_be_kept, make_ready
+from portal.server.edge import Edge
 from tests.live import PROXY, Headers, Live, Response, parse, read_all, request, running, serving, trusted
 from tests.portal.gates import gate
 from tests.portal.test_edge import Answer, StartResponse, Streaming, feed_status, metrics, receiver, try_it

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from portal import server
 from portal.http.body import Body, Incomplete, Receive, Scope, Send
-from portal.ready import AtOnce
+from portal.server import protocol as server
+from portal.server.cache import AtOnce
 from tests.live import parse, read_all, serving
 
 seen: list[dict[str, Any]] = []

@@ -16,8 +16,8 @@ import pytest
 from django.conf import settings
 
 from portal.environment import TrustedProxies
-from portal.listening import open_listener
 from portal.management.commands.serve import Command
+from portal.server.sockets import open_listener
 from tests.live import parse, read_all, request
 from tests.serving import ROOT, Serve, alive, wait_until_gone
 

@@ -20,8 +20,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError
 
-from portal import command_line, injected, listening, preparation, waiting
+from portal import command_line, injected
 from portal.environment import BadEnvironment, read_environment
+from portal.server import sockets, startup, waiting
 from tests import postgresql
 from tests.live import parse, read_all, request
 from tests.serving import ROOT, Serve
@@ -206,8 +207,8 @@ def test_s28_what_a_command_makes_is_for_its_user_alone(migrated: Path) -> None:
 
 @pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "no-such-host.invalid", "192.0.2.77"])
 def test_b7_a_host_that_is_not_ours_is_named_with_the_remedy(host: str) -> None:
-    with pytest.raises(listening.CannotListen) as refusal:
-        listening.open_listener(host, 21099, 5, {})
+    with pytest.raises(sockets.CannotListen) as refusal:
+        sockets.open_listener(host, 21099, 5, {})
     assert str(refusal.value).startswith(f"HOST={host} is not an address of this machine.")
     assert "set HOST=127.0.0.1" in str(refusal.value)
 
@@ -220,10 +221,10 @@ def test_b7_a_name_with_an_ipv6_address_alone_works(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(socket, "getaddrinfo", only_ipv6)
     try:
-        with listening.open_listener("six.example.org", 21098, 5, {}) as listener:
+        with sockets.open_listener("six.example.org", 21098, 5, {}) as listener:
             assert listener.family == socket.AF_INET6
             socket.create_connection(("::1", 21098), timeout=5).close()
-    except listening.CannotListen:
+    except sockets.CannotListen:
         pytest.skip("this machine has no IPv6")
 
 
@@ -234,7 +235,7 @@ def test_a_name_with_both_kinds_of_address_means_ipv4(monkeypatch: pytest.Monkey
         return [*real("::1", *others, **options), *real("127.0.0.1", *others, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
-    with listening.open_listener("localhost", 21097, 5, {}) as listener:
+    with sockets.open_listener("localhost", 21097, 5, {}) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
@@ -244,9 +245,9 @@ def test_b7_the_machines_own_name_is_warned_of(monkeypatch: pytest.MonkeyPatch) 
         wide.bind(("0.0.0.0", 0))
         local.bind(("127.0.0.1", 0))
         for host in ("box.example.org", "BOX"):
-            assert "csh sets HOST by itself" in listening.host_warning(host, wide)
-            assert listening.host_warning(host, local) == ""
-        assert listening.host_warning("0.0.0.0", wide) == ""
+            assert "csh sets HOST by itself" in sockets.host_warning(host, wide)
+            assert sockets.host_warning(host, local) == ""
+        assert sockets.host_warning("0.0.0.0", wide) == ""
 
 
 # --- B6: the first administrator ---
@@ -255,7 +256,7 @@ def test_b7_the_machines_own_name_is_warned_of(monkeypatch: pytest.MonkeyPatch) 
 def make_administrator(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
     said: list[str] = []
     shown: list[str] = []
-    preparation.create_first_administrator(said.append, shown.append)
+    startup.create_first_administrator(said.append, shown.append)
     return said, shown
 
 
@@ -287,7 +288,7 @@ def test_b6_without_a_user_of_that_name_an_administrator_is_made(monkeypatch: py
 @pytest.mark.parametrize(("mode", "warned"), [(0o700, False), (0o750, True), (0o755, True), (0o2775, True)])
 def test_s28_a_data_folder_that_others_can_read_is_complained_of(mode: int, warned: bool, tmp_path: Path) -> None:
     tmp_path.chmod(mode)
-    line = preparation.open_folder(tmp_path)
+    line = startup.open_folder(tmp_path)
     assert line.endswith(f"(mode {mode:04o}): chmod 700 {tmp_path}") is warned
     assert bool(line) is warned
 

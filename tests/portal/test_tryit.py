@@ -24,12 +24,12 @@ from feeds import stroom_status
 from feeds.metadata import IdentityNames, read_request
 from feeds.receipt import answers
 from feeds.receipt.ids import RECEIPT_ID
-from portal import tryit
 from portal.database.threads import Unavailable
 from portal.environment import BASE_DIR
 from portal.http.counters import Tallies
 from portal.http.limits import Counter
-from portal.tryit import Named, Names, TryIt
+from portal.server import try_it
+from portal.server.try_it import Named, Names, TryIt
 from tests.live import serving
 
 CATALOGUE: Catalogue = read_catalogue(BASE_DIR / "codes" / "data")
@@ -401,7 +401,7 @@ def test_a_delay_is_waited_for() -> None:
 
 
 def test_only_so_many_requests_are_delayed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tryit, "MOST_DELAYED", 3)
+    monkeypatch.setattr(try_it, "MOST_DELAYED", 3)
     app = make()
 
     async def run() -> list[Answer]:
@@ -415,7 +415,7 @@ def test_only_so_many_requests_are_delayed_at_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_only_so_many_requests_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tryit, "MOST_RUNNING", 2)
+    monkeypatch.setattr(try_it, "MOST_RUNNING", 2)
     app = make()
 
     async def run() -> list[int]:
@@ -468,7 +468,7 @@ def test_a_body_that_breaks_off_is_told_and_leaves_nothing_behind() -> None:
 
 @pytest.fixture
 def few_a_minute(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(tryit, "MOST_A_MINUTE", 20)
+    monkeypatch.setattr(try_it, "MOST_A_MINUTE", 20)
     return 20
 
 

@@ -32,11 +32,11 @@ from feeds.models import Feed
 from feeds.receipt import app, service
 from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import read_policy
-from portal import supervisor, worker
 from portal.environment import Environment
 from portal.http import body
 from portal.models import ApiToken
-from portal.preparation import NEWEST_HOURS
+from portal.server import supervisor, worker
+from portal.server.startup import NEWEST_HOURS
 
 FEEDS = ("OPEN-FEED", "OTHER-FEED", "DROP-FEED", "REJECT-FEED", "GUARDED-FEED")
 PASSWORD = "not-a-real-secret-1"

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.proxy_check import Address, CannotCheck, ProxyCheck, Report
-from portal.proxy_probe import probe_key
+from portal.server.proxy_check import Address, CannotCheck, ProxyCheck, Report
+from portal.server.proxy_probe import probe_key
 from portal.text import counted
 
 CANNOT_CHECK = 2

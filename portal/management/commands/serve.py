@@ -10,11 +10,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from portal.environment import Environment
-from portal.listening import CannotListen, describe, host_warning, is_held_open, open_listener
-from portal.preparation import open_folder, prepare
-from portal.supervisor import Supervisor
-from portal.waiting import wait_until_done
-from portal.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve
+from portal.server.sockets import CannotListen, describe, host_warning, is_held_open, open_listener
+from portal.server.startup import open_folder, prepare
+from portal.server.supervisor import Supervisor
+from portal.server.waiting import wait_until_done
+from portal.server.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve
 
 log = logging.getLogger("portal.start")
 

@@ -25,11 +25,11 @@ from uvicorn.server import ServerState
 
 from feeds.receipt.answers import framing_answer
 from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
-from portal.crowd import Crowd, Member, Waiting
 from portal.http.body import EXTENSION, Connection, Scope, connection_of, is_delimited
 from portal.http.request_ids import request_id
-from portal.ready import AtOnce
 from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body
+from portal.server.cache import AtOnce
+from portal.server.crowd import Crowd, Member, Waiting
 
 log = logging.getLogger(__name__)
 

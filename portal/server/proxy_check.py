@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from portal.environment import Environment
-from portal.proxy_probe import PROBE_HEADER
+from portal.server.proxy_probe import PROBE_HEADER
 
 TIMEOUT_SECONDS = 20
 #: Method and path of each place where a proxy may have a location of its own.

@@ -29,21 +29,21 @@ from feeds.succession import Succession
 from feeds.wire import Caller, FeedStatusApp
 from portal.access.sign_in import is_known, is_signed_in
 from portal.access.tokens import BearerOutcome, authenticate_bearer
-from portal.asgi import Edge
-from portal.bridge import DjangoBridge
 from portal.database.threads import DatabasePool, database
 from portal.environment import Environment
-from portal.gate import Gate, Rules
 from portal.http.counters import shared_tallies
 from portal.http.limits import COUNTER
-from portal.lanes import SIDE_THREADS, Lane, PagePools
-from portal.metrics import BuildCollector, MetricsPage
-from portal.proxy_probe import PROBE_HEADER, ProxyProbe
-from portal.ready import ReadyAnswers
 from portal.rest.throttling import ReadyThrottle
-from portal.routes import Kind, route_of
-from portal.server import PortalServer, make_config
-from portal.tryit import TryIt, catalogue_names
+from portal.server.bridge import DjangoBridge
+from portal.server.cache import ReadyAnswers
+from portal.server.edge import Edge
+from portal.server.gate import Gate, Rules
+from portal.server.lanes import SIDE_THREADS, Lane, PagePools
+from portal.server.metrics_page import BuildCollector, MetricsPage
+from portal.server.protocol import PortalServer, make_config
+from portal.server.proxy_probe import PROBE_HEADER, ProxyProbe
+from portal.server.routes import Kind, route_of
+from portal.server.try_it import TryIt, catalogue_names
 
 log = logging.getLogger(__name__)
 

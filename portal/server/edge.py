@@ -14,12 +14,12 @@ from typing import cast
 from feeds.health import Health
 from feeds.metadata import IdentityNames
 from feeds.receipt.app import METHODS
-from portal.gate import Gate
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.client import client_address
 from portal.http.request_ids import current_request_id, request_id
-from portal.proxy_probe import ProxyProbe
-from portal.ready import AtOnce, ReadyAnswers
+from portal.server.cache import AtOnce, ReadyAnswers
+from portal.server.gate import Gate
+from portal.server.proxy_probe import ProxyProbe
 
 log = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from codes.toml_table import CatalogueFault
 from feeds.integrity import StoreCheck
 from feeds.measures import FOLDER, prepare_folder
 from feeds.succession import NEWEST_HOURS
-from portal import guard
 from portal.audit.record import one_head_announced, record_settings, told_settings
 from portal.files import NotOurs, clear_folder, mark_folder
+from portal.server import guard
 from portal.text import counted
 
 Say = Callable[[str], None]

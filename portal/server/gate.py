@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import BinaryIO
 
-from portal.bodies import BodyTooLarge, Budget, NoRoom, TooSlow, read_body
-from portal.bridge import DjangoBridge
 from portal.database.threads import Unavailable
 from portal.http.body import Body, Incomplete, Message, Receive, Scope, Send
 from portal.http.client import network_key
 from portal.http.request_ids import request_id
-from portal.lanes import RETRY_SECONDS, Lane, LaneFull
 from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body
-from portal.routes import Kind, Route
+from portal.server.bodies import BodyTooLarge, Budget, NoRoom, TooSlow, read_body
+from portal.server.bridge import DjangoBridge
+from portal.server.lanes import RETRY_SECONDS, Lane, LaneFull
+from portal.server.routes import Kind, Route
 
 log = logging.getLogger(__name__)
 
