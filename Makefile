@@ -41,7 +41,7 @@ bench: tools  ## measure, and print one table
 soak: tools  ## try every demand for long, and print one table; make soak T="R02 R03" MINUTES=20 for a part
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(OUTPUT),--output $(OUTPUT)) $(T)
 
-mutation: tools  ## put small faults into the deciding modules: do the tests notice? make mutation T=feeds.dn
+mutation: tools  ## put small faults into the deciding modules: do the tests notice? make mutation T=feeds.rules.dn
 	@$(BIN)/python -m benchmarks.mutation $(T)
 
 schema: tools  ## rewrite docs/openapi.yaml from the code

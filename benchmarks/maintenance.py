@@ -34,9 +34,9 @@ from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
 from feeds.importing import apply_import
-from feeds.metadata import format_meta
 from feeds.models import Receipt, ReceiptFeed, RetentionPolicy
 from feeds.receipt.ids import data_path, meta_path
+from feeds.rules.metadata import format_meta
 from feeds.transfer import read_file
 
 SIZES = (1024, 4096, 16_384, 65_536, 1_048_576)

@@ -34,13 +34,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {
-    "feeds.dn": ["tests/feeds/test_dn.py", "tests/feeds/test_properties.py"],
-    "feeds.metadata": [
+    "feeds.rules.dn": ["tests/feeds/test_dn.py", "tests/feeds/test_properties.py"],
+    "feeds.rules.metadata": [
         "tests/feeds/test_metadata.py",
         "tests/feeds/test_stored_metadata.py",
         "tests/feeds/test_properties.py",
     ],
-    "feeds.policy": ["tests/feeds/test_policy.py", "tests/feeds/test_properties.py"],
+    "feeds.rules.decision": ["tests/feeds/test_policy.py", "tests/feeds/test_properties.py"],
     "feeds.receipt.compression": ["tests/feeds/receipt/test_compression.py"],
     "feeds.receipt.archive": ["tests/feeds/receipt/test_archive.py"],
     "feeds.receipt.zip_directory": ["tests/feeds/receipt/test_archive.py"],

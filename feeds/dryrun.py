@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 
-from feeds.metadata import RequestMetadata, from_mapping, read_certificate
 from feeds.models import Feed
-from feeds.policy import NO_CERTIFICATE, Certificate, Decision, FeedPolicy, FeedStatus, decide
 from feeds.receipt.answers import Answer, answer_to
+from feeds.rules.decision import NO_CERTIFICATE, Certificate, Decision, FeedPolicy, FeedStatus, decide
+from feeds.rules.metadata import RequestMetadata, from_mapping, read_certificate
 
 RECEIPT_ID = "<receipt id>"
 

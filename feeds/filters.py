@@ -11,9 +11,9 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.utils import timezone
 
 from feeds.approval import concerning
-from feeds.metadata import parse_time
 from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Proposal, Receipt
-from feeds.policy import COMPRESSIONS
+from feeds.rules.decision import COMPRESSIONS
+from feeds.rules.metadata import parse_time
 from portal.rest.views import FlagFilter, WholeNumberFilter
 
 MAX_TEXT = 200

@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, valu
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from feeds import stroom_status
 from feeds.models import Outcome
-from feeds.policy import FeedStatus
-from feeds.stroom_status import StroomStatus
+from feeds.rules import stroom_status
+from feeds.rules.decision import FeedStatus
+from feeds.rules.stroom_status import StroomStatus
 
 log = logging.getLogger(__name__)
 

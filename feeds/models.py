@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
-from feeds.dn import BadDistinguishedName, parse_dn
 from feeds.history import ChangeContext
-from feeds.policy import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
+from feeds.rules.decision import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
+from feeds.rules.dn import BadDistinguishedName, parse_dn
 from feeds.stroom_packs import MAX_UUID, default_uuid
 
 FEED_NAME_LENGTH = 255

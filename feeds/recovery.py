@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 
 from django.db import IntegrityError, transaction
 
-from feeds.metadata import parse_meta
 from feeds.models import FEED_NAME_LENGTH, Feed, Receipt, ReceiptFeed
-from feeds.policy import FeedStatus
 from feeds.receipt.archive import Contents, read_archive
 from feeds.receipt.compression import GzipCheck, StreamInvalid
 from feeds.receipt.ids import meta_path, received_at
+from feeds.rules.decision import FeedStatus
+from feeds.rules.metadata import parse_meta
 
 STEP = 256 * 1024
 MAX_LISTED_GROUPS = 1000

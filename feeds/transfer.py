@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feeds.changes import WRITABLE, RuleValues
-from feeds.metadata import parse_time
 from feeds.models import MAX_LABEL, MAX_LABELS, Feed
+from feeds.rules.metadata import parse_time
 from feeds.stroom_packs import (
     FEED,
     MAX_UUID,

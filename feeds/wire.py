@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from feeds import stroom_status
 from feeds.measures import Measures
-from feeds.metadata import DOUBLED, IdentityNames, read_certificate
-from feeds.policy import Certificate, Decision, decide_feed
 from feeds.receipt.compression import Gunzip, StreamInvalid
 from feeds.receipt.service import SETTLE_SECONDS, read_policy
 from feeds.recurring import WELL, Recurring
+from feeds.rules import stroom_status
+from feeds.rules.decision import Certificate, Decision, decide_feed
+from feeds.rules.metadata import DOUBLED, IdentityNames, read_certificate
 from portal.database.threads import Refused, Unavailable, in_time, promptly
 from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
 

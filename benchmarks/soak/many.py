@@ -20,9 +20,9 @@ from django.conf import settings
 from django.core.management import call_command
 
 from feeds.integrity import StoreCheck
-from feeds.metadata import format_meta
 from feeds.models import Receipt, ReceiptFeed
 from feeds.receipt.ids import ReceiptIds, data_path, meta_path
+from feeds.rules.metadata import format_meta
 
 ROOT = settings.STORE_DIR
 FLIPPED = 200

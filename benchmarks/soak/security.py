@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.soak import stage
 from benchmarks.soak.stress import in_threads
 from benchmarks.soak.trial import Run
-from feeds.dn import parse_dn
+from feeds.rules.dn import parse_dn
 from portal.access.sign_in import MAX_TRIES
 from portal.audit.record import verify
 from tests.feeds.test_api_receipts import QUERIES

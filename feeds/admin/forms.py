@@ -8,9 +8,9 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from feeds.certificates import UnreadableCertificate, read_pasted
-from feeds.dn import BadDistinguishedName, parse_dn
 from feeds.models import MAX_LABEL, MAX_LABELS, CertificateRule, Feed
+from feeds.rules.dn import BadDistinguishedName, parse_dn
+from feeds.rules.pasted import UnreadableCertificate, read_pasted
 
 
 class UtcDateTimeField(forms.DateTimeField):

@@ -8,7 +8,7 @@ from django.urls import reverse
 from feeds.charts import Chart, stacked_bars
 from feeds.figures import HOUR, RefusalCount, refusals, slots
 from feeds.models import Feed, Receipt, RefusalSample
-from feeds.stroom_status import DOCUMENTED
+from feeds.rules.stroom_status import DOCUMENTED
 
 SAMPLES = 5
 

@@ -12,11 +12,11 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.urls.resolvers import URLPattern
 
-from feeds.certificates import UnreadableCertificate, read_pasted
 from feeds.dryrun import DescribedCertificate, DryRun, dry_run
-from feeds.metadata import MAX_NAMES
 from feeds.models import Feed, RefusalSample
-from feeds.policy import TraceStep
+from feeds.rules.decision import TraceStep
+from feeds.rules.metadata import MAX_NAMES
+from feeds.rules.pasted import UnreadableCertificate, read_pasted
 from portal.site import own_address
 
 MAX_HEADER_TEXT = 64 * 1024

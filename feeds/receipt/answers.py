@@ -7,10 +7,10 @@ import random
 import re
 from dataclasses import dataclass
 
-from feeds import stroom_status
-from feeds.metadata import RequestMetadata
-from feeds.policy import Decision, is_encoding_supported
-from feeds.stroom_status import StroomStatus
+from feeds.rules import stroom_status
+from feeds.rules.decision import Decision, is_encoding_supported
+from feeds.rules.metadata import RequestMetadata
+from feeds.rules.stroom_status import StroomStatus
 
 MAX_VALUE = 100
 MAX_LINE = 500

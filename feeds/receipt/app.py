@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from feeds import stroom_status
-from feeds.metadata import RequestMetadata
 from feeds.models import Outcome as Counted
-from feeds.policy import Decision, FeedStatus, refuse
 from feeds.receipt import answers
 from feeds.receipt.answers import Answer
 from feeds.receipt.head import read_head
 from feeds.receipt.jobs import Busy, Job
 from feeds.receipt.service import Delivery, Outcome, ReceiptService, failure
-from feeds.stroom_status import StroomStatus
+from feeds.rules import stroom_status
+from feeds.rules.decision import Decision, FeedStatus, refuse
+from feeds.rules.metadata import RequestMetadata
+from feeds.rules.stroom_status import StroomStatus
 from portal.database.threads import Unavailable, in_time
 from portal.http.body import Body, Incomplete, Scope, Send, header, is_delimited
 from portal.http.body import Receive as ReceiveMessage

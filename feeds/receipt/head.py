@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from feeds.metadata import IdentityNames, RequestMetadata, read_request
+from feeds.rules.metadata import IdentityNames, RequestMetadata, read_request
 from portal.http.body import Scope
 
 log = logging.getLogger(__name__)

@@ -17,13 +17,10 @@ from pathlib import PurePosixPath
 
 from django.db import connection, transaction
 
-from feeds import stroom_status
 from feeds.counting import DeliveryCounts, Sample, tally_of
 from feeds.measures import Measures
-from feeds.metadata import IdentityNames, RequestMetadata, format_meta, stamp
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.models import Outcome as Counted
-from feeds.policy import Decision, FeedPolicy, FeedStatus, accept, decide, decide_feed, normal_compression, refuse
 from feeds.receipt.archive import Contents, read_archive
 from feeds.receipt.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
 from feeds.receipt.ids import ReceiptIds, data_path, meta_path
@@ -31,6 +28,18 @@ from feeds.receipt.jobs import Busy
 from feeds.receipt.slots import Slot
 from feeds.receipt.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, SyncFailed, write_beside
 from feeds.recurring import WELL, Recurring
+from feeds.rules import stroom_status
+from feeds.rules.decision import (
+    Decision,
+    FeedPolicy,
+    FeedStatus,
+    accept,
+    decide,
+    decide_feed,
+    normal_compression,
+    refuse,
+)
+from feeds.rules.metadata import IdentityNames, RequestMetadata, format_meta, stamp
 from portal.database.threads import VAIN_SECONDS, Refused, Unavailable, promptly
 from portal.http.body import Incomplete
 from portal.http.request_ids import told_request_id

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from feeds.health import Health
-from feeds.metadata import IdentityNames
 from feeds.receipt.app import METHODS
+from feeds.rules.metadata import IdentityNames
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.client import client_address
 from portal.http.request_ids import current_request_id, request_id

@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from feeds.receipt.answers import framing_answer
-from feeds.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
+from feeds.rules.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
 from portal.http.body import EXTENSION, Connection, Scope, connection_of, is_delimited
 from portal.http.request_ids import request_id
 from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body

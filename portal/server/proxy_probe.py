@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feeds.metadata import is_identity_header
+from feeds.rules.metadata import is_identity_header
 from portal.environment import Environment
 from portal.http.body import Body, Receive, Scope, Send
 

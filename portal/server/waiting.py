@@ -17,7 +17,7 @@ from django.db import OperationalError, connections
 
 from feeds.receipt.answers import framing_answer
 from feeds.recurring import Recurring
-from feeds.stroom_status import UNAVAILABLE
+from feeds.rules.stroom_status import UNAVAILABLE
 from portal.command_line import explain
 
 log = logging.getLogger("portal.start")

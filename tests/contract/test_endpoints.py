@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from feeds import stroom_status
 from feeds.receipt.service import ReceiptService
+from feeds.rules import stroom_status
 from tests.live import PROXY, Live, request
 
 ALIASES = ["/datafeed", "/stroom/datafeed", "/stroom/noauth/datafeed", "/stroom/datafeeddirect"]

@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from feeds.metadata import parse_meta
 from feeds.models import Feed, HourlyCount, RefusalSample
+from feeds.rules.metadata import parse_meta
 from tests.factories import DN, make_feed
 from tests.live import PROXY, Live
 

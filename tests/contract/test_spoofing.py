@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from feeds.metadata import IdentityNames, parse_meta
 from feeds.models import RefusalSample
+from feeds.rules.metadata import IdentityNames, parse_meta
 from portal.http.client import TrustedProxies
 from tests.factories import DN, make_feed
 from tests.live import PROXY, Live, request, running

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from feeds.metadata import IdentityNames, RequestMetadata, read_certificate, read_request
-from feeds.policy import Certificate
+from feeds.rules.decision import Certificate
+from feeds.rules.metadata import IdentityNames, RequestMetadata, read_certificate, read_request
 from tests.factories import DN, NOW
 
 #: What an operator may configure whose proxy sets both names.

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from feeds.models import CertificateRule, Feed, Receipt
-from feeds.policy import CertificateRuleSnapshot, RuleAction
+from feeds.rules.decision import CertificateRuleSnapshot, RuleAction
 from tests.calls import EDITOR, OFFICER, VIEWER, anonymous, caller, problem_of, superuser
 from tests.factories import DN, make_feed, make_receipt, make_rule
 

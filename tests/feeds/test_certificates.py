@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from feeds.certificates import UnreadableCertificate, read_pasted
-from feeds.dn import parse_dn
+from feeds.rules.dn import parse_dn
+from feeds.rules.pasted import UnreadableCertificate, read_pasted
 
 
 def make_pem(*attributes: tuple[x509.ObjectIdentifier, str]) -> str:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-from feeds.dn import MAX_LENGTH, MAX_PARTS, BadDistinguishedName, DistinguishedName, parse_dn, rule_matches
+from feeds.rules.dn import MAX_LENGTH, MAX_PARTS, BadDistinguishedName, DistinguishedName, parse_dn, rule_matches
 
 
 def name(notation: str) -> DistinguishedName:

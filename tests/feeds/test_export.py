@@ -19,9 +19,9 @@ from feeds import export as export_module
 from feeds.export import Exporter, Journal, Limits, Selection
 from feeds.export_folders import Staging
 from feeds.maintenance import Busy
-from feeds.metadata import parse_meta
 from feeds.models import Receipt, ReceiptFeed
 from feeds.receipt.canonical import CanonicalZip, Content, ExportFault, Item, Key
+from feeds.rules.metadata import parse_meta
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from feeds import metadata
-from feeds.dn import parse_dn
-from feeds.metadata import (
+from feeds.rules import metadata
+from feeds.rules.decision import NO_CERTIFICATE, Certificate
+from feeds.rules.dn import parse_dn
+from feeds.rules.metadata import (
     DOUBLED,
     MAX_NAME_LENGTH,
     MAX_NAMES,
@@ -18,7 +19,6 @@ from feeds.metadata import (
     merge_entry,
     read_certificate,
 )
-from feeds.policy import NO_CERTIFICATE, Certificate
 from tests.factories import DN, NOW
 from tests.feeds.heads import BOTH, IDENTITY, PROXY, STRANGER, Headers, judged, read
 

@@ -20,7 +20,7 @@ from feeds.models import (
     validate_feed_name,
     validate_rule_dn,
 )
-from feeds.policy import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
+from feeds.rules.decision import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
 from tests.factories import DN, LATER, NOW, make_feed, make_receipt, make_rule
 
 pytestmark = pytest.mark.django_db

@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from feeds import stroom_status
-from feeds.dn import parse_dn
-from feeds.policy import (
+from feeds.rules import stroom_status
+from feeds.rules.decision import (
     NO_CERTIFICATE,
     Certificate,
     CertificatePolicy,
@@ -23,6 +22,7 @@ from feeds.policy import (
     normal_compression,
     refuse,
 )
+from feeds.rules.dn import parse_dn
 from tests.factories import DN, EARLIER, LATER, NOW, make_policy
 from tests.feeds import reference_decision
 from tests.feeds.reference_decision import Question, RuleFact

@@ -12,8 +12,17 @@ from urllib.parse import quote
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from feeds.dn import BadDistinguishedName, DistinguishedName, parse_dn, rule_matches
-from feeds.metadata import (
+from feeds.rules.decision import (
+    Certificate,
+    CertificatePolicy,
+    CertificateRuleSnapshot,
+    FeedPolicy,
+    FeedStatus,
+    RuleAction,
+)
+from feeds.rules.decision import decide as decide_request
+from feeds.rules.dn import BadDistinguishedName, DistinguishedName, parse_dn, rule_matches
+from feeds.rules.metadata import (
     MAX_NAME_LENGTH,
     MAX_NAMES,
     MAX_VALUE_LENGTH,
@@ -29,8 +38,6 @@ from feeds.metadata import (
     read_request,
     stamp,
 )
-from feeds.policy import Certificate, CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
-from feeds.policy import decide as decide_request
 from tests.factories import NOW
 
 SOAK_FACTOR = int(os.environ.get("SOAK_FACTOR", "1"))

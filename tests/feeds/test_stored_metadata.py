@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from feeds.metadata import (
+from feeds.rules.metadata import (
     MAX_NAME_LENGTH,
     MAX_NAMES,
     MAX_VALUE_LENGTH,

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 
 from feeds import wire
-from feeds.metadata import IdentityNames
+from feeds.rules.metadata import IdentityNames
 from portal.database.threads import Unavailable
 from portal.models import ApiToken
 from tests.factories import DN, make_feed, make_rule

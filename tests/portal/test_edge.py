@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from feeds.health import Health
-from feeds.metadata import IdentityNames
+from feeds.rules.metadata import IdentityNames
 from portal.http.body import Receive, Scope, Send
 from portal.server.bridge import DjangoBridge
 from portal.server.cache import ReadyAnswers

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from feeds.metadata import IdentityNames
+from feeds.rules.metadata import IdentityNames
 from portal import environment as module
 from portal.environment import BASE_DIR, BadEnvironment, Environment, read_environment
 from portal.http.client import TrustedProxies

@@ -22,7 +22,7 @@ from codes.models import LocalNote, Release, StatusCode
 from codes.release import content_version
 from feeds.health import Health
 from feeds.measures import Measures
-from feeds.metadata import IdentityNames
+from feeds.rules.metadata import IdentityNames
 from portal.database.threads import Unavailable
 from portal.http import limits
 from portal.http.request_fields import accepts_gzip, canonical, is_known

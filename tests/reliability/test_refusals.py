@@ -7,13 +7,13 @@ import pytest
 from django.db import connection
 
 from feeds.counting import MAX_SAMPLES, DeliveryCounts
-from feeds.metadata import IdentityNames, read_request
 from feeds.models import Outcome as Counted
 from feeds.models import RefusalSample
-from feeds.policy import Decision, FeedStatus
 from feeds.receipt import service
 from feeds.receipt.service import Outcome, ReceiptService
-from feeds.stroom_status import CERTIFICATE_REQUIRED
+from feeds.rules.decision import Decision, FeedStatus
+from feeds.rules.metadata import IdentityNames, read_request
+from feeds.rules.stroom_status import CERTIFICATE_REQUIRED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

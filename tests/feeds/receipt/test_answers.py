@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds import stroom_status
-from feeds.metadata import IdentityNames, RequestMetadata, read_request
 from feeds.receipt import answers
 from feeds.receipt.answers import accepted, framing_answer, refused
-from feeds.stroom_status import StroomStatus
+from feeds.rules import stroom_status
+from feeds.rules.metadata import IdentityNames, RequestMetadata, read_request
+from feeds.rules.stroom_status import StroomStatus
 
 EVERY = [value for value in vars(stroom_status).values() if isinstance(value, StroomStatus) and value.code]
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from urllib.parse import unquote
 
-from feeds.dn import BadDistinguishedName, parse_dn
-from feeds.policy import NO_CERTIFICATE, Certificate, normal_compression
+from feeds.rules.decision import NO_CERTIFICATE, Certificate, normal_compression
+from feeds.rules.dn import BadDistinguishedName, parse_dn
 from portal.http.client import client_address
 
 MAX_NAMES = 200

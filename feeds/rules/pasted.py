@@ -7,7 +7,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from feeds.dn import BadDistinguishedName, DistinguishedName, parse_dn
+from feeds.rules.dn import BadDistinguishedName, DistinguishedName, parse_dn
 
 MAX_PASTED = 64 * 1024
 _BEGIN = re.compile(r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from feeds import stroom_status
-from feeds.dn import DistinguishedName, rule_matches
-from feeds.stroom_status import StroomStatus
+from feeds.rules import stroom_status
+from feeds.rules.dn import DistinguishedName, rule_matches
+from feeds.rules.stroom_status import StroomStatus
 
 COMPRESSIONS = frozenset({"ZIP", "GZIP", "NONE"})
 CONTENT_ENCODINGS = frozenset({"gzip", "x-gzip", "identity"})
