@@ -35,8 +35,8 @@ from django.db import OperationalError, connection, transaction
 
 from feeds.importing import apply_import
 from feeds.models import Receipt, ReceiptFeed, RetentionPolicy
-from feeds.receipt.ids import data_path, meta_path
 from feeds.rules.metadata import format_meta
+from feeds.store.ids import data_path, meta_path
 from feeds.transfer import read_file
 
 SIZES = (1024, 4096, 16_384, 65_536, 1_048_576)

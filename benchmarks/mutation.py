@@ -41,10 +41,10 @@ TARGETS = {
         "tests/feeds/test_properties.py",
     ],
     "feeds.rules.decision": ["tests/feeds/test_policy.py", "tests/feeds/test_properties.py"],
-    "feeds.receipt.compression": ["tests/feeds/receipt/test_compression.py"],
-    "feeds.receipt.archive": ["tests/feeds/receipt/test_archive.py"],
-    "feeds.receipt.zip_directory": ["tests/feeds/receipt/test_archive.py"],
-    "feeds.receipt.zip_records": ["tests/feeds/receipt/test_archive.py"],
+    "feeds.store.compression": ["tests/feeds/receipt/test_compression.py"],
+    "feeds.store.archive": ["tests/feeds/receipt/test_archive.py"],
+    "feeds.store.zip_directory": ["tests/feeds/receipt/test_archive.py"],
+    "feeds.store.zip_records": ["tests/feeds/receipt/test_archive.py"],
 }
 #: Words in the names of tests that take long: they come last, for most faults are noticed before.
 SLOW_TESTS = ("bomb", "bit_flip", "truncation", "1_mib", "common_tools", "properties", "random")

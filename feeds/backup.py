@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from feeds import prune_log
 from feeds.backup_database import CannotBackUp, Stored, bytes_in, copy_database, copy_name, receipts_in
 from feeds.backup_folder import PREVIOUS, STORE, Folder, Summary
 from feeds.maintenance import only_one
-from feeds.receipt.ids import STORE_ID, meta_path
 from feeds.rules.metadata import format_meta
+from feeds.store import prune_log
+from feeds.store.ids import STORE_ID, meta_path
 from portal.audit import record
 from portal.files import flush_folder, replace_file
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from feeds.backup_database import DATABASE, DUMP, CannotBackUp, head_in
 from feeds.models import Receipt
-from feeds.receipt.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, data_path, meta_path
+from feeds.store.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, data_path, meta_path
 from portal.audit import record
 from portal.audit.record import Head, read_heads
 from portal.files import flush_folder, write_durably

@@ -25,11 +25,11 @@ from django.utils import timezone
 from feeds.export_folders import STAGED, CannotExport, Staging
 from feeds.maintenance import only_one
 from feeds.models import Receipt, ReceiptFeed, ReceiptQuerySet
-from feeds.receipt.canonical import CanonicalZip, ExportFault, Key, Stored, demand_unchanged, items_of
-from feeds.receipt.compression import StreamInvalid
-from feeds.receipt.spool import sync_folder
 from feeds.rules.metadata import format_meta
 from feeds.rules.stream_types import is_known_type
+from feeds.store.canonical import CanonicalZip, ExportFault, Key, Stored, demand_unchanged, items_of
+from feeds.store.compression import StreamInvalid
+from feeds.store.spool import sync_folder
 from portal.text import counted
 
 NOT_YET = (Receipt.Status.STORED, Receipt.Status.FAILED)

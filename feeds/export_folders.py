@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from feeds.receipt.ids import RECEIPT_ID
-from feeds.receipt.spool import sync_folder
+from feeds.store.ids import RECEIPT_ID
+from feeds.store.spool import sync_folder
 from portal.files import NotOurs, claim_folder, is_stamped, write_durably
 
 #: What the stamp of a staging folder says.

@@ -13,8 +13,8 @@ from django.db import connections
 
 from feeds.measures import Measures
 from feeds.receipt.rehearsal import Rehearsal
-from feeds.receipt.spool import NoSpace, SpaceMark, sync_folder
 from feeds.recurring import WELL, Recurring
+from feeds.store.spool import NoSpace, SpaceMark, sync_folder
 from portal.database.threads import Refused
 
 log = logging.getLogger(__name__)

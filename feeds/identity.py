@@ -10,8 +10,8 @@ from pathlib import Path
 from django.db import connection
 
 from feeds.models import Feed, Receipt, Store
-from feeds.receipt.ids import DATA_SUFFIX, RECEIVED, STORE_ID
-from feeds.receipt.slots import PARTS
+from feeds.store.ids import DATA_SUFFIX, RECEIVED, STORE_ID
+from feeds.store.slots import PARTS
 from portal.audit.record import holds, last_announced, record
 from portal.files import write_durably
 

@@ -15,14 +15,14 @@ from pathlib import Path, PurePosixPath
 
 from django.db.models import QuerySet
 
-from feeds import prune_log
 from feeds.models import Receipt
-from feeds.receipt.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, STORE_ID, data_path, meta_path
-from feeds.receipt.slots import PARTS, holder_since, noted_places, sweep_dead
-from feeds.receipt.spool import PART_SUFFIX, write_beside
 from feeds.recovery import adopt
 from feeds.retention import REMOVED, finish_removals
 from feeds.rules.metadata import format_meta
+from feeds.store import prune_log
+from feeds.store.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, STORE_ID, data_path, meta_path
+from feeds.store.slots import PARTS, holder_since, noted_places, sweep_dead
+from feeds.store.spool import PART_SUFFIX, write_beside
 
 #: No writer takes longer from its rename to its commit.
 IN_FLIGHT_SECONDS = 600

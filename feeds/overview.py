@@ -10,8 +10,8 @@ from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, S
 from feeds.charts import Chart, stacked_bars
 from feeds.figures import ARRIVED, HOUR, RefusalCount, first_hour, refusals, slots
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, Receipt
-from feeds.receipt.spool import Space, SpaceMark
 from feeds.rules.metadata import parse_time
+from feeds.store.spool import Space, SpaceMark
 
 SOON = timedelta(days=30)
 LISTED = 8

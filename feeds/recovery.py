@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from django.db import IntegrityError, transaction
 
 from feeds.models import FEED_NAME_LENGTH, Feed, Receipt, ReceiptFeed
-from feeds.receipt.archive import Contents, read_archive
-from feeds.receipt.compression import GzipCheck, StreamInvalid
-from feeds.receipt.ids import meta_path, received_at
 from feeds.rules.decision import FeedStatus
 from feeds.rules.metadata import parse_meta
+from feeds.store.archive import Contents, read_archive
+from feeds.store.compression import GzipCheck, StreamInvalid
+from feeds.store.ids import meta_path, received_at
 
 STEP = 256 * 1024
 MAX_LISTED_GROUPS = 1000

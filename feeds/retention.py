@@ -18,10 +18,10 @@ from django.conf import settings
 from django.db import Error, transaction
 from django.db.models import Q, QuerySet
 
-from feeds import prune_log
 from feeds.models import HourlyCount, Receipt, ReceiptFeed, RetentionPolicy
-from feeds.receipt.ids import RECEIPT_ID, RECEIVED, data_path, meta_path
-from feeds.receipt.spool import sync_folder
+from feeds.store import prune_log
+from feeds.store.ids import RECEIPT_ID, RECEIVED, data_path, meta_path
+from feeds.store.spool import sync_folder
 
 REMOVED = "removed"
 PAGE = 500

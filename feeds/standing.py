@@ -23,8 +23,8 @@ from prometheus_client.registry import Collector
 from feeds.measures import NAMESPACE
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.overview import feeds_by_status, rules_ending, went_quiet
-from feeds.receipt.spool import SpaceMark
 from feeds.recurring import WELL, Recurring
+from feeds.store.spool import SpaceMark
 from portal.database.threads import Unavailable, database
 from portal.files import lock_within
 

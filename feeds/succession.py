@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from django.db import Error, connections
 
 from feeds.integrity import StoreCheck
-from feeds.receipt.slots import Slot, sweep_dead
 from feeds.recurring import WELL, Recurring
+from feeds.store.slots import Slot, sweep_dead
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from enum import Enum
 from typing import Any
 
 from feeds.measures import Measures
-from feeds.receipt.compression import Gunzip, StreamInvalid
 from feeds.receipt.service import SETTLE_SECONDS, read_policy
 from feeds.recurring import WELL, Recurring
 from feeds.rules import stroom_status
 from feeds.rules.decision import Certificate, Decision, decide_feed
 from feeds.rules.metadata import DOUBLED, IdentityNames, read_certificate
+from feeds.store.compression import Gunzip, StreamInvalid
 from portal.database.threads import Refused, Unavailable, in_time, promptly
 from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from feeds.models import CertificateRule, Feed, Receipt, ReceiptFeed
-from feeds.receipt.ids import ReceiptIds, data_path
 from feeds.rules.decision import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
+from feeds.store.ids import ReceiptIds, data_path
 
 #: The instant that tests call now, unless they say otherwise.
 NOW = datetime(2026, 2, 24, 18, 10, 27, 192_000, tzinfo=UTC)

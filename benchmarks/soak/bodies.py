@@ -21,10 +21,10 @@ from pathlib import Path
 
 from benchmarks.soak import stage
 from benchmarks.soak.trial import Run
-from feeds.receipt.archive import read_archive
-from feeds.receipt.compression import Gunzip, StreamInvalid
-from feeds.receipt.ids import data_path
-from feeds.receipt.zip_directory import read_directory, read_entry
+from feeds.store.archive import read_archive
+from feeds.store.compression import Gunzip, StreamInvalid
+from feeds.store.ids import data_path
+from feeds.store.zip_directory import read_directory, read_entry
 from tests.deploy.authority import Certificates
 from tests.deploy.portal import OPEN as DEPLOYED_FEED
 from tests.deploy.portal import Portal as DeployedPortal

@@ -21,8 +21,8 @@ from django.core.management import call_command
 
 from feeds.integrity import StoreCheck
 from feeds.models import Receipt, ReceiptFeed
-from feeds.receipt.ids import ReceiptIds, data_path, meta_path
 from feeds.rules.metadata import format_meta
+from feeds.store.ids import ReceiptIds, data_path, meta_path
 
 ROOT = settings.STORE_DIR
 FLIPPED = 200

@@ -21,12 +21,7 @@ from feeds.counting import DeliveryCounts, Sample, tally_of
 from feeds.measures import Measures
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.models import Outcome as Counted
-from feeds.receipt.archive import Contents, read_archive
-from feeds.receipt.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
-from feeds.receipt.ids import ReceiptIds, data_path, meta_path
 from feeds.receipt.jobs import Busy
-from feeds.receipt.slots import Slot
-from feeds.receipt.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, SyncFailed, write_beside
 from feeds.recurring import WELL, Recurring
 from feeds.rules import stroom_status
 from feeds.rules.decision import (
@@ -40,6 +35,11 @@ from feeds.rules.decision import (
     refuse,
 )
 from feeds.rules.metadata import IdentityNames, RequestMetadata, format_meta, stamp
+from feeds.store.archive import Contents, read_archive
+from feeds.store.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
+from feeds.store.ids import ReceiptIds, data_path, meta_path
+from feeds.store.slots import Slot
+from feeds.store.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, SyncFailed, write_beside
 from portal.database.threads import VAIN_SECONDS, Refused, Unavailable, promptly
 from portal.http.body import Incomplete
 from portal.http.request_ids import told_request_id

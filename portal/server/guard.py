@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from feeds import identity
-from feeds.receipt.ids import RECEIVED
+from feeds.store.ids import RECEIVED
 from portal.audit import record
 from portal.environment import NEW_KEY_MARK
 from portal.files import write_durably

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from feeds.receipt import spool
-from feeds.receipt.spool import Part
+from feeds.store import spool
+from feeds.store.spool import Part
 from tests.factories import DN, make_feed, make_rule
 from tests.live import PROXY, Live, Response, running
 

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission, User
 
 from feeds.counting import SAMPLES_PER_KEY
 from feeds.models import RefusalSample
-from feeds.receipt.spool import Store
+from feeds.store.spool import Store
 from portal.logs import OneLine
 from portal.models import ApiToken
 from tests.factories import make_feed

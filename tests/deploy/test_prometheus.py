@@ -13,8 +13,8 @@ import yaml
 
 from feeds.maintenance_runs import TASKS, MaintenanceCollector, Run
 from feeds.measures import NAMESPACE, Measures
-from feeds.receipt.spool import SpaceMark
 from feeds.standing import Standing, StandingCollector
+from feeds.store.spool import SpaceMark
 from portal.server.metrics_page import BuildCollector
 
 ROOT = Path(__file__).parents[2]

@@ -13,11 +13,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from feeds.counting import DeliveryCounts
 from feeds.models import Receipt
-from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
-from feeds.receipt.slots import take_slot
-from feeds.receipt.spool import SpaceMark, Store
 from feeds.rules.metadata import IdentityNames, read_request
+from feeds.store.ids import ReceiptIds
+from feeds.store.slots import take_slot
+from feeds.store.spool import SpaceMark, Store
 
 
 class Depot:

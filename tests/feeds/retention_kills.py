@@ -19,8 +19,8 @@ from django.core.management import call_command
 from django.db import connections
 
 from feeds.models import Receipt, RetentionPolicy
-from feeds.receipt.ids import ReceiptIds, data_path
 from feeds.retention import REMOVED, Pruner, find_due
+from feeds.store.ids import ReceiptIds, data_path
 
 ROOT = settings.STORE_DIR
 DAY_AGO = datetime.now(UTC) - timedelta(days=5)

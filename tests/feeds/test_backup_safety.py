@@ -12,10 +12,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from feeds import prune_log
 from feeds.backup_database import copy_name
 from feeds.maintenance import Busy, only_one
 from feeds.models import Receipt
+from feeds.store import prune_log
 from portal.audit import triggers
 from portal.audit.record import record
 from portal.models import AuditRecord

@@ -17,8 +17,8 @@ from feeds import integrity, succession
 from feeds.integrity import Finding, Kind, StoreCheck
 from feeds.maintenance import only_one
 from feeds.models import Receipt
-from feeds.receipt.ids import data_path
 from feeds.receipt.service import CommitUnknown, Delivery
+from feeds.store.ids import data_path
 from feeds.succession import NEWEST_HOURS, Succession
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot

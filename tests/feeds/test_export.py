@@ -20,8 +20,8 @@ from feeds.export import Exporter, Journal, Limits, Selection
 from feeds.export_folders import Staging
 from feeds.maintenance import Busy
 from feeds.models import Receipt, ReceiptFeed
-from feeds.receipt.canonical import CanonicalZip, Content, ExportFault, Item, Key
 from feeds.rules.metadata import parse_meta
+from feeds.store.canonical import CanonicalZip, Content, ExportFault, Item, Key
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
@@ -254,7 +254,7 @@ def test_what_is_written_is_read_back_from_disk(
         if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".zip"):
             os.pwrite(descriptor, b"?", 600)
 
-    monkeypatch.setattr("feeds.receipt.canonical.os.fsync", corrupting)
+    monkeypatch.setattr("feeds.store.canonical.os.fsync", corrupting)
     with pytest.raises(CommandError, match="does not read back"):
         export(output, "--mark", "forwarded")
     assert list(output.iterdir()) == []

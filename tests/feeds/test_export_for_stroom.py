@@ -23,8 +23,8 @@ from feeds.export import Exporter, Journal, Selection
 from feeds.export_folders import Access, Staging
 from feeds.maintenance import Busy, only_one
 from feeds.models import Receipt
-from feeds.receipt.archive import read_archive
 from feeds.rules.stream_types import STREAM_TYPES
+from feeds.store.archive import read_archive
 from tests import stroom_proxy
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot

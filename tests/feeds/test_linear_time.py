@@ -12,10 +12,10 @@ import pytest
 
 from feeds import transfer
 from feeds.receipt.answers import refused
-from feeds.receipt.ids import RECEIPT_ID
 from feeds.rules import dn, metadata
 from feeds.rules import pasted as certificates
 from feeds.rules.stroom_status import FEED_NOT_RECEIVING
+from feeds.store.ids import RECEIPT_ID
 from tests.feeds.heads import PROXY, judged, read
 
 SIZE = 64 * 1024

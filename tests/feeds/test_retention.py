@@ -19,8 +19,8 @@ from django.urls import reverse
 from feeds.integrity import Kind, StoreCheck
 from feeds.maintenance import only_one
 from feeds.models import HourlyCount, Receipt, ReceiptFeed, RetentionPolicy
-from feeds.receipt.ids import ReceiptIds
 from feeds.retention import REMOVED, Pruner, find_due, finish_removals
+from feeds.store.ids import ReceiptIds
 from tests.factories import make_feed
 from tests.feeds.admin_client import signed_in
 from tests.feeds.depot import Depot, packed, running_depot

@@ -20,7 +20,6 @@ from feeds.figures import start_of_hour
 from feeds.measures import prepare_folder
 from feeds.models import Feed, HourlyCount, ReceiptFeed
 from feeds.overview import went_quiet
-from feeds.receipt.spool import SpaceMark
 from feeds.standing import (
     FILE,
     FRESH_SECONDS,
@@ -32,6 +31,7 @@ from feeds.standing import (
     read_standing,
     shared_standing,
 )
+from feeds.store.spool import SpaceMark
 from portal.database.threads import Unavailable
 from tests.factories import NOW, make_feed, make_receipt, make_rule
 from tests.feeds.test_measures import samples

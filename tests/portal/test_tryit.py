@@ -21,9 +21,9 @@ import pytest
 from codes.authoring import read_catalogue
 from codes.catalogue import Catalogue
 from feeds.receipt import answers
-from feeds.receipt.ids import RECEIPT_ID
 from feeds.rules import stroom_status
 from feeds.rules.metadata import IdentityNames, read_request
+from feeds.store.ids import RECEIPT_ID
 from portal.database.threads import Unavailable
 from portal.environment import BASE_DIR
 from portal.http.counters import Tallies

@@ -30,8 +30,8 @@ from codes import loading
 from feeds.integrity import StoreCheck
 from feeds.models import Feed
 from feeds.receipt import app, service
-from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import read_policy
+from feeds.store.ids import ReceiptIds
 from portal.environment import Environment
 from portal.http import body
 from portal.models import ApiToken

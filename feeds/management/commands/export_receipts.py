@@ -13,7 +13,7 @@ from feeds.export import Exporter, Limits, Report, Selection
 from feeds.export_folders import CannotExport, Staging
 from feeds.maintenance import Busy
 from feeds.maintenance_runs import recorded
-from feeds.receipt.canonical import ExportFault
+from feeds.store.canonical import ExportFault
 from portal.management.options import instant
 from portal.text import counted
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from feeds.receipt import archive, zip_directory
-from feeds.receipt.archive import Contents, read_archive
-from feeds.receipt.compression import StreamInvalid, TooLarge
+from feeds.store import archive, zip_directory
+from feeds.store.archive import Contents, read_archive
+from feeds.store.compression import StreamInvalid, TooLarge
 from tests.feeds.receipt.crafted import (
     CRC,
     DESCRIPTOR,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.receipt import compression
-from feeds.receipt.compression import STEP, Gunzip, GzipCheck, StreamInvalid, TooLarge, inflate_raw
+from feeds.store import compression
+from feeds.store.compression import STEP, Gunzip, GzipCheck, StreamInvalid, TooLarge, inflate_raw
 
 SAMPLE = random.Random(1).randbytes(700) + b"a line of text\n" * 100
 PACKED = gzip.compress(SAMPLE, mtime=0)
@@ -213,7 +213,7 @@ def test_a_raw_stream_ends_exactly_where_it_should(size: int) -> None:
 
 def test_where_the_fast_engine_is_not_installed_zlib_does_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "isal", None)
-    spec = importlib.util.find_spec("feeds.receipt.compression")
+    spec = importlib.util.find_spec("feeds.store.compression")
     assert spec is not None
     assert spec.loader is not None
     without = importlib.util.module_from_spec(spec)

@@ -15,7 +15,7 @@ from feeds import counting, health, recurring
 from feeds.counting import CountWriter, DeliveryCounts, Sample, Tally, tally_of
 from feeds.health import HealthMonitor
 from feeds.models import HourlyCount, Outcome, RefusalSample
-from feeds.receipt.spool import SpaceMark
+from feeds.store.spool import SpaceMark
 from portal.database.threads import Unavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)

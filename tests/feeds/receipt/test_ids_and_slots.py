@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from feeds.receipt import slots
-from feeds.receipt.ids import RECEIPT_ID, ReceiptIds, data_path, meta_path, received_at
-from feeds.receipt.slots import Slot, holder_since, noted_places, sweep_dead, take_slot
-from feeds.receipt.spool import Part, SpaceMark, SyncFailed
+from feeds.store import slots
+from feeds.store.ids import RECEIPT_ID, ReceiptIds, data_path, meta_path, received_at
+from feeds.store.slots import Slot, holder_since, noted_places, sweep_dead, take_slot
+from feeds.store.spool import Part, SpaceMark, SyncFailed
 
 #: Folders of three hours, far from each other.
 OLD, LATER, LATEST = (PurePosixPath(f"received/2026-02-{day}/18") for day in (1, 2, 3))

@@ -19,7 +19,7 @@ from django.db.models import Max
 from feeds import counting
 from feeds.health import HealthMonitor
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed
-from feeds.receipt.spool import SpaceMark
+from feeds.store.spool import SpaceMark
 from portal.database.threads import Refused, Unavailable, database
 from tests.factories import NOW, make_feed, make_receipt
 from tests.feeds.receipt.workshop import DATA, Workshop

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from feeds.receipt.archive import read_archive
-from feeds.receipt.compression import StreamInvalid
-from feeds.receipt.zip_directory import read_directory, read_entry
+from feeds.store.archive import read_archive
+from feeds.store.compression import StreamInvalid
+from feeds.store.zip_directory import read_directory, read_entry
 from tests.feeds.receipt.crafted import (
     CRC,
     DESCRIPTOR,

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from feeds.counting import DeliveryCounts
-from feeds.receipt.ids import ReceiptIds
 from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
-from feeds.receipt.slots import take_slot
-from feeds.receipt.spool import SpaceMark, Store
 from feeds.rules.metadata import IdentityNames, RequestMetadata, read_request
+from feeds.store.ids import ReceiptIds
+from feeds.store.slots import take_slot
+from feeds.store.spool import SpaceMark, Store
 from tests.factories import NOW
 
 DATA = b"a line of the log\n" * 40_000

@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from feeds.receipt.compression import TooLarge
+from feeds.store.compression import TooLarge
 
 PART_SUFFIX = ".part"
 FREE_CHECK_STEP = 64 * 1024 * 1024

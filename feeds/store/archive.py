@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from feeds.receipt.compression import StreamInvalid, TooLarge
-from feeds.receipt.zip_directory import Directory, read_directory, read_entry
-from feeds.receipt.zip_records import Entry, bad_entry
 from feeds.rules.metadata import parse_meta
+from feeds.store.compression import StreamInvalid, TooLarge
+from feeds.store.zip_directory import Directory, read_directory, read_entry
+from feeds.store.zip_records import Entry, bad_entry
 
 MAX_META_BYTES = 1024 * 1024
 #: No feed has a name as long as this, so of a longer one no more is kept.

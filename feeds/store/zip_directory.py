@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import BinaryIO
 
-from feeds.receipt.compression import STEP, StreamInvalid, inflate_raw
-from feeds.receipt.zip_records import (
+from feeds.store.compression import STEP, StreamInvalid, inflate_raw
+from feeds.store.zip_records import (
     END_MARK,
     MAX_16,
     MAX_32,

@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from feeds.receipt.archive import Group, group_entries
-from feeds.receipt.compression import Gunzip, StreamInvalid
-from feeds.receipt.zip_directory import read_directory, read_entry
-from feeds.receipt.zip_records import Entry
 from feeds.rules.metadata import format_meta, merge_entry, parse_meta
+from feeds.store.archive import Group, group_entries
+from feeds.store.compression import Gunzip, StreamInvalid
+from feeds.store.zip_directory import read_directory, read_entry
+from feeds.store.zip_records import Entry
 
 STEP = 256 * 1024
 #: From this size on an entry gets 64-bit lengths, as its packed form could be a little larger than itself.

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from feeds.receipt.spool import PART_SUFFIX, SyncFailed, sync_folder
+from feeds.store.spool import PART_SUFFIX, SyncFailed, sync_folder
 
 PARTS = "parts"
 _LOCK = "lock"
