@@ -12,8 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.urls.resolvers import URLPattern
 
-from feeds.dryrun import DescribedCertificate, DryRun, dry_run
 from feeds.models import Feed, RefusalSample
+from feeds.receipt.dry_run import DescribedCertificate, DryRun, dry_run
 from feeds.rules.decision import TraceStep
 from feeds.rules.metadata import MAX_NAMES
 from feeds.rules.pasted import UnreadableCertificate, read_pasted

@@ -8,8 +8,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.serializers import CheckSerializer, DryRunSerializer
-from feeds.dryrun import DescribedCertificate, DryRun, dry_run
 from feeds.models import Feed
+from feeds.receipt.dry_run import DescribedCertificate, DryRun, dry_run
 from portal.access.tokens import HasScope, ModelPermissions
 from portal.rest.private import PrivateMixin
 

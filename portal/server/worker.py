@@ -20,13 +20,13 @@ from feeds.health import HealthMonitor
 from feeds.maintenance_runs import MaintenanceCollector
 from feeds.measures import FOLDER, Measures, of_all_workers, shared_measures
 from feeds.receipt.app import Receiver
+from feeds.receipt.feed_status import Caller, FeedStatusApp
 from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.standing import StandingCollector, StandingKeeper
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot, take_slot
 from feeds.store.spool import SpaceMark, Store
 from feeds.succession import Succession
-from feeds.wire import Caller, FeedStatusApp
 from portal.access.sign_in import is_known, is_signed_in
 from portal.access.tokens import BearerOutcome, authenticate_bearer
 from portal.database.threads import DatabasePool, database

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from django.urls import reverse
 
-from feeds.dryrun import dry_run
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
+from feeds.receipt.dry_run import dry_run
 from feeds.receipt.service import _sample
 from tests.feeds.admin_client import DN, signed_in
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from feeds.dryrun import DescribedCertificate, dry_run
 from feeds.models import CertificateRule, Feed
+from feeds.receipt.dry_run import DescribedCertificate, dry_run
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 
-from feeds import wire
+from feeds.receipt import feed_status
 from feeds.rules.metadata import IdentityNames
 from portal.database.threads import Unavailable
 from portal.models import ApiToken
@@ -229,7 +229,7 @@ def test_r13_when_the_rules_cannot_be_read_the_answer_is_an_error_never_a_guess(
     def gone(_: object) -> None:
         raise Unavailable("gone")
 
-    monkeypatch.setattr(wire, "read_policy", gone)
+    monkeypatch.setattr(feed_status, "read_policy", gone)
     answer = ask(live, key, V2, {"feedName": "OPEN-FEED"})
     assert answer.status == 503
     assert "status" not in json.loads(answer.body)
@@ -238,5 +238,7 @@ def test_r13_when_the_rules_cannot_be_read_the_answer_is_an_error_never_a_guess(
 @pytest.mark.parametrize("odd", ["\u00a0", "\n", "\x00", "\u2028", "\ud800"])
 def test_s04_white_space_that_is_no_blank_belongs_to_the_reported_name(odd: str) -> None:
     asked = json.dumps({"feedName": "A", "senderDn": f" O=b,CN=good{odd} "}).encode()
-    certificate = wire.read_question(asked, 1, IdentityNames(), datetime(2026, 2, 24, tzinfo=UTC)).certificate
+    certificate = feed_status.read_question(
+        asked, 1, IdentityNames(), datetime(2026, 2, 24, tzinfo=UTC)
+    ).certificate
     assert certificate.dn is None or certificate.dn.common_name == f"good{odd}"
