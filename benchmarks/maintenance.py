@@ -33,11 +33,11 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
-from feeds.importing import apply_import
+from feeds.changes.files import read_file
+from feeds.changes.import_plan import apply_import
 from feeds.models import Receipt, ReceiptFeed, RetentionPolicy
 from feeds.rules.metadata import format_meta
 from feeds.store.ids import data_path, meta_path
-from feeds.transfer import read_file
 
 SIZES = (1024, 4096, 16_384, 65_536, 1_048_576)
 WEIGHTS = (50, 25, 15, 9, 1)

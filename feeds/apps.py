@@ -9,7 +9,7 @@ class FeedsConfig(AppConfig):
         from django.db.models.signals import pre_delete, pre_save
         from simple_history.signals import post_create_historical_record, pre_create_historical_record
 
-        from feeds import approval
+        from feeds.changes import approval
         from feeds.history import add_context, fall_together
         from feeds.models import CertificateRule, Feed
 
@@ -18,4 +18,4 @@ class FeedsConfig(AppConfig):
             signal.connect(approval.before_feed, sender=Feed, dispatch_uid=f"feeds.approval.feed.{word}")
             signal.connect(approval.before_rule, sender=CertificateRule, dispatch_uid=f"feeds.approval.rule.{word}")
         pre_delete.connect(fall_together, sender=CertificateRule, dispatch_uid="feeds.history.fall_together")
-        post_create_historical_record.connect(approval.after_history, dispatch_uid="feeds.approval.history")
+        post_create_historical_record.connect(approval.after_history, dispatch_uid="feeds.changes.approval.history")

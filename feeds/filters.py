@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.utils import timezone
 
-from feeds.approval import concerning
+from feeds.changes.approval import concerning
 from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Proposal, Receipt
 from feeds.rules.decision import COMPRESSIONS
 from feeds.rules.metadata import parse_time

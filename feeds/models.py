@@ -17,7 +17,7 @@ from simple_history.models import HistoricalRecords
 from feeds.history import ChangeContext
 from feeds.rules.decision import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
 from feeds.rules.dn import BadDistinguishedName, parse_dn
-from feeds.stroom_packs import MAX_UUID, default_uuid
+from feeds.store.stroom_packs import MAX_UUID, default_uuid
 
 FEED_NAME_LENGTH = 255
 #: Labels of a feed, and characters of each.

@@ -53,7 +53,7 @@ class PortalAdminSite(AdminSite):
 
         def bounded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             from feeds.admin.proposals import tell
-            from feeds.approval import Proposed
+            from feeds.changes.approval import Proposed
 
             if fault := unbounded(request.GET):
                 return _refusal(request, fault)
@@ -80,7 +80,7 @@ class PortalAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Numbers and one chart for those who may see feeds, then the usual list of what there is to manage."""
-        from feeds.approval import is_on, waiting
+        from feeds.changes.approval import is_on, waiting
         from feeds.measures import FOLDER
         from feeds.overview import overview
         from feeds.standing import last_holdings

@@ -22,8 +22,9 @@ from django.urls import reverse
 
 from codes.models import LocalNote, Meaning
 from codes.notes import MAX_LENGTH
-from feeds.approval import Item
-from feeds.changes import FeedChange, RuleValues
+from feeds.changes.apply import FeedChange, RuleValues
+from feeds.changes.approval import Item
+from feeds.changes.snapshots import FeedState, state_of
 from feeds.history import commented
 from feeds.models import (
     MAX_LABEL,
@@ -37,7 +38,6 @@ from feeds.models import (
     RefusalSample,
     RetentionPolicy,
 )
-from feeds.restore import FeedState, state_of
 from portal.models import ApiToken, AuditRecord
 from tests.hostile import PAYLOADS, bundle, handfuls, texts
 

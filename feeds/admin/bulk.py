@@ -13,10 +13,10 @@ from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 
 from feeds.admin.forms import CommentField
-from feeds.approval import guarded
+from feeds.changes.approval import guarded
+from feeds.changes.permissions import AnyUser
 from feeds.history import commented
 from feeds.models import Feed
-from feeds.roles import AnyUser
 from portal.audit.record import together
 
 MAX_NAMED = 200

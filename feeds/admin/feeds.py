@@ -29,10 +29,10 @@ from feeds.admin.past import PastMixin
 from feeds.admin.paste import PasteMixin
 from feeds.admin.test_request import TestRequestMixin
 from feeds.admin.transfer import TransferMixin
-from feeds.approval import concerning, guarded, is_on, settle, waiting
+from feeds.changes.approval import concerning, guarded, is_on, settle, waiting
+from feeds.changes.permissions import is_guarded, may_delete, may_manage_certificates, may_rename
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from feeds.roles import is_guarded, may_delete, may_manage_certificates, may_rename
 
 THIS_CHANGE = "This change"
 

@@ -19,11 +19,10 @@ from django.urls.resolvers import URLPattern
 from feeds.admin.display import visible
 from feeds.admin.forms import CommentField
 from feeds.admin.listing import words_of
-from feeds.approval import guarded, is_on
-from feeds.changes import OfficerNeeded
-from feeds.history import commented
-from feeds.models import Feed
-from feeds.restore import (
+from feeds.changes.apply import OfficerNeeded
+from feeds.changes.approval import guarded, is_on
+from feeds.changes.permissions import may_manage_certificates
+from feeds.changes.snapshots import (
     ChangedMeanwhile,
     compare,
     deleted_feed,
@@ -34,8 +33,9 @@ from feeds.restore import (
     state_at,
     state_of,
 )
-from feeds.roles import may_manage_certificates
-from feeds.story import RULES, Change, ValueChange, story_of
+from feeds.changes.timeline import RULES, Change, ValueChange, story_of
+from feeds.history import commented
+from feeds.models import Feed
 
 PER_PAGE = 50
 

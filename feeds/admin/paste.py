@@ -8,8 +8,8 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
 from feeds.admin.forms import ReadingFeedForm
+from feeds.changes.permissions import may_manage_certificates
 from feeds.models import CertificateRule
-from feeds.roles import may_manage_certificates
 from feeds.rules.pasted import PastedCertificate, UnreadableCertificate, read_pasted
 
 READ = "_read_certificate"

@@ -15,11 +15,11 @@ from django.urls.resolvers import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from feeds import approval
 from feeds.admin.display import chip
 from feeds.admin.forms import CommentField
 from feeds.admin.past import DiffLine, diff_lines, rule_text
 from feeds.admin.records import ReadOnlyAdmin
+from feeds.changes import approval
 from feeds.models import Feed, Proposal
 
 DECISIONS: dict[str, tuple[Callable[[int, Any, str], Proposal], str]] = {

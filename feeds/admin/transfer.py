@@ -19,11 +19,11 @@ from django.urls.resolvers import URLPattern
 
 from feeds.admin.forms import CommentField
 from feeds.admin.past import DiffLine, diff_lines
-from feeds.approval import Proposed, TooMuch, is_on
-from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
+from feeds.changes.approval import Proposed, TooMuch, is_on
+from feeds.changes.files import MAX_FILE, UnreadableFile, read_file
+from feeds.changes.files_out import export_name, write_csv, write_json, write_zip
+from feeds.changes.import_plan import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 from feeds.models import Feed, PendingImport
-from feeds.transfer import MAX_FILE, UnreadableFile, read_file
-from feeds.transfer_out import export_name, write_csv, write_json, write_zip
 from portal.text import counted
 
 KEPT = timedelta(days=1)

@@ -13,9 +13,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.feeds import RULES
 from feeds.api.serializers import FeedSerializer
+from feeds.changes.files_out import export_name, write_csv, write_json, write_zip
 from feeds.filters import FeedFilters
 from feeds.models import Feed
-from feeds.transfer_out import export_name, write_csv, write_json, write_zip
 from portal.rest.private import PrivateMixin
 from portal.rest.views import StrictFilterBackend
 

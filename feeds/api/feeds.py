@@ -17,14 +17,14 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.serializers import FeedSerializer, HistorySerializer, NewFeedSerializer, ProposalSerializer
-from feeds.approval import Proposed, TooMuch, guarded
-from feeds.changes import OfficerNeeded, change_feed, create_feed
+from feeds.changes.apply import OfficerNeeded, change_feed, create_feed
+from feeds.changes.approval import Proposed, TooMuch, guarded
+from feeds.changes.files_out import csv_cell as transfer_cell
+from feeds.changes.permissions import may_delete
+from feeds.changes.timeline import feeds_once_called, story_of
 from feeds.filters import FeedFilters
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from feeds.roles import may_delete
-from feeds.story import feeds_once_called, story_of
-from feeds.transfer_out import csv_cell as transfer_cell
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import PreconditionFailed, RefusedItems
 from portal.rest.views import StrictFilterBackend, StrictOrdering, require_match

@@ -14,9 +14,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.feeds import COMMENT, PROPOSED, ProposingMixin, checked_comment
 from feeds.api.serializers import HistoryChangeSerializer
-from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
+from feeds.changes.files import MAX_FILE, ImportFile, UnreadableFile, read_file
+from feeds.changes.import_plan import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 from feeds.models import Feed
-from feeds.transfer import MAX_FILE, ImportFile, UnreadableFile, read_file
 from portal.access.tokens import HasScope
 from portal.rest.fields import Shape
 from portal.rest.private import PrivateMixin

@@ -7,8 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from feeds.approval import items_of, obstacle
-from feeds.changes import WRITABLE, FeedChange, RuleValues
+from feeds.changes.apply import WRITABLE, FeedChange, RuleValues
+from feeds.changes.approval import items_of, obstacle
 from feeds.models import (
     FEED_NAME_LENGTH,
     MAX_LABEL,

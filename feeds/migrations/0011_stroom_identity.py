@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import migrations, models
 
-from feeds.stroom_packs import default_uuid
+from feeds.store.stroom_packs import default_uuid
 
 UUID = {
     "blank": True,

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.urls import reverse
 
+from feeds.changes.snapshots import deleted_feed, restore, state_at
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from feeds.restore import deleted_feed, restore, state_at
 from tests.calls import superuser
 from tests.feeds.admin_client import DN, feed_form, signed_in
 

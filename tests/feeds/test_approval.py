@@ -16,12 +16,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from simple_history.models import HistoricalRecords
 
-from feeds import approval, bulk_changes
-from feeds.approval import CannotDecide, MayNotDecide, UnwatchedWrite, approve, decline, withdraw
-from feeds.bulk_changes import BulkChange
-from feeds.changes import FeedChange
+from feeds.changes import approval
+from feeds.changes import bulk as bulk_changes
+from feeds.changes.apply import FeedChange
+from feeds.changes.approval import CannotDecide, MayNotDecide, UnwatchedWrite, approve, decline, withdraw
+from feeds.changes.bulk import BulkChange
+from feeds.changes.permissions import MANAGE_CERTIFICATES
 from feeds.models import CertificateRule, Feed, Proposal
-from feeds.roles import MANAGE_CERTIFICATES
 from portal.access.roles import CERTIFICATE_OFFICER, FEED_EDITOR, VIEWER
 from portal.audit.record import stored_entries, told_settings, verify
 from portal.models import AuditRecord

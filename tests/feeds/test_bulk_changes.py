@@ -11,11 +11,11 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from feeds import importing
-from feeds.changes import FeedChange, RuleValues, change_feed, create_feed
-from feeds.importing import ImportRefused, apply_import, plan_import
+from feeds.changes import import_plan
+from feeds.changes.apply import FeedChange, RuleValues, change_feed, create_feed
+from feeds.changes.files import ImportFile, read_file
+from feeds.changes.import_plan import ImportRefused, apply_import, plan_import
 from feeds.models import CertificateRule, Feed
-from feeds.transfer import ImportFile, read_file
 from portal.models import AuditRecord
 from tests.factories import make_feed
 
@@ -150,14 +150,14 @@ def test_a_thousand_feeds_take_no_more_statements_than_their_batches(user: User)
 def test_nothing_is_locked_while_the_plan_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The long part of an import is reading and comparing; deliveries must not wait for that."""
     user = User.objects.create_superuser("importer")
-    real = importing._plan
+    real = import_plan._plan
     seen = []
 
     def watched(*arguments: Any) -> Any:
         seen.append(connection.in_atomic_block)
         return real(*arguments)
 
-    monkeypatch.setattr(importing, "_plan", watched)
+    monkeypatch.setattr(import_plan, "_plan", watched)
     apply_import(file_of(ITEMS), user, comment="c")
     assert seen == [False]
 
@@ -169,7 +169,7 @@ def test_who_is_faster_is_not_written_over(monkeypatch: pytest.MonkeyPatch, what
     user = User.objects.create_superuser("importer")
     prepare()
     digest = plan_import(file_of(ITEMS), user).digest
-    real = importing._write
+    real = import_plan._write
     faster = [True]
 
     def late(*arguments: Any) -> bool:
@@ -180,7 +180,7 @@ def test_who_is_faster_is_not_written_over(monkeypatch: pytest.MonkeyPatch, what
             thread.join()
         return real(*arguments)
 
-    monkeypatch.setattr(importing, "_write", late)
+    monkeypatch.setattr(import_plan, "_write", late)
     with pytest.raises(ImportRefused, match="have changed"):
         apply_import(file_of(ITEMS), user, comment="c", digest=digest)
     assert not Feed.objects.filter(name="PLAIN-FEED").exists()
@@ -214,7 +214,7 @@ def test_all_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("feeds.bulk_changes._remove", broken)
+    monkeypatch.setattr("feeds.changes.bulk._remove", broken)
     with pytest.raises(OSError, match="disk"):
         apply_import(file_of(ITEMS), user, comment="c")
     assert everything(dict(Feed.objects.values_list("id", "name"))) == expected

@@ -5,10 +5,10 @@ import json
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from feeds.importing import ImportRefused, apply_import, plan_import
+from feeds.changes.files import read_file
+from feeds.changes.files_out import write_csv
+from feeds.changes.import_plan import ImportRefused, apply_import, plan_import
 from feeds.models import CertificateRule, Feed
-from feeds.transfer import read_file
-from feeds.transfer_out import write_csv
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from feeds import transfer
+from feeds.changes import files
 from feeds.receipt.answers import refused
 from feeds.rules import dn, metadata
 from feeds.rules import pasted as certificates
@@ -81,7 +81,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "certificate": lambda text: judged(dn=text, verify=text, expiry=text),
     "answer": lambda text: refused(FEED_NOT_RECEIVING, feed=text, hint=text),
     "receipt id": RECEIPT_ID.fullmatch,
-    "name of a feed file": transfer._FEED_META.search,
+    "name of a feed file": files._FEED_META.search,
 }
 
 

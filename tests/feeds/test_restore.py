@@ -8,11 +8,20 @@ from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
 from simple_history.models import HistoricalRecords
 
-from feeds.changes import OfficerNeeded
+from feeds.changes.apply import OfficerNeeded
+from feeds.changes.snapshots import (
+    compare,
+    deleted_feed,
+    deleted_feeds,
+    last_deletions,
+    restore,
+    revert,
+    state_at,
+    state_of,
+)
+from feeds.changes.timeline import RULES, story_of
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from feeds.restore import compare, deleted_feed, deleted_feeds, last_deletions, restore, revert, state_at, state_of
-from feeds.story import RULES, story_of
 
 pytestmark = pytest.mark.django_db
 

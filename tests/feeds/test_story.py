@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from feeds.changes.timeline import _FeedRows
 from feeds.history import SAME_CHANGE
-from feeds.story import _FeedRows
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -17,12 +17,12 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.importing import ImportPlan, apply_import, plan_import
+from feeds.changes.files import read_file
+from feeds.changes.files_out import write_zip
+from feeds.changes.import_plan import ImportPlan, apply_import, plan_import
+from feeds.changes.snapshots import deleted_feed, restore
 from feeds.models import Feed
-from feeds.restore import deleted_feed, restore
-from feeds.stroom_packs import default_uuid, file_prefix, read_properties, write_properties
-from feeds.transfer import read_file
-from feeds.transfer_out import write_zip
+from feeds.store.stroom_packs import default_uuid, file_prefix, read_properties, write_properties
 from tests.calls import anonymous, superuser
 from tests.feeds.admin_client import signed_in
 

@@ -15,9 +15,9 @@ from django.test import Client, override_settings
 from django.urls import reverse
 
 from codes import loading
+from feeds.changes.files import escape_cell, read_file, unescape_cell
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
-from feeds.transfer import escape_cell, read_file, unescape_cell
 from portal.models import ApiToken
 from tests.hostile_site import values_of
 

@@ -9,9 +9,9 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from feeds.approval import Proposed, TooMuch
-from feeds.importing import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
-from feeds.transfer import MAX_FILE, ImportFile, UnreadableFile, read_file
+from feeds.changes.approval import Proposed, TooMuch
+from feeds.changes.files import MAX_FILE, ImportFile, UnreadableFile, read_file
+from feeds.changes.import_plan import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 
 
 class Command(BaseCommand):

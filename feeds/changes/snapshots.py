@@ -8,12 +8,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from feeds.changes import WRITABLE, FeedChange, OfficerNeeded, RuleValues, change_feed
+from feeds.changes.apply import WRITABLE, FeedChange, OfficerNeeded, RuleValues, change_feed
+from feeds.changes.permissions import AnyUser, may_rename
+from feeds.changes.timeline import RULES, ValueChange
 from feeds.history import SAME_CHANGE, commented
 from feeds.models import CertificateRule, Feed
-from feeds.roles import AnyUser, may_rename
-from feeds.story import RULES, ValueChange
-from feeds.stroom_packs import default_uuid
+from feeds.store.stroom_packs import default_uuid
 
 
 class ChangedMeanwhile(Exception):

@@ -26,12 +26,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from simple_history.models import HistoricalRecords
 
-from feeds.changes import WRITABLE, FeedChange, OfficerNeeded, RuleValues, create_feed
+from feeds.changes.apply import WRITABLE, FeedChange, OfficerNeeded, RuleValues, create_feed
+from feeds.changes.permissions import AnyUser, may_manage_certificates
+from feeds.changes.snapshots import DeletedFeed, FeedState, compare, deleted_feed, restore, revert, state_of
+from feeds.changes.timeline import ValueChange
 from feeds.history import commented, present_comment, where_from
 from feeds.models import CertificateRule, Feed, Proposal
-from feeds.restore import DeletedFeed, FeedState, compare, deleted_feed, restore, revert, state_of
-from feeds.roles import AnyUser, may_manage_certificates
-from feeds.story import ValueChange
 from portal.audit.record import record, together
 
 #: One person has to be able to read what they approve.

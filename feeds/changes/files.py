@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from feeds.changes import WRITABLE, RuleValues
+from feeds.changes.apply import WRITABLE, RuleValues
 from feeds.models import MAX_LABEL, MAX_LABELS, Feed
 from feeds.rules.metadata import parse_time
-from feeds.stroom_packs import (
+from feeds.store.stroom_packs import (
     FEED,
     MAX_UUID,
     META,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from feeds.changes.permissions import AnyUser, may_manage_certificates
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from feeds.roles import AnyUser, may_manage_certificates
 
 #: What callers may set, in the order in which it is shown.
 WRITABLE = (

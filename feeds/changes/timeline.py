@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from feeds.changes import WRITABLE, defaults
+from feeds.changes.apply import WRITABLE, defaults
 from feeds.history import SAME_CHANGE
 from feeds.models import CertificateRule, Feed
 

@@ -11,15 +11,15 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 
-from feeds.approval import guarded
-from feeds.bulk_changes import BulkChange
-from feeds.changes import FeedChange, RuleValues
+from feeds.changes.apply import FeedChange, RuleValues
+from feeds.changes.approval import guarded
+from feeds.changes.bulk import BulkChange
+from feeds.changes.files import ImportFile, ImportRow
+from feeds.changes.permissions import AnyUser, may_manage_certificates
+from feeds.changes.snapshots import FeedState, compare
+from feeds.changes.timeline import RULES, ValueChange
 from feeds.models import CertificateRule, Feed
-from feeds.restore import FeedState, compare
-from feeds.roles import AnyUser, may_manage_certificates
-from feeds.story import RULES, ValueChange
-from feeds.stroom_packs import LeftOut
-from feeds.transfer import ImportFile, ImportRow
+from feeds.store.stroom_packs import LeftOut
 
 CHANGED = "Feeds have changed since this was shown. Look at it again."
 #: How often a plan is made anew because somebody was faster.

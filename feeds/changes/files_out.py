@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from feeds.changes import WRITABLE
+from feeds.changes.apply import WRITABLE
+from feeds.changes.files import COLUMNS, FEED_DOC, escape_cell
 from feeds.models import Feed
-from feeds.stroom_packs import FEED, META, NODE, default_uuid, file_prefix, safe_file_name, write_properties
-from feeds.transfer import COLUMNS, FEED_DOC, escape_cell
+from feeds.store.stroom_packs import FEED, META, NODE, default_uuid, file_prefix, safe_file_name, write_properties
 
 
 def export_rows(feeds: Iterable[Feed]) -> list[dict[str, Any]]:

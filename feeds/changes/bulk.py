@@ -14,8 +14,8 @@ from django.utils import timezone
 from simple_history.models import HistoricalRecords
 from simple_history.signals import post_create_historical_record
 
-from feeds.approval import before_bulk
-from feeds.changes import FeedChange, RuleValues, plan_rules
+from feeds.changes.apply import FeedChange, RuleValues, plan_rules
+from feeds.changes.approval import before_bulk
 from feeds.history import add_context, commented
 from feeds.models import CertificateRule, Feed, give_stroom_uuids
 from portal.audit.record import together
