@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from django.db import Error, connections
 
 from feeds.integrity import StoreCheck
-from feeds.recurring import WELL, Recurring
+from feeds.monitoring.repeated import WELL, Recurring
 from feeds.store.slots import Slot, sweep_dead
 
 log = logging.getLogger(__name__)

@@ -81,9 +81,9 @@ class PortalAdminSite(AdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Numbers and one chart for those who may see feeds, then the usual list of what there is to manage."""
         from feeds.changes.approval import is_on, waiting
-        from feeds.measures import FOLDER
-        from feeds.overview import overview
-        from feeds.standing import last_holdings
+        from feeds.monitoring.metrics import FOLDER
+        from feeds.monitoring.overview import overview
+        from feeds.monitoring.snapshot import last_holdings
 
         context = dict(extra_context or {})
         if request.user.has_perms(["feeds.view_feed", "feeds.view_hourlycount"]):

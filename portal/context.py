@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.utils import timezone
 
-from feeds.figures import refusals
-from feeds.overview import QuietFeed, went_quiet
+from feeds.monitoring.figures import refusals
+from feeds.monitoring.overview import QuietFeed, went_quiet
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.text import smart_split, unescape_string_literal
 
-from feeds.figures import ARRIVED, first_hour
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, ReceiptFeed
-from feeds.overview import stopped_sending
+from feeds.monitoring.figures import ARRIVED, first_hour
+from feeds.monitoring.overview import stopped_sending
 
 EXPIRES_SOON = timedelta(days=30)
 LAST_RECEIVED = F("last_received").asc(nulls_first=True)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from django.urls import reverse
 
-from feeds.charts import Chart, stacked_bars
-from feeds.figures import HOUR, RefusalCount, refusals, slots
 from feeds.models import Feed, Receipt, RefusalSample
+from feeds.monitoring.charts import Chart, stacked_bars
+from feeds.monitoring.figures import HOUR, RefusalCount, refusals, slots
 from feeds.rules.stroom_status import DOCUMENTED
 
 SAMPLES = 5

@@ -14,10 +14,10 @@ from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 
 from feeds.admin.page import refusal_lines
-from feeds.counting import OTHER_NAMES
-from feeds.figures import refusals
 from feeds.models import Feed, RefusalSample, validate_feed_name
-from feeds.overview import RefusedFeed, refused_feeds
+from feeds.monitoring.counts import OTHER_NAMES
+from feeds.monitoring.figures import refusals
+from feeds.monitoring.overview import RefusedFeed, refused_feeds
 
 SAMPLES_READ = 500
 SENDERS_LISTED = 50

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from feeds.measures import Measures
+from feeds.monitoring.metrics import Measures
+from feeds.monitoring.repeated import WELL, Recurring
 from feeds.receipt.service import SETTLE_SECONDS, read_policy
-from feeds.recurring import WELL, Recurring
 from feeds.rules import stroom_status
 from feeds.rules.decision import Certificate, Decision, decide_feed
 from feeds.rules.metadata import DOUBLED, IdentityNames, read_certificate

@@ -17,12 +17,12 @@ from pathlib import PurePosixPath
 
 from django.db import connection, transaction
 
-from feeds.counting import DeliveryCounts, Sample, tally_of
-from feeds.measures import Measures
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.models import Outcome as Counted
+from feeds.monitoring.counts import DeliveryCounts, Sample, tally_of
+from feeds.monitoring.metrics import Measures
+from feeds.monitoring.repeated import WELL, Recurring
 from feeds.receipt.jobs import Busy
-from feeds.recurring import WELL, Recurring
 from feeds.rules import stroom_status
 from feeds.rules.decision import (
     Decision,

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple, Self
 
-from feeds.measures import Measures
-from feeds.recurring import WELL, Recurring
+from feeds.monitoring.metrics import Measures
+from feeds.monitoring.repeated import WELL, Recurring
 from portal.database.threads import Unavailable
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.request_fields import accepts_gzip, canonical, cookie_names, is_known

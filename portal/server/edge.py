@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
-from feeds.health import Health
+from feeds.monitoring.health import Health
 from feeds.receipt.app import METHODS
 from feeds.rules.metadata import IdentityNames
 from portal.http.body import Message, Receive, Scope, Send

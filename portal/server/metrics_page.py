@@ -16,8 +16,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feeds.measures import NAMESPACE
-from feeds.recurring import REMIND_AFTER, Recurring
+from feeds.monitoring.metrics import NAMESPACE
+from feeds.monitoring.repeated import REMIND_AFTER, Recurring
 from portal.access.tokens import bearer_secret
 from portal.database.threads import Unavailable, database
 from portal.documentation import version

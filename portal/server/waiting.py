@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from django.db import OperationalError, connections
 
+from feeds.monitoring.repeated import Recurring
 from feeds.receipt.answers import framing_answer
-from feeds.recurring import Recurring
 from feeds.rules.stroom_status import UNAVAILABLE
 from portal.command_line import explain
 

@@ -15,14 +15,14 @@ from django.core.handlers.wsgi import WSGIHandler
 from prometheus_client import CollectorRegistry
 
 from codes.release import content_version
-from feeds.counting import CountWriter, DeliveryCounts
-from feeds.health import HealthMonitor
-from feeds.maintenance_runs import MaintenanceCollector
-from feeds.measures import FOLDER, Measures, of_all_workers, shared_measures
+from feeds.monitoring.counts import CountWriter, DeliveryCounts
+from feeds.monitoring.health import HealthMonitor
+from feeds.monitoring.maintenance_runs import MaintenanceCollector
+from feeds.monitoring.metrics import FOLDER, Measures, of_all_workers, shared_measures
+from feeds.monitoring.snapshot import StandingCollector, StandingKeeper
 from feeds.receipt.app import Receiver
 from feeds.receipt.feed_status import Caller, FeedStatusApp
 from feeds.receipt.service import ReceiptService, ReceiptSettings
-from feeds.standing import StandingCollector, StandingKeeper
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot, take_slot
 from feeds.store.spool import SpaceMark, Store

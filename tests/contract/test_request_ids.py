@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from feeds.counting import SAMPLES_PER_KEY
 from feeds.models import RefusalSample
+from feeds.monitoring.counts import SAMPLES_PER_KEY
 from feeds.store.spool import Store
 from portal.logs import OneLine
 from portal.models import ApiToken

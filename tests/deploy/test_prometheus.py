@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from feeds.maintenance_runs import TASKS, MaintenanceCollector, Run
-from feeds.measures import NAMESPACE, Measures
-from feeds.standing import Standing, StandingCollector
+from feeds.monitoring.maintenance_runs import TASKS, MaintenanceCollector, Run
+from feeds.monitoring.metrics import NAMESPACE, Measures
+from feeds.monitoring.snapshot import Standing, StandingCollector
 from feeds.store.spool import SpaceMark
 from portal.server.metrics_page import BuildCollector
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from feeds.counting import DeliveryCounts
 from feeds.models import Receipt
+from feeds.monitoring.counts import DeliveryCounts
 from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
 from feeds.rules.metadata import IdentityNames, read_request
 from feeds.store.ids import ReceiptIds

@@ -9,8 +9,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from feeds.figures import start_of_hour
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
+from feeds.monitoring.figures import start_of_hour
 from tests.feeds.admin_client import DN, feed_form, one_rule, signed_in
 
 pytestmark = pytest.mark.django_db

@@ -13,10 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from feeds.admin.refusals import alike
-from feeds.figures import start_of_hour
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
-from feeds.overview import certificates_ending, went_quiet
-from feeds.standing import Standing, shared_standing
+from feeds.monitoring.figures import start_of_hour
+from feeds.monitoring.overview import certificates_ending, went_quiet
+from feeds.monitoring.snapshot import Standing, shared_standing
 from tests.feeds.admin_client import DN, signed_in
 from tests.steps import steps_of_sqlite
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from feeds.charts import nice_top, short, stacked_bars
-from feeds.figures import HOUR, Slot, refusals, slots
 from feeds.models import HourlyCount
+from feeds.monitoring.charts import nice_top, short, stacked_bars
+from feeds.monitoring.figures import HOUR, Slot, refusals, slots
 
 NOW = datetime(2026, 2, 24, 18, 10, tzinfo=UTC)
 THIS_HOUR = datetime(2026, 2, 24, 18, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from prometheus_client import CollectorRegistry
 
-from feeds.maintenance_runs import FOLDER, MaintenanceCollector, Run, last_runs, recorded
+from feeds.monitoring.maintenance_runs import FOLDER, MaintenanceCollector, Run, last_runs, recorded
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, running_depot
 

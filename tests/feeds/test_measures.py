@@ -9,9 +9,16 @@ import pytest
 from prometheus_client import CollectorRegistry, values
 from prometheus_client.mmap_dict import MmapedDict
 
-from feeds import measures as module
-from feeds.measures import FILE_BYTES, FILE_KINDS, Measures, of_all_workers, prepare_folder, shared_measures
 from feeds.models import Outcome
+from feeds.monitoring import metrics as module
+from feeds.monitoring.metrics import (
+    FILE_BYTES,
+    FILE_KINDS,
+    Measures,
+    of_all_workers,
+    prepare_folder,
+    shared_measures,
+)
 from feeds.rules import stroom_status
 from feeds.rules.stroom_status import StroomStatus
 

@@ -13,14 +13,14 @@ from django.db import connection
 from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 
-from feeds import standing as module
 from feeds.admin import listing
 from feeds.admin.listing import with_figures
-from feeds.figures import start_of_hour
-from feeds.measures import prepare_folder
 from feeds.models import Feed, HourlyCount, ReceiptFeed
-from feeds.overview import went_quiet
-from feeds.standing import (
+from feeds.monitoring import snapshot as module
+from feeds.monitoring.figures import start_of_hour
+from feeds.monitoring.metrics import prepare_folder
+from feeds.monitoring.overview import went_quiet
+from feeds.monitoring.snapshot import (
     FILE,
     FRESH_SECONDS,
     Holdings,

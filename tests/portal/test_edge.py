@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from feeds.health import Health
+from feeds.monitoring.health import Health
 from feeds.rules.metadata import IdentityNames
 from portal.http.body import Receive, Scope, Send
 from portal.server.bridge import DjangoBridge

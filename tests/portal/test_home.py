@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from feeds.figures import start_of_hour
 from feeds.models import HourlyCount
+from feeds.monitoring.figures import start_of_hour
 from tests.factories import make_feed
 
 pytestmark = pytest.mark.django_db

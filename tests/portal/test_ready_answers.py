@@ -20,8 +20,8 @@ from django.test import Client
 from codes import loading
 from codes.models import LocalNote, Release, StatusCode
 from codes.release import content_version
-from feeds.health import Health
-from feeds.measures import Measures
+from feeds.monitoring.health import Health
+from feeds.monitoring.metrics import Measures
 from feeds.rules.metadata import IdentityNames
 from portal.database.threads import Unavailable
 from portal.http import limits

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from django.db import connection
 
-from feeds.counting import MAX_SAMPLES, DeliveryCounts
 from feeds.models import Outcome as Counted
 from feeds.models import RefusalSample
+from feeds.monitoring.counts import MAX_SAMPLES, DeliveryCounts
 from feeds.receipt import service
 from feeds.receipt.service import Outcome, ReceiptService
 from feeds.rules.decision import Decision, FeedStatus

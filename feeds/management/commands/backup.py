@@ -9,7 +9,7 @@ from django.db import DatabaseError
 
 from feeds.backup import Backup, CannotBackUp, Options, Summary
 from feeds.maintenance import Busy, only_one
-from feeds.maintenance_runs import recorded
+from feeds.monitoring.maintenance_runs import recorded
 from portal.text import counted
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.integrity import LOSSES, StoreCheck
 from feeds.maintenance import Busy, only_one
-from feeds.maintenance_runs import recorded
+from feeds.monitoring.maintenance_runs import recorded
 from portal.text import counted
 
 

@@ -12,7 +12,7 @@ from django.db.models import Count, Sum
 from feeds.export import Exporter, Limits, Report, Selection
 from feeds.export_folders import CannotExport, Staging
 from feeds.maintenance import Busy
-from feeds.maintenance_runs import recorded
+from feeds.monitoring.maintenance_runs import recorded
 from feeds.store.canonical import ExportFault
 from portal.management.options import instant
 from portal.text import counted

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.maintenance import Busy, only_one
-from feeds.maintenance_runs import recorded
+from feeds.monitoring.maintenance_runs import recorded
 from feeds.retention import (
     KEEP_COUNTS_DAYS,
     Pruner,

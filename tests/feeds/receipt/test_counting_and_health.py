@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError
 
-from feeds import counting, health, recurring
-from feeds.counting import CountWriter, DeliveryCounts, Sample, Tally, tally_of
-from feeds.health import HealthMonitor
 from feeds.models import HourlyCount, Outcome, RefusalSample
+from feeds.monitoring import counts as counting
+from feeds.monitoring import health, repeated
+from feeds.monitoring.counts import CountWriter, DeliveryCounts, Sample, Tally, tally_of
+from feeds.monitoring.health import HealthMonitor
 from feeds.store.spool import SpaceMark
 from portal.database.threads import Unavailable
 
@@ -238,7 +239,7 @@ def test_a_check_that_hangs_is_not_believed_for_ever(
 def test_a_fault_that_stays_is_logged_once_and_then_once_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="feeds.health")
+    caplog.set_level(logging.INFO, logger="feeds.monitoring.health")
     free = [True]
     monkeypatch.setattr(SpaceMark, "is_low", lambda self: not free[0])
     monitor = HealthMonitor(tmp_path, SpaceMark(tmp_path, 0))
@@ -252,9 +253,9 @@ def test_a_fault_that_stays_is_logged_once_and_then_once_a_minute(
     assert told(2) == []
     free[0] = False
     assert told(40) == ["health check of space: below the free-space mark"]
-    monkeypatch.setattr(recurring, "REMIND_AFTER", 0.0)
+    monkeypatch.setattr(repeated, "REMIND_AFTER", 0.0)
     assert told(1) == ["health check of space: still below the free-space mark"]
-    monkeypatch.setattr(recurring, "REMIND_AFTER", 60.0)
+    monkeypatch.setattr(repeated, "REMIND_AFTER", 60.0)
     assert told(5) == []
     free[0] = True
     assert told(3) == ["health check of space: ok again"]
@@ -263,7 +264,7 @@ def test_a_fault_that_stays_is_logged_once_and_then_once_a_minute(
 def test_counts_that_cannot_be_written_are_told_of_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="feeds.counting")
+    caplog.set_level(logging.INFO, logger="feeds.monitoring.counts")
     counts = DeliveryCounts()
     writer = CountWriter(counts)
     with monkeypatch.context() as patch:

@@ -16,9 +16,9 @@ from django.db import (
 )
 from django.db.models import Max
 
-from feeds import counting
-from feeds.health import HealthMonitor
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed
+from feeds.monitoring import counts as counting
+from feeds.monitoring.health import HealthMonitor
 from feeds.store.spool import SpaceMark
 from portal.database.threads import Refused, Unavailable, database
 from tests.factories import NOW, make_feed, make_receipt

@@ -6,7 +6,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from feeds.counting import DeliveryCounts
+from feeds.monitoring.counts import DeliveryCounts
 from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
 from feeds.rules.metadata import IdentityNames, RequestMetadata, read_request
 from feeds.store.ids import ReceiptIds

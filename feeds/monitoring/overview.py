@@ -7,9 +7,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, Sum
 
-from feeds.charts import Chart, stacked_bars
-from feeds.figures import ARRIVED, HOUR, RefusalCount, first_hour, refusals, slots
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, Receipt
+from feeds.monitoring.charts import Chart, stacked_bars
+from feeds.monitoring.figures import ARRIVED, HOUR, RefusalCount, first_hour, refusals, slots
 from feeds.rules.metadata import parse_time
 from feeds.store.spool import Space, SpaceMark
 

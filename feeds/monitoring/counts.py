@@ -15,7 +15,7 @@ from django.db import connections, transaction
 from django.db.models import F, QuerySet
 
 from feeds.models import FEED_NAME_LENGTH, HourlyCount, Outcome, RefusalSample
-from feeds.recurring import WELL, Recurring
+from feeds.monitoring.repeated import WELL, Recurring
 from portal.database.threads import Unavailable, database
 
 log = logging.getLogger(__name__)

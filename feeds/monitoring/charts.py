@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from feeds.figures import Slot
+from feeds.monitoring.figures import Slot
 
 WIDTH = 380
 HEIGHT = 96

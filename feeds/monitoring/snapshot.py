@@ -20,10 +20,10 @@ from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feeds.measures import NAMESPACE
 from feeds.models import Feed, Receipt, ReceiptFeed
-from feeds.overview import feeds_by_status, rules_ending, went_quiet
-from feeds.recurring import WELL, Recurring
+from feeds.monitoring.metrics import NAMESPACE
+from feeds.monitoring.overview import feeds_by_status, rules_ending, went_quiet
+from feeds.monitoring.repeated import WELL, Recurring
 from feeds.store.spool import SpaceMark
 from portal.database.threads import Unavailable, database
 from portal.files import lock_within

@@ -17,7 +17,7 @@ from pathlib import Path
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feeds.measures import NAMESPACE
+from feeds.monitoring.metrics import NAMESPACE
 from portal.files import write_durably
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from django.db import connections
 
-from feeds.measures import Measures
-from feeds.receipt.rehearsal import Rehearsal
-from feeds.recurring import WELL, Recurring
+from feeds.monitoring.metrics import Measures
+from feeds.monitoring.rehearsal import Rehearsal
+from feeds.monitoring.repeated import WELL, Recurring
 from feeds.store.spool import NoSpace, SpaceMark, sync_folder
 from portal.database.threads import Refused
 
