@@ -19,7 +19,7 @@ django.setup()
 from django.conf import settings
 from django.core.management import call_command
 
-from feeds.integrity import StoreCheck
+from feeds.maintenance.integrity import StoreCheck
 from feeds.models import Receipt, ReceiptFeed
 from feeds.rules.metadata import format_meta
 from feeds.store.ids import ReceiptIds, data_path, meta_path

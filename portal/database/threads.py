@@ -29,7 +29,7 @@ from django.db import (
     connections,
 )
 
-from feeds.identity import WrongStore, demand_own_store
+from feeds.maintenance.identity import WrongStore, demand_own_store
 from portal.database import timeouts
 
 P = ParamSpec("P")

@@ -15,7 +15,7 @@ from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
-from feeds import identity
+from feeds.maintenance import identity
 from feeds.store.ids import RECEIVED
 from portal.audit import record
 from portal.environment import NEW_KEY_MARK

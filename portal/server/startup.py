@@ -21,9 +21,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
 from codes.toml_table import CatalogueFault
-from feeds.integrity import StoreCheck
+from feeds.maintenance.integrity import StoreCheck
+from feeds.maintenance.takeover import NEWEST_HOURS
 from feeds.monitoring.metrics import FOLDER, prepare_folder
-from feeds.succession import NEWEST_HOURS
 from portal.audit.record import one_head_announced, record_settings, told_settings
 from portal.files import NotOurs, clear_folder, mark_folder
 from portal.server import guard

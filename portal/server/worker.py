@@ -15,6 +15,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from prometheus_client import CollectorRegistry
 
 from codes.release import content_version
+from feeds.maintenance.takeover import Succession
 from feeds.monitoring.counts import CountWriter, DeliveryCounts
 from feeds.monitoring.health import HealthMonitor
 from feeds.monitoring.maintenance_runs import MaintenanceCollector
@@ -26,7 +27,6 @@ from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot, take_slot
 from feeds.store.spool import SpaceMark, Store
-from feeds.succession import Succession
 from portal.access.sign_in import is_known, is_signed_in
 from portal.access.tokens import BearerOutcome, authenticate_bearer
 from portal.database.threads import DatabasePool, database

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from feeds.integrity import Kind
+from feeds.maintenance.integrity import Kind
 from portal.environment import read_environment
 
 ROOT = Path(__file__).parents[2]

@@ -18,8 +18,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
+from feeds.maintenance.retention import REMOVED, Pruner, find_due
 from feeds.models import Receipt, RetentionPolicy
-from feeds.retention import REMOVED, Pruner, find_due
 from feeds.store.ids import ReceiptIds, data_path
 
 ROOT = settings.STORE_DIR

@@ -12,8 +12,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from feeds.backup_database import copy_name
-from feeds.maintenance import Busy, only_one
+from feeds.maintenance.backup_database import copy_name
+from feeds.maintenance.locks import Busy, only_one
 from feeds.models import Receipt
 from feeds.store import prune_log
 from portal.audit import triggers
@@ -273,7 +273,7 @@ def test_r29_a_run_that_fails_leaves_the_earlier_database_in_place(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("feeds.backup.Backup._copy_data", full)
+        patch.setattr("feeds.maintenance.backup.Backup._copy_data", full)
         with pytest.raises(CommandError, match="No space left"):
             backup(copy)
     assert (copy / copy_name()).read_bytes() == database

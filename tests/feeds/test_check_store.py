@@ -13,13 +13,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from feeds import integrity, succession
-from feeds.integrity import Finding, Kind, StoreCheck
-from feeds.maintenance import only_one
+from feeds.maintenance import integrity, takeover
+from feeds.maintenance.integrity import Finding, Kind, StoreCheck
+from feeds.maintenance.locks import only_one
+from feeds.maintenance.takeover import NEWEST_HOURS, Succession
 from feeds.models import Receipt
 from feeds.receipt.service import CommitUnknown, Delivery
 from feeds.store.ids import data_path
-from feeds.succession import NEWEST_HOURS, Succession
 from tests.factories import make_feed
 from tests.feeds.depot import Depot, packed, running_depot
 from tests.feeds.dying import dies_at
@@ -273,7 +273,7 @@ def test_r12_a_successor_records_what_an_upload_of_five_hours_left(
     left = leave_behind(depot, monkeypatch)
     time.sleep(0.002)
     die(depot)
-    monkeypatch.setattr(succession.connections, "close_all", lambda: None)  # the test's own
+    monkeypatch.setattr(takeover.connections, "close_all", lambda: None)  # the test's own
     Succession(depot.root, depot.slot).run()
     assert [receipt.receipt_id for receipt in Receipt.objects.filter(recovered=True)] == [left]
     depot.start_again()
@@ -290,7 +290,7 @@ def test_r17_what_was_left_before_the_clock_was_set_back_is_recorded_when_it_can
         now = time.time()
         patch.setattr(time, "time", lambda: now - 60)
         depot.die()
-    monkeypatch.setattr(succession.connections, "close_all", lambda: None)  # the test's own
+    monkeypatch.setattr(takeover.connections, "close_all", lambda: None)  # the test's own
     successor = Succession(depot.root, depot.slot)
 
     def wait(_: float) -> None:
@@ -378,8 +378,8 @@ def test_a_successor_mends_beside_its_deliveries_and_tries_again(
         return real(check)
 
     monkeypatch.setattr(StoreCheck, "recover", recover)
-    monkeypatch.setattr(succession, "TRY_AGAIN_SECONDS", 0.0)
-    monkeypatch.setattr(succession.connections, "close_all", lambda: None)  # the test's own
+    monkeypatch.setattr(takeover, "TRY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(takeover.connections, "close_all", lambda: None)  # the test's own
     Succession(depot.root, depot.slot).run()
     assert Receipt.objects.get().recovered
     assert not faults
@@ -387,6 +387,6 @@ def test_a_successor_mends_beside_its_deliveries_and_tries_again(
 
 def test_without_a_dead_predecessor_nothing_is_looked_at(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StoreCheck, "recover", lambda _: pytest.fail("it looks"))
-    monkeypatch.setattr(succession.connections, "close_all", lambda: None)
+    monkeypatch.setattr(takeover.connections, "close_all", lambda: None)
     depot.start_again()
     Succession(depot.root, depot.slot).run()

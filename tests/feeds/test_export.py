@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from feeds import export as export_module
-from feeds.export import Exporter, Journal, Limits, Selection
-from feeds.export_folders import Staging
-from feeds.maintenance import Busy
+from feeds.maintenance import handover as export_module
+from feeds.maintenance.handover import Exporter, Journal, Limits, Selection
+from feeds.maintenance.handover_folders import Staging
+from feeds.maintenance.locks import Busy
 from feeds.models import Receipt, ReceiptFeed
 from feeds.rules.metadata import parse_meta
 from feeds.store.canonical import CanonicalZip, Content, ExportFault, Item, Key

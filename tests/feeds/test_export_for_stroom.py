@@ -18,10 +18,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from feeds import export_folders
-from feeds.export import Exporter, Journal, Selection
-from feeds.export_folders import Access, Staging
-from feeds.maintenance import Busy, only_one
+from feeds.maintenance import handover_folders
+from feeds.maintenance.handover import Exporter, Journal, Selection
+from feeds.maintenance.handover_folders import Access, Staging
+from feeds.maintenance.locks import Busy, only_one
 from feeds.models import Receipt
 from feeds.rules.stream_types import STREAM_TYPES
 from feeds.store.archive import read_archive
@@ -140,13 +140,13 @@ def test_r32_an_archive_appears_with_its_metadata_by_one_rename(
     depot.keep(FEED, b"data")
     seen: list[tuple[str, list[str]]] = []
     flushed: list[Path] = []
-    flush = export_folders.sync_folder
+    flush = handover_folders.sync_folder
 
     def flushing(folder: Path) -> None:
         flush(folder)
         flushed.append(folder)
 
-    monkeypatch.setattr(export_folders, "sync_folder", flushing)
+    monkeypatch.setattr(handover_folders, "sync_folder", flushing)
     rename = Path.rename
 
     def watched(self: Path, target: Path) -> Path:

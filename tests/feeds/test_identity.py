@@ -13,8 +13,9 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from feeds import identity, models
-from feeds.identity import WrongStore, demand_own_store
+from feeds import models
+from feeds.maintenance import identity
+from feeds.maintenance.identity import WrongStore, demand_own_store
 from feeds.models import Feed, Receipt, Store
 from feeds.receipt.service import read_policy
 from portal.audit.record import HEADS_FILE, record

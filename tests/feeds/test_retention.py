@@ -16,10 +16,10 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.urls import reverse
 
-from feeds.integrity import Kind, StoreCheck
-from feeds.maintenance import only_one
+from feeds.maintenance.integrity import Kind, StoreCheck
+from feeds.maintenance.locks import only_one
+from feeds.maintenance.retention import REMOVED, Pruner, find_due, finish_removals
 from feeds.models import HourlyCount, Receipt, ReceiptFeed, RetentionPolicy
-from feeds.retention import REMOVED, Pruner, find_due, finish_removals
 from feeds.store.ids import ReceiptIds
 from tests.factories import make_feed
 from tests.feeds.admin_client import signed_in
@@ -230,7 +230,7 @@ def test_r25_oldest_first_over_all_feeds(depot: Depot) -> None:
 
 
 def test_r25_pages_of_many_receipts_are_walked_through(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feeds.retention.PAGE", 2)
+    monkeypatch.setattr("feeds.maintenance.retention.PAGE", 2)
     policy(FEED, keep_days=1)
     receipts = [keep_old(depot, days).receipt_id for days in (9, 8, 7, 6, 5)]
     keep_old(depot, 0.5)

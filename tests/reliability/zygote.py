@@ -27,7 +27,7 @@ from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
-from feeds.integrity import StoreCheck
+from feeds.maintenance.integrity import StoreCheck
 from feeds.models import Feed
 from feeds.receipt import app, service
 from feeds.receipt.service import read_policy

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from feeds.identity import WrongStore, adopt
+from feeds.maintenance.identity import WrongStore, adopt
 
 
 class Command(BaseCommand):

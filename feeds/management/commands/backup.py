@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from feeds.backup import Backup, CannotBackUp, Options, Summary
-from feeds.maintenance import Busy, only_one
+from feeds.maintenance.backup import Backup, CannotBackUp, Options, Summary
+from feeds.maintenance.locks import Busy, only_one
 from feeds.monitoring.maintenance_runs import recorded
 from portal.text import counted
 

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Sum
 
-from feeds.export import Exporter, Limits, Report, Selection
-from feeds.export_folders import CannotExport, Staging
-from feeds.maintenance import Busy
+from feeds.maintenance.handover import Exporter, Limits, Report, Selection
+from feeds.maintenance.handover_folders import CannotExport, Staging
+from feeds.maintenance.locks import Busy
 from feeds.monitoring.maintenance_runs import recorded
 from feeds.store.canonical import ExportFault
 from portal.management.options import instant

@@ -5,9 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from feeds.maintenance import Busy, only_one
-from feeds.monitoring.maintenance_runs import recorded
-from feeds.retention import (
+from feeds.maintenance.locks import Busy, only_one
+from feeds.maintenance.retention import (
     KEEP_COUNTS_DAYS,
     Pruner,
     Report,
@@ -16,6 +15,7 @@ from feeds.retention import (
     prune_counts,
     prune_sessions,
 )
+from feeds.monitoring.maintenance_runs import recorded
 from portal.text import counted
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from feeds.integrity import Kind, StoreCheck
-from feeds.maintenance import Busy, only_one
+from feeds.maintenance.integrity import Kind, StoreCheck
+from feeds.maintenance.locks import Busy, only_one
 from feeds.models import Receipt
 from portal.management.options import instant
 from portal.text import counted

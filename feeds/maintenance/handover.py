@@ -22,8 +22,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from feeds.export_folders import STAGED, CannotExport, Staging
-from feeds.maintenance import only_one
+from feeds.maintenance.handover_folders import STAGED, CannotExport, Staging
+from feeds.maintenance.locks import only_one
 from feeds.models import Receipt, ReceiptFeed, ReceiptQuerySet
 from feeds.rules.metadata import format_meta
 from feeds.rules.stream_types import is_known_type

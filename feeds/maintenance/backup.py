@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from feeds.backup_database import CannotBackUp, Stored, bytes_in, copy_database, copy_name, receipts_in
-from feeds.backup_folder import PREVIOUS, STORE, Folder, Summary
-from feeds.maintenance import only_one
+from feeds.maintenance.backup_database import CannotBackUp, Stored, bytes_in, copy_database, copy_name, receipts_in
+from feeds.maintenance.backup_folder import PREVIOUS, STORE, Folder, Summary
+from feeds.maintenance.locks import only_one
 from feeds.rules.metadata import format_meta
 from feeds.store import prune_log
 from feeds.store.ids import STORE_ID, meta_path

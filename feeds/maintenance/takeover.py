@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from django.db import Error, connections
 
-from feeds.integrity import StoreCheck
+from feeds.maintenance.integrity import StoreCheck
 from feeds.monitoring.repeated import WELL, Recurring
 from feeds.store.slots import Slot, sweep_dead
 

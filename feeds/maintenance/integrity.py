@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from django.db.models import QuerySet
 
+from feeds.maintenance.recovery import adopt
+from feeds.maintenance.retention import REMOVED, finish_removals
 from feeds.models import Receipt
-from feeds.recovery import adopt
-from feeds.retention import REMOVED, finish_removals
 from feeds.rules.metadata import format_meta
 from feeds.store import prune_log
 from feeds.store.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, STORE_ID, data_path, meta_path

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from feeds.backup_database import DATABASE, DUMP, CannotBackUp, head_in
+from feeds.maintenance.backup_database import DATABASE, DUMP, CannotBackUp, head_in
 from feeds.models import Receipt
 from feeds.store.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, data_path, meta_path
 from portal.audit import record
