@@ -13,7 +13,9 @@ from django.utils.safestring import SafeString
 
 from feeds.admin.bulk import BulkStatusMixin
 from feeds.admin.display import ago, chip, number_with_bar
+from feeds.admin.feed_files import TransferMixin
 from feeds.admin.forms import FeedForm, RuleForm
+from feeds.admin.history_pages import PastMixin
 from feeds.admin.listing import (
     LAST_RECEIVED,
     PolicyFilter,
@@ -25,10 +27,8 @@ from feeds.admin.listing import (
     words_of,
 )
 from feeds.admin.page import feed_panel
-from feeds.admin.past import PastMixin
 from feeds.admin.paste import PasteMixin
 from feeds.admin.test_request import TestRequestMixin
-from feeds.admin.transfer import TransferMixin
 from feeds.changes.approval import concerning, guarded, is_on, settle, waiting
 from feeds.changes.permissions import is_guarded, may_delete, may_manage_certificates, may_rename
 from feeds.history import commented

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from feeds.admin.display import chip
 from feeds.admin.forms import CommentField
-from feeds.admin.past import DiffLine, diff_lines, rule_text
+from feeds.admin.history_pages import DiffLine, diff_lines, rule_text
 from feeds.admin.records import ReadOnlyAdmin
 from feeds.changes import approval
 from feeds.models import Feed, Proposal

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.feeds import RULES
+from feeds.api.filters import FeedFilters
 from feeds.api.serializers import FeedSerializer
 from feeds.changes.files_out import export_name, write_csv, write_json, write_zip
-from feeds.filters import FeedFilters
 from feeds.models import Feed
 from portal.rest.private import PrivateMixin
 from portal.rest.views import StrictFilterBackend

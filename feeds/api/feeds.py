@@ -16,13 +16,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from feeds.api.filters import FeedFilters
 from feeds.api.serializers import FeedSerializer, HistorySerializer, NewFeedSerializer, ProposalSerializer
 from feeds.changes.apply import OfficerNeeded, change_feed, create_feed
 from feeds.changes.approval import Proposed, TooMuch, guarded
 from feeds.changes.files_out import csv_cell as transfer_cell
 from feeds.changes.permissions import may_delete
 from feeds.changes.timeline import feeds_once_called, story_of
-from feeds.filters import FeedFilters
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from portal.rest.private import ListMixin, PrivateMixin

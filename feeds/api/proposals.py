@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.feeds import checked_comment
+from feeds.api.filters import ProposalFilters
 from feeds.api.serializers import DecisionSerializer, ProposalDetailSerializer, ProposalSerializer
 from feeds.changes import approval
-from feeds.filters import ProposalFilters
 from feeds.models import Proposal
 from portal.access.tokens import HasScope
 from portal.rest.private import ListMixin, PrivateMixin

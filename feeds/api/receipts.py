@@ -17,9 +17,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from feeds.api.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
 from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
 from feeds.commit_order import settled_key
-from feeds.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
 from portal.access.tokens import HasScope, ModelPermissions
 from portal.audit import record

@@ -131,7 +131,7 @@ def assert_approved() -> None:
 
 
 def test_every_filter_is_named() -> None:
-    from feeds.filters import FeedFilters, ProposalFilters, ReceiptFilters, RejectionFilters
+    from feeds.api.filters import FeedFilters, ProposalFilters, ReceiptFilters, RejectionFilters
 
     for filters in (FeedFilters, ProposalFilters, ReceiptFilters, RejectionFilters):
         text = (APPROVAL_PAGE if filters is ProposalFilters else PAGE).read_text()

@@ -18,7 +18,7 @@ from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 
 from feeds.admin.forms import CommentField
-from feeds.admin.past import DiffLine, diff_lines
+from feeds.admin.history_pages import DiffLine, diff_lines
 from feeds.changes.approval import Proposed, TooMuch, is_on
 from feeds.changes.files import MAX_FILE, UnreadableFile, read_file
 from feeds.changes.files_out import export_name, write_csv, write_json, write_zip
