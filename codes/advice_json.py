@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from codes.catalogue import HTTP
+from codes.catalogue.values import HTTP
 from codes.delivery import NO_ANSWER, Advice
 from codes.pairs import Pair
 from codes.serializers import CodeSerializer, RetrySerializer

@@ -15,10 +15,11 @@ from rest_framework.views import APIView
 
 from codes import export
 from codes.advice_json import PairSerializer
-from codes.catalogue import HTTP, STROOM
+from codes.catalogue.values import HTTP, STROOM
 from codes.comparison import compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet, read_codes
 from codes.headers import Header, headers
+from codes.lookup import NUMBERS, FoundCode, find_code, find_codes, find_meaning
 from codes.models import (
     CodeClass,
     Disagreement,
@@ -31,7 +32,6 @@ from codes.models import (
     Vendor,
 )
 from codes.pairs import Pair, judge, unanswered
-from codes.resolve import NUMBERS, FoundCode, find_code, find_codes, find_meaning
 from codes.serializers import (
     ClassSerializer,
     CodeSerializer,

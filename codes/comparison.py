@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from codes import words
+from codes import labels
+from codes.lookup import FoundCode
 from codes.models import Meaning
-from codes.resolve import FoundCode
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,19 @@ def _cell(code: FoundCode, of: Callable[[FoundCode, Meaning], str]) -> str:
 
 
 def _verdict(_: FoundCode, meaning: Meaning) -> str:
-    return words.VERDICTS[meaning.retry_verdict]
+    return labels.VERDICTS[meaning.retry_verdict]
 
 
 def _same_request(_: FoundCode, meaning: Meaning) -> str:
-    return words.YES_NO[meaning.retry["same_request"]]
+    return labels.YES_NO[meaning.retry["same_request"]]
 
 
 def _retry_after(_: FoundCode, meaning: Meaning) -> str:
-    return words.YES_NO[meaning.retry["honours_retry_after"]]
+    return labels.YES_NO[meaning.retry["honours_retry_after"]]
 
 
 def _idempotent(_: FoundCode, meaning: Meaning) -> str:
-    return words.YES_NO[meaning.retry["idempotent_only"]]
+    return labels.YES_NO[meaning.retry["idempotent_only"]]
 
 
 def _headers(_: FoundCode, meaning: Meaning) -> str:
@@ -92,8 +92,8 @@ ASPECTS: Sequence[tuple[str, Callable[[FoundCode, Meaning], str]]] = (
     ("Retry-After counts", _retry_after),
     ("Automatic only for idempotent methods", _idempotent),
     ("Methods", lambda _, meaning: meaning.methods or "no special rule"),
-    ("Storing in a cache", lambda _, meaning: words.CACHEABILITY[meaning.cacheability]),
-    ("Content", lambda _, meaning: words.BODIES[meaning.body]),
+    ("Storing in a cache", lambda _, meaning: labels.CACHEABILITY[meaning.cacheability]),
+    ("Content", lambda _, meaning: labels.BODIES[meaning.body]),
     ("Headers", _headers),
-    ("Standing", lambda code, _: words.STANDINGS[code.standing]),
+    ("Standing", lambda code, _: labels.STANDINGS[code.standing]),
 )

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codes.catalogue import STROOM, Verdict
+from codes.catalogue.values import STROOM, Verdict
+from codes.lookup import RULE, FoundCode
 from codes.models import Meaning
-from codes.resolve import RULE, FoundCode
 
 NO_ANSWER = "No HTTP answer came; nothing is confirmed; keep the data."
 TUNNEL = "The tunnel through the proxy is open, no answer came; nothing is confirmed; keep the data."

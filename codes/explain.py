@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from codes.catalogue import HTTP, STROOM
+from codes.catalogue.values import HTTP, STROOM
 from codes.delivery import Advice, cautious, is_confirmed
+from codes.lookup import NUMBERS, FoundCode, find_codes
 from codes.models import Meaning, Release, SourceEntry, StatusCode
 from codes.pairing import Pair as Recognised
 from codes.pairing import pair_up
 from codes.pairs import PORTAL_PAIRS, PROXY, PROXY_PAIRS, Pair, hint, judge, unanswered
 from codes.passages import QUESTION, TUNNEL
 from codes.recognise import MAX_LENGTH, Found, Vocabulary, recognise
-from codes.resolve import NUMBERS, FoundCode, find_codes
 from codes.unanswered import NO_STATUS
 from codes.vocabulary import Name, make_vocabulary
 

@@ -14,9 +14,9 @@ from rest_framework.views import APIView
 
 from codes.advice_json import AdviceItemSerializer, advice_items
 from codes.explain import Answer, Explanation, TooLong, explain
+from codes.lookup import FoundCode
 from codes.plaintext import explanation_text
 from codes.recognise import MAX_LENGTH, Found
-from codes.resolve import FoundCode
 from codes.unanswered import NO_STATUS
 from portal.rest.parsing import StrictJSONParser
 from portal.rest.problems import answers

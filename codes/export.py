@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from codes.labels import VERDICTS
+from codes.lookup import FoundCode
 from codes.models import CodeClass, Disagreement, Owner, Registry, Release, Source, StatusCode, Vendor
-from codes.resolve import FoundCode
 from codes.serializers import (
     ClassSerializer,
     CodeSerializer,
@@ -18,7 +19,6 @@ from codes.serializers import (
     SourceSerializer,
     VendorSerializer,
 )
-from codes.words import VERDICTS
 from portal.rest.views import csv_text
 from portal.site import public_link
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.http import QueryDict
 
-from codes import words
-from codes.catalogue import HTTP, STROOM, Severity, Standing, Verdict
+from codes import labels as words
+from codes.catalogue.values import HTTP, STROOM, Severity, Standing, Verdict
 from codes.models import Disagreement, Owner, Source
 from codes.page_query import query_faults
 

@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from codes.catalogue import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
+from codes.catalogue.values import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
 from codes.finding import ranked
 from codes.models import CodeClass, Disagreement, Owner, Source, StatusCode, Vendor
 from portal.rest.views import FlagFilter, WholeNumberFilter

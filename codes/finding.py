@@ -10,15 +10,15 @@ from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.urls import reverse
 
 from codes import search
-from codes.catalogue import HTTP, STROOM
+from codes.catalogue.values import HTTP, STROOM
 from codes.delivery import NO_ANSWER
 from codes.delivery import TUNNEL as TUNNEL_OPEN
 from codes.everyday import PHRASES
 from codes.explain import current_vocabulary
+from codes.lookup import NUMBERS
 from codes.models import CodeClass, HeaderUse, Meaning, Registry, Release, SourceEntry, StatusCode, Vendor
 from codes.passages import TUNNEL
 from codes.recognise import Found, Vocabulary, recognise
-from codes.resolve import NUMBERS
 from codes.search import Document, Hit, Index, Place, Result, Text
 from codes.unanswered import NO_STATUS
 from codes.vocabulary import CONSTANTS

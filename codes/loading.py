@@ -11,9 +11,9 @@ from django.apps import apps
 from django.conf import settings
 from django.db import models, transaction
 
-from codes import authoring, catalogue, toml_table
 from codes import models as tables
-from codes.catalogue import HTTP, PRESENCE, Catalogue, Disagreement, Meaning, Severity
+from codes.catalogue import reader, toml_table, values
+from codes.catalogue.values import HTTP, PRESENCE, Catalogue, Disagreement, Meaning, Severity
 
 DATA_DIRECTORY = Path(__file__).parent / "data"
 OWN_FOLDER = "catalogue"
@@ -63,7 +63,7 @@ class Report:
 def default_directories() -> tuple[Path, ...]:
     """The files of the product, and those of this site in its data dir, if it has any."""
     own = Path(settings.DATA_DIR) / OWN_FOLDER
-    return (DATA_DIRECTORY, own) if authoring.catalogue_files(own) else (DATA_DIRECTORY,)
+    return (DATA_DIRECTORY, own) if reader.catalogue_files(own) else (DATA_DIRECTORY,)
 
 
 def load(*directories: Path, prune: bool = False) -> Report:
@@ -76,13 +76,13 @@ def load(*directories: Path, prune: bool = False) -> Report:
     digest = files_digest(*directories)
     if not prune and tables.Release.objects.latest_digest() == digest:
         return Report(digest)
-    joined = authoring.read_catalogue(*directories)
+    joined = reader.read_catalogue(*directories)
     every = fitting_rows(joined)
     with transaction.atomic():
         reports = tuple(_write(model, rows) for model, rows in every)
         if prune:
             _delete_gone(reports)
-        contradictions = tuple(catalogue.silent_contradictions(joined))
+        contradictions = tuple(values.silent_contradictions(joined))
         report = Report(digest, reports, contradictions, pruned=prune, waiting_notes=_waiting_notes())
         _note_release(report)
     return report
@@ -95,16 +95,16 @@ def check(*directories: Path) -> Report:
         CatalogueFault: the files cannot be used.
     """
     directories = directories or default_directories()
-    joined = authoring.read_catalogue(*directories)
+    joined = reader.read_catalogue(*directories)
     reports = tuple(_compare(model, rows)[0] for model, rows in fitting_rows(joined))
-    return Report(files_digest(*directories), reports, tuple(catalogue.silent_contradictions(joined)))
+    return Report(files_digest(*directories), reports, tuple(values.silent_contradictions(joined)))
 
 
 def files_digest(*directories: Path) -> str:
     """Return the fingerprint of the data files and of `FORMAT`; it is the ETag of the exports."""
     digest = hashlib.sha256(f"format {FORMAT}\0".encode())
     for directory in directories:
-        for path in authoring.catalogue_files(directory):
+        for path in reader.catalogue_files(directory):
             _feed(digest, str(path.relative_to(directory)), path.read_bytes())
     return digest.hexdigest()
 

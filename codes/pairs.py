@@ -13,8 +13,8 @@ from codes.delivery import (
     contradicts,
     no_answer,
 )
+from codes.lookup import FoundCode
 from codes.models import StatusCode
-from codes.resolve import FoundCode
 
 DOCUMENTED, CURRENT, PORTAL, PROXY = "documented", "current", "portal", "proxy in front"
 DOCUMENTED_SOURCE, CURRENT_SOURCE = "stroom-response-codes", "stroom-source"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
-from codes import words
+from codes import labels
 from codes.explain import Answer, Explanation, unknown_words
+from codes.lookup import FoundCode, FoundMeaning
 from codes.models import Meaning
 from codes.passages import QUESTION
-from codes.resolve import FoundCode, FoundMeaning
 from portal.site import public_link
 
 CONTENT_TYPE = "text/plain; charset=utf-8"
@@ -104,7 +104,7 @@ def _advice(found: FoundCode | None, meaning: Meaning) -> list[tuple[str, str]]:
 def retry_words(meaning: Meaning) -> str:
     """Whether to send again, in one line."""
     retry = meaning.retry
-    facts = [words.VERDICTS[meaning.retry_verdict]]
+    facts = [labels.VERDICTS[meaning.retry_verdict]]
     if meaning.retry_verdict != "not_needed":
         facts.append("the same request" if retry["same_request"] else "not the same request")
     facts += [
@@ -120,7 +120,7 @@ def retry_words(meaning: Meaning) -> str:
 
 def _title(found: FoundCode) -> str:
     name = " / ".join(meaning.name for meaning in found.meanings)
-    fact = words.STANDINGS[found.standing]
+    fact = labels.STANDINGS[found.standing]
     if isinstance(found, FoundMeaning):
         fact = f"as {found.meanings[0].owner.name} uses it"
     elif found.http_statuses:

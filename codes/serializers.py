@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from codes.catalogue import Severity, Standing, Verdict
+from codes.catalogue.values import Severity, Standing, Verdict
+from codes.lookup import FoundCode
 from codes.models import CodeClass, Disagreement, Meaning, Registry, SourceEntry, StatusCode, Vendor
-from codes.resolve import FoundCode
 from portal.rest.views import ChosenFieldsMixin
 from portal.site import public_link
 

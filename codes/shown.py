@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from codes.catalogue import HTTP, Severity
+from codes.catalogue.values import HTTP, Severity
+from codes.labels import aspect_words
+from codes.lookup import FoundCode
 from codes.models import Meaning, StatusCode
-from codes.resolve import FoundCode
 from codes.samples import http_sample, stroom_sample
-from codes.words import aspect_words
 
 MOST_COMPARED = 5
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from codes.catalogue import HTTP, STROOM, Catalogue
+from codes.catalogue.values import HTTP, STROOM, Catalogue
 from codes.recognise import Vocabulary
 
 

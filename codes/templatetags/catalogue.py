@@ -5,21 +5,21 @@ from typing import Any
 
 from django import template
 
-from codes import words
+from codes import labels
 from codes.links import page
 
 register = template.Library()
 
 KINDS: Mapping[str, Mapping[Any, str]] = {
-    "retry": words.VERDICTS,
-    "again": words.SHORT_VERDICTS,
-    "standing": words.STANDINGS,
-    "cache": words.CACHEABILITY,
-    "body": words.BODIES,
-    "carried": words.CARRIERS,
-    "relation": words.RELATIONS,
-    "severity": words.SEVERITIES,
-    "flag": words.YES_NO,
+    "retry": labels.VERDICTS,
+    "again": labels.SHORT_VERDICTS,
+    "standing": labels.STANDINGS,
+    "cache": labels.CACHEABILITY,
+    "body": labels.BODIES,
+    "carried": labels.CARRIERS,
+    "relation": labels.RELATIONS,
+    "severity": labels.SEVERITIES,
+    "flag": labels.YES_NO,
 }
 
 
@@ -31,7 +31,7 @@ def in_words(value: Any, kind: str) -> str:
 
 @register.filter
 def aspect_words(aspect: str) -> str:
-    return words.aspect_words(aspect)
+    return labels.aspect_words(aspect)
 
 
 @register.filter

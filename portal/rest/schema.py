@@ -8,7 +8,7 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
-from codes.catalogue import Verdict
+from codes.catalogue.values import Verdict
 from portal.documentation import version
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import PROBLEM_TYPE, ProblemSerializer, status_name

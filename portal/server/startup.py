@@ -20,7 +20,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
-from codes.toml_table import CatalogueFault
+from codes.catalogue.toml_table import CatalogueFault
 from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.takeover import NEWEST_HOURS
 from feeds.monitoring.metrics import FOLDER, prepare_folder

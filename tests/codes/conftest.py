@@ -7,8 +7,8 @@ from django.db import transaction
 from django.test import Client
 
 from codes import loading
-from codes.authoring import read_catalogue
-from codes.catalogue import Catalogue
+from codes.catalogue.reader import read_catalogue
+from codes.catalogue.values import Catalogue
 
 
 @pytest.fixture(scope="session")

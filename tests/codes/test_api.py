@@ -12,7 +12,7 @@ from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS, reset_generator_stats
 from drf_spectacular.generators import SchemaGenerator
 
-from codes.catalogue import Catalogue
+from codes.catalogue.values import Catalogue
 from codes.models import LocalNote, Meaning
 
 pytestmark = pytest.mark.django_db

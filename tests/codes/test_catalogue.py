@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from codes.authoring import read_catalogue
-from codes.catalogue import NAME, PRESENCE, Catalogue, Disagreement, Severity, same_name, silent_contradictions
-from codes.toml_table import CatalogueFault
+from codes.catalogue.reader import read_catalogue
+from codes.catalogue.toml_table import CatalogueFault
+from codes.catalogue.values import (
+    NAME,
+    PRESENCE,
+    Catalogue,
+    Disagreement,
+    Severity,
+    same_name,
+    silent_contradictions,
+)
 
 BASE = """
 [[registry]]

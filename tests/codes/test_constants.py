@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rest_framework import status
 
-from codes.catalogue import Catalogue, Constant
+from codes.catalogue.values import Catalogue, Constant
 
 #: Other versions than the one that runs the tests, where somebody keeps them.
 PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))

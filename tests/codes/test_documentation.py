@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.test import Client
 
 from codes import loading
-from codes.authoring import CLAIM_VALUES
-from codes.catalogue import SourceKind, Verdict
+from codes.catalogue.reader import CLAIM_VALUES
+from codes.catalogue.values import SourceKind, Verdict
 from codes.explain import explain
 from codes.finding import find, straight_to
 from codes.models import Source, SourceEntry

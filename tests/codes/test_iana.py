@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from codes.catalogue import Catalogue
-from codes.iana import Assigned, NotTheRegistry, differences, in_catalogue, read_registry
+from codes.catalogue.iana import Assigned, NotTheRegistry, differences, in_catalogue, read_registry
+from codes.catalogue.values import Catalogue
 
 # As the registry writes its file; the whole of it, update of 2025-09-15.
 REMARKS = {

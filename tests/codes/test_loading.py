@@ -9,9 +9,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from codes import loading
-from codes.catalogue import Catalogue
+from codes.catalogue.toml_table import CatalogueFault
+from codes.catalogue.values import Catalogue
 from codes.models import Disagreement, HeaderUse, LocalNote, Meaning, Release, SourceEntry, StatusCode
-from codes.toml_table import CatalogueFault
 from tests.codes.test_catalogue import BASE, write
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from codes import loading
+from codes.catalogue.toml_table import CatalogueFault
 from codes.models import Disagreement, Source, SourceEntry
-from codes.toml_table import CatalogueFault
 from portal.server.startup import load_catalogue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from codes.catalogue import Catalogue
+from codes.catalogue.values import Catalogue
 from codes.comparison import READY_SETS, ReadySet
 from codes.models import LocalNote, Meaning, StatusCode
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from codes.catalogue import Catalogue, Entry
+from codes.catalogue.values import Catalogue, Entry
 from tests.codes.seed_parsers import PARSERS, SEEDS, headings_of
 
 # Counted by hand in the documents, so that a parser that finds nothing cannot pass.

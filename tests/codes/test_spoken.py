@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codes.authoring import read_catalogue
+from codes.catalogue.reader import read_catalogue
 from codes.loading import DATA_DIRECTORY
 from codes.recognise import HTTP, STROOM, Vocabulary, recognise
 from codes.vocabulary import vocabulary_of

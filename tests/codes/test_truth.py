@@ -1,6 +1,6 @@
 """What must be right by RFC 9110 and the registry of today, whatever a source says."""
 
-from codes.catalogue import HTTP, STROOM, Catalogue, Standing
+from codes.catalogue.values import HTTP, STROOM, Catalogue, Standing
 
 SECTIONS_OF_RFC_9110 = {
     **{100 + n: f"15.2.{n + 1}" for n in range(2)},

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from codes.catalogue import Catalogue
+from codes.catalogue.values import Catalogue
 from codes.models import Meaning
 from portal.server.try_it import catalogue_names
 

@@ -19,7 +19,7 @@ from django.test import Client, override_settings
 from django.urls import reverse
 
 from codes import loading
-from codes.toml_table import CatalogueFault
+from codes.catalogue.toml_table import CatalogueFault
 from feeds.models import Feed, PendingImport, Receipt
 from tests.feeds.admin_client import feed_form, one_rule
 from tests.hostile import MARK, PAYLOADS, bundle, faults_of, fields_on, handfuls, texts, unescaped

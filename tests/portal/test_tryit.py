@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from codes.authoring import read_catalogue
-from codes.catalogue import Catalogue
+from codes.catalogue.reader import read_catalogue
+from codes.catalogue.values import Catalogue
 from feeds.receipt import answers
 from feeds.rules import stroom_status
 from feeds.rules.metadata import IdentityNames, read_request

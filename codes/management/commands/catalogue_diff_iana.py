@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from codes.authoring import read_catalogue
-from codes.iana import NotTheRegistry, differences, in_catalogue, read_registry
+from codes.catalogue.iana import NotTheRegistry, differences, in_catalogue, read_registry
+from codes.catalogue.reader import read_catalogue
+from codes.catalogue.toml_table import CatalogueFault
 from codes.loading import DATA_DIRECTORY
-from codes.toml_table import CatalogueFault
 
 
 class Command(BaseCommand):

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from codes import loading
+from codes.catalogue.toml_table import CatalogueFault
 from codes.loading import Report
-from codes.toml_table import CatalogueFault
 
 
 class Command(BaseCommand):

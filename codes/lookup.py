@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codes.catalogue import HTTP, STROOM
+from codes.catalogue.values import HTTP, STROOM
 from codes.models import CodeClass, Disagreement, LocalNote, Meaning, Registry, SourceEntry, StatusCode
 
 # As written in an address: never padded. HTTP has three digits by its grammar; Stroom counts from 0.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
 
-from codes.catalogue import FIRST_HTTP_STATUS, HTTP, LAST_HTTP_STATUS, STROOM, Catalogue, Disagreement
+from codes.catalogue.values import FIRST_HTTP_STATUS, HTTP, LAST_HTTP_STATUS, STROOM, Catalogue, Disagreement
 
 
 def faults_between(catalogue: Catalogue) -> list[str]:

@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from codes.catalogue import (
+from codes.catalogue.consistency import faults_between
+from codes.catalogue.toml_table import CatalogueFault, Table
+from codes.catalogue.values import (
     Catalogue,
     Claim,
     ClassNote,
@@ -38,8 +40,6 @@ from codes.catalogue import (
     join,
     rfc_url,
 )
-from codes.consistency import faults_between
-from codes.toml_table import CatalogueFault, Table
 
 LEVELS = ("must", "should", "may", "is")
 HEADER_LEVELS = ("must", "should", "may", "related")

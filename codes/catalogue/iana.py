@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from codes.catalogue import HTTP, Catalogue, Standing
+from codes.catalogue.values import HTTP, Catalogue, Standing
 
 COLUMNS = ("Value", "Description", "Reference")
 SOURCE = "iana"
