@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from codes.catalogue.values import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
-from codes.finding import ranked
 from codes.models import CodeClass, Disagreement, Owner, Source, StatusCode, Vendor
+from codes.search.index import ranked
 from portal.rest.views import FlagFilter, WholeNumberFilter
 
 MAX_NUMBERS = 50

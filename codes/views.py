@@ -15,7 +15,6 @@ from codes.api import asked_pair, compared_codes, refuse_unknown_registry
 from codes.catalogue.values import HTTP, NAME, PRESENCE, STROOM, Severity
 from codes.comparison import READY_SETS, compare
 from codes.filters import CodeFilterSet, DisagreementFilterSet
-from codes.finding import best_and_others, find, no_answer_in, straight_to
 from codes.headers import headers
 from codes.loaded import NOT_LOADED
 from codes.lookup import NUMBERS, FoundCode, find_code, find_meaning
@@ -23,7 +22,8 @@ from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, So
 from codes.page_query import faults_in, query_faults, takes_no_parameters
 from codes.pairs import other_statuses
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
-from codes.remarks import remarks_on
+from codes.search.index import best_and_others, find, no_answer_in, straight_to
+from codes.search.remarks import remarks_on
 from codes.shown import show_meanings, weighty
 from portal.rest.problems import BadQuery
 from portal.rest.views import conditional_page

@@ -14,9 +14,9 @@ from codes import loading
 from codes.catalogue.reader import CLAIM_VALUES
 from codes.catalogue.values import SourceKind, Verdict
 from codes.explain import explain
-from codes.finding import find, straight_to
 from codes.models import Source, SourceEntry
-from codes.remarks import remarks_on
+from codes.search.index import find, straight_to
+from codes.search.remarks import remarks_on
 from tests.codes.test_iana import registry_file
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "catalogue.md"

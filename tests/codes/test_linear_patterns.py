@@ -11,9 +11,9 @@ import pytest
 
 import codes
 import portal
-from codes import search
 from codes.passages import SHAPES
 from codes.recognise import Vocabulary, recognise
+from codes.search import engine
 from tests.worst_texts import worst_texts
 
 SIZE = 64 * 1024
@@ -27,9 +27,9 @@ SHORT = {
     "codes.passages.PADDED_PAIR": 200,
     "codes.unanswered.QUESTION_SHAPE": 200,
     "codes.spoken._ABOUT_ONESELF": 120,
-    "codes.finding.PAIR": search.MAX_QUERY,
-    "codes.finding.SEVERAL": search.MAX_QUERY,
-    "codes.finding._CALLED_HEADER": search.MAX_QUERY,
+    "codes.search.index.PAIR": engine.MAX_QUERY,
+    "codes.search.index.SEVERAL": engine.MAX_QUERY,
+    "codes.search.index._CALLED_HEADER": engine.MAX_QUERY,
 }
 
 

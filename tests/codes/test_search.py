@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from codes.everyday import PHRASES
-from codes.finding import current_index, find, straight_to
 from codes.models import HeaderUse, Meaning, StatusCode
-from codes.remarks import remarks_on
-from codes.search import Document, Index, Place, Text, distance, words_of
+from codes.search.engine import Document, Index, Place, Text, distance, words_of
+from codes.search.index import current_index, find, straight_to
+from codes.search.phrases import PHRASES
+from codes.search.remarks import remarks_on
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 

@@ -9,17 +9,17 @@ from functools import lru_cache
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.urls import reverse
 
-from codes import search
 from codes.catalogue.values import HTTP, STROOM
 from codes.delivery import NO_ANSWER
 from codes.delivery import TUNNEL as TUNNEL_OPEN
-from codes.everyday import PHRASES
 from codes.explain import current_vocabulary
 from codes.lookup import NUMBERS
 from codes.models import CodeClass, HeaderUse, Meaning, Registry, Release, SourceEntry, StatusCode, Vendor
 from codes.passages import TUNNEL
 from codes.recognise import Found, Vocabulary, recognise
-from codes.search import Document, Hit, Index, Place, Result, Text
+from codes.search import engine
+from codes.search.engine import Document, Hit, Index, Place, Result, Text
+from codes.search.phrases import PHRASES
 from codes.unanswered import NO_STATUS
 from codes.vocabulary import CONSTANTS
 
@@ -110,7 +110,7 @@ def find(query: str) -> Result:
 
     None fits what says that no server answered: a remark says what to do then. A plain 0 may be Stroom's too.
     """
-    return _find(Release.objects.latest_digest(), _SEVERAL_OF_ONE.sub(r"\1", query.strip()[: search.MAX_QUERY]))
+    return _find(Release.objects.latest_digest(), _SEVERAL_OF_ONE.sub(r"\1", query.strip()[: engine.MAX_QUERY]))
 
 
 @lru_cache(maxsize=128)
@@ -264,18 +264,18 @@ def _documents() -> Iterator[Document]:
         is_first = meaning.position == 0
         names = [item["name"] for item in row.constants] if row.registry_id == HTTP else constants[row.code]
         texts = [
-            Text(search.NAME, meaning.name, "name"),
-            *(Text(search.FORMER, former["name"], "former name") for former in meaning.former_names),
-            *(Text(search.SOURCE_NAME, name, "also called") for name in said[meaning.pk]),
-            *(Text(search.PHRASE, phrase, "") for phrase in PHRASES.get(row.pk, ()) if is_first),
-            *(Text(search.CONSTANT, name, "in programs") for name in dict.fromkeys(names) if is_first),
+            Text(engine.NAME, meaning.name, "name"),
+            *(Text(engine.FORMER, former["name"], "former name") for former in meaning.former_names),
+            *(Text(engine.SOURCE_NAME, name, "also called") for name in said[meaning.pk]),
+            *(Text(engine.PHRASE, phrase, "") for phrase in PHRASES.get(row.pk, ()) if is_first),
+            *(Text(engine.CONSTANT, name, "in programs") for name in dict.fromkeys(names) if is_first),
             *headers[meaning.pk],
-            Text(search.OWNER, meaning.owner.name, "owner"),
-            Text(search.OWNER, meaning.owner_id, "owner"),
-            *(Text(search.OWNER, vendor.name, "owner") for vendor in meaning.vendors.all()),
-            *(Text(search.PRODUCT, product, "product") for v in meaning.vendors.all() for product in v.products),
-            Text(search.SUMMARY, meaning.summary, ""),
-            Text(search.DETAIL, meaning.detail, ""),
+            Text(engine.OWNER, meaning.owner.name, "owner"),
+            Text(engine.OWNER, meaning.owner_id, "owner"),
+            *(Text(engine.OWNER, vendor.name, "owner") for vendor in meaning.vendors.all()),
+            *(Text(engine.PRODUCT, product, "product") for v in meaning.vendors.all() for product in v.products),
+            Text(engine.SUMMARY, meaning.summary, ""),
+            Text(engine.DETAIL, meaning.detail, ""),
         ]
         registered = meaning.owner_id in {"ietf", STROOM}
         yield Document(row.registry_id, row.code, meaning.owner_id, tuple(texts), registered=registered)
@@ -286,7 +286,7 @@ def _headers_by_meaning() -> dict[str, list[Text]]:
     for header in HeaderUse.objects.order_by("position"):
         # An answer is known by what it carries itself; what a request should have had says less.
         own = header.direction == "response" and header.level != "related"
-        found[header.meaning_id].append(Text(search.HEADER if own else search.SUMMARY, header.name, "header"))
+        found[header.meaning_id].append(Text(engine.HEADER if own else engine.SUMMARY, header.name, "header"))
     return found
 
 
