@@ -7,10 +7,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from codes.catalogue.values import HTTP
-from codes.delivery import NO_ANSWER, Advice
-from codes.pairs import Pair
+from codes.explain.delivery import NO_ANSWER, Advice
+from codes.explain.pairs import Pair
+from codes.explain.unanswered import NO_STATUS
 from codes.serializers import CodeSerializer, RetrySerializer
-from codes.unanswered import NO_STATUS
 from portal.rest.views import ChosenFieldsMixin
 
 Shape = serializers.Serializer[Any]

@@ -17,6 +17,8 @@ from codes import export
 from codes.advice_json import PairSerializer
 from codes.catalogue.values import HTTP, STROOM
 from codes.comparison import compare
+from codes.explain.pairs import Pair, judge, unanswered
+from codes.explain.unanswered import stands_for_no_answer
 from codes.filters import CodeFilterSet, DisagreementFilterSet, read_codes
 from codes.headers import Header, headers
 from codes.lookup import NUMBERS, FoundCode, find_code, find_codes, find_meaning
@@ -31,7 +33,6 @@ from codes.models import (
     StatusCode,
     Vendor,
 )
-from codes.pairs import Pair, judge, unanswered
 from codes.serializers import (
     ClassSerializer,
     CodeSerializer,
@@ -45,7 +46,6 @@ from codes.serializers import (
     SourceSerializer,
     VendorSerializer,
 )
-from codes.unanswered import stands_for_no_answer
 from portal.rest.problems import BadQuery, answers
 from portal.rest.views import (
     FIELDS_PARAMETER,

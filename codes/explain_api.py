@@ -13,11 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from codes.advice_json import AdviceItemSerializer, advice_items
-from codes.explain import Answer, Explanation, TooLong, explain
+from codes.explain.answers import Answer, Explanation, TooLong, explain
+from codes.explain.recognise import MAX_LENGTH, Found
+from codes.explain.unanswered import NO_STATUS
 from codes.lookup import FoundCode
 from codes.plaintext import explanation_text
-from codes.recognise import MAX_LENGTH, Found
-from codes.unanswered import NO_STATUS
 from portal.rest.parsing import StrictJSONParser
 from portal.rest.problems import answers
 from portal.rest.views import OpenToAllMixin, StrictQueryMixin

@@ -10,9 +10,9 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from codes.explain import Explanation, TooLong, explain
+from codes.explain.answers import Explanation, TooLong, explain
+from codes.explain.recognise import MAX_LENGTH, Found
 from codes.page_query import query_faults, refusal
-from codes.recognise import MAX_LENGTH, Found
 
 
 @dataclass(frozen=True)

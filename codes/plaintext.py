@@ -7,10 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
 from codes import labels
-from codes.explain import Answer, Explanation, unknown_words
+from codes.explain.answers import Answer, Explanation, unknown_words
+from codes.explain.patterns import QUESTION
 from codes.lookup import FoundCode, FoundMeaning
 from codes.models import Meaning
-from codes.passages import QUESTION
 from portal.site import public_link
 
 CONTENT_TYPE = "text/plain; charset=utf-8"

@@ -14,13 +14,13 @@ from codes import facets
 from codes.api import asked_pair, compared_codes, refuse_unknown_registry
 from codes.catalogue.values import HTTP, NAME, PRESENCE, STROOM, Severity
 from codes.comparison import READY_SETS, compare
+from codes.explain.pairs import other_statuses
 from codes.filters import CodeFilterSet, DisagreementFilterSet
 from codes.headers import headers
 from codes.loaded import NOT_LOADED
 from codes.lookup import NUMBERS, FoundCode, find_code, find_meaning
 from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
 from codes.page_query import faults_in, query_faults, takes_no_parameters
-from codes.pairs import other_statuses
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
 from codes.search.index import best_and_others, find, no_answer_in, straight_to
 from codes.search.remarks import remarks_on

@@ -10,18 +10,18 @@ from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.urls import reverse
 
 from codes.catalogue.values import HTTP, STROOM
-from codes.delivery import NO_ANSWER
-from codes.delivery import TUNNEL as TUNNEL_OPEN
-from codes.explain import current_vocabulary
+from codes.explain.answers import current_vocabulary
+from codes.explain.delivery import NO_ANSWER
+from codes.explain.delivery import TUNNEL as TUNNEL_OPEN
+from codes.explain.patterns import TUNNEL
+from codes.explain.recognise import Found, Vocabulary, recognise
+from codes.explain.unanswered import NO_STATUS
+from codes.explain.vocabulary import CONSTANTS
 from codes.lookup import NUMBERS
 from codes.models import CodeClass, HeaderUse, Meaning, Registry, Release, SourceEntry, StatusCode, Vendor
-from codes.passages import TUNNEL
-from codes.recognise import Found, Vocabulary, recognise
 from codes.search import engine
 from codes.search.engine import Document, Hit, Index, Place, Result, Text
 from codes.search.phrases import PHRASES
-from codes.unanswered import NO_STATUS
-from codes.vocabulary import CONSTANTS
 
 PAIR = re.compile(
     r"(?:http\s*)?([1-9][0-9]{2})(\s*[/+,&|-]\s*|\s+(?:or|vs\.?|versus|and|with)\s+|\s+)"

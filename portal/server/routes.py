@@ -5,7 +5,7 @@ from enum import Enum
 
 from django.urls import Resolver404, ResolverMatch, resolve
 
-from codes.recognise import MAX_LENGTH
+from codes.explain.recognise import MAX_LENGTH
 
 KIBIBYTE = 1024
 #: A body that nobody has a special use for.

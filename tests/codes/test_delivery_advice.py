@@ -13,9 +13,9 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
+from codes.explain.pairs import PORTAL_PAIRS, PROXY_PAIRS, judge
 from codes.lookup import RULE, find_codes
 from codes.models import Meaning, StatusCode
-from codes.pairs import PORTAL_PAIRS, PROXY_PAIRS, judge
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 

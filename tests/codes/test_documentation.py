@@ -13,7 +13,7 @@ from django.test import Client
 from codes import loading
 from codes.catalogue.reader import CLAIM_VALUES
 from codes.catalogue.values import SourceKind, Verdict
-from codes.explain import explain
+from codes.explain.answers import explain
 from codes.models import Source, SourceEntry
 from codes.search.index import find, straight_to
 from codes.search.remarks import remarks_on
@@ -121,7 +121,7 @@ def test_it_names_every_claim_verdict_and_kind_of_source() -> None:
 
 
 def test_its_limits_are_those_of_the_code() -> None:
-    from codes.recognise import MAX_LENGTH
+    from codes.explain.recognise import MAX_LENGTH
     from portal.server import try_it
 
     assert f"At most {MAX_LENGTH // 1024} KiB" in TEXT

@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from codes.explain import MAX_ANSWERS, NOTHING_FOUND, TooLong, explain
+from codes.explain.answers import MAX_ANSWERS, NOTHING_FOUND, TooLong, explain
+from codes.explain.recognise import MAX_LENGTH
 from codes.models import LocalNote, Meaning
-from codes.recognise import MAX_LENGTH
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 

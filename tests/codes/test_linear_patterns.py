@@ -11,8 +11,8 @@ import pytest
 
 import codes
 import portal
-from codes.passages import SHAPES
-from codes.recognise import Vocabulary, recognise
+from codes.explain.patterns import SHAPES
+from codes.explain.recognise import Vocabulary, recognise
 from codes.search import engine
 from tests.worst_texts import worst_texts
 
@@ -23,10 +23,10 @@ MOST_SECONDS = 0.25
 OUR_OWN = ("codes.catalogue.reader", "codes.catalogue.iana", "codes.catalogue.toml_table", "portal.environment")
 #: Patterns that are asked about short texts alone, and the longest of these.
 SHORT = {
-    "codes.passages.QUESTION_SHAPE": 200,
-    "codes.passages.PADDED_PAIR": 200,
-    "codes.unanswered.QUESTION_SHAPE": 200,
-    "codes.spoken._ABOUT_ONESELF": 120,
+    "codes.explain.patterns.QUESTION_SHAPE": 200,
+    "codes.explain.patterns.PADDED_PAIR": 200,
+    "codes.explain.unanswered.QUESTION_SHAPE": 200,
+    "codes.explain.prose._ABOUT_ONESELF": 120,
     "codes.search.index.PAIR": engine.MAX_QUERY,
     "codes.search.index.SEVERAL": engine.MAX_QUERY,
     "codes.search.index._CALLED_HEADER": engine.MAX_QUERY,
@@ -102,7 +102,7 @@ def test_s39_no_shape_is_slow_for_texts_that_were(unit: str) -> None:
 
 
 def test_s39_all_patterns_were_found() -> None:
-    assert {"codes.spoken._SAID", "codes.passages.SHAPES[0]", "portal.http.request_ids._WELL_FORMED"} <= set(
+    assert {"codes.explain.prose._SAID", "codes.passages.SHAPES[0]", "portal.http.request_ids._WELL_FORMED"} <= set(
         PATTERNS
     )
     assert set(SHORT) <= set(PATTERNS)

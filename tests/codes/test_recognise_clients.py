@@ -5,9 +5,9 @@ import re
 import pytest
 
 from codes.catalogue.reader import read_catalogue
+from codes.explain.recognise import HTTP, STROOM, Vocabulary, recognise
+from codes.explain.vocabulary import vocabulary_of
 from codes.loading import DATA_DIRECTORY
-from codes.recognise import HTTP, STROOM, Vocabulary, recognise
-from codes.vocabulary import vocabulary_of
 
 VOCABULARY: Vocabulary = vocabulary_of(read_catalogue(DATA_DIRECTORY))
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codes.catalogue.reader import read_catalogue
+from codes.explain.pairing import pair_up
+from codes.explain.recognise import HTTP, STROOM, Vocabulary, recognise
+from codes.explain.vocabulary import vocabulary_of
 from codes.loading import DATA_DIRECTORY
-from codes.pairing import pair_up
-from codes.recognise import HTTP, STROOM, Vocabulary, recognise
-from codes.vocabulary import vocabulary_of
 
 VOCABULARY: Vocabulary = vocabulary_of(read_catalogue(DATA_DIRECTORY))
 

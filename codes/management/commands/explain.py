@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from codes.explain import TooLong, explain
+from codes.explain.answers import TooLong, explain
+from codes.explain.recognise import MAX_LENGTH
 from codes.models import Release
 from codes.plaintext import explanation_text
-from codes.recognise import MAX_LENGTH
 
 
 class Command(BaseCommand):

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from codes.catalogue.values import HTTP, STROOM
-from codes.delivery import Advice, cautious, is_confirmed
+from codes.explain.delivery import Advice, cautious, is_confirmed
+from codes.explain.pairing import Pair as Recognised
+from codes.explain.pairing import pair_up
+from codes.explain.pairs import PORTAL_PAIRS, PROXY, PROXY_PAIRS, Pair, hint, judge, unanswered
+from codes.explain.patterns import QUESTION, TUNNEL
+from codes.explain.recognise import MAX_LENGTH, Found, Vocabulary, recognise
+from codes.explain.unanswered import NO_STATUS
+from codes.explain.vocabulary import Name, make_vocabulary
 from codes.lookup import NUMBERS, FoundCode, find_codes
 from codes.models import Meaning, Release, SourceEntry, StatusCode
-from codes.pairing import Pair as Recognised
-from codes.pairing import pair_up
-from codes.pairs import PORTAL_PAIRS, PROXY, PROXY_PAIRS, Pair, hint, judge, unanswered
-from codes.passages import QUESTION, TUNNEL
-from codes.recognise import MAX_LENGTH, Found, Vocabulary, recognise
-from codes.unanswered import NO_STATUS
-from codes.vocabulary import Name, make_vocabulary
 
 MAX_ANSWERS = 40
 # Says that the answers are those to a delivery: Stroom's paths and fields, or something beside the HTTP status.

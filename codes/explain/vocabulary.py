@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from codes.catalogue.values import HTTP, STROOM, Catalogue
-from codes.recognise import Vocabulary
+from codes.explain.recognise import Vocabulary
 
 
 class Name(NamedTuple):

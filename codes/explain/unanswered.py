@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from codes.passages import ACCESS_LOG, METHOD, NO_ANSWER, STATUS_LINE, Shape
+from codes.explain.patterns import ACCESS_LOG, METHOD, NO_ANSWER, STATUS_LINE, Shape
 
 #: Stands for the HTTP status where none came, as in curl and in browsers.
 NO_STATUS = 0

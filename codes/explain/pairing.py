@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codes.passages import (
+from codes.explain.patterns import (
     ACCESS_LOG,
     JSON_FIELD,
     LINE_KINDS,
@@ -13,8 +13,8 @@ from codes.passages import (
     STROOM_HEADER,
     TUNNEL,
 )
-from codes.recognise import HTTP, STROOM, Found
-from codes.unanswered import NO_STATUS
+from codes.explain.recognise import HTTP, STROOM, Found
+from codes.explain.unanswered import NO_STATUS
 
 # How many lines a body or an error message may stand away from the status it belongs to.
 _LINES_OF_AN_ANSWER = 60

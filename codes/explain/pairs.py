@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from codes.delivery import (
+from codes.explain.delivery import (
     CHECK_FIRST,
     LOOK_FOR_STATUS,
     NO_ANSWER,

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from codes import unanswered
-from codes.colours import Plain, without_colours
-from codes.passages import (
+from codes.explain import unanswered
+from codes.explain.colours import Plain, without_colours
+from codes.explain.patterns import (
     ACCESS_LOG,
     FIELD,
     FIELDS_LINE,
@@ -28,8 +28,8 @@ from codes.passages import (
     STROOM_MESSAGE,
     TUNNEL,
 )
-from codes.spoken import spoken
-from codes.unanswered import NO_STATUS, Tunnels
+from codes.explain.prose import spoken
+from codes.explain.unanswered import NO_STATUS, Tunnels
 
 MAX_LENGTH = 64 * 1024
 MAX_FINDINGS = 1000
