@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from codes import facets
-from codes.api import asked_pair, compared_codes, refuse_unknown_registry
+from codes.api.views import asked_pair, compared_codes, refuse_unknown_registry
 from codes.catalogue.values import HTTP, NAME, PRESENCE, STROOM, Severity
 from codes.comparison import READY_SETS, compare
 from codes.explain.pairs import other_statuses

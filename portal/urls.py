@@ -19,7 +19,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("docs/", views.documentation_index, name="documentation-index"),
     path("docs/<slug:slug>/", views.documentation_page, name="documentation"),
-    path("api/v1/", include("codes.urls_api")),
+    path("api/v1/", include("codes.api.urls")),
     path("api/v1/", include("feeds.api.urls")),
     path("api/v1/", include("portal.access.api")),
     path("api/schema/", SchemaView.as_view(), name="schema"),

@@ -227,12 +227,12 @@ def test_links_are_absolute_where_the_public_address_is_known(settings) -> None:
 
 
 def test_an_error_of_ours_is_a_problem_that_tells_nothing(monkeypatch) -> None:
-    from codes import api
+    from codes.api import views
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret path /var/lib")
 
-    monkeypatch.setattr(api.CodeList, "get_queryset", fail)
+    monkeypatch.setattr(views.CodeList, "get_queryset", fail)
     client = Client(raise_request_exception=False)
     response = client.get("/api/v1/codes/", headers={"X-Request-ID": "request-0001"})
     body = problem_of(response, 500)
@@ -251,12 +251,12 @@ def test_a_request_id_is_taken_over_or_made(sent: str) -> None:
 def test_a_database_that_fails_is_503_with_a_time_to_wait(monkeypatch) -> None:
     from django.db import OperationalError
 
-    from codes import api
+    from codes.api import views
 
     def fail(*_: object, **__: object) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(api.CodeList, "get_queryset", fail)
+    monkeypatch.setattr(views.CodeList, "get_queryset", fail)
     response = anonymous().get("/api/v1/codes/")
     assert "locked" not in problem_of(response, 503)["detail"]
     assert int(response["Retry-After"]) > 0

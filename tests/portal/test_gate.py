@@ -263,7 +263,7 @@ def test_s35_pages_metrics_health_and_deliveries_go_on_while_every_password_thre
 def test_s34_pages_and_deliveries_go_on_while_texts_are_explained(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with blocked("codes.explain_api.explain", monkeypatch) as begun:
+    with blocked("codes.api.explain.explain", monkeypatch) as begun:
         asking = [live.connect() for _ in range(12)]
         for connection in asking:
             connection.sendall(posted("/api/v1/codes/explain/", b'{"text": "nothing"}'))

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from codes.advice_json import AdviceItemSerializer, advice_items
+from codes.api.advice import AdviceItemSerializer, advice_items
 from codes.explain.answers import Answer, Explanation, TooLong, explain
 from codes.explain.recognise import MAX_LENGTH, Found
 from codes.explain.unanswered import NO_STATUS

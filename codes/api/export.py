@@ -7,10 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from codes.labels import VERDICTS
-from codes.lookup import FoundCode
-from codes.models import CodeClass, Disagreement, Owner, Registry, Release, Source, StatusCode, Vendor
-from codes.serializers import (
+from codes.api.serializers import (
     ClassSerializer,
     CodeSerializer,
     ListedDisagreementSerializer,
@@ -19,6 +16,9 @@ from codes.serializers import (
     SourceSerializer,
     VendorSerializer,
 )
+from codes.labels import VERDICTS
+from codes.lookup import FoundCode
+from codes.models import CodeClass, Disagreement, Owner, Registry, Release, Source, StatusCode, Vendor
 from portal.rest.views import csv_text
 from portal.site import public_link
 

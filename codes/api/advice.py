@@ -6,11 +6,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from codes.api.serializers import CodeSerializer, RetrySerializer
 from codes.catalogue.values import HTTP
 from codes.explain.delivery import NO_ANSWER, Advice
 from codes.explain.pairs import Pair
 from codes.explain.unanswered import NO_STATUS
-from codes.serializers import CodeSerializer, RetrySerializer
 from portal.rest.views import ChosenFieldsMixin
 
 Shape = serializers.Serializer[Any]

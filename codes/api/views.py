@@ -13,8 +13,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from codes import export
-from codes.advice_json import PairSerializer
+from codes.api import export
+from codes.api.advice import PairSerializer
+from codes.api.serializers import (
+    ClassSerializer,
+    CodeSerializer,
+    ComparisonSerializer,
+    HeaderSerializer,
+    ListedCodeSerializer,
+    ListedDisagreementSerializer,
+    RegistrySerializer,
+    ReleaseSerializer,
+    SourceDetailSerializer,
+    SourceSerializer,
+    VendorSerializer,
+)
 from codes.catalogue.values import HTTP, STROOM
 from codes.comparison import compare
 from codes.explain.pairs import Pair, judge, unanswered
@@ -32,19 +45,6 @@ from codes.models import (
     SourceEntry,
     StatusCode,
     Vendor,
-)
-from codes.serializers import (
-    ClassSerializer,
-    CodeSerializer,
-    ComparisonSerializer,
-    HeaderSerializer,
-    ListedCodeSerializer,
-    ListedDisagreementSerializer,
-    RegistrySerializer,
-    ReleaseSerializer,
-    SourceDetailSerializer,
-    SourceSerializer,
-    VendorSerializer,
 )
 from portal.rest.problems import BadQuery, answers
 from portal.rest.views import (
