@@ -119,7 +119,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
-    "codes.loaded.CatalogueMiddleware",
+    "codes.pages.not_loaded.CatalogueMiddleware",
 ]
 
 LOGGING = logs.LOGGING

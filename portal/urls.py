@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-import codes.views
+import codes.pages.views
 from portal import views
 from portal.rest.schema_views import DocsView, SchemaView
 
@@ -13,8 +13,8 @@ handler404 = "portal.rest.problems.not_found"
 handler500 = "portal.rest.problems.server_error"
 
 urlpatterns = [
-    path("", codes.views.home, name="home"),
-    path("codes/", include("codes.urls")),
+    path("", codes.pages.views.home, name="home"),
+    path("codes/", include("codes.pages.urls")),
     path("favicon.ico", views.favicon),
     path("admin/", admin.site.urls),
     path("docs/", views.documentation_index, name="documentation-index"),

@@ -29,7 +29,7 @@ def _limits_count_from_zero() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _catalogue_was_seen() -> None:
     """Many tests need but a few rows of the catalogue, or none; that it may be missing has tests of its own."""
-    from codes.loaded import CatalogueMiddleware
+    from codes.pages.not_loaded import CatalogueMiddleware
 
     CatalogueMiddleware.was_seen = True
 

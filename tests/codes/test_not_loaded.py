@@ -12,9 +12,9 @@ from django.db import OperationalError
 from django.test import Client
 from django.urls import URLPattern
 
-from codes import urls
-from codes.loaded import CatalogueMiddleware
 from codes.models import Registry
+from codes.pages import urls
+from codes.pages.not_loaded import CatalogueMiddleware
 from tests.calls import anonymous, problem_of
 
 pytestmark = pytest.mark.django_db

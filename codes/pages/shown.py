@@ -8,7 +8,7 @@ from codes.catalogue.values import HTTP, Severity
 from codes.labels import aspect_words
 from codes.lookup import FoundCode
 from codes.models import Meaning, StatusCode
-from codes.samples import http_sample, stroom_sample
+from codes.pages.samples import http_sample, stroom_sample
 
 MOST_COMPARED = 5
 

@@ -9,7 +9,7 @@ from django.http import QueryDict
 from codes import labels as words
 from codes.catalogue.values import HTTP, STROOM, Severity, Standing, Verdict
 from codes.models import Disagreement, Owner, Source
-from codes.page_query import query_faults
+from codes.pages.query import query_faults
 
 Choices = Sequence[tuple[str, str]]
 

@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from codes import changes_feed, explain_page, views
+from codes.pages import changes_feed, explain, views
 
 app_name = "codes"
 
 urlpatterns = [
     path("", views.code_list, name="list"),
     path("lookup/", views.lookup, name="lookup"),
-    path("explain/", explain_page.explain_page, name="explain"),
+    path("explain/", explain.explain_page, name="explain"),
     path("compare/", views.compare_page, name="compare"),
     path("disagreements/", views.disagreements, name="disagreements"),
     path("sources/", views.sources, name="sources"),

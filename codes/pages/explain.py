@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from codes.explain.answers import Explanation, TooLong, explain
 from codes.explain.recognise import MAX_LENGTH, Found
-from codes.page_query import query_faults, refusal
+from codes.pages.query import query_faults, refusal
 
 
 @dataclass(frozen=True)

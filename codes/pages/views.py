@@ -10,21 +10,21 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.shortcuts import render
 from django.urls import reverse
 
-from codes import facets
 from codes.api.views import asked_pair, compared_codes, refuse_unknown_registry
 from codes.catalogue.values import HTTP, NAME, PRESENCE, STROOM, Severity
 from codes.comparison import READY_SETS, compare
 from codes.explain.pairs import other_statuses
 from codes.filters import CodeFilterSet, DisagreementFilterSet
 from codes.headers import headers
-from codes.loaded import NOT_LOADED
 from codes.lookup import NUMBERS, FoundCode, find_code, find_meaning
 from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
-from codes.page_query import faults_in, query_faults, takes_no_parameters
+from codes.pages import facets
+from codes.pages.not_loaded import NOT_LOADED
+from codes.pages.query import faults_in, query_faults, takes_no_parameters
+from codes.pages.shown import show_meanings, weighty
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
 from codes.search.index import best_and_others, find, no_answer_in, straight_to
 from codes.search.remarks import remarks_on
-from codes.shown import show_meanings, weighty
 from portal.rest.problems import BadQuery
 from portal.rest.views import conditional_page
 from portal.site import public_link
