@@ -34,17 +34,17 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {
-    "feeds.rules.dn": ["tests/feeds/test_dn.py", "tests/feeds/test_properties.py"],
+    "feeds.rules.dn": ["tests/feeds/rules/test_dn.py", "tests/feeds/rules/test_properties.py"],
     "feeds.rules.metadata": [
-        "tests/feeds/test_metadata.py",
-        "tests/feeds/test_stored_metadata.py",
-        "tests/feeds/test_properties.py",
+        "tests/feeds/rules/test_metadata.py",
+        "tests/feeds/rules/test_stored_metadata.py",
+        "tests/feeds/rules/test_properties.py",
     ],
-    "feeds.rules.decision": ["tests/feeds/test_policy.py", "tests/feeds/test_properties.py"],
-    "feeds.store.compression": ["tests/feeds/receipt/test_compression.py"],
-    "feeds.store.archive": ["tests/feeds/receipt/test_archive.py"],
-    "feeds.store.zip_directory": ["tests/feeds/receipt/test_archive.py"],
-    "feeds.store.zip_records": ["tests/feeds/receipt/test_archive.py"],
+    "feeds.rules.decision": ["tests/feeds/rules/test_decision.py", "tests/feeds/rules/test_properties.py"],
+    "feeds.store.compression": ["tests/feeds/store/test_compression.py"],
+    "feeds.store.archive": ["tests/feeds/store/test_archive.py"],
+    "feeds.store.zip_directory": ["tests/feeds/store/test_archive.py"],
+    "feeds.store.zip_records": ["tests/feeds/store/test_archive.py"],
 }
 #: Words in the names of tests that take long: they come last, for most faults are noticed before.
 SLOW_TESTS = ("bomb", "bit_flip", "truncation", "1_mib", "common_tools", "properties", "random")

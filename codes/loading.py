@@ -19,7 +19,7 @@ DATA_DIRECTORY = Path(__file__).parent / "data"
 OWN_FOLDER = "catalogue"
 # Version of everything that is made from the files: rows, answers of the API, exports. Raise it when the same files
 # would give other rows or other bytes, so that an upgrade loads again and no client is answered "not modified".
-# tests/codes/test_format.py notices a change of shape.
+# tests/codes/api/test_format.py notices a change of shape.
 FORMAT = 2
 
 Row = dict[str, Any]

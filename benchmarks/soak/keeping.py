@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.soak import stage
 from benchmarks.soak.trial import Run
 from tests.deploy.portal import Portal as DeployedPortal
-from tests.feeds.drill import back_up_and_restore
+from tests.feeds.maintenance.drill import back_up_and_restore
 
 KILLS_OF_A_PROCESS = 50
 
@@ -32,4 +32,4 @@ def migrate(run: Run) -> None:
 def kill_retention(run: Run) -> None:
     """R25: runs of retention that are killed anywhere, until so many really were before their end."""
     while run.more():
-        run.count(stage.script(run, "tests.feeds.retention_kills", str(KILLS_OF_A_PROCESS)))
+        run.count(stage.script(run, "tests.feeds.maintenance.retention_kills", str(KILLS_OF_A_PROCESS)))

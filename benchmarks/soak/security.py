@@ -18,10 +18,10 @@ from benchmarks.soak.trial import Run
 from feeds.rules.dn import parse_dn
 from portal.access.sign_in import MAX_TRIES
 from portal.audit.record import verify
-from tests.feeds.test_api_receipts import QUERIES
-from tests.feeds.test_dn import random_name
+from tests.feeds.api.test_receipts import QUERIES
+from tests.feeds.rules.test_dn import random_name
 from tests.live import Response, parse
-from tests.portal.test_audit import heads_of, make_chain, tampered
+from tests.portal.audit.test_record import heads_of, make_chain, tampered
 from tests.reliability import processes
 from tests.reliability.hostile import LINE, STORED, attack
 from tests.reliability.portal import Portal

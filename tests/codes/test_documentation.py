@@ -17,7 +17,7 @@ from codes.explain.answers import explain
 from codes.models import Source, SourceEntry
 from codes.search.index import find, straight_to
 from codes.search.remarks import remarks_on
-from tests.codes.test_iana import registry_file
+from tests.codes.catalogue.test_iana import registry_file
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "catalogue.md"
 TEXT = PAGE.read_text()

@@ -12,7 +12,7 @@ from codes import loading
 from codes.catalogue.toml_table import CatalogueFault
 from codes.catalogue.values import Catalogue
 from codes.models import Disagreement, HeaderUse, LocalNote, Meaning, Release, SourceEntry, StatusCode
-from tests.codes.test_catalogue import BASE, write
+from tests.codes.catalogue.test_values import BASE, write
 
 pytestmark = pytest.mark.django_db
 

@@ -24,7 +24,7 @@ from feeds.receipt import app, jobs, service
 from portal.database import threads as pools
 from portal.database import timeouts
 from portal.models import ApiToken
-from tests.feeds.receipt.crafted import zipped
+from tests.feeds.store.crafted import zipped
 from tests.live import Live, parse, read_all, request
 from tests.serving import Serve
 

@@ -16,7 +16,7 @@ from feeds.rules import dn, metadata
 from feeds.rules import pasted as certificates
 from feeds.rules.stroom_status import FEED_NOT_RECEIVING
 from feeds.store.ids import RECEIPT_ID
-from tests.feeds.heads import PROXY, judged, read
+from tests.feeds.rules.heads import PROXY, judged, read
 
 SIZE = 64 * 1024
 MOST_SECONDS = 1.0

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from portal.admin_site import MAX_SEARCH_LENGTH, MAX_SEARCH_WORDS
 from tests.factories import make_feed
-from tests.feeds.admin_client import signed_in
+from tests.feeds.admin.admin_client import signed_in
 
 pytestmark = pytest.mark.django_db
 

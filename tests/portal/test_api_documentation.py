@@ -19,7 +19,7 @@ from feeds.models import Feed, Proposal
 from portal.access.roles import CERTIFICATE_OFFICER, FEED_EDITOR
 from portal.models import ApiToken
 from tests.live import Live, running
-from tests.portal.test_api_description import api_methods, without_converters
+from tests.portal.rest.test_description import api_methods, without_converters
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from codes import loading
-from tests.feeds.admin_client import signed_in
+from tests.feeds.admin.admin_client import signed_in
 from tests.hostile import bundle, faults_of, fields_on, handfuls
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]

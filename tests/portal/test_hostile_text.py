@@ -21,7 +21,7 @@ from django.urls import reverse
 from codes import loading
 from codes.catalogue.toml_table import CatalogueFault
 from feeds.models import Feed, PendingImport, Receipt
-from tests.feeds.admin_client import feed_form, one_rule
+from tests.feeds.admin.admin_client import feed_form, one_rule
 from tests.hostile import MARK, PAYLOADS, bundle, faults_of, fields_on, handfuls, texts, unescaped
 from tests.hostile_site import OWN_SOURCE, code_of, fill, fill_proposals, own_source, text_columns
 

@@ -22,7 +22,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from codes import loading
 from feeds.models import Feed, RefusalSample
 from tests.factories import DN, NOW, make_feed, make_receipt
-from tests.feeds.admin_client import feed_form, signed_in
+from tests.feeds.admin.admin_client import feed_form, signed_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
