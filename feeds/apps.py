@@ -11,7 +11,9 @@ class FeedsConfig(AppConfig):
 
         from feeds.changes import approval
         from feeds.history import add_context, fall_together
+        from feeds.maintenance.identity import refuse_new_file
         from feeds.models import CertificateRule, Feed
+        from portal.database.threads import NEW_FILE_CHECKS
 
         pre_create_historical_record.connect(add_context, dispatch_uid="feeds.history.add_context")
         for signal, word in ((pre_save, "save"), (pre_delete, "delete")):
@@ -19,3 +21,4 @@ class FeedsConfig(AppConfig):
             signal.connect(approval.before_rule, sender=CertificateRule, dispatch_uid=f"feeds.approval.rule.{word}")
         pre_delete.connect(fall_together, sender=CertificateRule, dispatch_uid="feeds.history.fall_together")
         post_create_historical_record.connect(approval.after_history, dispatch_uid="feeds.changes.approval.history")
+        NEW_FILE_CHECKS.append(refuse_new_file)

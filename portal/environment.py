@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from feeds.rules.metadata import IdentityNames
-from portal.http.client import Network, TrustedProxies, is_in
+from portal.http.client import IdentityNames, Network, TrustedProxies, is_in
 from portal.injected import is_injected
 
 T = TypeVar("T")

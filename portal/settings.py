@@ -230,7 +230,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_PERMISSIONS": [],
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "RetryVerdict": "portal.rest.schema.retry_verdicts",
+        "RetryVerdict": "codes.api.words.retry_verdicts",
         "FeedStatus": "feeds.models.Feed.Status",
         "CertificatePolicy": "feeds.models.Feed.Policy",
         "RuleAction": "feeds.models.CertificateRule.Action",

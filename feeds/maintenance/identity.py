@@ -7,12 +7,14 @@ destroy each other: retention, export and repair act on what the one has and the
 import uuid
 from pathlib import Path
 
+from django.conf import settings
 from django.db import connection
 
 from feeds.models import Feed, Receipt, Store
 from feeds.store.ids import DATA_SUFFIX, RECEIVED, STORE_ID
 from feeds.store.slots import PARTS
 from portal.audit.record import holds, last_announced, record
+from portal.database.threads import Refused
 from portal.files import write_durably
 
 #: So many of the newest receipts are looked for where database and store do not know each other yet.
@@ -72,6 +74,18 @@ def demand_own_store(root: Path, *, may_be_blank: bool = False) -> None:
             "Correct DATABASE_URL or restore the database; if it is meant to be new, set PORTAL_NEW_DATABASE=on "
             "for one start."
         )
+
+
+def refuse_new_file() -> None:
+    """Check the database file that has just taken the place of another one.
+
+    Raises:
+        Refused: it belongs to another store: its feeds and rules are not ours.
+    """
+    try:
+        demand_own_store(settings.STORE_DIR)
+    except WrongStore as fault:
+        raise Refused(str(fault)) from fault
 
 
 def _demand_known(root: Path, key: uuid.UUID | None, known: list[uuid.UUID]) -> None:

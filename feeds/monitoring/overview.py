@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, Sum
@@ -91,7 +92,7 @@ def _stored_bytes(now: datetime) -> int:
     return int(received.aggregate(total=Sum("bytes"))["total"] or 0)
 
 
-def stopped_sending(now: datetime) -> QuerySet[Feed]:
+def stopped_sending(now: datetime) -> QuerySet[Any]:
     """Return the feeds that took something in the last 7 days but nothing in the last 24 hours, the latest first.
 
     The only definition: the overview, the filter of the feed list and the gauge `feeds_quiet` all use it. `last` is

@@ -19,10 +19,11 @@ from feeds.monitoring.repeated import WELL, Recurring
 from feeds.receipt.service import SETTLE_SECONDS, read_policy
 from feeds.rules import stroom_status
 from feeds.rules.decision import Certificate, Decision, decide_feed
-from feeds.rules.metadata import DOUBLED, IdentityNames, read_certificate
+from feeds.rules.metadata import DOUBLED, read_certificate
 from feeds.store.compression import Gunzip, StreamInvalid
 from portal.database.threads import Refused, Unavailable, in_time, promptly
 from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
+from portal.http.client import IdentityNames
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from feeds.rules.metadata import IdentityNames, RequestMetadata, read_request
+from feeds.rules.metadata import RequestMetadata, read_request
 from portal.http.body import Scope
+from portal.http.client import IdentityNames
 
 log = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ from feeds.rules.decision import (
     normal_compression,
     refuse,
 )
-from feeds.rules.metadata import IdentityNames, RequestMetadata, format_meta, stamp
+from feeds.rules.metadata import RequestMetadata, format_meta, stamp
 from feeds.store.archive import Contents, read_archive
 from feeds.store.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
 from feeds.store.ids import ReceiptIds, data_path, meta_path
@@ -42,6 +42,7 @@ from feeds.store.slots import Slot
 from feeds.store.spool import PART_SUFFIX, NoSpace, Part, SpaceMark, Store, SyncFailed, write_beside
 from portal.database.threads import VAIN_SECONDS, Refused, Unavailable, promptly
 from portal.http.body import Incomplete
+from portal.http.client import IdentityNames
 from portal.http.request_ids import told_request_id
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from feeds.rules.decision import NO_CERTIFICATE, Certificate, normal_compression
 from feeds.rules.dn import BadDistinguishedName, parse_dn
-from portal.http.client import client_address
+from portal.http.client import IdentityNames, client_address
 
 MAX_NAMES = 200
 MAX_NAME_LENGTH = 128
@@ -63,24 +63,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_NOTE = 300
 #: Fault of a certificate whose description has two values for one name.
 DOUBLED = "an identity header stands twice in the request"
-
-
-@dataclass(frozen=True)
-class IdentityNames:
-    """Lower-case names of the headers in which a trusted proxy describes the client certificate.
-
-    Where `dn` has several, each must be present with the same value: a proxy that sets one of them alone would let
-    clients set the others (S38).
-    """
-
-    dn: tuple[str, ...] = ("x-ssl-client-s-dn",)
-    verify: str = "x-ssl-client-verify"
-    expiry: str = "x-ssl-client-v-end"
-    #: In which a proxy names a user whom it has signed in; empty for none. It says nothing of a delivery.
-    signin: str = ""
-
-    def includes(self, name: str) -> bool:
-        return name in self.dn or name in {self.verify, self.expiry}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar, TypeVarTuple
 
-from django.conf import settings
 from django.db import (
     DataError,
     Error,
@@ -29,12 +28,14 @@ from django.db import (
     connections,
 )
 
-from feeds.maintenance.identity import WrongStore, demand_own_store
 from portal.database import timeouts
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+#: Checks of a SQLite file that took the place of another one; each raises Refused where it is not ours (R30).
+NEW_FILE_CHECKS: list[Callable[[], None]] = []
 
 #: What SQLite says when the last page of a commit, the one that makes it valid, was certainly not written.
 _NEVER_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY})
@@ -182,17 +183,18 @@ def _follow_file() -> None:
     if connection.connection is not None and getattr(_opened, "file", file) != file:
         connection.close()
     if _own_file.setdefault("file", file) != file:
-        _demand_own_store()
+        _look_at_new_file()
         _own_file["file"] = file
     _opened.file = file
 
 
-def _demand_own_store() -> None:
+def _look_at_new_file() -> None:
     try:
-        demand_own_store(settings.STORE_DIR)
-    except WrongStore as fault:
+        for look in NEW_FILE_CHECKS:
+            look()
+    except Refused:
         connection.close()
-        raise Refused(str(fault)) from fault
+        raise
 
 
 async def in_time(pool: Executor, function: Callable[[*Ts], T], *args: *Ts) -> T:

@@ -32,6 +32,24 @@ class TrustedProxies:
         return client_address(peer, [forwarded], self.trusts)
 
 
+@dataclass(frozen=True)
+class IdentityNames:
+    """Lower-case names of the headers in which a trusted proxy describes the client certificate.
+
+    Where `dn` has several, each must be present with the same value: a proxy that sets one of them alone would let
+    clients set the others (S38).
+    """
+
+    dn: tuple[str, ...] = ("x-ssl-client-s-dn",)
+    verify: str = "x-ssl-client-verify"
+    expiry: str = "x-ssl-client-v-end"
+    #: In which a proxy names a user whom it has signed in; empty for none. It says nothing of a delivery.
+    signin: str = ""
+
+    def includes(self, name: str) -> bool:
+        return name in self.dn or name in {self.verify, self.expiry}
+
+
 def client_address(peer: str | None, forwarded: Iterable[str], trusts: Callable[[str | None], bool]) -> str:
     """The address that a request came from: the first hop, from the right, that is not one of our proxies.
 

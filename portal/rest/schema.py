@@ -8,7 +8,6 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
-from codes.catalogue.values import Verdict
 from portal.documentation import version
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import PROBLEM_TYPE, ProblemSerializer, status_name
@@ -281,11 +280,6 @@ def _ranges_of(field: Any) -> tuple[_Limit | None, _Limit | None]:
         return None, None
     low, high = connection.ops.integer_field_range(kind)
     return _Limit(low, told[0]), _Limit(high, told[1])
-
-
-def retry_verdicts() -> list[str]:
-    """The words that stand under two names, `verdict` and `retry`, and shall be one type."""
-    return list(Verdict)
 
 
 def _is_limited(view: Any) -> bool:

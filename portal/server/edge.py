@@ -13,9 +13,8 @@ from typing import cast
 
 from feeds.monitoring.health import Health
 from feeds.receipt.app import METHODS
-from feeds.rules.metadata import IdentityNames
 from portal.http.body import Message, Receive, Scope, Send
-from portal.http.client import client_address
+from portal.http.client import IdentityNames, client_address
 from portal.http.request_ids import current_request_id, request_id
 from portal.server.cache import AtOnce, ReadyAnswers
 from portal.server.gate import Gate

@@ -20,12 +20,12 @@ from urllib.parse import parse_qs
 from feeds.receipt import answers
 from feeds.receipt.head import read_head
 from feeds.rules import stroom_status
-from feeds.rules.metadata import IdentityNames, RequestMetadata
+from feeds.rules.metadata import RequestMetadata
 from feeds.rules.stroom_status import StroomStatus
 from feeds.store.ids import ReceiptIds
 from portal.database.threads import Unavailable, database
 from portal.http.body import Body, Incomplete, Receive, Scope, Send
-from portal.http.client import client_address, network_key
+from portal.http.client import IdentityNames, client_address, network_key
 from portal.http.limits import COUNTER, Counter
 
 log = logging.getLogger(__name__)

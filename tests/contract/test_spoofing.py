@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from feeds.models import RefusalSample
-from feeds.rules.metadata import IdentityNames, parse_meta
-from portal.http.client import TrustedProxies
+from feeds.rules.metadata import parse_meta
+from portal.http.client import IdentityNames, TrustedProxies
 from tests.factories import DN, make_feed
 from tests.live import PROXY, Live, request, running
 

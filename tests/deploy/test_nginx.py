@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from feeds.rules import stroom_status
-from feeds.rules.metadata import IdentityNames, read_request
+from feeds.rules.metadata import read_request
+from portal.http.client import IdentityNames
 from tests.deploy.authority import GOOD_DN, Certificates
 from tests.deploy.proxy import NGINX, SHIPPED, Answer, Echo, Nginx, free_port, is_whole, talk
 

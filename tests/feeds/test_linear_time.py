@@ -12,9 +12,9 @@ import pytest
 
 from feeds.changes import files
 from feeds.receipt.answers import refused
-from feeds.rules import dn, metadata
-from feeds.rules import pasted as certificates
+from feeds.rules import dn, metadata, pasted
 from feeds.rules.stroom_status import FEED_NOT_RECEIVING
+from feeds.store import stroom_packs
 from feeds.store.ids import RECEIPT_ID
 from tests.feeds.rules.heads import PROXY, judged, read
 
@@ -54,10 +54,10 @@ def worst() -> list[str]:
     ]
 
 
-def pasted(text: str) -> None:
+def read_pasted(text: str) -> None:
     for given in (text[:SIZE], BEGIN + text[: SIZE - 27], BEGIN + text[: SIZE - 60] + "x-----END CERTIFICATE-----"):
-        with contextlib.suppress(certificates.UnreadableCertificate):
-            certificates.read_pasted(given)
+        with contextlib.suppress(pasted.UnreadableCertificate):
+            pasted.read_pasted(given)
 
 
 def name(text: str) -> None:
@@ -73,7 +73,7 @@ def head(text: str) -> None:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "pasted certificate": pasted,
+    "pasted certificate": read_pasted,
     "distinguished name": name,
     "head of a request": head,
     "metadata": lambda text: metadata.parse_meta(text.encode()),
@@ -81,7 +81,11 @@ READERS: dict[str, Callable[[str], object]] = {
     "certificate": lambda text: judged(dn=text, verify=text, expiry=text),
     "answer": lambda text: refused(FEED_NOT_RECEIVING, feed=text, hint=text),
     "receipt id": RECEIPT_ID.fullmatch,
-    "name of a feed file": files._FEED_META.search,
+    "properties of a feed file": stroom_packs._PAIR.match,
+    "names in a feed file": lambda text: stroom_packs._UNSAFE_IN_SEGMENT.sub(
+        "_", stroom_packs._UNSAFE_IN_NAME.sub("_", text)
+    ),
+    "values of a feed file": files._UNSTORABLE.search,
 }
 
 
@@ -100,6 +104,6 @@ def test_s39_blanks_in_a_pasted_certificate_are_trimmed_in_linear_time(text: str
     """They were looked at again from each of them."""
     block = f"{BEGIN}{text}{' ' * (SIZE - 100)}x\n-----END CERTIFICATE-----"
     began = time.thread_time()
-    with pytest.raises(certificates.UnreadableCertificate):
-        certificates.read_pasted(block)
+    with pytest.raises(pasted.UnreadableCertificate):
+        pasted.read_pasted(block)
     assert time.thread_time() - began < MOST_SECONDS

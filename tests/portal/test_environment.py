@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from feeds.rules.metadata import IdentityNames
 from portal import environment as module
 from portal.environment import BASE_DIR, BadEnvironment, Environment, read_environment
-from portal.http.client import TrustedProxies
+from portal.http.client import IdentityNames, TrustedProxies
 
 GOOD_KEY = "".join(chr(33 + number) for number in range(60))
 

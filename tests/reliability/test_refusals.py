@@ -12,8 +12,9 @@ from feeds.monitoring.counts import MAX_SAMPLES, DeliveryCounts
 from feeds.receipt import service
 from feeds.receipt.service import Outcome, ReceiptService
 from feeds.rules.decision import Decision, FeedStatus
-from feeds.rules.metadata import IdentityNames, read_request
+from feeds.rules.metadata import read_request
 from feeds.rules.stroom_status import CERTIFICATE_REQUIRED
+from portal.http.client import IdentityNames
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

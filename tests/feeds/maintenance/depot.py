@@ -14,10 +14,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from feeds.models import Receipt
 from feeds.monitoring.counts import DeliveryCounts
 from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
-from feeds.rules.metadata import IdentityNames, read_request
+from feeds.rules.metadata import read_request
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import take_slot
 from feeds.store.spool import SpaceMark, Store
+from portal.http.client import IdentityNames
 
 
 class Depot:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from feeds.receipt import answers
 from feeds.receipt.answers import accepted, framing_answer, refused
 from feeds.rules import stroom_status
-from feeds.rules.metadata import IdentityNames, RequestMetadata, read_request
+from feeds.rules.metadata import RequestMetadata, read_request
 from feeds.rules.stroom_status import StroomStatus
+from portal.http.client import IdentityNames
 
 EVERY = [value for value in vars(stroom_status).values() if isinstance(value, StroomStatus) and value.code]
 

@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 
 from feeds.receipt import feed_status
-from feeds.rules.metadata import IdentityNames
 from portal.database.threads import Unavailable
+from portal.http.client import IdentityNames
 from portal.models import ApiToken
 from tests.factories import DN, make_feed, make_rule
 from tests.live import Live, Response

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from feeds.monitoring.counts import DeliveryCounts
 from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
-from feeds.rules.metadata import IdentityNames, RequestMetadata, read_request
+from feeds.rules.metadata import RequestMetadata, read_request
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import take_slot
 from feeds.store.spool import SpaceMark, Store
+from portal.http.client import IdentityNames
 from tests.factories import NOW
 
 DATA = b"a line of the log\n" * 40_000

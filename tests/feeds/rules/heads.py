@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from feeds.rules.decision import Certificate
-from feeds.rules.metadata import IdentityNames, RequestMetadata, read_certificate, read_request
+from feeds.rules.metadata import RequestMetadata, read_certificate, read_request
+from portal.http.client import IdentityNames
 from tests.factories import DN, NOW
 
 #: What an operator may configure whose proxy sets both names.

@@ -12,13 +12,13 @@ from feeds.rules.metadata import (
     MAX_NAME_LENGTH,
     MAX_NAMES,
     MAX_VALUE_LENGTH,
-    IdentityNames,
     RequestMetadata,
     canonical_name,
     from_mapping,
     merge_entry,
     read_certificate,
 )
+from portal.http.client import IdentityNames
 from tests.factories import DN, NOW
 from tests.feeds.rules.heads import BOTH, IDENTITY, PROXY, STRANGER, Headers, judged, read
 

@@ -26,7 +26,6 @@ from feeds.rules.metadata import (
     MAX_NAME_LENGTH,
     MAX_NAMES,
     MAX_VALUE_LENGTH,
-    IdentityNames,
     RequestMetadata,
     canonical_name,
     format_meta,
@@ -38,6 +37,7 @@ from feeds.rules.metadata import (
     read_request,
     stamp,
 )
+from portal.http.client import IdentityNames
 from tests.factories import NOW
 
 SOAK_FACTOR = int(os.environ.get("SOAK_FACTOR", "1"))

@@ -22,9 +22,9 @@ from codes.models import LocalNote, Release, StatusCode
 from codes.release import content_version
 from feeds.monitoring.health import Health
 from feeds.monitoring.metrics import Measures
-from feeds.rules.metadata import IdentityNames
 from portal.database.threads import Unavailable
 from portal.http import limits
+from portal.http.client import IdentityNames
 from portal.http.request_fields import accepts_gzip, canonical, is_known
 from portal.rest import throttling
 from portal.server import cache as module

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from feeds.monitoring.health import Health
-from feeds.rules.metadata import IdentityNames
 from portal.http.body import Receive, Scope, Send
+from portal.http.client import IdentityNames
 from portal.server.bridge import DjangoBridge
 from portal.server.cache import ReadyAnswers
 from portal.server.edge import Edge

@@ -22,10 +22,11 @@ from codes.catalogue.reader import read_catalogue
 from codes.catalogue.values import Catalogue
 from feeds.receipt import answers
 from feeds.rules import stroom_status
-from feeds.rules.metadata import IdentityNames, read_request
+from feeds.rules.metadata import read_request
 from feeds.store.ids import RECEIPT_ID
 from portal.database.threads import Unavailable
 from portal.environment import BASE_DIR
+from portal.http.client import IdentityNames
 from portal.http.counters import Tallies
 from portal.http.limits import Counter
 from portal.server import try_it
