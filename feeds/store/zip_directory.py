@@ -27,6 +27,7 @@ from feeds.store.zip_records import (
     check_record,
     decode_name,
     local_sizes,
+    marks_name,
     read_exactly,
     read_extra,
     read_local,
@@ -81,7 +82,7 @@ class Directory:
         raw_name = self._data[record.name_at : record.extra_at]
         extra = read_extra(raw_name, self._data[record.extra_at : record.comment_at])
         size, packed, offset = central_sizes(raw_name, extra, record)
-        name = decode_name(raw_name, record.flags)
+        name = decode_name(raw_name)
         return Entry(name, raw_name, record.flags, record.method, record.crc, packed, size, offset)
 
 
@@ -184,8 +185,12 @@ def _find_end_64(file: BinaryIO, locator: bytes, locator_at: int) -> tuple[int, 
 
 # What the entries say together
 def _check_names(entries: Directory) -> None:
-    """Refuse a name that is given twice, as a folder and a file too, and a `./` that only some names begin with."""
+    """Refuse a name that is given twice, as a folder and a file too, and a `./` that only some names begin with.
+
+    Where only some names are marked as UTF-8, a reader that heeds the mark puts other sidecars to other data.
+    """
     seen: set[int] = set()
+    marks: set[bool | None] = {None}
     dotted = 0
     for entry in entries:
         dotted += entry.name.startswith("./")
@@ -193,6 +198,9 @@ def _check_names(entries: Directory) -> None:
         if key in seen:
             raise bad_entry(entry.raw_name, "its name is given twice")
         seen.add(key)
+        marks.add(marks_name(entry.raw_name, entry.flags))
+    if len(marks) > 2:  # None, and one of the two
+        raise StreamInvalid("The ZIP marks some names as UTF-8 and others not")
     if dotted not in {0, len(entries)}:
         raise StreamInvalid("The ZIP has names with ./ before them and names without")
 

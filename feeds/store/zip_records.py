@@ -159,13 +159,21 @@ def read_extra(name: bytes, extra: bytes) -> Extra:
 
 
 # The names
-def decode_name(raw: bytes, flags: int) -> str:
-    """Decode a name. Without the mark for UTF-8 every reader has a guess of its own at what is not ASCII."""
+def decode_name(raw: bytes) -> str:
+    """Decode a name as UTF-8, marked as such or not.
+
+    Info-ZIP and fastjar write UTF-8 without the mark. Readers that take it for an old code page see other letters,
+    but no other `.`, `/` or extension, so the same data items. Other bytes Java refuses.
+    """
     try:
-        return raw.decode("utf-8" if flags & _UTF_8 else "ascii")
+        return raw.decode()
     except UnicodeDecodeError as fault:
-        reason = "is not UTF-8" if flags & _UTF_8 else "is not ASCII and not marked as UTF-8"
-        raise bad_entry(raw, f"its name {reason}") from fault
+        raise bad_entry(raw, "its name is not UTF-8") from fault
+
+
+def marks_name(raw: bytes, flags: int) -> bool | None:
+    """Whether a name is marked as UTF-8; None where it is ASCII, which all readers decode alike."""
+    return None if raw.isascii() else bool(flags & _UTF_8)
 
 
 def _check_name(raw: bytes, name: str) -> None:
