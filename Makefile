@@ -44,8 +44,9 @@ soak: tools  ## try every demand for long, and print one table; make soak T="R02
 mutation: tools  ## put small faults into the deciding modules: do the tests notice? make mutation T=feeds.rules.dn
 	@$(BIN)/python -m benchmarks.mutation $(T)
 
-schema: tools  ## rewrite docs/openapi.yaml from the code
+schema: tools  ## rewrite docs/openapi.yaml and docs/settings.md from the code
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+	@$(BIN)/python -m portal.settings_page
 
 lock:  ## resolve requirements*.txt again into constraints*.txt, with tools of its own and the newest indirect packages
 	@$(INSTALL) .venv-lock constraints-lock.txt

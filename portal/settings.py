@@ -1,4 +1,4 @@
-"""Django settings; every choice of an operator comes from the environment (`portal.environment`)."""
+"""Django settings. Everything that an operator can choose comes from `portal.environment`."""
 
 import os
 import secrets
@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import environ as django_environ
-
 from portal import command_line, logs
-from portal.environment import BASE_DIR, NEW_KEY_MARK, BadEnvironment, read_environment, usable_secret_key
+from portal.database.url import SQLITE, read_database_url
+from portal.environment import BASE_DIR, NEW_KEY_MARK, BadEnvironment, read_environment
+from portal.setting_values import usable_secret_key
 
 ENVIRONMENT = read_environment(make_data_dir=command_line.is_serving())
 DATA_DIR = ENVIRONMENT.data_dir
@@ -17,9 +17,9 @@ STORE_DIR = DATA_DIR / "store"
 
 
 def _secret_key() -> str:
-    """Take the configured key, or make one once, readable by our user alone.
+    """Return the configured key, or the one in the data folder, created at the first start with mode 0600.
 
-    Only the server makes it: another command may run as another user, or in the wrong folder.
+    Only the server creates it: another command may run as another user, or in the wrong folder.
     """
     if ENVIRONMENT.secret_key:
         return ENVIRONMENT.secret_key
@@ -32,24 +32,24 @@ def _secret_key() -> str:
         return usable_secret_key(path.read_text(encoding="utf-8").strip())
     except ValueError as fault:
         raise BadEnvironment(
-            f"  {path} holds no usable key: {fault}. Put back the one of a backup, or remove the file: a new key "
-            "is made, and everybody has to sign in again."
+            f"  {path} holds no usable key: {fault}. Restore it from a backup, or remove the file: a new key is "
+            "created, and all users have to sign in again."
         ) from fault
 
 
 def _make_key(path: Path) -> None:
-    """The file appears whole or not at all, and two starts at once agree on one."""
+    """Create the file atomically; two starts at the same time end with the same key."""
     descriptor, name = tempfile.mkstemp(prefix=".secret_key-", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            # The start that makes the database takes the mark away: from then on a key says that there was one.
+            # The start that creates the database removes the mark: from then on a key proves that there was one.
             file.write(f"{secrets.token_urlsafe(64)}{NEW_KEY_MARK}")
             file.flush()
             os.fsync(file.fileno())
         try:
             os.link(name, path)
         except FileExistsError:
-            pass  # another start was quicker
+            pass  # another start was faster
         except OSError:
             Path(name).replace(path)  # a file system without links
     finally:
@@ -57,22 +57,21 @@ def _make_key(path: Path) -> None:
 
 
 def _database() -> dict[str, Any]:
-    """SQLite in WAL mode with full sync (a commit survives a power cut), or what DATABASE_URL names."""
-    database: dict[str, Any]
+    """Return SQLite in WAL mode with full sync (a commit survives a power cut), or the database of DATABASE_URL."""
     if ENVIRONMENT.database_url:
-        database = django_environ.Env.db_url_config(ENVIRONMENT.database_url)
+        database = read_database_url(ENVIRONMENT.database_url)
     else:
-        # No address, in which `#`, `?` and `%` of a folder's name would mean something.
-        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "portal.sqlite3")}
+        # Not as a URL, in which `#`, `?` and `%` of a folder's name would have a meaning.
+        database = {"ENGINE": SQLITE, "NAME": str(DATA_DIR / "portal.sqlite3")}
     database["CONN_MAX_AGE"] = None
-    if database["ENGINE"] == "django.db.backends.sqlite3":
+    if database["ENGINE"] == SQLITE:
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 5,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
         }
     else:
-        # A server that is gone without a word is noticed, also while an answer of it is waited for.
+        # A dead server is detected, also while the portal waits for its reply.
         for name, value in (
             ("connect_timeout", 5),
             ("keepalives_idle", 10),
@@ -161,7 +160,7 @@ FORMAT_MODULE_PATH = "portal.formats"  # ISO 8601 everywhere, whatever the langu
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "staticfiles"  # never from the environment: it is cleared
+STATIC_ROOT = DATA_DIR / "staticfiles"  # never from the environment, because the folder is cleared
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -170,7 +169,7 @@ STORAGES = {
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# The name and shape that Django 6 reads itself, so that our middleware goes at the upgrade.
+# In the form that Django 6 reads itself, so that the upgrade makes our middleware unnecessary.
 SECURE_CSP = {
     "default-src": ["'self'"],
     "img-src": ["'self'", "data:"],
@@ -179,9 +178,9 @@ SECURE_CSP = {
     "form-action": ["'self'"],
     "frame-ancestors": ["'none'"],
 }
-# The page of a feed with the most rules: seven fields for each of a thousand.
+# A feed's admin form with the maximum of 1,000 rules has seven fields for each.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 8000
-# The edge has read the whole body within its budget: a copy in the temporary folder would fail where that is full.
+# The edge has already buffered the body; a copy in the temporary folder would fail where that is full.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
 
@@ -195,7 +194,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
 CSRF_TRUSTED_ORIGINS = [ENVIRONMENT.public_url] if ENVIRONMENT.public_url else []
-# The redirect from http to https is the proxy's: on a wire path it would lose deliveries.
+# The proxy redirects from http to https: a redirect on a wire path would lose deliveries.
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
 
 SIMPLE_HISTORY_HISTORY_CHANGE_REASON_USE_TEXT_FIELD = True
@@ -206,7 +205,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "portal.access.tokens.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    # Deny by default: a view without a queryset must name its permissions, or it fails loudly.
+    # Deny by default: a view without a queryset that names no permissions raises an error.
     "DEFAULT_PERMISSION_CLASSES": ["portal.access.tokens.HasScope", "portal.access.tokens.ModelPermissions"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["portal.rest.parsing.StrictJSONParser"],
@@ -218,9 +217,9 @@ REST_FRAMEWORK: dict[str, Any] = {
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Stroom portal",
     "DESCRIPTION": (
-        "Status codes of HTTP and Stroom, open to all; feeds, receipts and refusals for those who may see them. "
-        "Errors are problem details (RFC 9457) whose `type` is the page of the status code. Parameters and keys "
-        "that are not described here are refused by name."
+        "Status codes of HTTP and Stroom, open to all; feeds, receipts and refusals for authorised users. "
+        "Errors are problem details (RFC 9457) whose `type` is the page of the status code. Unknown parameters "
+        "and keys are rejected by name."
     ),
     "VERSION": "",  # taken from the change log when the description is made
     "LICENSE": {"name": "Apache 2.0"},

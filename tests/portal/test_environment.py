@@ -5,13 +5,15 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from portal import environment as module
-from portal.environment import BASE_DIR, BadEnvironment, Environment, read_environment
+from portal import setting_values as module
+from portal.environment import BASE_DIR, SETTINGS, BadEnvironment, Environment, read_environment
 from portal.http.client import IdentityNames, TrustedProxies
+from portal.settings_page import PAGE, settings_page
 
 GOOD_KEY = "".join(chr(33 + number) for number in range(60))
 
@@ -154,7 +156,7 @@ def test_s24_a_bad_secret_is_not_printed(name: str, data_dir: str) -> None:
 
 def test_s24_debug_cannot_be_on_where_the_portal_is_public(data_dir: str) -> None:
     assert faults(data_dir, PORTAL_DEBUG="on", PORTAL_PUBLIC_URL="https://portal.example.org") == [
-        "  PORTAL_DEBUG shows the inside of the portal to everyone. Remove it, or PORTAL_PUBLIC_URL."
+        "  PORTAL_DEBUG shows internal details of the portal to every visitor. Remove it, or PORTAL_PUBLIC_URL."
     ]
     assert read_environment({"PORTAL_DATA_DIR": data_dir, "PORTAL_DEBUG": "on"}).debug
 
@@ -207,6 +209,25 @@ def test_without_any_setting_there_are_safe_defaults(monkeypatch: pytest.MonkeyP
     assert Path(data_dir).stat().st_mode & 0o777 == 0o700
 
 
+def test_each_setting_has_a_field_a_text_and_a_remedy() -> None:
+    own = {field.name for field in fields(Environment)} - {"identity_headers"}
+    assert {setting.field for setting in SETTINGS} == own | {"dn", "verify", "expiry"}
+    assert (
+        len({setting.name for setting in SETTINGS}) == len({setting.field for setting in SETTINGS}) == len(SETTINGS)
+    )
+    assert all(setting.doc and (setting.hint or setting.parse is None) for setting in SETTINGS)
+
+
+def test_the_document_of_the_settings_is_written_from_their_table() -> None:
+    """`python -m portal.settings_page` writes it."""
+    assert PAGE.read_text(encoding="utf-8") == settings_page()
+
+
+def test_a_fault_elsewhere_hides_no_contradiction(data_dir: str) -> None:
+    lines = faults(data_dir, HOST="not a host", PORTAL_DEBUG="on", PORTAL_PUBLIC_URL="https://portal.example.org")
+    assert [line.split("=")[0].split()[0] for line in lines] == ["HOST", "PORTAL_DEBUG"]
+
+
 def test_blank_settings_are_the_defaults(data_dir: str) -> None:
     blank = dict.fromkeys(["HOST", "PORT", "DATABASE_URL", "PORTAL_PUBLIC_URL", "PORTAL_THREADS"], " ")
     assert read_environment({"PORTAL_DATA_DIR": data_dir, **blank}) == read_environment(
@@ -214,8 +235,8 @@ def test_blank_settings_are_the_defaults(data_dir: str) -> None:
     )
 
 
-def test_the_folder_for_data_is_by_default_beside_the_code() -> None:
-    assert module.BASE_DIR == BASE_DIR == Path(__file__).resolve().parents[2]
+def test_the_default_data_folder_is_next_to_the_code() -> None:
+    assert Path(__file__).resolve().parents[2] == BASE_DIR
 
 
 @pytest.mark.parametrize(

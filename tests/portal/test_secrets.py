@@ -18,8 +18,9 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from portal.environment import BASE_DIR, read_environment, usable_secret_key
+from portal.environment import BASE_DIR, read_environment
 from portal.logs import OneLine
+from portal.setting_values import usable_secret_key
 
 #: Random to the eye, the same in every process, and not written down anywhere.
 GOOD_KEY = base64.urlsafe_b64encode(hashlib.sha512(b"a key for tests").digest()).decode().rstrip("=")
@@ -171,7 +172,7 @@ def start(folder: Path, *command: str, **environment: str) -> "subprocess.Comple
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "portal.example.org"])
 def test_s24_debug_is_for_this_machine_alone(host: str, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="PORTAL_DEBUG shows the inside"):
+    with pytest.raises(Exception, match="PORTAL_DEBUG shows internal details"):
         read_environment({"PORTAL_DATA_DIR": str(tmp_path), "PORTAL_DEBUG": "on", "HOST": host})
 
 

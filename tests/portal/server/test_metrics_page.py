@@ -16,8 +16,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoDbBlocker
 
-from portal.environment import BadEnvironment, MetricsReaders, read_environment
+from portal.environment import BadEnvironment, read_environment
 from portal.models import ApiToken
+from portal.setting_values import MetricsReaders
 from tests.calls import VIEWER, make_user
 from tests.factories import make_feed, make_rule
 from tests.live import PROXY, Live, Response, read_all

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from portal.environment import TrustedProxies
+from portal.http.client import TrustedProxies
 from portal.management.commands.serve import Command
 from portal.server.sockets import open_listener
 from tests.live import parse, read_all, request
