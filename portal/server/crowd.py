@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at all connections; with very many of them, looks are fewer.
 LOOK_SECONDS, CONNECTIONS_A_SECOND = 0.1, 20_000
+#: Where connections are scarce, a body of a network with more than its share must be as fast as this on average, from
+#: so many seconds on.
+BYTES_A_SECOND, SLOW_AFTER_SECONDS = 64 * 1024, 3.0
 #: Seconds between two lines in the log.
 QUIET_SECONDS = 60.0
 
@@ -49,6 +52,10 @@ class Member(Protocol):
     @property
     def waiting(self) -> tuple[Waiting, float] | None:
         """What is waited for, and since when; None while it is our turn."""
+
+    @property
+    def body(self) -> tuple[int, float] | None:
+        """Bytes of the body that have come, and since when; None while none is on its way."""
 
     def give_way(self) -> None:
         """Close."""
@@ -102,11 +109,19 @@ class Crowd:
         sizes = Counter(networks.values())
         found: list[tuple[int, float, Member]] = []
         for member, network in networks.items():
-            waiting = member.waiting
-            if waiting is None:
-                continue
-            kind, since = waiting
-            patience = kind.short_seconds if sizes[network] > self._share else kind.usual_seconds
-            if now - since >= patience:
+            since = self._gives_way_since(member, now, has_more=sizes[network] > self._share)
+            if since is not None:
                 found.append((-sizes[network], since, member))
         return [member for _, _, member in sorted(found, key=lambda entry: entry[:2])]
+
+    def _gives_way_since(self, member: Member, now: float, *, has_more: bool) -> float | None:
+        """Since when a client keeps the server waiting; None where it may stay."""
+        if member.waiting is not None:
+            kind, since = member.waiting
+            if now - since >= (kind.short_seconds if has_more else kind.usual_seconds):
+                return since
+        if has_more and member.body is not None:
+            received, since = member.body
+            if now - since >= max(SLOW_AFTER_SECONDS, received / BYTES_A_SECOND):
+                return since
+        return None

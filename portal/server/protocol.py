@@ -84,7 +84,8 @@ class PortalProtocol(HttpToolsProtocol):
         self._head_seen = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._waiting_since = self._paused_since = time.monotonic()
-        self._moved = 0
+        self._moved = self._received = 0
+        self._body_since = self._waiting_since
         self._demands_length: Callable[[Any], bool] = getattr(self.app, "demands_length", lambda _: False)
         self._at_once: Callable[[Any], AtOnce | None] = getattr(self.app, "at_once", lambda _: None)
 
@@ -112,11 +113,18 @@ class PortalProtocol(HttpToolsProtocol):
             return None
         return Waiting.DELIVERY if self._demands_length(self.scope) else Waiting.BODY, self._waiting_since
 
+    @property
+    def body(self) -> tuple[int, float] | None:
+        """Bytes of the body that have come, and since when; None while none is on its way."""
+        ours = self._in_head or self.flow.read_paused or self.transport.is_closing()
+        return None if ours else (self._received, self._body_since)
+
     def give_way(self) -> None:
         self.transport.abort()
 
     def _note_body(self, received: int) -> None:
         """A body that moves fast enough is not waited for."""
+        self._received += received
         self._moved += received
         if self._moved >= MOVED_BYTES:
             self._moved, self._waiting_since = 0, time.monotonic()
@@ -247,8 +255,8 @@ class PortalProtocol(HttpToolsProtocol):
             self._replaying = False
             return
         self._in_head, self._head_seen = False, True
-        self._packet_bytes = self._framing_bytes = self._moved = 0
-        self._waiting_since = time.monotonic()
+        self._packet_bytes = self._framing_bytes = self._moved = self._received = 0
+        self._waiting_since = self._body_since = time.monotonic()
         self._stop_head_timer()
         super().on_headers_complete()
         self._connection.endless = self._demands_length(self.scope) and not is_delimited(cast("Scope", self.scope))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from portal.server.crowd import LOOK_SECONDS, Crowd, Waiting
+from portal.server.crowd import BYTES_A_SECOND, LOOK_SECONDS, SLOW_AFTER_SECONDS, Crowd, Waiting
 
 NOW = 1000.0
 
@@ -11,6 +11,7 @@ NOW = 1000.0
 class Connection:
     peer: str
     waiting: tuple[Waiting, float] | None = None
+    body: tuple[int, float] | None = None
     closed: list[bool] = field(default_factory=list)
 
     def give_way(self) -> None:
@@ -26,7 +27,7 @@ class Clock:
 
 
 def waiting(peer: str, kind: Waiting, seconds: float) -> Connection:
-    return Connection(peer, (kind, NOW - seconds))
+    return Connection(peer, waiting=(kind, NOW - seconds))
 
 
 def thinned(members: list[Connection], most: int = 16, trusted: str = "") -> list[Connection]:
@@ -55,6 +56,16 @@ def test_s34_a_network_with_more_than_its_share_gives_way_first_and_sooner() -> 
     many = [waiting("192.0.2.1", Waiting.REQUEST, 0.3) for _ in range(12)]
     few = [waiting(f"198.51.100.{n}", Waiting.REQUEST, 60) for n in range(4)]
     assert thinned([*few, *many]) == many[:2]
+
+
+def test_s34_slow_bodies_of_a_network_with_more_than_its_share_give_way_where_nothing_else_does() -> None:
+    """Each moves often enough to be at work; together they held every place, also against /livez."""
+    began = NOW - 2 * SLOW_AFTER_SECONDS
+    slow = [Connection("192.0.2.1", body=(BYTES_A_SECOND, began)) for _ in range(9)]
+    fast = [Connection("192.0.2.1", body=(10 * BYTES_A_SECOND, began)) for _ in range(5)]
+    others = [Connection("198.51.100.1", body=(1, began)) for _ in range(2)]
+    assert thinned([*others, *fast, *slow]) == slow[:2]
+    assert thinned([*others, *fast]) == []
 
 
 def test_s34_addresses_of_one_ipv6_network_are_one() -> None:
