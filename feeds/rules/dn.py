@@ -88,6 +88,7 @@ class DistinguishedName:
         return ",".join("+".join(f"{kind}={_escape(value)}" for kind, value in part) for part in self.parts)
 
 
+@lru_cache(maxsize=512)  # the same senders come again and again
 def parse_dn(text: str) -> DistinguishedName:
     """Read a distinguished name.
 

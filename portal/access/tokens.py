@@ -9,6 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission, DjangoModelPermissions
 from rest_framework.request import Request
 
+from portal.access.queries import find_token, note_use
 from portal.models import ApiToken
 
 if TYPE_CHECKING:  # DRF imports these classes while it makes its APIView
@@ -32,10 +33,10 @@ def bearer_secret(authorization: str | None) -> str | None:
 def authenticate_bearer(authorization: str | None, scope: str) -> BearerOutcome:
     """Judge a header outside DRF, for the feed-status endpoint (contract section 11)."""
     secret = bearer_secret(authorization)
-    token = ApiToken.objects.usable(secret) if secret else None
+    token = find_token(secret) if secret else None
     if token is None:
         return BearerOutcome.UNKNOWN
-    token.note_use()
+    note_use(token)
     return BearerOutcome.ALLOWED if scope in token.scopes else BearerOutcome.MISSING_SCOPE
 
 

@@ -18,6 +18,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from django.db import (
+    DEFAULT_DB_ALIAS,
     DataError,
     Error,
     IntegrityError,
@@ -27,6 +28,7 @@ from django.db import (
     connection,
     connections,
 )
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from portal.database import timeouts
 
@@ -108,8 +110,10 @@ def database() -> Iterator[None]:
         Refused: it refuses for good: schema, permission, constraint, damage.
     """
     try:
-        connection.close_if_unusable_or_obsolete()
-        _follow_file()
+        # Looked up once: the lazy `connection` resolves the thread's own for each attribute.
+        own = connections[DEFAULT_DB_ALIAS]
+        own.close_if_unusable_or_obsolete()
+        _follow_file(own)
         yield
     except Error as fault:
         raise (Refused if is_lasting(fault) else Unavailable)(str(fault)) from fault
@@ -147,41 +151,42 @@ def promptly(*, writing: bool = False) -> Iterator[None]:
 
 def _limit_waiting(*, short: bool) -> None:
     """Set how long this thread's connection waits, if it is not set so."""
-    connection.ensure_connection()
-    wanted = (connection.connection, short)
+    own = connections[DEFAULT_DB_ALIAS]
+    own.ensure_connection()
+    wanted = (own.connection, short)
     if getattr(_opened, "limits", (None, False)) == wanted:
         return
-    if connection.vendor == "postgresql":
+    if own.vendor == "postgresql":
         lock = SHORT_SECONDS if short else timeouts.LOCK_SECONDS
         limits = [
             f"SET lock_timeout = {lock * 1000:.0f}",
             f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}",
         ]
     else:
-        lock = SHORT_SECONDS if short else connection.settings_dict["OPTIONS"]["timeout"]
+        lock = SHORT_SECONDS if short else own.settings_dict["OPTIONS"]["timeout"]
         limits = [f"PRAGMA busy_timeout = {lock * 1000:.0f}"]
-    with connection.cursor() as cursor:
+    with own.cursor() as cursor:
         for limit in limits:
             cursor.execute(limit)
     _opened.limits = wanted
 
 
-def _follow_file() -> None:
+def _follow_file(own: BaseDatabaseWrapper) -> None:
     """Let go of a SQLite file that was replaced, say by a backup: what is written to it nobody finds again.
 
     Raises:
         Unavailable: the file is gone; to connect would make an empty one.
         Refused: the new file is the database of another store: its feeds and rules are not ours (R30).
     """
-    if connection.vendor != "sqlite":
+    if own.vendor != "sqlite":
         return
     try:
-        found = os.stat(connection.settings_dict["NAME"])  # noqa: PTH116  # a text or a path
+        found = os.stat(own.settings_dict["NAME"])  # noqa: PTH116  # a text or a path
     except OSError as fault:
         raise Unavailable("the database's file is gone") from fault
     file = (found.st_dev, found.st_ino)
-    if connection.connection is not None and getattr(_opened, "file", file) != file:
-        connection.close()
+    if own.connection is not None and getattr(_opened, "file", file) != file:
+        own.close()
     if _own_file.setdefault("file", file) != file:
         _look_at_new_file()
         _own_file["file"] = file
