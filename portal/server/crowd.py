@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at all connections; with very many of them, looks are fewer.
 LOOK_SECONDS, CONNECTIONS_A_SECOND = 0.1, 20_000
-#: Where connections are scarce, a body of a network with more than its share must be as fast as this on average, from
-#: so many seconds on.
+#: How fast a body must be on average, and after how many seconds, where connections are scarce and its network has
+#: more than its share.
 BYTES_A_SECOND, SLOW_AFTER_SECONDS = 64 * 1024, 3.0
 #: Seconds between two lines in the log.
 QUIET_SECONDS = 60.0
