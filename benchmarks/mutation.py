@@ -1,6 +1,6 @@
 """Would the tests notice? Small faults are put into the deciding modules one at a time, and their tests are run.
 
-    python -m benchmarks.mutation [module…]      for example feeds.dn; all of TARGETS when none is named
+    python -m benchmarks.mutation [module…]      for example feeds.rules.dn; all of TARGETS when none is named
 
 A fault that no test notices survives. Each survivor is printed, and must be explained in docs/mutation.md; the exit
 code is 1 where one is not, or where fewer than 95 % of a module's faults are noticed. No package does this here:

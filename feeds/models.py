@@ -473,7 +473,7 @@ class RetentionPolicy(models.Model):
 
 
 class Proposal(models.Model):
-    """A change of what guards feeds, kept until a second person has decided on it (see `feeds.approval`).
+    """A change of what guards feeds, kept until a second person has decided on it (see `feeds.changes.approval`).
 
     What it says never changes: who approves it approves what they read. `items` holds the whole state of each feed
     before and after. Names of people are kept as text beside the link, so that they outlive an account.

@@ -1,6 +1,6 @@
 """The catalogue as plain values: what is in it, what follows from it, where its sources disagree. No Django here.
 
-`codes.authoring` makes these values from the TOML files, `codes.loading` writes them into the database.
+`codes.catalogue.reader` makes these values from the TOML files, `codes.loading` writes them into the database.
 """
 
 from collections import defaultdict

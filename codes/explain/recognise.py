@@ -1,6 +1,6 @@
 """Finds status codes in pasted text: responses, curl output, log lines, client messages, Stroom's error bodies.
 
-Pure: the vocabulary (names and messages by code) is passed in. `codes.passages` holds the shapes that are looked
+Pure: the vocabulary (names and messages by code) is passed in. `patterns` holds the shapes that are looked
 for; every one asks for the words or the signs around a number, because a number alone in prose is a count, a port
 or a year far more often than a status code.
 """

@@ -69,7 +69,7 @@ class BulkChange:
         self._steps += [_Step(CertificateRule(feed=feed, **vars(values)), "+") for values in rules]
 
     def write(self) -> None:
-        """Write everything. Run inside `feeds.approval.guarded`, which holds the rows of feeds that change.
+        """Write everything. Run inside `feeds.changes.approval.guarded`, which holds the rows of feeds that change.
 
         Raises:
             IntegrityError: a new feed's name is taken.

@@ -1,6 +1,6 @@
 """Feeds in files, read without guessing: Stroom's export ZIP, its FeedDoc JSON, our JSON and CSV.
 
-Reading gives rows and never touches the database (`feeds.importing` does). What a file does not say stays as it
+Reading gives rows and never touches the database (`import_plan` does). What a file does not say stays as it
 is. A column or key that nobody knows is refused by name, so that a misspelt one is never silently left out.
 """
 

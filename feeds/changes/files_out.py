@@ -1,4 +1,4 @@
-"""Feeds written to files: for Stroom, and so that `feeds.transfer` reads back exactly what was written."""
+"""Feeds written to files: for Stroom, and so that `feeds.changes.files` reads back exactly what was written."""
 
 import csv
 import io

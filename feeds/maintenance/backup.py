@@ -25,6 +25,7 @@ from feeds.store import prune_log
 from feeds.store.ids import STORE_ID, meta_path
 from portal.audit import record
 from portal.files import flush_folder, replace_file
+from portal.text import counted
 
 __all__ = ["Backup", "CannotBackUp", "Options", "Summary"]
 
@@ -234,8 +235,8 @@ class Backup:
         self._folder.end(self._summary)
         if self._summary.moved:
             self._say(
-                f"{self._summary.moved} files of receipts that the database no longer has, though they were not "
-                f"pruned, are below {self._folder.root / PREVIOUS} now"
+                f"{counted(self._summary.moved, 'file')} of receipts that are no longer in the database, although "
+                f"they were not pruned, moved to {self._folder.root / PREVIOUS}"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the endpoints of our own data share, beside `portal.api`: private answers, stricter queries, long CSV."""
+"""What the endpoints of our own data share, next to `views`: private answers, stricter queries, long CSV."""
 
 import builtins
 import csv

@@ -1,7 +1,7 @@
 """What all our REST endpoints share: pages of a list, strict queries, chosen fields, CSV, conditional reads.
 
 Two rules stand behind it: what a caller misspells is answered 400 with its name, never silently ignored; and a list
-looks the same everywhere. The shape of errors is in `portal.problems`.
+looks the same everywhere. The shape of errors is in `portal.rest.problems`.
 """
 
 import csv

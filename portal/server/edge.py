@@ -1,6 +1,6 @@
 """The edge: every request comes here first.
 
-Deliveries go to the receiver, feed-status questions to `feeds.wire`, liveness is answered at once, /metrics and the
+Deliveries go to the receiver, feed-status questions to `feed_status`, liveness is answered at once, /metrics and the
 try-it endpoints have applications of their own, public pages may lie ready. Everything else is cleaned of what must
 not be believed and handed to Django.
 """

@@ -85,7 +85,7 @@ def signed_in(portal: Portal) -> str:
         "user = User.objects.order_by('pk').last()\n"
         "session = SessionStore()\n"
         "session['_auth_user_id'] = str(user.pk)\n"
-        "session['_auth_user_backend'] = 'portal.signin.PasswordBackend'\n"
+        "session['_auth_user_backend'] = 'portal.access.sign_in.PasswordBackend'\n"
         "session['_auth_user_hash'] = user.get_session_auth_hash()\n"
         "session.save()\n"
         "print('SESSION ' + session.session_key)\n"

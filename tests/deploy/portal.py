@@ -30,7 +30,7 @@ SMUGGLED = "SMUGGLED-FEED"
 _SETUP = f"""
 from portal import command_line; command_line.start_serving()
 import django; django.setup()
-from portal.preparation import prepare
+from portal.server.startup import prepare
 prepare(lambda line: None)
 from feeds.models import Feed, CertificateRule
 Feed.objects.bulk_create([

@@ -75,6 +75,7 @@ def test_no_other_name_is_read_by_the_program() -> None:
         "PORT",
         *wsgi,
         "DJANGO_SETTINGS_MODULE",
+        "PORTAL_DATA_DIR",  # only whether it is set, for a message
         "LISTEN_PID",
         "LISTEN_FDS",
         "PROMETHEUS_MULTIPROC_DIR",

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 PREPARE = (
     "from portal import command_line; command_line.start_serving(); import django; django.setup(); "
-    "from portal.preparation import prepare; prepare(print)"
+    "from portal.server.startup import prepare; prepare(print)"
 )
 needs_postgresql = pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable())
 

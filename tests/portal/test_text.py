@@ -23,7 +23,7 @@ def test_a_plural_of_its_own() -> None:
 NOUNS = "feeds|rows|receipts|rules|cells|files|changes|entries|archives|objects|deliveries|faults|heads|items"
 
 #: Never one, or no number.
-FINE = ("len(FEEDS)", "{kind} entries")
+FINE = ("len(FEEDS)", "{kind} entries", "_TRIED_FEEDS", "of the {self._held} receipts", "newest {len(paths)}")
 
 
 def test_no_sentence_says_1_feeds() -> None:

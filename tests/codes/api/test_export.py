@@ -67,7 +67,7 @@ def test_the_export_has_exactly_the_keys_and_types_of_its_schema(site: Client) -
     ],
 )
 def test_the_schema_refuses_what_the_export_never_is(site: Client, path: tuple[Any, ...], value: object) -> None:
-    schema = json.loads((Path(loading.__file__).parent / "export.schema.json").read_text())
+    schema = json.loads((Path(loading.__file__).parent / "api/export.schema.json").read_text())
     export = site.get(f"{API}/codes/export.json").json()
     place = export
     for key in path[:-1]:

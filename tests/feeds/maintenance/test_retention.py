@@ -345,11 +345,12 @@ def test_r25_a_killed_process_leaves_nothing_half_done(tmp_path: Path) -> None:
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
+    (tmp_path / "data").mkdir()
     script = Path(__file__).with_name("retention_kills.py")
     run = subprocess.run(
         [sys.executable, str(script), "50"],
         env=with_own_database(environment),
-        cwd=script.parents[2],
+        cwd=script.parents[3],
         capture_output=True,
         text=True,
         check=False,

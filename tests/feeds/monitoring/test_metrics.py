@@ -182,13 +182,13 @@ def test_on_a_full_disk_a_worker_measures_for_itself(
     measures.close()
 
 
-def test_a_start_empties_the_folder(tmp_path: Path) -> None:
+def test_a_start_removes_the_values_of_the_last_one_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "metrics"
     prepare_folder(folder)
     (folder / "counter_7.db").write_bytes(b"old")
-    (folder / "standing.json").write_text("{}")
+    (folder / "notes.txt").write_text("of somebody else")
     prepare_folder(folder)
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
     assert folder.stat().st_mode & 0o777 == 0o700
 
 

@@ -112,7 +112,7 @@ def test_r12_parts_of_the_dead_are_swept_and_those_of_the_living_are_not(tmp_pat
 
 def test_r12_the_kernel_frees_the_number_of_a_killed_process(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from feeds.receipt.slots import take_slot;"
+        "import sys, time; from pathlib import Path; from feeds.store.slots import take_slot;"
         "print(take_slot(Path(sys.argv[1])).number, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as process:

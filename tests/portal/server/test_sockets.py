@@ -70,7 +70,7 @@ def hand_over(handed: socket.socket | int, pid: str = "self") -> str:
         "import os, sys\n"
         "pid = str(os.getpid()) if sys.argv[1] == 'self' else sys.argv[1]\n"
         "os.environ.update(LISTEN_PID=pid, LISTEN_FDS='1')\n"
-        "from portal.listening import CannotListen, describe, open_listener\n"
+        "from portal.server.sockets import CannotListen, describe, open_listener\n"
         "try:\n"
         "    print(describe(open_listener('127.0.0.1', 0, 5)))\n"
         "except CannotListen as fault:\n"
