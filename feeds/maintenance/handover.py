@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from django.db.models import Q
 from django.utils import timezone
 
 from feeds.maintenance.handover_folders import STAGED, CannotExport, Staging
+from feeds.maintenance.handover_journal import Journal, Ready
 from feeds.maintenance.locks import only_one
 from feeds.models import Receipt, ReceiptFeed, ReceiptQuerySet
 from feeds.rules.metadata import format_meta
 from feeds.rules.stream_types import is_known_type
 from feeds.store.canonical import CanonicalZip, ExportFault, Key, Stored, demand_unchanged, items_of
 from feeds.store.compression import StreamInvalid
-from feeds.store.spool import sync_folder
 from portal.text import counted
 
 NOT_YET = (Receipt.Status.STORED, Receipt.Status.FAILED)
@@ -95,54 +95,13 @@ class Report:
         self.archives.append(Archive(path, writer.key.feed, writer.key.type, writer.items, writer.bytes))
 
 
-@dataclass
-class Ready:
-    """An archive that is whole and about to appear; `receipts` are those it holds data of."""
+class _Unreadable(Exception):  # named after what it says of a receipt
+    """The data of one receipt cannot be read although its file is what its record says."""
 
-    stem: str
-    feed: str = ""
-    type: str = ""
-    guid: str = ""
-    receipts: list[int] = field(default_factory=list)
-
-    def as_record(self) -> dict[str, str]:
-        """What a receipt keeps of it."""
-        return {"name": self.stem, "guid": self.guid, "feed": self.feed, "type": self.type}
-
-
-class Journal:
-    """What a batch is about to do, on disk before it is done."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.receipts: list[int] = []
-        self.marks = False
-        self.ready: list[Ready] | None = None
-
-    @classmethod
-    def read(cls, path: Path) -> "Journal":
-        journal = cls(path)
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        journal.receipts, journal.marks = stored["receipts"], stored["marks"]
-        if stored["ready"] is not None:
-            # Older releases wrote bare names.
-            journal.ready = [Ready(one) if isinstance(one, str) else Ready(**one) for one in stored["ready"]]
-        return journal
-
-    def write(self) -> None:
-        """Make this state durable, replacing the one before."""
-        ready = None if self.ready is None else [asdict(one) for one in self.ready]
-        new = self.path.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as file:
-            json.dump({"receipts": self.receipts, "marks": self.marks, "ready": ready}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(self.path)
-        sync_folder(self.path.parent)
-
-    def end(self) -> None:
-        self.path.unlink()
-        sync_folder(self.path.parent)
+    def __init__(self, receipt: Receipt, reason: str) -> None:
+        super().__init__(reason)
+        self.receipt = receipt
+        self.reason = reason
 
 
 class Exporter:
@@ -232,20 +191,10 @@ class Exporter:
         journal = Journal(self._staging.folder / f"{batch[0].receipt_id}.journal")
         journal.marks = self._mark
         batch = self._claim(journal, batch)
-        writers: list[CanonicalZip] = []
         try:
             keys = {receipt.pk: found for receipt in batch if (found := self._keys_in(receipt)) is not None}
-            journal.ready = []
-            for key, holders in _holders(batch, keys):
-                writers.append(self._begin(key, holders))
-                self._fill(writers[-1], holders)
-                guid = writers[-1].common_metadata()["GUID"]
-                receipts = [receipt.pk for receipt in holders]
-                journal.ready.append(Ready(writers[-1].path.stem, key.feed, key.type, guid, receipts))
+            writers = self._build(journal, batch, keys)
         except BaseException:
-            for writer in writers:
-                writer.discard()
-                _remove(writer.path.parent)
             self._release(journal)
             raise
         self._give_back(journal, {receipt.pk for receipt in batch} - set(keys))
@@ -256,6 +205,38 @@ class Exporter:
             self._report.add(self._staging.output / writer.path.stem / writer.path.name, writer)
             items, size = counted(writer.items, "item"), counted(writer.bytes, "byte")
             self._tell(f"{self._report.archives[-1].path}: {items} of {writer.key}, {size}")
+
+    def _build(self, journal: Journal, batch: list[Receipt], keys: dict[int, frozenset[Key]]) -> list[CanonicalZip]:
+        """Write the archives of a batch; start again without a receipt whose data turns out to be unreadable."""
+        while True:
+            writers: list[CanonicalZip] = []
+            try:
+                self._write(journal, batch, keys, writers)
+            except BaseException as fault:
+                for writer in writers:
+                    writer.discard()
+                    _remove(writer.path.parent)
+                if not isinstance(fault, _Unreadable):
+                    raise
+                self._leave_out(fault.receipt, fault.reason)
+                del keys[fault.receipt.pk]
+            else:
+                return writers
+
+    def _write(
+        self,
+        journal: Journal,
+        batch: list[Receipt],
+        keys: Mapping[int, frozenset[Key]],
+        writers: list[CanonicalZip],
+    ) -> None:
+        journal.ready = []
+        for key, holders in _holders(batch, keys):
+            writers.append(self._begin(key, holders))
+            self._fill(writers[-1], holders)
+            guid = writers[-1].common_metadata()["GUID"]
+            receipts = [receipt.pk for receipt in holders]
+            journal.ready.append(Ready(writers[-1].path.stem, key.feed, key.type, guid, receipts))
 
     def _claim(self, journal: Journal, batch: list[Receipt]) -> list[Receipt]:
         """Note the batch; where receipts are to be moved on, take those that nobody else took meanwhile."""
@@ -274,10 +255,7 @@ class Exporter:
         return [receipt for receipt in batch if receipt.pk in mine]
 
     def _keys_in(self, receipt: Receipt) -> frozenset[Key] | None:
-        """Feeds and types that a receipt holds data of; None where its file is not what its record says.
-
-        That is a fault, unless the receipt was pruned meanwhile.
-        """
+        """Find the feeds and types of a receipt's data; None where its file is not what its record says."""
         stored = _stored(self._store, receipt)
         try:
             demand_unchanged(stored)
@@ -285,10 +263,14 @@ class Exporter:
             if any(not key.feed for key in keys):
                 raise ExportFault("its feed is not known")
         except (ExportFault, StreamInvalid, OSError) as fault:
-            if Receipt.objects.filter(pk=receipt.pk).exists():
-                self._report.faults.append((receipt.receipt_id, str(fault)))
+            self._leave_out(receipt, str(fault))
             return None
         return keys
+
+    def _leave_out(self, receipt: Receipt, reason: str) -> None:
+        """Report a receipt that cannot be handed over, unless it was pruned meanwhile."""
+        if Receipt.objects.filter(pk=receipt.pk).exists():
+            self._report.faults.append((receipt.receipt_id, f"{reason} ({self._store / receipt.path})"))
 
     def _begin(self, key: Key, batch: list[Receipt]) -> CanonicalZip:
         """Start an archive under a name that neither folder has, and that any file system takes."""
@@ -303,9 +285,12 @@ class Exporter:
 
     def _fill(self, writer: CanonicalZip, holders: list[Receipt]) -> None:
         for receipt in holders:
-            for item in items_of(_stored(self._store, receipt)):
-                if item.key == writer.key:
-                    writer.add(item)
+            try:
+                for item in items_of(_stored(self._store, receipt)):
+                    if item.key == writer.key:
+                        writer.add(item)
+            except (ExportFault, StreamInvalid) as fault:
+                raise _Unreadable(receipt, str(fault)) from fault
         writer.finish()
         with writer.path.with_suffix(".meta").open("wb") as file:
             file.write(format_meta(writer.common_metadata()))

@@ -15,9 +15,10 @@ from django.db import IntegrityError, transaction
 from feeds.models import FEED_NAME_LENGTH, Feed, Receipt, ReceiptFeed
 from feeds.rules.decision import FeedStatus
 from feeds.rules.metadata import parse_meta
-from feeds.store.archive import Contents, read_archive
+from feeds.store.archive import Contents
 from feeds.store.compression import GzipCheck, StreamInvalid
 from feeds.store.ids import meta_path, received_at
+from feeds.store.stored_zip import read_stored_archive
 
 STEP = 256 * 1024
 MAX_LISTED_GROUPS = 1000
@@ -133,14 +134,14 @@ def _shape(file: Path, size: int, metadata: dict[str, str]) -> _Shape:
     if inflated is not None and noted in {"", str(inflated)}:
         return _Shape("GZIP", note="" if noted else "GZIP was told from the data")
     try:
-        return _Shape("ZIP", read_archive(file))
+        return _Shape("ZIP", read_stored_archive(file))
     except StreamInvalid:
         return _Shape("NONE", note="what the data is could not be told from its metadata")
 
 
 def _inflated(file: Path) -> int | None:
     """The unpacked size of gzip data; None when it is something else."""
-    check = GzipCheck()
+    check = GzipCheck(any_members=True)
     try:
         with file.open("rb") as data:
             while piece := data.read(STEP):

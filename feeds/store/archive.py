@@ -1,9 +1,10 @@
 """ZIP read from the spooled file: every entry whole, data items put together with their sidecars (section 7)."""
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from feeds.rules.metadata import parse_meta
 from feeds.store.compression import StreamInvalid, TooLarge
@@ -48,6 +49,7 @@ class Groups:
 
     def __init__(self, entries: Directory) -> None:
         self.feeds: list[str] = []
+        self.max_feeds = MAX_FEEDS
         self._entries = entries
         self._data = array("l")
         self._sidecars = {kind: array("l") for kind in SIDECARS}
@@ -68,8 +70,8 @@ class Groups:
             StreamInvalid: there are too many.
         """
         if feed not in self._feed_numbers:
-            if len(self.feeds) == MAX_FEEDS:
-                raise StreamInvalid(f"The ZIP names more than {MAX_FEEDS} feeds")
+            if len(self.feeds) == self.max_feeds:
+                raise StreamInvalid(f"The ZIP names more than {self.max_feeds} feeds")
             self._feed_numbers[feed] = len(self.feeds)
             self.feeds.append(feed)
         self._feed_of[index] = self._feed_numbers[feed]
@@ -109,22 +111,31 @@ class Contents:
     notes: tuple[str, ...]
 
 
-def read_archive(path: Path, limit: int | None = None) -> Contents:
+def read_archive(
+    path: Path,
+    limit: int | None = None,
+    *,
+    read: Callable[[BinaryIO], Directory] = read_directory,
+    max_feeds: int | None = None,
+) -> Contents:
     """Verify an archive to the last byte.
 
     Args:
         path: the spooled file.
         limit: most bytes that all entries together may unpack to.
+        read: reader of the central directory.
+        max_feeds: most feeds that the archive may name; MAX_FEEDS unless given.
 
     Raises:
         StreamInvalid: anything about the archive is wrong.
         TooLarge: it unpacks to more than the limit.
     """
     with path.open("rb") as file:
-        entries = read_directory(file)
+        entries = read(file)
         if not entries and path.stat().st_size > EMPTY_SIZE:
             raise StreamInvalid("The ZIP has no entries")
         groups, orphans = group_entries(entries)
+        groups.max_feeds = max_feeds or MAX_FEEDS
         owners = groups.owners()
         inflated = 0
         for number, entry in enumerate(entries):

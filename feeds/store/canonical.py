@@ -20,6 +20,7 @@ from typing import BinaryIO
 from feeds.rules.metadata import format_meta, merge_entry, parse_meta
 from feeds.store.archive import Group, group_entries
 from feeds.store.compression import Gunzip, StreamInvalid
+from feeds.store.stored_zip import read_stored_directory
 from feeds.store.zip_directory import read_directory, read_entry
 from feeds.store.zip_records import Entry
 
@@ -99,13 +100,15 @@ def demand_unchanged(stored: Stored) -> None:
 def items_of(stored: Stored) -> Iterator[Item]:
     """Take a receipt apart into its data items. Use each item before asking for the next.
 
+    Everything that a release has ever accepted is read, also where the rules of receipt are stricter now.
+
     Raises:
         ExportFault: the data is not what the record says.
         StreamInvalid: the data is broken.
     """
     with stored.path.open("rb") as file:
         if stored.compression == "ZIP":
-            groups, _ = group_entries(read_directory(file))
+            groups, _ = group_entries(read_stored_directory(file))
             for group in groups:
                 yield _item_of_group(stored, file, group)
             return
@@ -137,7 +140,7 @@ def _plain(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _inflated(file: BinaryIO) -> Iterator[bytes]:
-    gunzip = Gunzip()
+    gunzip = Gunzip(any_members=True)
     for piece in _plain(file):
         yield from gunzip.feed(piece)
     gunzip.finish()

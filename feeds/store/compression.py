@@ -40,7 +40,13 @@ class TooLarge(ValueError):  # named after the outcome that the sender is told
 class Gunzip:
     """Undoes gzip: one or more members, then at most zero padding."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_members: bool = False) -> None:
+        """Begin.
+
+        Args:
+            any_members: take crowds of small members, which earlier releases accepted.
+        """
+        self._any_members = any_members
         self._member = _engine.decompressobj(_GZIP)
         self._header = bytearray()
         self._header_read = False
@@ -116,7 +122,7 @@ class Gunzip:
         Between them other threads have their turn: what is done for each member never leaves the interpreter.
         """
         self._members += 1
-        if self._members > FREE_MEMBERS + self._taken // MEMBER_BYTES:
+        if not self._any_members and self._members > FREE_MEMBERS + self._taken // MEMBER_BYTES:
             raise StreamInvalid(f"The gzip data has more than {FREE_MEMBERS} members of a few bytes")
         if self._members % MEMBERS_AT_ONCE == 0:
             time.sleep(0)
@@ -157,8 +163,8 @@ def _is_whole_header(data: bytes | bytearray) -> bool:
 class GzipCheck:
     """Reads gzip to its end to see that it is whole, and keeps only the count of unpacked bytes."""
 
-    def __init__(self, limit: int | None = None) -> None:
-        self._gunzip = Gunzip()
+    def __init__(self, limit: int | None = None, *, any_members: bool = False) -> None:
+        self._gunzip = Gunzip(any_members=any_members)
         self._limit = limit
         self.inflated = 0
 

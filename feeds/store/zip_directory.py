@@ -61,13 +61,13 @@ class Directory:
         for _ in range(count):
             record = central_at(data, at)
             entry = self._entry(record)
-            check_record(data, record, entry)
+            self._check_record(record, entry)
             self._places.append(at)
             self.offsets.append(entry.offset)
             at = record.end
         if at != len(data):
             raise StreamInvalid("The ZIP's central directory does not have the size it states")
-        _check_names(self)
+        self._check_names()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -85,6 +85,29 @@ class Directory:
         name = decode_name(raw_name)
         return Entry(name, raw_name, record.flags, record.method, record.crc, packed, size, offset)
 
+    def _check_record(self, record: CentralRecord, entry: Entry) -> None:
+        check_record(self._data, record, entry)
+
+    def _check_names(self) -> None:
+        """Refuse a name that is given twice, also as a folder and a file, and `./` before some names only.
+
+        Where only some names are marked as UTF-8, a reader that heeds the mark puts other sidecars to other data.
+        """
+        seen: set[int] = set()
+        marks: set[bool | None] = {None}
+        dotted = 0
+        for entry in self:
+            dotted += entry.name.startswith("./")
+            key = hash(entry.raw_name.removesuffix(b"/"))  # the names themselves would take ten times the memory
+            if key in seen:
+                raise bad_entry(entry.raw_name, "its name is given twice")
+            seen.add(key)
+            marks.add(marks_name(entry.raw_name, entry.flags))
+        if len(marks) > 2:  # None, and one of the two
+            raise StreamInvalid("The ZIP marks some names as UTF-8 and others not")
+        if dotted not in {0, len(self)}:
+            raise StreamInvalid("The ZIP has names with ./ before them and names without")
+
 
 def read_directory(file: BinaryIO) -> Directory:
     """Read the central directory and check that entries and directory cover the file without gap or overlap.
@@ -92,15 +115,20 @@ def read_directory(file: BinaryIO) -> Directory:
     Raises:
         StreamInvalid: they do not, or an entry is of a kind that is not taken.
     """
-    start, size, count = _find_directory(file)
-    if count > MAX_ENTRIES:
-        raise StreamInvalid(f"The ZIP has more than {MAX_ENTRIES} entries")
-    if size > MAX_DIRECTORY_BYTES:
-        raise StreamInvalid("The ZIP's central directory is larger than 16 MiB")
+    start, size, count = find_directory(file)
+    check_limits(size, count)
     file.seek(start)
     directory = Directory(read_exactly(file, size), count)
     _check_cover(file, directory, start)
     return directory
+
+
+def check_limits(size: int, count: int) -> None:
+    """Refuse a central directory that is too large to be held in memory."""
+    if count > MAX_ENTRIES:
+        raise StreamInvalid(f"The ZIP has more than {MAX_ENTRIES} entries")
+    if size > MAX_DIRECTORY_BYTES:
+        raise StreamInvalid("The ZIP's central directory is larger than 16 MiB")
 
 
 def read_entry(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
@@ -134,15 +162,18 @@ def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 # The end records
-def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
-    """Start, size and number of entries of the central directory, which must end where its end record begins."""
-    at, end = _find_end(file)
+def find_directory(file: BinaryIO, *, strict: bool = True) -> tuple[int, int, int]:
+    """Find start, size and number of entries of the central directory, which must end where its end record begins.
+
+    Not strictly, an end record may lie in the archive's comment, and a 64-bit end record may have further fields.
+    """
+    at, end = _find_end(file, strict=strict)
     _, disk, first_disk, here, count, size, start, _ = end
     locator_at = max(0, at - _LOCATOR_64.size)
     file.seek(locator_at)
     locator = read_exactly(file, _LOCATOR_64.size)
     if locator.startswith(b"PK\x06\x07"):
-        at, end_64 = _find_end_64(file, locator, locator_at)
+        at, end_64 = _find_end_64(file, locator, locator_at, strict=strict)
         small = (disk, first_disk, here, count, size, start)
         for stated, maximum, large in zip(
             small, (MAX_16, MAX_16, MAX_16, MAX_16, MAX_32, MAX_32), end_64, strict=True
@@ -157,24 +188,29 @@ def _find_directory(file: BinaryIO) -> tuple[int, int, int]:
     return start, size, count
 
 
-def _find_end(file: BinaryIO) -> tuple[int, tuple[bytes, int, int, int, int, int, int, int]]:
-    """The end record: its comment must reach exactly to the end of the file, and hold no other record's mark."""
+def _find_end(file: BinaryIO, *, strict: bool) -> tuple[int, tuple[bytes, int, int, int, int, int, int, int]]:
+    """Find the end record: its comment must reach to the end of the file and, strictly, hold no record's mark."""
     total = file.seek(0, os.SEEK_END)
     tail_start = max(0, total - _END.size - MAX_16)
     file.seek(tail_start)
     tail = file.read()
     at = tail.rfind(END_MARK)
-    if 0 <= at <= len(tail) - _END.size:
-        record = _END.unpack_from(tail, at)
-        if at + _END.size + record[-1] == len(tail):
+    while at >= 0:
+        record = _END.unpack_from(tail, at) if at <= len(tail) - _END.size else None
+        if record and at + _END.size + record[-1] == len(tail):
             return tail_start + at, record
+        at = -1 if strict else tail.rfind(END_MARK, 0, at)
     raise StreamInvalid("The data is not a ZIP, or its end is missing: there is no central directory")
 
 
-def _find_end_64(file: BinaryIO, locator: bytes, locator_at: int) -> tuple[int, tuple[int, ...]]:
-    """The 64-bit end record directly before its locator: some readers look only there, others where it points."""
+def _find_end_64(file: BinaryIO, locator: bytes, locator_at: int, *, strict: bool) -> tuple[int, tuple[int, ...]]:
+    """Read the 64-bit end record.
+
+    Strictly, it must lie directly before its locator: some readers look only there, others where it points.
+    """
     _, disk, at, disks = _LOCATOR_64.unpack(locator)
-    if disk or disks > 1 or at + _END_64.size != locator_at:
+    gap = locator_at - at - _END_64.size
+    if disk or disks > 1 or gap < 0 or (strict and gap):
         raise StreamInvalid("The ZIP's 64-bit end record is damaged")
     file.seek(at)
     mark, record_size, _, _, *fields = _END_64.unpack(read_exactly(file, _END_64.size))
@@ -184,27 +220,6 @@ def _find_end_64(file: BinaryIO, locator: bytes, locator_at: int) -> tuple[int, 
 
 
 # What the entries say together
-def _check_names(entries: Directory) -> None:
-    """Refuse a name that is given twice, as a folder and a file too, and a `./` that only some names begin with.
-
-    Where only some names are marked as UTF-8, a reader that heeds the mark puts other sidecars to other data.
-    """
-    seen: set[int] = set()
-    marks: set[bool | None] = {None}
-    dotted = 0
-    for entry in entries:
-        dotted += entry.name.startswith("./")
-        key = hash(entry.raw_name.removesuffix(b"/"))  # the names themselves would take ten times the memory
-        if key in seen:
-            raise bad_entry(entry.raw_name, "its name is given twice")
-        seen.add(key)
-        marks.add(marks_name(entry.raw_name, entry.flags))
-    if len(marks) > 2:  # None, and one of the two
-        raise StreamInvalid("The ZIP marks some names as UTF-8 and others not")
-    if dotted not in {0, len(entries)}:
-        raise StreamInvalid("The ZIP has names with ./ before them and names without")
-
-
 def _check_cover(file: BinaryIO, directory: Directory, end: int) -> None:
     """Each entry must begin where the one before ended, the first at 0, and the last end at the directory."""
     order = array("L", sorted(range(len(directory)), key=directory.offsets.__getitem__))

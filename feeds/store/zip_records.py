@@ -7,6 +7,7 @@ import re
 import stat
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
@@ -17,7 +18,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _DESCRIPTOR, _DESCRIPTOR_64 = struct.Struct("<3L"), struct.Struct("<L2Q")
 END_MARK, _DESCRIPTOR_MARK = b"PK\x05\x06", b"PK\x07\x08"
 MAX_16, MAX_32 = 0xFFFF, 0xFFFFFFFF
-_ZIP_64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
+ZIP_64_FIELD, UNICODE_PATH_FIELD = 0x0001, 0x7075
 #: Extra fields of encrypted entries: PKWARE's strong encryption and WinZip's AES.
 _ENCRYPTION_FIELDS = frozenset({0x0017, 0x9901})
 #: Bits of the flags. Encrypted means plainly, strongly, or with masked headers.
@@ -92,16 +93,21 @@ def central_at(data: bytes, at: int) -> CentralRecord:
     return CentralRecord(flags, method, crc, packed, size, offset, disk, attributes, *places)
 
 
-def check_record(data: bytes, record: CentralRecord, entry: Entry) -> None:
-    """Refuse what is not taken, and what some readers take and others do not."""
-    if record.flags & _ENCRYPTED:
+def check_method(entry: Entry) -> None:
+    """Refuse data that is not stored or deflated, or is encrypted."""
+    if entry.flags & _ENCRYPTED:
         raise bad_entry(entry.raw_name, "it is encrypted")
     if entry.method not in {STORED, _DEFLATED}:
         raise bad_entry(entry.raw_name, f"compression method {entry.method} is not supported")
-    if record.flags & _PATCH:
-        raise bad_entry(entry.raw_name, "it is a patch")
     if entry.method == STORED and entry.packed != entry.size:
         raise bad_entry(entry.raw_name, "its two lengths disagree")
+
+
+def check_record(data: bytes, record: CentralRecord, entry: Entry) -> None:
+    """Refuse what is not taken, and what some readers take and others do not."""
+    check_method(entry)
+    if record.flags & _PATCH:
+        raise bad_entry(entry.raw_name, "it is a patch")
     if entry.method == STORED and entry.flags & _STREAMED:
         raise bad_entry(entry.raw_name, "it is stored, and its length follows its data")
     _check_name(entry.raw_name, entry.name)
@@ -123,7 +129,7 @@ def central_sizes(name: bytes, extra: Extra, record: CentralRecord) -> list[int]
     """
     stated = (record.size, record.packed, record.offset)
     wide = [value == MAX_32 for value in stated]
-    field = extra.get(_ZIP_64_FIELD, b"")
+    field = extra.get(ZIP_64_FIELD, b"")
     if record.disk not in {0, MAX_16}:
         raise bad_entry(name, "it lies in another part")
     if not any(wide) and record.disk == 0:
@@ -137,22 +143,28 @@ def central_sizes(name: bytes, extra: Extra, record: CentralRecord) -> list[int]
     return [next(values) if is_wide else value for value, is_wide in zip(stated, wide, strict=True)]
 
 
-def read_extra(name: bytes, extra: bytes) -> Extra:
-    """Extra fields by their id. Of a repeated one some readers take the first, others the last."""
-    fields: Extra = {}
+def split_extra(name: bytes, extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield extra fields with their ids."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)
         end = at + 4 + size
         if end > len(extra):
             raise bad_entry(name, "its extra fields are damaged")
-        if kind in fields and (kind or size):  # zeros are padding
-            raise bad_entry(name, "it has an extra field twice")
-        fields[kind] = extra[at + 4 : end]
+        yield kind, extra[at + 4 : end]
         at = end
+
+
+def read_extra(name: bytes, extra: bytes) -> Extra:
+    """Read extra fields by their id. Of a repeated one some readers take the first, others the last."""
+    fields: Extra = {}
+    for kind, field in split_extra(name, extra):
+        if kind in fields and (kind or field):  # zeros are padding
+            raise bad_entry(name, "it has an extra field twice")
+        fields[kind] = field
     if not _ENCRYPTION_FIELDS.isdisjoint(fields):
         raise bad_entry(name, "it is encrypted")
-    path = fields.get(_UNICODE_PATH_FIELD)
+    path = fields.get(UNICODE_PATH_FIELD)
     if path is not None and path != b"\1" + zlib.crc32(name).to_bytes(4, "little") + name:
         raise bad_entry(name, "it has a second name that differs")
     return fields
@@ -206,7 +218,7 @@ def read_local(file: BinaryIO, entry: Entry) -> set[bytes]:
     extra = read_exactly(file, extra_size)
     if mark != b"PK\x03\x04" or (name, flags, method) != (entry.raw_name, entry.flags, entry.method):
         raise _disagrees(entry)
-    field = read_extra(name, extra).get(_ZIP_64_FIELD)
+    field = read_extra(name, extra).get(ZIP_64_FIELD)
     stated = [(crc, packed, size)]
     if field is not None:
         if len(field) != 16:

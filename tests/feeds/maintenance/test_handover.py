@@ -16,8 +16,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from feeds.maintenance import handover as export_module
-from feeds.maintenance.handover import Exporter, Journal, Limits, Selection
+from feeds.maintenance.handover import Exporter, Limits, Selection
 from feeds.maintenance.handover_folders import Staging
+from feeds.maintenance.handover_journal import Journal
 from feeds.maintenance.locks import Busy
 from feeds.models import Receipt, ReceiptFeed
 from feeds.rules.metadata import parse_meta
