@@ -3,7 +3,7 @@
 
 import sys
 
-from portal.command_line import main
+from portal.management.main import main
 
 if __name__ == "__main__":
     main(sys.argv)

@@ -11,9 +11,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from feeds.admin.forms import UtcDateTimeField
-from feeds.admin.records import ReadOnlyAdmin
 from portal.access.roles import ROLES
+from portal.admin_base import ReadOnlyAdmin, UtcDateTimeField, chip
 from portal.models import SCOPES, ApiToken, AuditRecord
 
 ISSUED_FIELDS = ["name", "scopes", "expires"]
@@ -62,10 +61,10 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     @admin.display(description="state")
     def state(self, token: ApiToken) -> SafeString:
         if not token.user.is_active:
-            return format_html('<span class="chip chip-reject">{}</span>', "user inactive")
+            return chip("reject", "user inactive")
         if token.expired:
-            return format_html('<span class="chip chip-drop">{}</span>', "expired")
-        return format_html('<span class="chip chip-receive">{}</span>', "in force")
+            return chip("drop", "expired")
+        return chip("receive", "in force")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         """Everyone sees their own; only who may administer users sees those of others (S15)."""

@@ -1,10 +1,9 @@
-"""The admin site: titles, room for columns, and a first page that says how things stand."""
+"""Admin site of the portal: titles, sign-in, and bounds on what lists can be asked."""
 
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
-from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.views.main import SEARCH_VAR
@@ -14,7 +13,6 @@ from django.db import NotSupportedError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import QueryDict
 from django.shortcuts import render
-from django.template.response import TemplateResponse
 from django.utils.text import smart_split
 
 from portal.access.roles import enters_admin
@@ -24,7 +22,7 @@ MAX_SEARCH_LENGTH = 2_000
 
 
 class SignInForm(AdminAuthenticationForm):
-    """The login page's form, for everybody whom a role or *Staff status* lets in."""
+    """Sign-in form for users with a role or *Staff status*."""
 
     def confirm_login_allowed(self, user: User) -> None:
         AuthenticationForm.confirm_login_allowed(self, user)
@@ -33,7 +31,7 @@ class SignInForm(AdminAuthenticationForm):
 
 
 class PortalAdminSite(AdminSite):
-    """Stock admin under our name. The side bar is off: lists need the width."""
+    """Django's admin under our name, without the side bar: lists need the width."""
 
     site_title = "Stroom portal"
     site_header = "Stroom portal"
@@ -46,28 +44,21 @@ class PortalAdminSite(AdminSite):
         return enters_admin(request.user)
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002  # Django's
-        """Every page: a question that would take the database too long is refused before it is asked (S27), and
-        what was to be written but waits for a second person leads to its proposal (S30).
-        """
+        """Wrap a page so that queries which would take the database too long are refused (S27)."""
         inner: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
 
         def bounded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            from feeds.admin.proposals import tell
-            from feeds.changes.approval import Proposed
-
             if fault := unbounded(request.GET):
                 return _refusal(request, fault)
             try:
                 return inner(request, *args, **kwargs)
             except NotSupportedError:
                 return _refusal(request, "The database cannot filter the list in this way.")
-            except Proposed as proposed:
-                return tell(request, proposed.proposal)
 
         return update_wrapper(bounded, inner)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Django's page; beyond the allowance of sign-ins it says when to try again."""
+        """Serve Django's sign-in page, or 429 with the time to wait above the limit on failed sign-ins."""
         from portal.access.sign_in import TooManySignIns
 
         try:
@@ -78,23 +69,8 @@ class PortalAdminSite(AdminSite):
             response["Retry-After"] = str(refused.wait)
             return response
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Numbers and one chart for those who may see feeds, then the usual list of what there is to manage."""
-        from feeds.changes.approval import is_on, waiting
-        from feeds.monitoring.metrics import FOLDER
-        from feeds.monitoring.overview import overview
-        from feeds.monitoring.snapshot import last_holdings
-
-        context = dict(extra_context or {})
-        if request.user.has_perms(["feeds.view_feed", "feeds.view_hourlycount"]):
-            context["overview"] = overview()
-            context["holdings"] = last_holdings(settings.DATA_DIR / FOLDER)
-        if is_on() and request.user.has_perm("feeds.view_feed"):
-            context["proposals_waiting"] = waiting().count()
-        return super().index(request, context)
-
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """What people come for stands first."""
+        """Return the apps, feeds first."""
         order = {"feeds": 0, "codes": 1, "portal": 2}
         return sorted(super().get_app_list(request, app_label), key=lambda app: order.get(app["app_label"], 9))
 
@@ -105,10 +81,10 @@ def _refusal(request: HttpRequest, detail: str) -> HttpResponse:
 
 
 def unbounded(query: QueryDict) -> str:
-    """Why a list cannot be asked this; empty where it can."""
+    """Return why a query of a list is refused; empty where it is allowed."""
     text = query.get(SEARCH_VAR, "")
     if len(text) > MAX_SEARCH_LENGTH or len(list(smart_split(text))) > MAX_SEARCH_WORDS:
         return f"A search takes at most {MAX_SEARCH_WORDS} words, of {MAX_SEARCH_LENGTH:,} characters in all."
     if any(name.endswith(("__regex", "__iregex")) for name in query):
-        return "Lists are not filtered by regular expressions: some of them never come to an end."
+        return "Lists cannot be filtered by regular expressions: some of them take too long."
     return ""

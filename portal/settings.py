@@ -119,6 +119,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "codes.pages.not_loaded.CatalogueMiddleware",
+    "feeds.admin.proposals.ProposalMiddleware",
 ]
 
 LOGGING = logs.LOGGING
@@ -138,7 +139,6 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "portal.context.feeds_at_a_glance",
             ],
         },
     }

@@ -21,11 +21,6 @@ def visible(value: object) -> str:
     )
 
 
-def chip(kind: str, text: str, title: str = "") -> SafeString:
-    """A word in a coloured frame; the colour only repeats what the word says."""
-    return format_html('<span class="chip chip-{}" title="{}">{}</span>', kind.lower(), title, text)
-
-
 def size(count: int | None) -> str:
     """A number of bytes for people, in binary units."""
     if count is None:

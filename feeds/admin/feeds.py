@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from feeds.admin.bulk import BulkStatusMixin
-from feeds.admin.display import ago, chip, number_with_bar
+from feeds.admin.display import ago, number_with_bar
 from feeds.admin.feed_files import TransferMixin
 from feeds.admin.forms import FeedForm, RuleForm
 from feeds.admin.history_pages import PastMixin
@@ -33,6 +33,7 @@ from feeds.changes.approval import concerning, guarded, is_on, settle, waiting
 from feeds.changes.permissions import is_guarded, may_delete, may_manage_certificates, may_rename
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
+from portal.admin_base import chip
 
 THIS_CHANGE = "This change"
 

@@ -11,19 +11,7 @@ from django.core.exceptions import ValidationError
 from feeds.models import MAX_LABEL, MAX_LABELS, CertificateRule, Feed
 from feeds.rules.dn import BadDistinguishedName, parse_dn
 from feeds.rules.pasted import UnreadableCertificate, read_pasted
-
-
-class UtcDateTimeField(forms.DateTimeField):
-    """An instant in UTC, written as ISO 8601 whatever the browser's language; a date alone is its midnight."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        attrs = {"placeholder": "YYYY-MM-DD HH:MM", "size": "17", "class": "utc mono", "autocomplete": "off"}
-        kwargs.setdefault("widget", forms.DateTimeInput(attrs=attrs, format="%Y-%m-%d %H:%M:%S"))
-        kwargs.setdefault("input_formats", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"])
-        super().__init__(**kwargs)
-
-    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        return {"aria-label": self.label} if self.label else {}
+from portal.admin_base import UtcDateTimeField
 
 
 class LabelsField(forms.CharField):

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path
@@ -15,12 +16,11 @@ from django.urls.resolvers import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from feeds.admin.display import chip
 from feeds.admin.forms import CommentField
 from feeds.admin.history_pages import DiffLine, diff_lines, rule_text
-from feeds.admin.records import ReadOnlyAdmin
 from feeds.changes import approval
 from feeds.models import Feed, Proposal
+from portal.admin_base import ReadOnlyAdmin, chip
 
 DECISIONS: dict[str, tuple[Callable[[int, Any, str], Proposal], str]] = {
     "approve": (approval.approve, "Approved: it is in force."),
@@ -57,8 +57,21 @@ class ShownItem:
     feed_id: int | None
 
 
-def tell(request: HttpRequest, proposal: Proposal) -> HttpResponse:
-    """Lead who has just proposed something to the page that says so."""
+class ProposalMiddleware:
+    """Redirects to the proposal when a save in the admin waits for second approval (S30)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return announce(request, exception.proposal) if isinstance(exception, approval.Proposed) else None
+
+
+def announce(request: HttpRequest, proposal: Proposal) -> HttpResponse:
+    """Redirect to the page of a new proposal, with a message."""
     messages.warning(
         request,
         "Nothing has been changed yet. All of what you saved waits here for another certificate officer, "

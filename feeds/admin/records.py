@@ -1,11 +1,9 @@
 """Read-only admin of what was received and refused. Nothing here can be added, edited or removed by hand."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -13,42 +11,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from feeds.admin.display import chip, size, stroom_pair, visible
-from feeds.admin.latest import LATEST, LatestChangeList, first_of_latest, values_of
+from feeds.admin.display import size, stroom_pair, visible
 from feeds.admin.refusals import RefusalsMixin
 from feeds.models import HourlyCount, Receipt, RefusalSample, RetentionPolicy
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """Rows that the receiver writes and people only read."""
-
-    actions = None
-    show_facets = admin.ShowFacets.ALWAYS
-    list_per_page = 50
-    change_form_template = "admin/feeds/read_only.html"
-    show_full_result_count = False
-    #: Fields that a search finds an exact value in however old the row is, with the order of the field's index.
-    exact_search: Mapping[str, str] = {}
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return LatestChangeList
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        title = str(self.opts.verbose_name_plural).capitalize()
-        only = f"The latest {LATEST:,}; exact values are searched for in all." if self._has_more() else None
-        return super().changelist_view(request, {"title": title, "subtitle": only, **(extra_context or {})})
-
-    def _has_more(self) -> bool:
-        return first_of_latest(self.model) is not None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from portal.admin_base import ReadOnlyAdmin, chip
+from portal.admin_latest import values_of
 
 
 def as_text(value: Any) -> SafeString:

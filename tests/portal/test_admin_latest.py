@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from feeds.admin import latest
 from feeds.models import HourlyCount, Outcome, Receipt
+from portal import admin_latest as latest
 from tests.factories import make_receipt
 from tests.feeds.admin.admin_client import signed_in
 

@@ -1,4 +1,4 @@
-"""Lists of tables that grow without end: whatever is asked, they look through the latest rows only (S27)."""
+"""Admin lists of tables that grow without limit: filters, counts and sorting use the latest rows only (S27)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,14 +8,14 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Max, Model, QuerySet
 from django.http import HttpRequest
 
-#: Reading, counting and sorting so many takes a fraction of a second.
+#: Reading, counting and sorting this many rows takes a fraction of a second.
 LATEST = 10_000
-#: Of what is found by an exact value, however old.
+#: Rows of any age that a search for an exact value returns at most.
 MOST_FOUND = 1000
 
 
 class LatestChangeList(ChangeList):
-    """Filters, counts, orders and pages of the latest rows. A search for an exact value finds older ones too."""
+    """Change list of the latest rows. A search for an exact value finds older rows too."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         self.root_queryset = latest_rows(self.model_admin.get_queryset(request))
@@ -27,7 +27,7 @@ class LatestChangeList(ChangeList):
         return super().get_queryset(request, exclude_parameters)
 
     def _narrowed(self, request: HttpRequest, found: QuerySet[Any], exclude_parameters: Any) -> QuerySet[Any]:
-        """What was found, with the filters and the order that were chosen, but not searched once more."""
+        """Apply the chosen filters and order to the found rows, without searching them again."""
         self.root_queryset, query, self.query = found, self.query, ""
         try:
             return super().get_queryset(request, exclude_parameters)
@@ -36,7 +36,7 @@ class LatestChangeList(ChangeList):
 
 
 class LatestValuesFilter(SimpleListFilter):
-    """One of the values that a field has in the latest rows. Django's own reads all rows for them."""
+    """Filter by the values of a field in the latest rows; Django's own filter reads all rows."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         field = str(self.parameter_name)
@@ -53,32 +53,32 @@ class LatestValuesFilter(SimpleListFilter):
 
 
 def values_of(field: str) -> type[LatestValuesFilter]:
-    """A filter by the values of this field."""
+    """Return a filter class for a field."""
     return type(
         f"{field}_filter", (LatestValuesFilter,), {"title": field.replace("_", " "), "parameter_name": field}
     )
 
 
 def latest_rows(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """The rows with the highest keys; all of them where there are not more."""
+    """Return the rows with the highest keys, or all rows of a small table."""
     floor = first_of_latest(rows.model)
     return rows.filter(pk__gte=floor) if floor is not None else rows
 
 
 def first_of_latest(model: type[Model]) -> int | None:
-    """The key from which on a list looks; None where it looks at everything, as when all older rows are gone."""
+    """Return the lowest key that a list shows; None where it shows all rows."""
     rows = model._default_manager
     floor = (rows.aggregate(key=Max("pk"))["key"] or 0) - LATEST + 1
     return floor if rows.filter(pk__lt=floor).exists() else None
 
 
 def exact_rows(rows: QuerySet[Any], text: str, fields: Mapping[str, str]) -> QuerySet[Any] | None:
-    """The latest rows with this very value in one of the fields, each of which has an index; None without any.
+    """Return the latest rows with exactly this value in one of the indexed fields; None if there are none.
 
     Args:
-        rows: where to look.
-        text: what was searched for.
-        fields: names of the fields, with the order that the field's index gives for nothing.
+        rows: the rows to search.
+        text: the search text.
+        fields: names of the fields, each with the order that its index provides.
     """
     keys: set[int] = set()
     for field, order in fields.items():

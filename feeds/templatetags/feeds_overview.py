@@ -1,0 +1,41 @@
+"""Feed figures on pages of other apps: the first page of the admin and the public home page."""
+
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.template import Context
+from django.utils import timezone
+
+from feeds.changes.approval import is_on, waiting
+from feeds.monitoring.figures import refusals
+from feeds.monitoring.metrics import FOLDER
+from feeds.monitoring.overview import overview, went_quiet
+from feeds.monitoring.snapshot import last_holdings
+
+register = template.Library()
+
+
+@register.inclusion_tag("admin/feeds/_overview.html", takes_context=True)
+def feeds_overview(context: Context) -> dict[str, Any]:
+    """Show numbers, one chart and the number of open proposals to users who may view feeds."""
+    user, shown = context["request"].user, {}
+    if user.has_perms(["feeds.view_feed", "feeds.view_hourlycount"]):
+        shown["overview"] = overview()
+        shown["holdings"] = last_holdings(settings.DATA_DIR / FOLDER)
+    if is_on() and user.has_perm("feeds.view_feed"):
+        shown["proposals_waiting"] = waiting().count()
+    return shown
+
+
+@register.inclusion_tag("includes/_feeds_at_a_glance.html", takes_context=True)
+def feeds_at_a_glance(context: Context) -> dict[str, Any]:
+    """Show refusals of this hour, and feeds that took data in the last week but not in the last day."""
+    if not context["request"].user.has_perm("feeds.view_feed"):
+        return {"may_view": False}
+    now = timezone.now()
+    return {
+        "may_view": True,
+        "refused": sum(row.count for row in refusals(now, hours=1)),
+        "quiet": went_quiet(now),
+    }
