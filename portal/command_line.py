@@ -62,8 +62,8 @@ def _older(text: str) -> str:
 
     return (
         f"the database is not set up, or was created by an older release ({text}). Data folder: "
-        f"{settings.DATA_DIR}. Set PORTAL_DATA_DIR "
-        "and DATABASE_URL to the portal's own, or run `manage.py migrate`."
+        f"{settings.DATA_DIR}. Set PORTAL_DATA_DIR and DATABASE_URL to the portal's own, "
+        "or run `manage.py migrate`."
     )
 
 

@@ -19,7 +19,8 @@ register = template.Library()
 @register.inclusion_tag("admin/feeds/_overview.html", takes_context=True)
 def feeds_overview(context: Context) -> dict[str, Any]:
     """Show numbers, one chart and the number of open proposals to users who may view feeds."""
-    user, shown = context["request"].user, {}
+    user = context["request"].user
+    shown: dict[str, Any] = {}
     if user.has_perms(["feeds.view_feed", "feeds.view_hourlycount"]):
         shown["overview"] = overview()
         shown["holdings"] = last_holdings(settings.DATA_DIR / FOLDER)

@@ -1,8 +1,8 @@
-"""The edge: every request comes here first.
+"""The edge: the ASGI application that receives every request.
 
-Deliveries go to the receiver, feed-status questions to `feed_status`, liveness is answered at once, /metrics and the
-try-it endpoints have applications of their own, public pages may lie ready. Everything else is cleaned of what must
-not be believed and handed to Django.
+Deliveries go to the receiver and feed-status questions to `feed_status`. Liveness, /metrics and the try-it
+endpoints have applications of their own. Public pages may come from the response cache. Every other request loses the
+headers that must not be trusted and goes to Django.
 """
 
 import json

@@ -193,7 +193,7 @@ def test_r12_after_the_kills_nothing_in_the_store_is_unexplained(serve: Serve) -
     serve.start()
     serve.stop()
     done = serve.shell(
-        "from pathlib import Path; from django.conf import settings; from feeds.maintenance.integrity import StoreCheck;"
+        "from django.conf import settings; from feeds.maintenance.integrity import StoreCheck;"
         "print([str(f) for f in StoreCheck(settings.STORE_DIR, deep=True).run()])"
     )
     assert done == "[]"
