@@ -69,7 +69,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 def is_stamped(folder: Path, purpose: str) -> bool:
     """Whether the portal has marked this folder for this purpose."""
-    return _stamp_of(folder) == purpose
+    return stamp_of(folder) == purpose
 
 
 def claim_folder(folder: Path, purpose: str) -> None:
@@ -83,7 +83,7 @@ def claim_folder(folder: Path, purpose: str) -> None:
         return
     # A stamp that a power cut left empty marks nothing, and is no file of somebody else.
     others = sorted(path.name for path in folder.iterdir() if path.name not in {STAMP, f"{STAMP}.new"})
-    if others or _stamp_of(folder):
+    if others or stamp_of(folder):
         found = f"holds {others[0]}" if others else "belongs to another use of the portal"
         raise NotOurs(f"{folder} {found}: its content would be removed. Name a folder that is empty or new.")
     mark_folder(folder, purpose)
@@ -110,7 +110,8 @@ def clear_folder(folder: Path, purpose: str) -> None:
             path.unlink()
 
 
-def _stamp_of(folder: Path) -> str:
+def stamp_of(folder: Path) -> str:
+    """What the mark of a folder says; empty where it has none."""
     try:
         return (folder / STAMP).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -16,10 +16,10 @@ from typing import Self
 
 from feeds.store.ids import RECEIPT_ID
 from feeds.store.spool import sync_folder
-from portal.files import NotOurs, claim_folder, is_stamped, write_durably
+from portal.files import NotOurs, claim_folder, mark_folder, stamp_of, write_durably
 
-#: What the stamp of a staging folder says.
-STAGING = "staging folder of export_receipts\n"
+#: What the stamp of a staging folder begins with; the key of the portal's store follows.
+STAGING = "staging folder of export_receipts"
 #: Names that an export gives to what it builds in its staging folder.
 STAGED = re.compile(rf"([A-Za-z0-9_-]+_)?{RECEIPT_ID.pattern}(\.(zip|meta|new|journal))?")
 #: Rights of an output folder that is made without any wish: received data is for our own user.
@@ -126,7 +126,13 @@ class Staging:
 
     @classmethod
     def beside(
-        cls, output: Path, folder: Path | None = None, *, mode: int | None = None, group: int | None = None
+        cls,
+        output: Path,
+        folder: Path | None = None,
+        *,
+        mode: int | None = None,
+        group: int | None = None,
+        owner: str = "",
     ) -> Self:
         """Make the folders.
 
@@ -135,19 +141,20 @@ class Staging:
             folder: where they are built.
             mode: rights of the archives' folders, and of the output folder where it is made.
             group: group of the archives, and of the output folder where it is made.
+            owner: the key of the portal's store: what another portal has left in the folder is not ended here.
 
         Raises:
             CannotExport: they cannot be made or used as wished, are on two file systems, or the staging folder
                 holds other files.
         """
         staging = folder or output.parent / f".{output.name}.staging"
-        if is_stamped(output, STAGING):
+        if stamp_of(output).startswith(STAGING):
             raise CannotExport(f"{output} is the staging folder of another export. Name another output folder.")
         if staging.resolve().is_relative_to(output.resolve()):
             raise CannotExport("The staging folder must not be inside the output folder.")
         try:
             if folder is not None or not _left_by_older_release(staging):
-                claim_folder(staging, STAGING)
+                _claim(staging, owner)
             made, access = _accesses(output, staging, mode, group)
             _make_output(output, made)
             _remember(staging, made)
@@ -194,6 +201,21 @@ class Staging:
         sync_folder(self.output)
 
 
+def _claim(staging: Path, owner: str) -> None:
+    """Stamp a staging folder. Two portals with one output folder must not share it: journals name rows.
+
+    Raises:
+        NotOurs: it holds something else, or is another portal's.
+    """
+    stamp = f"{STAGING} {owner}".rstrip() + "\n"
+    found = stamp_of(staging)
+    if found == f"{STAGING}\n":
+        mark_folder(staging, stamp)
+    elif found.startswith(STAGING) and found != stamp:
+        raise NotOurs(f"{staging} is the staging folder of another portal. Name another one with --staging.")
+    claim_folder(staging, stamp)
+
+
 def _accesses(output: Path, staging: Path, mode: int | None, group: int | None) -> tuple[Access, Access]:
     """What the output folder is or shall be like, and what appears in it."""
     if output.is_dir():
@@ -231,7 +253,7 @@ def _make_output(output: Path, made: Access) -> None:
 
 def _remember(staging: Path, made: Access) -> None:
     # A folder that an older release has left gets its stamp at the next run, when it is empty.
-    if is_stamped(staging, STAGING) and _remembered(staging) != made:
+    if stamp_of(staging).startswith(STAGING) and _remembered(staging) != made:
         write_durably(staging / _MEMORY, json.dumps(asdict(made)).encode())
 
 
@@ -251,7 +273,7 @@ def _default_acl(folder: Path) -> str:
 
 def _left_by_older_release(staging: Path) -> bool:
     """Whether a folder without a stamp holds only what an export leaves there when it is killed."""
-    if not staging.is_dir() or is_stamped(staging, STAGING):
+    if not staging.is_dir() or stamp_of(staging).startswith(STAGING):
         return False
     names = [path.name for path in staging.iterdir()]
     return bool(names) and all(STAGED.fullmatch(name) for name in names)

@@ -11,6 +11,7 @@ from django.db.models import Count, Sum
 
 from feeds.maintenance.handover import Exporter, Limits, Report, Selection
 from feeds.maintenance.handover_folders import CannotExport, Staging
+from feeds.maintenance.identity import read_key
 from feeds.maintenance.locks import Busy
 from feeds.monitoring.maintenance_runs import recorded
 from feeds.store.canonical import ExportFault
@@ -81,6 +82,7 @@ class Command(BaseCommand):
                 options["staging"] and options["staging"].absolute(),
                 mode=options["mode"],
                 group=options["group"],
+                owner=str(read_key(settings.STORE_DIR) or ""),
             )
             exporter = Exporter(
                 settings.STORE_DIR,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -16,13 +17,16 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from feeds.maintenance import handover as export_module
+from feeds.maintenance import identity
 from feeds.maintenance.handover import Exporter, Limits, Selection
-from feeds.maintenance.handover_folders import Staging
+from feeds.maintenance.handover_folders import STAGING, Staging
 from feeds.maintenance.handover_journal import Journal
 from feeds.maintenance.locks import Busy
 from feeds.models import Receipt, ReceiptFeed
 from feeds.rules.metadata import parse_meta
 from feeds.store.canonical import CanonicalZip, Content, ExportFault, Item, Key
+from feeds.store.ids import STORE_ID
+from portal.files import claim_folder, stamp_of
 from tests.factories import make_feed
 from tests.feeds.maintenance.depot import Depot, packed, running_depot
 from tests.feeds.maintenance.dying import dies_at
@@ -71,6 +75,29 @@ def staged(folder: Path) -> list[str]:
 def data_of(output: Path) -> list[bytes]:
     """Every data item in the output folder."""
     return [content for path in archives(output) for name, content in entries(path) if name.endswith(".dat")]
+
+
+def test_what_another_portal_left_in_the_staging_folder_is_not_ended_here(depot: Depot, output: Path) -> None:
+    """Its journals name rows by their keys: here they would mark other receipts as handed over."""
+    depot.keep(FEED, b"data")
+    work = output.parent / "work"
+    identity.link(depot.root)
+    export(output, "--staging", str(work))
+    journal = work / "another.journal"
+    journal.write_bytes(b"{}")
+    (depot.root / STORE_ID).write_text(str(uuid.uuid4()))
+    with pytest.raises(CommandError, match="is the staging folder of another portal"):
+        export(output, "--staging", str(work))
+    assert journal.read_bytes() == b"{}"
+
+
+def test_a_staging_folder_that_names_no_portal_is_taken_over_once(depot: Depot, output: Path) -> None:
+    depot.keep(FEED, b"data")
+    identity.link(depot.root)
+    work = output.parent / "work"
+    claim_folder(work, f"{STAGING}\n")
+    export(output, "--staging", str(work))
+    assert str(identity.read_key(depot.root)) in stamp_of(work)
 
 
 def test_plain_and_gzip_data_come_out_in_order_byte_for_byte(depot: Depot, output: Path) -> None:
