@@ -294,7 +294,8 @@ def parse_meta(data: bytes) -> dict[str, str]:
     """
     values: dict[str, str] = {}
     room = MAX_NAMES
-    for line in _LINE_END.split(data.decode(errors="replace").replace("\ufeff", "")):
+    lines = _LINE_END.split(data.decode(errors="replace").replace("\ufeff", ""))
+    for line in filter(None, lines):
         given, _, rest = line.partition(":")
         name, value = canonical_name(_clean(given)), _clean(rest)
         if not name or len(name) > MAX_NAME_LENGTH:

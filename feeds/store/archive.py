@@ -12,6 +12,9 @@ from feeds.store.zip_directory import Directory, read_directory, read_entry
 from feeds.store.zip_records import Entry, bad_entry
 
 MAX_META_BYTES = 1024 * 1024
+#: What reading all meta entries of an archive may cost: bytes, and more for each data item; and what a line
+#: counts for. A kilobyte of packed line ends takes seconds otherwise.
+META_COST, META_COST_EACH, LINE_COST = 16 * 1024 * 1024, 8 * 1024, 64
 #: No feed has a name as long as this, so of a longer one no more is kept.
 LONGER_THAN_FEEDS = 256
 #: Different feeds that one archive may name: they are held in memory.
@@ -137,6 +140,7 @@ def read_archive(
         groups, orphans = group_entries(entries)
         groups.max_feeds = max_feeds or MAX_FEEDS
         owners = groups.owners()
+        cost = _MetaCost(len(groups)) if max_feeds is None else None  # what is stored is read in any case
         inflated = 0
         for number, entry in enumerate(entries):
             kept = bytearray()
@@ -147,12 +151,34 @@ def read_archive(
                     kept += piece
                     if len(kept) > MAX_META_BYTES:
                         raise bad_entry(entry.raw_name, "a meta entry is larger than 1 MiB")
+            if cost:
+                cost.add(kept)
             feed = parse_meta(bytes(kept)).get("Feed") if number in owners else None
             if feed:
                 groups.name_feed(owners[number], feed[:LONGER_THAN_FEEDS])
+    return Contents(groups, len(entries), inflated, _notes(entries, orphans))
+
+
+class _MetaCost:
+    """What it costs to read all meta entries of an archive."""
+
+    def __init__(self, items: int) -> None:
+        self._left = META_COST + META_COST_EACH * items
+
+    def add(self, meta: bytearray) -> None:
+        """Count an entry.
+
+        Raises:
+            StreamInvalid: it is too much.
+        """
+        self._left -= len(meta) + LINE_COST * sum(map(bool, meta.splitlines()))
+        if self._left < 0:
+            raise StreamInvalid("The ZIP's meta entries have too many lines or bytes together")
+
+
+def _notes(entries: Directory, orphans: Sequence[int]) -> tuple[str, ...]:
     names = (entries[number].name[:200] for number in orphans[:MAX_NOTES])
-    notes = tuple(f"{name}: ignored, there is no data entry for it" for name in names)
-    return Contents(groups, len(entries), inflated, notes)
+    return tuple(f"{name}: ignored, there is no data entry for it" for name in names)
 
 
 def group_entries(entries: Directory) -> tuple[Groups, Sequence[int]]:

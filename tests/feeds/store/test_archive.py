@@ -5,6 +5,7 @@ import random
 import shutil
 import struct
 import subprocess
+import time
 import tracemalloc
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from feeds.store import archive, zip_directory
-from feeds.store.archive import Contents, read_archive
+from feeds.store.archive import MAX_META_BYTES, Contents, read_archive
 from feeds.store.compression import StreamInvalid, TooLarge
 from tests.feeds.store.crafted import (
     CRC,
@@ -761,3 +762,33 @@ def test_r10_a_hundred_thousand_entries_fit_into_32_mib(tmp_path: Path) -> None:
     assert len(contents.groups) == count // 2
     fixed = 512 * 1024
     assert peak - fixed <= count * (46 + width) + 167 * count
+
+
+@pytest.mark.parametrize("line", [b"\n", b"\r", b"a:\n", b"Feed:A\n", b"\r\n", b"x"])
+def test_s39_many_meta_entries_of_many_lines_cost_no_minutes(tmp_path: Path, line: bytes) -> None:
+    """A kilobyte of packed lines took two seconds, and an archive has a hundred thousand entries."""
+    meta = (line * MAX_META_BYTES)[:MAX_META_BYTES]
+    path = tmp_path / "archive"
+    path.write_bytes(
+        zipped(
+            *(
+                (f"{number}.{kind}", meta if kind == "meta" else b"")
+                for number in range(40)
+                for kind in ("meta", "dat")
+            )
+        )
+    )
+    began = time.process_time()
+    with pytest.raises(StreamInvalid, match="too many lines or bytes"):
+        read_archive(path)
+    assert time.process_time() - began < 20
+
+
+def test_archives_of_many_honest_meta_entries_are_taken(tmp_path: Path) -> None:
+    meta = b"".join(b"%s:%s\n" % (name, b"value" * 5) for name in (b"Header-%d" % number for number in range(60)))
+    entries = (
+        (f"{number}.{kind}", meta if kind == "meta" else b"x") for number in range(3000) for kind in ("dat", "meta")
+    )
+    path = tmp_path / "archive"
+    path.write_bytes(zipped(*entries))
+    assert len(read_archive(path).groups) == 3000
