@@ -1,5 +1,6 @@
 """ZIP read from the spooled file: every entry whole, data items put together with their sidecars (section 7)."""
 
+import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _KINDS = {
     **dict.fromkeys((".mf", ".manifest"), MANIFEST),
     ".dat": DATA,
 }
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 #: Stands for an entry or a feed that there is not.
 _NONE = -1
 
@@ -151,9 +153,10 @@ def read_archive(
                     kept += piece
                     if len(kept) > MAX_META_BYTES:
                         raise bad_entry(entry.raw_name, "a meta entry is larger than 1 MiB")
+            meta = _LINE_ENDS.sub(b"\n", kept)
             if cost:
-                cost.add(kept)
-            feed = parse_meta(bytes(kept)).get("Feed") if number in owners else None
+                cost.add(meta)
+            feed = parse_meta(meta).get("Feed") if number in owners else None
             if feed:
                 groups.name_feed(owners[number], feed[:LONGER_THAN_FEEDS])
     return Contents(groups, len(entries), inflated, _notes(entries, orphans))
@@ -165,13 +168,13 @@ class _MetaCost:
     def __init__(self, items: int) -> None:
         self._left = META_COST + META_COST_EACH * items
 
-    def add(self, meta: bytearray) -> None:
+    def add(self, meta: bytes) -> None:
         """Count an entry.
 
         Raises:
             StreamInvalid: it is too much.
         """
-        self._left -= len(meta) + LINE_COST * sum(map(bool, meta.splitlines()))
+        self._left -= len(meta) + LINE_COST * meta.count(b"\n")
         if self._left < 0:
             raise StreamInvalid("The ZIP's meta entries have too many lines or bytes together")
 

@@ -779,8 +779,11 @@ def test_s39_many_meta_entries_of_many_lines_cost_no_minutes(tmp_path: Path, lin
         )
     )
     began = time.process_time()
-    with pytest.raises(StreamInvalid, match="too many lines or bytes"):
-        read_archive(path)
+    if line.strip():
+        with pytest.raises(StreamInvalid, match="too many lines or bytes"):
+            read_archive(path)
+    else:  # cheap, and taken
+        assert len(read_archive(path).groups) == 40
     assert time.process_time() - began < 20
 
 
