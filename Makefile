@@ -2,13 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 T ?=
+# The tests of one file stay with one worker, so that what they share is started once; a later -n in T wins.
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 MINUTES ?= 75
 OUTPUT ?=
 INSTALL = $(PYTHON) deploy/install.py $(if $(filter file,$(origin PYTHON)),,--chosen)
 COMPILE = .venv-lock/bin/uv pip compile -q --upgrade --no-strip-extras --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help packages tools run test test-postgresql check demo bench soak mutation lock schema clean
+.PHONY: help packages tools run test test-all test-postgresql check demo bench soak mutation lock schema clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -23,11 +25,14 @@ tools:
 run: packages  ## start the portal (HOST, PORT and PORTAL_… settings from the environment)
 	@exec $(BIN)/python manage.py serve
 
-test: tools  ## run the tests; make test T=tests/feeds for a part
-	@$(BIN)/python -m pytest $(T)
+test: tools  ## run the tests, without the long drills; make test T=tests/feeds for a part
+	@$(PYTEST) -m "not long" $(T)
 
-test-postgresql: tools  ## the same on a throw-away PostgreSQL
-	@$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest $(T)
+test-all: tools  ## run all tests, the long drills too
+	@$(PYTEST) $(T)
+
+test-postgresql: tools  ## run the tests on a throw-away PostgreSQL
+	@$(BIN)/python -m tests.postgresql $(PYTEST) -m "not long" $(T)
 
 check: tools  ## everything that is checked before the tests
 	@.ci/check

@@ -11,6 +11,18 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return f"{argname}-of-{len(val)}" if isinstance(val, bytes) and len(val) > 16 else None
 
 
+#: Folders whose files take longest: workers get them first, so that none is left with a long one at the end.
+LONGEST_FIRST = ("reliability", "deploy", "browser", "contract")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first where several workers share the run."""
+    if not hasattr(config, "workerinput"):
+        return
+    order = {folder: place for place, folder in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.nodeid.split("/")[1], len(order)))
+
+
 def pytest_collection_finish() -> None:
     """What has been loaded by now stays to the end: collecting garbage need not look at it again and again."""
     gc.collect()

@@ -1,6 +1,8 @@
-"""Every demand of safety and reliability has tests that carry its number, and docs/testing.md says which."""
+"""Tests carry the number of their demand: each demand has some in both tiers, and docs/testing.md lists them."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,46 @@ def demands_in(file: str) -> set[str]:
     """The numbers in the names of a file's tests."""
     names = TEST.findall((ROOT / "tests" / file).read_text())
     return {number.upper() for name in names for number in name.strip("_").split("_")}
+
+
+def quick_tests(file: Path) -> Iterator[str]:
+    """Names of a file's tests that `make test` runs: neither they nor their module are marked `long`."""
+    module = ast.parse(file.read_text())
+    if any(is_marked_long(node) for node in module.body if isinstance(node, ast.Assign)):
+        return
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef) and not any(map(is_marked_long, node.decorator_list)):
+            yield node.name
+
+
+def is_marked_long(node: ast.AST) -> bool:
+    """Whether a decorator is `pytest.mark.long`, or an assignment gives it to all tests of a module."""
+    if isinstance(node, ast.Assign):
+        marks = node.value.elts if isinstance(node.value, ast.List) else [node.value]
+        return ast.unparse(node.targets[0]) == "pytestmark" and any(map(is_marked_long, marks))
+    return ast.unparse(node) == "pytest.mark.long"
+
+
+def test_every_demand_has_a_quick_test() -> None:
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    names = "\n".join(f"def {name}" for file in files for name in quick_tests(file))
+    quick = {number.upper() for found in TEST.findall(names) for number in found.strip("_").split("_")}
+    assert {demand for demand, *_ in ROWS} - NOT_BUILT - quick == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "quick"),
+    [
+        ("def test_r01_a(): ...", True),
+        ("@pytest.mark.long\ndef test_r01_a(): ...", False),
+        ("pytestmark = pytest.mark.long\ndef test_r01_a(): ...", False),
+        ("pytestmark = [pytest.mark.server, pytest.mark.long]\ndef test_r01_a(): ...", False),
+        ("@pytest.mark.parametrize('n', sizes(1, 100))\ndef test_r01_a(n): ...", True),
+    ],
+)
+def test_a_long_test_is_recognised(tmp_path: Path, source: str, quick: bool) -> None:
+    (tmp_path / "test_it.py").write_text(source)
+    assert list(quick_tests(tmp_path / "test_it.py")) == (["test_r01_a"] if quick else [])
 
 
 def test_every_demand_is_in_the_table_once() -> None:

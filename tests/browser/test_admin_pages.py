@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from benchmarks.portal import Portal
 from tests.browser.conftest import PASSWORD
+from tests.helpers.tiers import long
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser]
 
 #: Answers that are not pages, or end the session.
 NOT_PAGES = re.compile(r"/admin/(logout/|jsi18n/|feeds/feed/export/)")
@@ -45,7 +46,7 @@ def faults_of(page: Page) -> list[str]:
     return [*faults, *([f"{beyond} px beyond the window"] if beyond > 0 else [])]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), long(390, "dark")])
 def test_s19_every_page_of_the_admin_is_clean(chromium: Browser, portal: Portal, width: int, scheme: str) -> None:
     base = f"http://127.0.0.1:{portal.port}"
     size = {"width": width, "height": 850}
@@ -193,6 +194,7 @@ WITH_THE_LONGEST = {
 }
 
 
+@pytest.mark.long
 def test_the_longest_values_neither_widen_a_page_nor_hide_the_other_columns(
     chromium: Browser, portal: Portal
 ) -> None:
@@ -220,6 +222,7 @@ def test_the_longest_values_neither_widen_a_page_nor_hide_the_other_columns(
     assert len(faults) > 15
 
 
+@pytest.mark.long
 def test_pages_that_only_a_button_leads_to_are_clean_too(chromium: Browser, portal: Portal) -> None:
     base = f"http://127.0.0.1:{portal.port}"
     rows = [{"name": "BADGE-READERS", "status": "Drop"}, {"name": "no good name", "status": "Nope"}]

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Dialog, Page, Request
 from benchmarks.portal import Portal, running
 from tests.hostile_site import OWN_SOURCE
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser]
 
 FILL = """
 import json

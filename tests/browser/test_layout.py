@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from benchmarks.portal import Portal
 from tests.browser.public import NARROW, PAGES, TEMPLATES, fetch
+from tests.helpers.tiers import sizes
 
 pytestmark = pytest.mark.browser
 
@@ -137,12 +138,15 @@ def test_a_page_weighs_less_than_30_kb_over_the_wire_with_all_that_it_loads(port
     assert len(body) + sum(len(fetch(portal, address)[0]) for address in loaded) < 30_000
 
 
-def test_the_answer_is_in_the_first_screen_of_a_phone_on_every_page_of_a_code(page: Page, portal: Portal) -> None:
+@pytest.mark.parametrize("every", sizes(10, 1))
+def test_the_answer_is_in_the_first_screen_of_a_phone_on_every_page_of_a_code(
+    page: Page, portal: Portal, every: int
+) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     listed = json.loads(gzip.decompress(fetch(portal, "/api/v1/codes/?fields=url")[0]))["results"]
     assert len(listed) > 100
     below = {}
-    for path in (row["url"] for row in listed):
+    for path in (row["url"] for row in listed[::every]):
         page.goto(path)
         # The verdict as a whole, and the first line of what the sender does.
         verdict = page.locator(".do-now .verdict strong").first.bounding_box()

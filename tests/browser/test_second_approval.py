@@ -9,7 +9,7 @@ from benchmarks.portal import Portal, running
 from tests.browser.conftest import PASSWORD
 from tests.browser.test_admin_pages import faults_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser]
 
 SENDER = "CN=new-sender-with-a-rather-long-name.payroll.example.org,OU=Payroll,O=Example Partners Ltd,C=GB"
 OFFICERS = f"""

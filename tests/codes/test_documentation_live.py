@@ -23,7 +23,6 @@ def live(tmp_path: Path, transactional_db: None, settings: Any) -> Iterator[Live
 
 
 @pytest.mark.server
-@pytest.mark.slow
 def test_every_example_for_the_shell_works(live: Live, tmp_path: Path) -> None:
     (tmp_path / ".curlrc").write_text('write-out = "%{stderr}CALL %{http_code} %{url_effective}\\n"\n')
     for script in blocks("sh"):

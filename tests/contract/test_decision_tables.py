@@ -14,6 +14,8 @@ from feeds.store.spool import Part
 from tests.factories import DN, make_feed, make_rule
 from tests.live import PROXY, Live, Response, running
 
+pytestmark = pytest.mark.both_databases
+
 GOOD = b"one line of log\n" * 500
 GZIPPED = gzip.compress(GOOD)
 LISTED = {"X-SSL-CLIENT-S-DN": DN, "X-SSL-Client-Verify": "SUCCESS"}

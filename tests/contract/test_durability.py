@@ -23,7 +23,7 @@ from tests.live import parse, read_all, request
 from tests.reliability import processes
 from tests.serving import Serve
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.both_databases]
 STRACE = shutil.which("strace")
 #: SQLite flushes in our own process; a server is told to commit, and answers when it has flushed.
 COMMITTED = {

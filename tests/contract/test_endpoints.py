@@ -15,7 +15,7 @@ FORMS = ["", "/", "/sub", "/sub/path/", "/%41%2f..", "/?x=y", "?x=y"]
 PATHS = [alias + form for alias in [*ALIASES, "//datafeed", "//stroom//noauth///datafeed"] for form in FORMS]
 LINE = "Stroom Status 110 - Feed is not set to receive data"
 
-pytestmark = pytest.mark.usefixtures("two_feeds", "emptied")
+pytestmark = [pytest.mark.usefixtures("two_feeds", "emptied"), pytest.mark.both_databases]
 EMPTY = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 
 

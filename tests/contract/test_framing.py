@@ -17,6 +17,8 @@ from tests.factories import make_feed
 from tests.framings import FRAMINGS
 from tests.live import Live, chunks, parse, read_all, request
 
+pytestmark = pytest.mark.both_databases
+
 OPEN = {"Feed": "OPEN-FEED"}
 UPGRADE = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQCAAAAAAIAAAAA"}
 DATA = random.Random(7).randbytes(300_000)

@@ -17,7 +17,7 @@ DATA = b"a line of the log\n" * 1000
 OPEN = {"Feed": "OPEN-FEED"}
 IS_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
-pytestmark = pytest.mark.usefixtures("two_feeds", "emptied")
+pytestmark = [pytest.mark.usefixtures("two_feeds", "emptied"), pytest.mark.both_databases]
 
 
 @pytest.mark.parametrize("spelling", ["Zip", "ZIP", "zip", " zip "])

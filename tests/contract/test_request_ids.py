@@ -17,6 +17,8 @@ from portal.models import ApiToken
 from tests.factories import make_feed
 from tests.live import Live, Response, request
 
+pytestmark = pytest.mark.both_databases
+
 STATUS = "/api/feedStatus/v2/getFeedStatus"
 #: As proxies, tracing and people write them.
 USUAL = [

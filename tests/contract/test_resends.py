@@ -14,6 +14,8 @@ from portal.models import ApiToken
 from tests.factories import make_feed
 from tests.live import Live, request
 
+pytestmark = pytest.mark.both_databases
+
 RESENDS = 100
 
 

@@ -19,7 +19,7 @@ from tests.deploy.proxy import NGINX, Nginx
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
 ]
 

@@ -59,7 +59,7 @@ def test_the_health_check_fails_where_nothing_listens(image: Path) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_copied_serves(image: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="portal-container-") as data:
         portal = Portal(Path(data), workers=1, root=image)

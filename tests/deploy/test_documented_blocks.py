@@ -187,7 +187,7 @@ needs_programs = pytest.mark.skipif(NGINX is None or shutil.which("curl") is Non
 
 
 @pytest.mark.server
-@pytest.mark.slow
+@pytest.mark.long
 @needs_programs
 @pytest.mark.parametrize("page", SHELL_PAGES)
 def test_s33_shell_blocks_run_as_printed(machine: Machine, page: str) -> None:
@@ -196,7 +196,7 @@ def test_s33_shell_blocks_run_as_printed(machine: Machine, page: str) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.slow
+@pytest.mark.long
 @needs_programs
 def test_s33_the_installation_switches_on_what_it_has_put_in_place(machine: Machine) -> None:
     for block in shell_of("docs/operating.md")[:4]:

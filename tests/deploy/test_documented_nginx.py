@@ -24,7 +24,7 @@ from tests.deploy.test_nginx_portal import codes, post
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
 ]
 PROVIDER = "127.0.0.1:4180"

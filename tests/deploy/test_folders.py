@@ -10,7 +10,7 @@ import pytest
 from portal.files import STAMP, NotOurs, clear_folder
 from tests.deploy.test_start import manage, starts
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server]
 
 #: Names with which other programs, Django projects and platforms choose folders.
 FOLDERS = """

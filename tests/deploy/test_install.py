@@ -16,6 +16,7 @@ import pytest
 from packaging.version import Version
 
 from tests.deploy.decoys import DECOY, LOCKED, Pin, make_index, read_lock, served, write_wheel
+from tests.helpers.tiers import some
 
 ROOT = Path(__file__).parents[2]
 INSTALLER = ROOT / "deploy/install.py"
@@ -62,7 +63,7 @@ def packages(folder: Path) -> dict[str, str]:
 # --- R28: the lock alone decides ---
 
 
-@pytest.fixture(scope="module", params=["bundled", "23.0.1", "newest"])
+@pytest.fixture(scope="module", params=some(["bundled", "23.0.1", "newest"], quick=1))
 def pip_wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pip: the one that comes with this Python, Debian 12's, and the newest."""
     if request.param == "23.0.1" and sys.version_info >= (3, 12):
@@ -322,6 +323,7 @@ def answers_as(folder: Path, abi: str) -> None:
     (folder / "bin/python").chmod(0o755)
 
 
+@pytest.mark.long
 def test_a_python_that_is_gone_is_said_and_its_environment_is_made_again(
     small: tuple[Path, Path, dict[str, str]],
 ) -> None:
@@ -417,6 +419,7 @@ def _minor(python: str) -> int:
     return int(asked.stdout or 0)
 
 
+@pytest.mark.long
 def test_the_installer_itself_runs_on_old_pythons(small: tuple[Path, Path, dict[str, str]]) -> None:
     lock, folder, settings = small
     found = old_pythons()
@@ -448,7 +451,7 @@ def blocks_about_packages() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_r28_the_documented_ways_work_without_a_network(tmp_path: Path) -> None:
     """With a small lock; what is printed is what is run."""
     index, program = tmp_path / "index", tmp_path / "program"

@@ -15,6 +15,7 @@ from django.db.migrations.operations import AddField
 from django.db.models import NOT_PROVIDED
 
 from tests import postgresql
+from tests.helpers.tiers import sizes
 from tests.postgresql import PostgreSql
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +33,7 @@ def database(kind: str) -> Iterator[dict[str, str]]:
         yield {"DATABASE_URL": server.url()}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", sizes("sqlite", "postgresql"))
 def test_r24_every_migration_runs_back_and_forth_over_data(tmp_path: Path, kind: str) -> None:
     with database(kind) as settings:
         run = subprocess.run(

@@ -22,7 +22,6 @@ from tests.reliability import processes
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.slow,
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
 ]
 

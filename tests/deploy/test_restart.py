@@ -15,7 +15,7 @@ import pytest
 
 from tests.deploy.portal import OPEN, ROOT, Portal
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 RESTARTS = 3
 #: The program that is started under the pid that LISTEN_PID has to name, as systemd does it.

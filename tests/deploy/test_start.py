@@ -16,9 +16,10 @@ import pytest
 from tests import postgresql
 from tests.deploy.portal import OPEN, ROOT, _clean_environment, prepared_copy
 from tests.deploy.proxy import free_port
+from tests.helpers.tiers import some
 from tests.postgresql import PostgreSql
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server]
 
 PREPARE = (
     "from portal import command_line; command_line.start_serving(); import django; django.setup(); "
@@ -154,7 +155,7 @@ def add_newer(folder: Path) -> None:
 WRITERS = (["serve"], ["migrate"], ["prune_receipts"])
 
 
-@pytest.mark.parametrize("command", WRITERS, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", some(WRITERS, quick=1), ids=lambda command: command[0])
 def test_r30_an_older_program_refuses_a_newer_schema_by_name(folder: Path, command: list[str]) -> None:
     add_newer(folder)
     said = refused(folder, *command)
@@ -211,6 +212,7 @@ def test_r30_an_older_installation_gets_its_keys_at_the_first_start(folder: Path
     starts(folder)
 
 
+@pytest.mark.long
 def test_r30_an_older_installation_whose_store_is_elsewhere_gets_none(folder: Path, tmp_path: Path) -> None:
     receive(folder)
     make_old(folder)
@@ -220,6 +222,7 @@ def test_r30_an_older_installation_whose_store_is_elsewhere_gets_none(folder: Pa
     starts(folder)
 
 
+@pytest.mark.long
 def test_r30_a_restored_older_database_starts_and_is_said(folder: Path) -> None:
     older = folder.with_name("older.sqlite3")
     with database(folder) as opened, closing(sqlite3.connect(older)) as copy:
@@ -261,6 +264,7 @@ def page_of(opened: sqlite3.Connection, name: str) -> tuple[int, int]:
     return (page - 1) * size, size
 
 
+@pytest.mark.long
 def test_r30_b11_an_index_that_has_lost_its_entries_stops_the_start(folder: Path) -> None:
     """The page is a valid empty one: every feed would be unknown, and its senders would get 110."""
     with database(folder) as opened:
@@ -277,7 +281,7 @@ def test_r30_b11_an_index_that_has_lost_its_entries_stops_the_start(folder: Path
     assert "REINDEX" in said
 
 
-@pytest.mark.parametrize("table", ["feeds_feed", "django_migrations", "feeds_hourlycount"])
+@pytest.mark.parametrize("table", some(["feeds_feed", "django_migrations", "feeds_hourlycount"], quick=1))
 def test_r30_b11_a_table_that_cannot_be_read_stops_the_start(folder: Path, table: str) -> None:
     with database(folder) as opened:
         opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -322,6 +326,7 @@ def make_database(server: PostgreSql, name: str) -> str:
     return server.url(name)
 
 
+@pytest.mark.long
 @needs_postgresql
 def test_r30_two_hosts_on_one_database(server: PostgreSql, tmp_path: Path) -> None:
     url = make_database(server, "two_hosts")
@@ -334,6 +339,7 @@ def test_r30_two_hosts_on_one_database(server: PostgreSql, tmp_path: Path) -> No
     assert "has no tables, but" in refused(tmp_path / "p", DATABASE_URL=url)
 
 
+@pytest.mark.long
 @needs_postgresql
 @pytest.mark.parametrize("scope", ["ROLE {role}", "DATABASE {name}", "ROLE {role} IN DATABASE {name}"])
 def test_r30_postgresql_that_does_not_flush_is_refused(server: PostgreSql, tmp_path: Path, scope: str) -> None:
@@ -347,6 +353,7 @@ def test_r30_postgresql_that_does_not_flush_is_refused(server: PostgreSql, tmp_p
     assert "ALTER ROLE" in said
 
 
+@pytest.mark.long
 @needs_postgresql
 def test_r30_postgresql_without_fsync_is_refused(server: PostgreSql, tmp_path: Path) -> None:
     url = make_database(server, "no_fsync")

@@ -245,7 +245,7 @@ def test_any_other_user_is_told_how_to_run_it(installed: Installed) -> None:
 
 @needs_systemd
 @pytest.mark.server
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_s28_the_portal_stays_within_what_the_unit_allows(tmp_path: Path) -> None:
     """Trace a start, deliveries, a page and a stop; every system call is on the list, no memory is both W and X."""

@@ -23,7 +23,7 @@ from feeds.models import (
 from feeds.rules.decision import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
 from tests.factories import DN, LATER, NOW, make_feed, make_receipt, make_rule
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 FEED = "PAYROLL-PROD-EVENTS"
 

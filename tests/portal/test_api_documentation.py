@@ -21,7 +21,7 @@ from portal.models import ApiToken
 from tests.live import Live, running
 from tests.portal.rest.test_description import api_methods, without_converters
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "api.md"

@@ -15,7 +15,7 @@ from codes import loading
 from tests.feeds.admin.admin_client import signed_in
 from tests.hostile import bundle, faults_of, fields_on, handfuls
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db]
 
 PUBLIC = [
     *(

@@ -25,7 +25,7 @@ from tests.feeds.admin.admin_client import feed_form, one_rule
 from tests.hostile import MARK, PAYLOADS, bundle, faults_of, fields_on, handfuls, texts, unescaped
 from tests.hostile_site import OWN_SOURCE, code_of, fill, fill_proposals, own_source, text_columns
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db]
 
 #: What is told to programs: no browser makes a page of it where it may not guess the type.
 FOR_PROGRAMS = (

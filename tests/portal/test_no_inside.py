@@ -24,7 +24,7 @@ from feeds.models import Feed, RefusalSample
 from tests.factories import DN, NOW, make_feed, make_receipt
 from tests.feeds.admin.admin_client import feed_form, signed_in
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db]
 
 #: What tells of the inside. The catalogue's own texts name programs and headers, so each shape is a narrow one.
 INSIDE = {

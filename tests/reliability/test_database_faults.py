@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.helpers.tiers import some
 from tests.reliability.broken import (
     DATABASE,
     Fault,
@@ -19,7 +20,7 @@ from tests.reliability.broken import (
 from tests.reliability.portal import OPEN, Portal
 from tests.reliability.senders import Parcel, deliver
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server]
 
 REQUESTS = 100
 FLIP_SECONDS = 5.0
@@ -33,7 +34,7 @@ def running(portal: Portal) -> Iterator[Portal]:
     portal.kill()
 
 
-@pytest.mark.parametrize("fault", [gone, locked, with_bad_rules])
+@pytest.mark.parametrize("fault", some([gone, with_bad_rules, locked], quick=1))
 def test_r13_a_passing_fault_is_told_as_one_100_times_of_100(running: Portal, fault: Fault) -> None:
     rows = running.rows()
     with fault(running):
@@ -46,6 +47,7 @@ def test_r13_a_passing_fault_is_told_as_one_100_times_of_100(running: Portal, fa
     assert running.check(repair=False) == []
 
 
+@pytest.mark.long
 def test_r13_a_database_that_can_only_be_read(portal: Portal, running: Portal) -> None:
     running.kill()
     running.start("alone", threads=4, read_only=True, wait=False)
@@ -76,7 +78,7 @@ def test_r13_a_database_that_was_replaced_is_used_from_then_on(running: Portal) 
     assert answer.text.strip() in running.rows()
 
 
-@pytest.mark.parametrize("fault", [gone, locked])
+@pytest.mark.parametrize("fault", some([gone, locked], quick=1))
 def test_r27_readiness_flips_within_5_seconds_and_back_and_liveness_needs_no_database(
     portal: Portal, running: Portal, fault: Fault
 ) -> None:

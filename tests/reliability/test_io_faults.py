@@ -8,17 +8,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.helpers.tiers import long, sizes
 from tests.reliability import tracing
 from tests.reliability.faults import CALLS, KINDS, Bench, die_once, fail_once, settles
 from tests.reliability.portal import Portal
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.slow,
     pytest.mark.skipif(bool(tracing.unavailable()), reason=tracing.unavailable()),
 ]
 
 ERRORS = ("EIO", "ENOSPC", "EMFILE")
+OTHER_FAULTS = [long("plain", error) for error in ERRORS[1:]] + [long("zip", error) for error in ERRORS]
 STATES = 50
 
 
@@ -53,8 +54,7 @@ def explained(bench: Bench) -> Iterator[None]:
     bench.portal.start("alone")
 
 
-@pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("kind", ["plain", "zip"])
+@pytest.mark.parametrize(("kind", "error"), [("plain", "EIO"), *OTHER_FAULTS])
 def test_r04_any_call_of_a_delivery_may_fail_and_nothing_false_is_said_nor_left(
     bench: Bench, kind: str, error: str
 ) -> None:
@@ -82,7 +82,7 @@ def test_r05_a_failed_flush_is_never_retried_and_gives_the_upload_up(bench: Benc
     assert [flush for flush in made if flush.path == failed.path] == [failed], "flushed once, and not again"
 
 
-@pytest.mark.parametrize("calls", [("fsync",), ("fdatasync",), ("fsync", "fdatasync")], ids="-".join)
+@pytest.mark.parametrize("calls", [("fsync", "fdatasync"), long(("fsync",)), long(("fdatasync",))], ids="-".join)
 def test_r05_readiness_is_false_until_a_fresh_write_and_flush_succeed(bench: Bench, calls: tuple[str, ...]) -> None:
     portal = bench.portal
     portal.wait_until_ready()
@@ -102,7 +102,10 @@ def test_r05_readiness_is_false_until_a_fresh_write_and_flush_succeed(bench: Ben
     assert again.outcome == (200, 0)
 
 
-def test_r12_a_process_that_dies_in_any_call_of_a_delivery_leaves_nothing_unexplained(bench: Bench) -> None:
+@pytest.mark.parametrize("states", sizes(5, STATES))
+def test_r12_a_process_that_dies_in_any_call_of_a_delivery_leaves_nothing_unexplained(
+    bench: Bench, states: int
+) -> None:
     """Killed in 50 different places; each time a new start sweeps and mends, and the rest is as it was told."""
     portal, died = bench.portal, 0
     for kind, call in [(kind, call) for call in (*CALLS, "ftruncate", "fcntl") for kind in KINDS]:
@@ -114,6 +117,6 @@ def test_r12_a_process_that_dies_in_any_call_of_a_delivery_leaves_nothing_unexpl
             assert unexplained == [], f"{kind}: {call} {number}"
             assert portal.lost(bench.acknowledged) == []
             assert not portal.files(".part")
-            if died >= STATES:
+            if died >= states:
                 return
     raise AssertionError(f"only {died} places were found")

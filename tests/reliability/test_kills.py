@@ -2,24 +2,27 @@
 
 import pytest
 
+from tests.helpers.tiers import long
 from tests.reliability.kills import kill_under_load
 from tests.reliability.portal import Portal
 from tests.reliability.senders import Book
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server]
 
-#: In CI two runs of a hundred.
+#: In the long tier two runs of a hundred.
 KILLS = 100
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_r03_after_200_kills_under_load_nothing_that_was_acknowledged_is_lost(portal: Portal, seed: int) -> None:
+@pytest.mark.parametrize(("kills", "seed"), [(10, 0), long(KILLS, 1), long(KILLS, 2)])
+def test_r03_after_200_kills_under_load_nothing_that_was_acknowledged_is_lost(
+    portal: Portal, kills: int, seed: int
+) -> None:
     portal.start("supervisor")
     book = Book()
-    assert kill_under_load(portal, book, KILLS, seed, seconds=240) == KILLS
+    assert kill_under_load(portal, book, kills, seed, seconds=240) == kills
     portal.stop()
     assert book.wrong == []
-    assert len(book.acknowledged) >= KILLS // 2 - 1
+    assert len(book.acknowledged) >= kills // 2 - 1
     assert portal.lost(book.acknowledged) == []
     assert [finding for finding in portal.check() if not finding[2]] == []
     assert portal.check(repair=False) == []

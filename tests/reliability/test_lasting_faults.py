@@ -14,11 +14,12 @@ import psycopg
 import pytest
 
 from tests import postgresql
+from tests.helpers.tiers import some
 from tests.live import Response, parse, read_all, request
 from tests.postgresql import PostgreSql
 from tests.serving import Serve
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server]
 
 FEED = "OPEN-FEED"
 #: Bounds that catch a hang.
@@ -216,11 +217,12 @@ POSTGRES: dict[str, tuple[Fault, bool]] = {
 }
 
 
-@pytest.mark.parametrize("kind", SQLITE)
+@pytest.mark.parametrize("kind", some(SQLITE, quick=2))
 def test_r31_sqlite_refuses_for_good(sqlite: Site, kind: str) -> None:
     _refuses(sqlite, *SQLITE[kind])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", POSTGRES)
 def test_r31_postgresql_refuses_for_good(postgres: Site, kind: str) -> None:
     _refuses(postgres, *POSTGRES[kind])
@@ -244,6 +246,7 @@ def _refuses(site: Site, fault: Fault, readable: bool) -> None:
     assert json.loads(site.ask_status().body) == {"status": "Receive"}
 
 
+@pytest.mark.long
 def test_r31_the_cause_is_in_the_log(sqlite: Site, postgres: Site) -> None:
     for site, fault in ((sqlite, SQLITE["trigger"][0]), (postgres, POSTGRES["trigger"][0])):
         with fault(site):
@@ -254,6 +257,7 @@ def test_r31_the_cause_is_in_the_log(sqlite: Site, postgres: Site) -> None:
         assert "the cause" in site.log()
 
 
+@pytest.mark.long
 def test_b11_an_index_that_lost_its_entries_ends_readiness(sqlite: Site) -> None:
     sqlite.wait_for(200)
     with empty_index(sqlite):
@@ -262,6 +266,7 @@ def test_b11_an_index_that_lost_its_entries_ends_readiness(sqlite: Site) -> None
     assert "feeds_feed" in sqlite.log()
 
 
+@pytest.mark.long
 def test_r13_a_database_that_is_locked_is_told_as_passing_and_logged_once(sqlite: Site) -> None:
     sqlite.wait_for(200)
     file = sqlite.serve.data_dir / "portal.sqlite3"
@@ -275,6 +280,7 @@ def test_r13_a_database_that_is_locked_is_told_as_passing_and_logged_once(sqlite
     assert sqlite.log()[logged:].count("the database is away, locked or slow: deliveries are answered 503") == 1
 
 
+@pytest.mark.long
 def test_r13_a_standby_that_takes_no_writes_is_told_as_passing(postgres: Site) -> None:
     """After a switch-over the old server is read-only for a while; its clients are thrown off."""
     postgres.wait_for(200)
@@ -292,6 +298,7 @@ def test_r13_a_standby_that_takes_no_writes_is_told_as_passing(postgres: Site) -
     assert postgres.deliver().outcome == (200, 0)
 
 
+@pytest.mark.long
 def test_a10_a_transaction_that_holds_one_workers_row_leaves_the_others_ready(postgres: Site) -> None:
     """A worker that was frozen in its health check, or a host cut off from the others."""
     postgres.wait_for(200)

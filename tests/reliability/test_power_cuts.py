@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.tiers import sizes
 from tests.reliability import disk
 from tests.reliability.disk import CutDisk, cut_disk
 from tests.reliability.kills import cut_under_load
@@ -14,7 +15,6 @@ from tests.reliability.portal import Portal
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.slow,
     pytest.mark.skipif(bool(disk.unavailable()), reason=disk.unavailable()),
 ]
 
@@ -31,10 +31,13 @@ def cuttable(template: Path) -> Iterator[tuple[CutDisk, Portal]]:
             yield cutting, portal
 
 
-def test_r02_power_cuts_under_load_lose_nothing_that_was_acknowledged(cuttable: tuple[CutDisk, Portal]) -> None:
-    chance = random.Random(2)
+@pytest.mark.parametrize("cuts", sizes(3, CUTS))
+def test_r02_power_cuts_under_load_lose_nothing_that_was_acknowledged(
+    cuttable: tuple[CutDisk, Portal], cuts: int
+) -> None:
+    chance = random.Random(cuts)
     acknowledged: dict[str, str] = {}
-    for number in range(CUTS):
+    for number in range(cuts):
         book = cut_under_load(*cuttable, chance.uniform(0.02, 0.2), number)
         acknowledged |= book.acknowledged
         portal = cuttable[1]
@@ -42,10 +45,11 @@ def test_r02_power_cuts_under_load_lose_nothing_that_was_acknowledged(cuttable: 
         assert book.wrong == []
         assert [finding for finding in portal.check() if not finding[2]] == []
         assert portal.check(repair=False) == []
-    assert len(acknowledged) >= CUTS
+    assert len(acknowledged) >= cuts
     assert portal.lost(acknowledged) == []
 
 
+@pytest.mark.long
 def test_r02_a_portal_that_does_not_flush_its_files_is_found_out(cuttable: tuple[CutDisk, Portal]) -> None:
     """The cuts are real: without the flushes uploads are lost."""
     lost = []

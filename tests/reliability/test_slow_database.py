@@ -18,7 +18,7 @@ from tests.serving import Serve
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable()),
 ]
 

@@ -66,7 +66,7 @@ def test_every_demand_with_a_long_figure_has_a_trial() -> None:
         chosen(["X99"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.server
 def test_cheap_trials_in_a_few_seconds_make_a_table(folder: Path) -> None:
     table = folder / "table.md"
@@ -84,7 +84,7 @@ def test_cheap_trials_in_a_few_seconds_make_a_table(folder: Path) -> None:
     assert alive(folder.name) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.server
 def test_stopped_by_hand_it_leaves_nothing_running_and_tells_what_it_has(folder: Path) -> None:
     process = soak(folder, "R21", "R03", "--minutes", "5")

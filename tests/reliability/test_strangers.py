@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.tiers import some
 from tests.live import Response, parse, read_all, request
 from tests.serving import Serve
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server]
 
 DESCRIPTORS = 1024
 SOCKETS = 330
@@ -91,7 +92,7 @@ ATTACKS: dict[str, tuple[int, Callable[[int], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", some(ATTACKS, quick=2))
 def test_s34_users_are_served_during_an_attack(portal: Serve, name: str) -> None:
     count, said = ATTACKS[name]
     before = memory(portal)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.tiers import sizes
 from tests.live import parse, read_all
 from tests.reliability import crowd, processes
 from tests.reliability.portal import OPEN, Portal
@@ -20,7 +21,7 @@ from tests.reliability.races import race
 from tests.reliability.refusing import be_refused, database_bytes
 from tests.reliability.senders import Book, Load, Parcel, deliver
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server]
 
 MEBIBYTE = 1024 * 1024
 
@@ -86,6 +87,7 @@ def assert_refused_unread(portal: Portal) -> None:
     assert 30 <= int(answer.header("retry-after") or 0) <= 90
 
 
+@pytest.mark.long
 def test_r15_500_senders_after_a_stop_are_all_served_and_none_is_lied_to(portal: Portal) -> None:
     """They queue while nobody serves, as after a stop of a minute, and come all at once."""
     portal.start("supervisor", held_open=True)
@@ -110,6 +112,7 @@ def test_r15_500_senders_after_a_stop_are_all_served_and_none_is_lied_to(portal:
     assert len(waited) / (max(entry.at for entry in waited) - began) >= 0.25 * rate
 
 
+@pytest.mark.long
 def test_r16_50_slow_senders_do_not_hold_up_the_others_and_are_cut_off(portal: Portal) -> None:
     """Told apart from other work of the machine, which slows down everybody, by up to three tries."""
     portal.start("supervisor", rate_window=8.0)
@@ -127,6 +130,7 @@ def test_r16_50_slow_senders_do_not_hold_up_the_others_and_are_cut_off(portal: P
     assert portal.lost(book.acknowledged) == []
 
 
+@pytest.mark.long
 def test_r17_clock_jumps_lose_nothing_and_ids_stay_unique(portal: Portal, tmp_path: Path) -> None:
     """The clock of two workers jumps up to a day, forwards and backwards, also in the middle of uploads."""
     clock = tmp_path / "clock"
@@ -160,13 +164,15 @@ def replace(path: Path, text: str) -> None:
     new.rename(path)
 
 
-def test_r19_the_rule_in_force_when_an_upload_ends_counts_in_every_worker(portal: Portal) -> None:
+@pytest.mark.parametrize("races", sizes(3, 20))
+def test_r19_the_rule_in_force_when_an_upload_ends_counts_in_every_worker(portal: Portal, races: int) -> None:
     """20 races: a rule changes while uploads run in both workers; who ends after it is judged by it."""
     portal.start("supervisor")
-    for _ in range(20):
+    for _ in range(races):
         race(portal)
 
 
+@pytest.mark.long
 def test_r21_five_restarts_under_load_with_the_socket_held_open_fail_no_upload(portal: Portal) -> None:
     book = Book()
     portal.start("supervisor", held_open=True)
@@ -216,6 +222,7 @@ def test_r21_a_stop_under_load_finishes_what_runs_and_refuses_what_comes(portal:
     assert portal.lost(acknowledged) == []
 
 
+@pytest.mark.long
 def test_r26_20_000_refusals_grow_the_database_by_less_than_a_mebibyte(portal: Portal) -> None:
     portal.start("supervisor")
     portal.execute("DELETE FROM feeds_hourlycount")

@@ -12,7 +12,7 @@ from tests.reliability import processes
 from tests.reliability.portal import OPEN, Portal
 from tests.reliability.senders import Parcel, deliver
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 #: So many deliveries wait for the database that each of the two workers has one.
 SENDERS = 12

@@ -18,6 +18,7 @@ from tests import postgresql
 from tests.calls import caller
 from tests.factories import make_receipt
 from tests.feeds.api.test_receipts import VIEWER, ids
+from tests.helpers.tiers import sizes
 from tests.postgresql import PostgreSql
 from tests.serving import ROOT, Serve
 
@@ -164,10 +165,12 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.mark.server
-@pytest.mark.slow
-def test_r33_a_collector_without_a_pause_misses_and_doubles_nothing(serve: Serve, tmp_path: Path) -> None:
-    promised, found = collect_meanwhile(serve, tmp_path, senders=8, each=250)
-    assert len(promised) == 2000
+@pytest.mark.parametrize("each", sizes(20, 250))
+def test_r33_a_collector_without_a_pause_misses_and_doubles_nothing(
+    serve: Serve, tmp_path: Path, each: int
+) -> None:
+    promised, found = collect_meanwhile(serve, tmp_path, senders=8, each=each)
+    assert len(promised) == 8 * each
     assert sorted(found) == sorted(promised)
 
 
@@ -236,9 +239,9 @@ class Collector:
         return self.found[before:]
 
 
+@pytest.mark.long
 @needs_postgresql
 @pytest.mark.server
-@pytest.mark.slow
 def test_r33_a_transaction_held_open_hides_nothing_behind_it(on_postgresql: Serve, tmp_path: Path) -> None:
     (first,) = deliver(on_postgresql, 1)
     collector = Collector(on_postgresql, tmp_path / "place")
@@ -258,9 +261,9 @@ def test_r33_a_transaction_held_open_hides_nothing_behind_it(on_postgresql: Serv
     assert collector.go_on() == []
 
 
+@pytest.mark.long
 @needs_postgresql
 @pytest.mark.server
-@pytest.mark.slow
 def test_r33_keys_that_are_never_committed_hold_nobody_up(on_postgresql: Serve, tmp_path: Path) -> None:
     deliver(on_postgresql, 1)
     collector = Collector(on_postgresql, tmp_path / "place")
@@ -283,9 +286,9 @@ def test_r33_keys_that_are_never_committed_hold_nobody_up(on_postgresql: Serve, 
     assert collector.go_on() == several.ids[:2] + third + several.ids[2:]
 
 
+@pytest.mark.long
 @needs_postgresql
 @pytest.mark.server
-@pytest.mark.slow
 def test_r33_a_collector_misses_nothing_while_transactions_are_held(on_postgresql: Serve, tmp_path: Path) -> None:
     deliver(on_postgresql, 1)
     before = Collector(on_postgresql, tmp_path / "first")

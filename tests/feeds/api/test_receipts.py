@@ -13,7 +13,7 @@ from tests.calls import VIEWER, Caller, anonymous, caller, problem_of, superuser
 from tests.factories import DN, NOW, make_receipt
 from tests.steps import steps_of_sqlite
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 DOWNLOADER = (*VIEWER, "feeds.download_receipt")
 

@@ -19,7 +19,7 @@ from feeds.models import CertificateRule, Feed
 from portal.models import AuditRecord
 from tests.factories import make_feed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 EXPIRES = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 RULES = [

@@ -23,7 +23,7 @@ from feeds.changes.timeline import RULES, story_of
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 DN = "CN=client-a,OU=Test,O=Example,C=GB"
 

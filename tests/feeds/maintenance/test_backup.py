@@ -10,7 +10,7 @@ import pytest
 from tests.deploy.portal import OPEN, REQUIRED, Portal
 from tests.feeds.maintenance.drill import Load, back_up_and_restore, manage
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,7 @@ def test_a_folder_that_is_no_backup_is_not_touched(portal: Portal, elsewhere: Pa
     assert sorted(path.name for path in elsewhere.iterdir()) == ["letter"]
 
 
+@pytest.mark.long
 def test_the_restored_portal_serves(portal: Portal, elsewhere: Path) -> None:
     """What a backup makes is a data folder: feeds, rules and keys work where it is put."""
     portal.manage("backup", str(elsewhere / "copy"))

@@ -21,7 +21,7 @@ from tests.postgresql import PostgreSql
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable()),
 ]
 

@@ -24,7 +24,7 @@ from tests.factories import make_feed
 from tests.feeds.maintenance.depot import Depot, packed, running_depot
 from tests.feeds.maintenance.dying import dies_at
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 FEED, OTHER = "PAYROLL-PROD-EVENTS", "WEB-ACCESS-EVENTS"
 

@@ -27,7 +27,7 @@ from tests.feeds.maintenance.depot import Depot, packed, running_depot
 from tests.feeds.maintenance.dying import dies_at
 from tests.postgresql import with_own_database
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 FEED, OTHER = "PAYROLL-PROD-EVENTS", "WEB-ACCESS-EVENTS"
 NOW = datetime.now(UTC)

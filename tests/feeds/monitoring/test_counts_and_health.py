@@ -19,7 +19,7 @@ from feeds.monitoring.health import HealthMonitor
 from feeds.store.spool import SpaceMark
 from portal.database.threads import Unavailable
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 NOW = datetime(2026, 2, 24, 18, 10, 27, tzinfo=UTC)
 

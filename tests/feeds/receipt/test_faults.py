@@ -19,7 +19,7 @@ from feeds.models import Feed, FeedQuerySet, Receipt
 from feeds.receipt import service as service_module
 from tests.feeds.receipt.workshop import DATA, KINDS, Workshop
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 def fails_at(

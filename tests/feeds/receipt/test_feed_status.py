@@ -18,6 +18,8 @@ from tests.factories import DN, make_feed, make_rule
 from tests.live import Live, Response
 from tests.live_fixtures import database, db, live_with
 
+pytestmark = pytest.mark.both_databases
+
 __all__ = ["database", "db"]
 
 V1, V2 = "/api/feedStatus/v1/getFeedStatus", "/api/feedStatus/v2/getFeedStatus"

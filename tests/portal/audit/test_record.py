@@ -31,6 +31,8 @@ from portal.audit.record import (
 from portal.models import ApiToken, AuditRecord
 from tests.feeds.admin.admin_client import feed_form, signed_in
 
+pytestmark = pytest.mark.both_databases
+
 
 def make_chain(length: int) -> list[dict[str, object]]:
     chain: list[dict[str, object]] = []

@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from portal.database import threads
 from portal.database.threads import Unavailable, in_time, promptly
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 class Clock:

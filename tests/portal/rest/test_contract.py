@@ -30,8 +30,6 @@ from tests.factories import make_receipt
 from tests.feeds.api.test_receipts import make_count, make_sample
 from tests.live import Live, running
 
-pytestmark = pytest.mark.slow
-
 METHODS = ("get", "post", "put", "patch", "delete")
 #: Values of what the addresses name, where the description has no example of its own.
 PATHS: dict[str, Any] = {"code": "451", "owner": "microsoft"}

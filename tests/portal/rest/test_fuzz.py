@@ -22,7 +22,7 @@ from portal.access import sign_in
 from tests.calls import Caller, superuser
 from tests.factories import DN, make_feed, make_receipt
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db]
 
 #: Of each endpoint. Some hundreds make the twenty thousand of the threat model: FUZZ_EXAMPLES=530 (5 minutes of
 #: processor time).

@@ -21,7 +21,7 @@ from portal.server.sockets import open_listener
 from tests.live import parse, read_all, request
 from tests.serving import ROOT, Serve, alive, wait_until_gone
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.both_databases]
 
 
 @pytest.fixture(scope="module")

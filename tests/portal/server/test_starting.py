@@ -297,7 +297,6 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z [A-Z]+ [\w.]+ request_id=\S+ .+")
 
 
 @pytest.mark.server
-@pytest.mark.slow
 def test_the_first_start_shows_address_and_password_and_one_head(tmp_path: Path) -> None:
     """In an odd environment, in a data folder that is open to others, after a start that found no database."""
     folder = tmp_path / "open"
@@ -348,8 +347,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 @pytest.mark.server
-@pytest.mark.slow
 @pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable())
 def test_a10_a_start_waits_for_a_database_that_is_away(tmp_path: Path) -> None:
     server = postgresql.PostgreSql()
