@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from django.db import Error, connections
 
 from feeds.maintenance.integrity import StoreCheck
-from feeds.monitoring.repeated import WELL, Recurring
 from feeds.store.slots import Slot, sweep_dead
+from portal.repeated import WELL, Recurring
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from django.db import connections, transaction
 from django.db.models import F, QuerySet
 
 from feeds.models import FEED_NAME_LENGTH, HourlyCount, Outcome, RefusalSample
-from feeds.monitoring.repeated import WELL, Recurring
 from portal.database.threads import Unavailable, database
+from portal.repeated import WELL, Recurring
 
 log = logging.getLogger(__name__)
 

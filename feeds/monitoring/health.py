@@ -13,9 +13,9 @@ from django.db import connections
 
 from feeds.monitoring.metrics import Measures
 from feeds.monitoring.rehearsal import Rehearsal
-from feeds.monitoring.repeated import WELL, Recurring
 from feeds.store.spool import NoSpace, SpaceMark, sync_folder
 from portal.database.threads import Refused
+from portal.repeated import WELL, Recurring
 
 log = logging.getLogger(__name__)
 

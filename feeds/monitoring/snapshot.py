@@ -23,10 +23,10 @@ from prometheus_client.registry import Collector
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.monitoring.metrics import NAMESPACE
 from feeds.monitoring.overview import feeds_by_status, rules_ending, went_quiet
-from feeds.monitoring.repeated import WELL, Recurring
 from feeds.store.spool import SpaceMark
 from portal.database.threads import Unavailable, database
 from portal.files import lock_within
+from portal.repeated import WELL, Recurring
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,18 @@ from django.conf import settings
 
 from feeds.models import Feed
 from feeds.receipt.answers import Answer, answer_to
-from feeds.rules.decision import NO_CERTIFICATE, Certificate, Decision, FeedPolicy, FeedStatus, decide
+from feeds.rules.decision import NO_CERTIFICATE, Certificate, Decision, FeedPolicy, FeedStatus, decide, refuse
 from feeds.rules.metadata import RequestMetadata, from_mapping, read_certificate
+from feeds.rules.stroom_status import UNAVAILABLE, UNKNOWN_ERROR
 
 RECEIPT_ID = "<receipt id>"
+#: What every delivery is told while the feeds are lost (R30).
+_UNAVAILABLE = refuse(
+    Decision(FeedStatus.REJECT, UNKNOWN_ERROR, (), feed="", known=False),
+    11,
+    UNAVAILABLE,
+    "The database has receipts and never had a feed: the feeds have to be restored.",
+)
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,17 @@ def dry_run(
     request = from_mapping(headers, shown, environment.identity_headers)
     feed = (request.feed or "").strip()
     policy = Feed.objects.policy_for(feed) if feed else None
-    decision = decide(
-        feed=feed,
-        certificate=shown,
-        compression=request.compression,
-        content_encoding=request.content_encoding,
-        policy=policy,
-        now=moment,
+    decision = (
+        _UNAVAILABLE
+        if feed and policy is None and Feed.objects.are_lost()
+        else decide(
+            feed=feed,
+            certificate=shown,
+            compression=request.compression,
+            content_encoding=request.content_encoding,
+            policy=policy,
+            now=moment,
+        )
     )
     answer = answer_to(decision, request=request, receipt_id=RECEIPT_ID, public_url=environment.public_url)
     return DryRun(request, decision, answer, policy, stores=decision.action is FeedStatus.RECEIVE)

@@ -15,7 +15,6 @@ from enum import Enum
 from typing import Any, Self
 
 from feeds.monitoring.metrics import Measures
-from feeds.monitoring.repeated import WELL, Recurring
 from feeds.receipt.service import SETTLE_SECONDS, read_policy
 from feeds.rules import stroom_status
 from feeds.rules.decision import Certificate, Decision, decide_feed
@@ -24,6 +23,7 @@ from feeds.store.compression import Gunzip, StreamInvalid
 from portal.database.threads import Refused, Unavailable, in_time, promptly
 from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
 from portal.http.client import IdentityNames
+from portal.repeated import WELL, Recurring
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,6 @@ from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.models import Outcome as Counted
 from feeds.monitoring.counts import DeliveryCounts, Sample, tally_of
 from feeds.monitoring.metrics import Measures
-from feeds.monitoring.repeated import WELL, Recurring
 from feeds.receipt.jobs import Busy
 from feeds.rules import stroom_status
 from feeds.rules.decision import (
@@ -44,6 +43,7 @@ from portal.database.threads import VAIN_SECONDS, Refused, Unavailable, promptly
 from portal.http.body import Incomplete
 from portal.http.client import IdentityNames
 from portal.http.request_ids import told_request_id
+from portal.repeated import WELL, Recurring
 
 log = logging.getLogger(__name__)
 #: A line for each delivery.

@@ -16,9 +16,12 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.views import set_rollback
 
+from portal.repeated import Recurring
 from portal.site import public_link
 
 log = logging.getLogger(__name__)
+#: A database that is away fails every request: one line a minute says so.
+_FAULTS = Recurring(log)
 
 PROBLEM_TYPE = "application/problem+json"
 API_PREFIX = "/api/"
@@ -127,7 +130,7 @@ def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpRes
     elif isinstance(exception, IntegrityError):
         exception = Conflict()
     elif isinstance(exception, OperationalError | InterfaceError):
-        log.warning("The database failed a request of the API", exc_info=exception)
+        _FAULTS.tell("requests of the API", "the database fails", exception)
         exception = Busy()
     elif isinstance(exception, UnreadablePostError):
         exception = exceptions.ParseError("The body did not arrive whole.")

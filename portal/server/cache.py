@@ -19,11 +19,11 @@ from http import HTTPStatus
 from typing import NamedTuple, Self
 
 from feeds.monitoring.metrics import Measures
-from feeds.monitoring.repeated import WELL, Recurring
 from portal.database.threads import Unavailable
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.request_fields import accepts_gzip, canonical, cookie_names, is_known
 from portal.http.request_ids import request_id
+from portal.repeated import WELL, Recurring
 
 log = logging.getLogger(__name__)
 

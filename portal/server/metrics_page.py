@@ -17,13 +17,13 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from feeds.monitoring.metrics import NAMESPACE
-from feeds.monitoring.repeated import REMIND_AFTER, Recurring
 from portal.access.tokens import bearer_secret
 from portal.database.threads import Unavailable, database
 from portal.documentation import version
 from portal.http.body import Receive, Scope, Send
 from portal.http.client import client_address, is_loopback
 from portal.models import ApiToken
+from portal.repeated import REMIND_AFTER, Recurring
 from portal.setting_values import MetricsReaders
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 from django.db import OperationalError, connections
 
-from feeds.monitoring.repeated import Recurring
 from feeds.receipt.answers import framing_answer
 from feeds.rules.stroom_status import UNAVAILABLE
 from portal.command_line import explain
+from portal.repeated import Recurring
 
 log = logging.getLogger("portal.start")
 

@@ -69,3 +69,12 @@ def test_identity_names_among_the_headers_do_not_count() -> None:
 def test_no_feed_needs_no_database(django_assert_num_queries) -> None:
     with django_assert_num_queries(0):
         assert dry_run({"Feed": " "}, now=NOW).decision.status.code == 100
+
+
+def test_r30_while_the_feeds_are_lost_the_answer_is_that_of_a_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said 110, which is final, where a delivery is told to come back."""
+    monkeypatch.setattr(type(Feed.objects), "are_lost", lambda _: True)
+    outcome = dry_run({"Feed": "PAYROLL-PROD"}, now=NOW)
+    assert (outcome.answer.http, outcome.decision.status.code) == (503, 999)
+    assert not outcome.stores
+    assert dry_run({}, now=NOW).decision.status.code == 100
