@@ -1,7 +1,8 @@
-"""Files and folders of the portal: durable writes, locks, and stamps on folders that it may clear."""
+"""Files and folders of the portal: durable writes, locks, checksums, and stamps on folders that it may clear."""
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import time
@@ -9,35 +10,66 @@ from pathlib import Path
 
 #: The file that marks a folder whose content the portal removes by itself.
 STAMP = ".stroom-portal"
-
-
 #: Pause between two tries to get a lock.
 _RETRY_SECONDS = 0.0005
 
 
-def lock_within(descriptor: int, seconds: float) -> bool:
-    """Take a file's lock, whether for itself alone within this time.
+def try_lock(descriptor: int) -> bool:
+    """Take the exclusive lock of an open file; return False where another process holds it.
 
-    Never wait without an end where a request waits too: the process that holds a lock may be stopped or frozen.
+    The kernel frees the lock when the descriptor is closed, also when the process is killed.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def lock_within(descriptor: int, seconds: float) -> bool:
+    """Take the exclusive lock of an open file within this time; return False where it stays taken.
+
+    A request must not wait without a limit: the process that holds the lock may be stopped or frozen.
     """
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return True
+    while not try_lock(descriptor):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_RETRY_SECONDS)
+    return True
+
+
+def wait_for_lock(descriptor: int) -> None:
+    """Take the exclusive lock of an open file, however long it takes."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def reserve_file(path: Path, size: int) -> int:
+    """Open a file with its space allocated; return the descriptor.
+
+    A process that writes into a hole of a mapped file is killed when the disk is full.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class NotOurs(Exception):
-    """A folder that would be cleared holds files of somebody else; the text names it."""
+    """Error for a folder that would be cleared but holds foreign files; the text names it."""
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush a directory, so that the names in it survive a power cut."""
+    """Flush a directory so that the names in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -46,7 +78,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Replace a file: after this call it survives a power cut."""
+    """Replace a file so that it survives a power cut after this call."""
     replace_file(path, data)
     flush_folder(path.parent)
 
@@ -68,20 +100,20 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def is_stamped(folder: Path, purpose: str) -> bool:
-    """Whether the portal has marked this folder for this purpose."""
+    """Return whether the portal has marked this folder for this purpose."""
     return stamp_of(folder) == purpose
 
 
 def claim_folder(folder: Path, purpose: str) -> None:
-    """Make a folder and mark it as one that the portal clears.
+    """Create a folder and mark it as one that the portal clears.
 
     Raises:
-        NotOurs: it holds something, and has no mark of this purpose.
+        NotOurs: it is not empty and has no mark of this purpose.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if is_stamped(folder, purpose):
         return
-    # A stamp that a power cut left empty marks nothing, and is no file of somebody else.
+    # A stamp that a power cut left empty marks nothing, but is not a foreign file either.
     others = sorted(path.name for path in folder.iterdir() if path.name not in {STAMP, f"{STAMP}.new"})
     if others or stamp_of(folder):
         found = f"holds {others[0]}" if others else "belongs to another use of the portal"
@@ -95,7 +127,7 @@ def mark_folder(folder: Path, purpose: str) -> None:
 
 
 def clear_folder(folder: Path, purpose: str) -> None:
-    """Remove everything in a folder but the mark that allows it.
+    """Remove everything in a folder except the mark that allows it.
 
     Raises:
         NotOurs: it has no mark of this purpose.

@@ -32,7 +32,8 @@ from feeds.store.stroom_packs import (
     is_safe_uuid,
     read_pack,
 )
-from portal.text import counted
+from portal.strict_json import read_json
+from portal.text import counted, unescape_cell
 
 MAX_FILE = 8 * 1024 * 1024
 MAX_INFLATED = 32 * 1024 * 1024
@@ -45,7 +46,6 @@ RULE_KEYS = ("action", "subject_dn", "expires", "comment")
 COLUMNS = ("name", *WRITABLE[:5], "certificate_rules", *WRITABLE[5:])
 #: Keys of our REST answers that nobody sets; a file may repeat them.
 GIVEN = frozenset({"version", "created", "updated"})
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 #: Stroom's FeedDoc (its names) to ours. Old exports call the status feedStatus.
 FEED_DOC = {
@@ -143,8 +143,8 @@ def _decode(data: bytes) -> str:
 
 def _read_json(text: str) -> ImportFile:
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as fault:
+        value = read_json(text)
+    except ValueError as fault:
         raise UnreadableFile(f"it is not JSON: {str(fault)[:200]}") from fault
     items = value.get("results", [value]) if isinstance(value, dict) else value
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
@@ -152,17 +152,6 @@ def _read_json(text: str) -> ImportFile:
     if any("type" in item for item in items):
         return ImportFile("FeedDoc (JSON)", tuple(_feed_doc(f"item {n}", item) for n, item in enumerate(items, 1)))
     return ImportFile("feeds (JSON)", tuple(_our_row(f"item {n}", item) for n, item in enumerate(items, 1)))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _feed_doc(place: str, item: Mapping[str, Any], node: Mapping[str, str] | None = None) -> ImportRow:
@@ -357,16 +346,6 @@ def _json_list(text: str) -> Any:
         return None
 
 
-def escape_cell(text: str) -> str:
-    """Put a ' before what a spreadsheet would calculate (S11), and before a ' so that reading can undo it."""
-    return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
-
-
-def unescape_cell(text: str) -> str:
-    """Undo `escape_cell`; a ' before anything else is the value's own."""
-    return text[1:] if text.startswith("'") and text[1:].startswith((*FORMULA_STARTS, "'")) else text
-
-
 # --- ZIP ---
 
 #: What `zipfile` and what unpacks for it raise at a file that is damaged, encrypted or packed in an odd way; a
@@ -425,8 +404,8 @@ def _zip_row(archive: zipfile.ZipFile, document: PackedDocument) -> ImportRow:
     place = document.meta.rsplit("/", 1)[-1][:200]
     raw = _content(archive, archive.getinfo(document.meta))
     try:
-        item = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        item = read_json(raw.decode("utf-8-sig"))
+    except ValueError:
         return ImportRow(place, name, faults=("it is not JSON",), notes=document.notes)
     if not isinstance(item, dict):
         return ImportRow(place, name, faults=("it is not a document",), notes=document.notes)

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from feeds.changes.apply import WRITABLE
-from feeds.changes.files import COLUMNS, FEED_DOC, escape_cell
+from feeds.changes.files import COLUMNS, FEED_DOC
 from feeds.models import Feed
 from feeds.store.stroom_packs import FEED, META, NODE, default_uuid, file_prefix, safe_file_name, write_properties
+from portal import text
 
 
 def export_rows(feeds: Iterable[Feed]) -> list[dict[str, Any]]:
@@ -50,14 +51,12 @@ def write_csv(feeds: Iterable[Feed]) -> bytes:
 
 
 def csv_cell(value: Any) -> str:
-    """A value as `_read_csv` reads it back."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return escape_cell(json.dumps(value, ensure_ascii=False, default=_instant)) if value else ""
-    return escape_cell(str(value))
+    """Return the text of a cell as `read_file` reads it back."""
+    return text.csv_cell(value, text.escape_cell, _json)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_instant) if value else ""
 
 
 def write_zip(feeds: Iterable[Feed]) -> bytes:

@@ -24,7 +24,7 @@ from feeds.rules.metadata import format_meta
 from feeds.store import prune_log
 from feeds.store.ids import STORE_ID, meta_path
 from portal.audit import record
-from portal.files import flush_folder, replace_file
+from portal.files import flush_folder, replace_file, sha256_of
 from portal.text import counted
 
 __all__ = ["Backup", "CannotBackUp", "Options", "Summary"]
@@ -171,7 +171,7 @@ class Backup:
         target = self._folder.root / STORE / work.path
         size = _size(target)
         copied = repaired = False
-        if size != work.size or (work.verify and _sha256(target) != work.sha256):
+        if size != work.size or (work.verify and sha256_of(target) != work.sha256):
             fault = self._copy_data(work, target)
             if fault:
                 return _Done(fault=f"{fault}, and is damaged in the backup" if size is not None else fault)
@@ -245,8 +245,3 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

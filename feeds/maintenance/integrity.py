@@ -3,7 +3,6 @@
 Runs beside a working portal. What a living writer is just making is left alone: its slot's lock says that it lives.
 """
 
-import hashlib
 import os
 import re
 import time
@@ -23,6 +22,7 @@ from feeds.store import prune_log
 from feeds.store.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, STORE_ID, data_path, meta_path
 from feeds.store.slots import PARTS, holder_since, noted_places, sweep_dead
 from feeds.store.spool import PART_SUFFIX, write_beside
+from portal.files import sha256_of
 
 #: No writer takes longer from its rename to its commit.
 IN_FLIGHT_SECONDS = 600
@@ -399,7 +399,6 @@ def _size(path: Path) -> int | None:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except FileNotFoundError:
         return ""

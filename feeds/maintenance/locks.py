@@ -3,11 +3,12 @@
 An export to Stroom has a lock of its own, on its staging folder: it must not stand still during a backup of hours.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from portal.files import try_lock, wait_for_lock
 
 
 class Busy(Exception):
@@ -29,11 +30,10 @@ def only_one(folder: Path, what: str = "A backup, a repair or a prune", *, wait:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as fault:
-        os.close(descriptor)
-        raise Busy(f"{what} is running on {folder}. Wait for its end, or use --wait.") from fault
-    try:
+        if wait:
+            wait_for_lock(descriptor)
+        elif not try_lock(descriptor):
+            raise Busy(f"{what} is running on {folder}. Wait for its end, or use --wait.")
         yield
     finally:
         os.close(descriptor)

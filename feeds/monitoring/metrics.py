@@ -18,6 +18,7 @@ from feeds.models import Outcome
 from feeds.rules import stroom_status
 from feeds.rules.decision import FeedStatus
 from feeds.rules.stroom_status import StroomStatus
+from portal.files import reserve_file
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ def shared_measures(folder: Path, number: int) -> Measures:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark_process_dead(number, str(folder))
         for kind in FILE_KINDS:
-            _reserve(folder / f"{kind}_{number}.db")
+            os.close(reserve_file(folder / f"{kind}_{number}.db", FILE_BYTES))
     except OSError as fault:
         log.warning("measures of this worker are not shared: %s", fault)
         return Measures()
@@ -198,15 +199,6 @@ def shared_measures(folder: Path, number: int) -> Measures:
 def of_all_workers(folder: Path, own: Measures) -> Collector:
     """The measures of all workers, added up when they are collected; this worker's alone where it has no file."""
     return MultiProcessCollector(None, path=str(folder)) if own.shared else own.registry
-
-
-def _reserve(path: Path) -> None:
-    """Take the room on disk now: a full disk would kill a process that writes into a hole of a mapped file."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.posix_fallocate(descriptor, 0, FILE_BYTES)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any, Self
 
 from feeds.monitoring.metrics import Measures
@@ -20,6 +19,7 @@ from feeds.rules import stroom_status
 from feeds.rules.decision import Certificate, Decision, decide_feed
 from feeds.rules.metadata import DOUBLED, read_certificate
 from feeds.store.compression import Gunzip, StreamInvalid
+from portal.access.tokens import BearerOutcome
 from portal.database.threads import Refused, Unavailable, in_time, promptly
 from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
 from portal.http.client import IdentityNames
@@ -33,14 +33,6 @@ SHORT_BODY = 16 * 1024
 _NOT_GZIP = "The body is not valid gzip."
 _REALM = b'Bearer realm="portal"'
 _WHAT = "questions for a feed's status"
-
-
-class Caller(Enum):
-    """What the caller's key is worth."""
-
-    ALLOWED = "allowed"
-    UNKNOWN = "no or unknown key"
-    MISSING_SCOPE = "permission missing"
 
 
 class _Fault(Exception):  # becomes an answer
@@ -75,7 +67,7 @@ class FeedStatusApp:
     def __init__(
         self,
         *,
-        authenticate: Callable[[str | None], Caller],
+        authenticate: Callable[[str | None], BearerOutcome],
         identity: IdentityNames,
         decisions: Executor,
         measures: Measures | None = None,
@@ -144,9 +136,9 @@ class FeedStatusApp:
     def _admit(self, asked: "_Asked") -> None:
         with promptly():
             caller = self._authenticate(asked.authorization)
-        if caller is Caller.UNKNOWN:
+        if caller is BearerOutcome.UNKNOWN:
             raise _Fault(401, "Give a key: Authorization: Bearer <key>.")
-        if caller is Caller.MISSING_SCOPE:
+        if caller is BearerOutcome.MISSING_SCOPE:
             raise _Fault(403, "This key has no permission to check feeds.")
 
     def _answer(self, data: bytes, version: int) -> tuple[int, dict[str, str]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from feeds.store.spool import PART_SUFFIX, SyncFailed, sync_folder
+from portal.files import try_lock
 
 PARTS = "parts"
 _LOCK = "lock"
@@ -164,9 +165,7 @@ def lock_slot(store: Path, number: int) -> Slot | None:
     folder.mkdir(mode=0o700, exist_ok=True)
     # Appending: what the last owner noted stays until it has been looked through.
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(descriptor):
         os.close(descriptor)
         return None
     since = int(time.time() * 1000)

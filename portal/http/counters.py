@@ -7,7 +7,6 @@ query. It forgets whoever was not seen for longest when there is no room for som
 import fcntl
 import logging
 import mmap
-import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
-from portal.files import lock_within
+from portal.files import lock_within, reserve_file
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class Tallies:
         self._rows = rows
         self._lock = threading.Lock()
         self._is_stuck = False
-        self._file = -1 if path is None else _reserve(path, rows * _ROW_BYTES)
+        self._file = -1 if path is None else reserve_file(path, rows * _ROW_BYTES)
         self._table = mmap.mmap(self._file, rows * _ROW_BYTES)
 
     def update(self, key: str, change: Callable[[Pair | None], Pair]) -> Pair:
@@ -115,14 +114,3 @@ def shared_tallies(folder: Path) -> Tallies:
     except OSError as fault:
         log.warning("limits are counted by each worker for itself: %s", fault)
         return Tallies()
-
-
-def _reserve(path: Path, size: int) -> int:
-    """Take the room on disk now: a full disk would kill a process that writes into a hole of a mapped file."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -1,4 +1,4 @@
-"""Reads JSON bodies of our REST API: bounded, without guessing, and never an error of our own for odd input."""
+"""Parser of JSON bodies of the REST API, with a size limit and strict rules."""
 
 import json
 from collections.abc import Mapping
@@ -7,11 +7,13 @@ from typing import IO, Any
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
+from portal.strict_json import read_json
+
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 class BodyTooLarge(APIException):
-    """The body is longer than any request of ours needs."""
+    """Error for a body above the size limit."""
 
     status_code = 413
     default_code = "too_large"
@@ -19,7 +21,7 @@ class BodyTooLarge(APIException):
 
 
 class StrictJSONParser(BaseParser):
-    """UTF-8 JSON as RFC 8259 has it; a key that stands twice is refused, since only one of the two would count."""
+    """Parser of UTF-8 JSON (RFC 8259). Duplicate keys are rejected, since only one of them would count."""
 
     media_type = "application/json"
 
@@ -33,34 +35,19 @@ class StrictJSONParser(BaseParser):
 
 
 def parse_json(raw: bytes) -> Any:
-    """Read one JSON value.
+    """Return the value of a JSON body.
 
     Raises:
-        ParseError: it is not JSON, not UTF-8, nested too deeply, or could not be stored as text.
+        ParseError: it is not UTF-8, not JSON by the rules of `portal.strict_json`, or could not be stored as text.
     """
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = read_json(raw.decode())
         if b"\\u" in raw:
-            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+            json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+        return value
     except UnicodeEncodeError:
         raise ParseError("JSON: an escape names half of a character.") from None
     except UnicodeDecodeError:
         raise ParseError("JSON: the body is not UTF-8.") from None
-    except RecursionError:
-        raise ParseError("JSON: nested too deeply.") from None
     except ValueError as fault:
         raise ParseError(f"JSON: {fault}") from None
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"the key {name[:80]!r} stands twice")
-        found[name] = value
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -31,6 +31,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
+from portal import text
 from portal.rest.problems import API_PREFIX, BadQuery, PreconditionFailed, problem, read_only
 from portal.rest.throttling import AnonymousThrottle, rate_limit_headers
 
@@ -51,7 +52,6 @@ PREFLIGHT_SECONDS = 3600
 _ALSO_UNCHANGED = frozenset(
     {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "RateLimit", "RateLimit-Policy"}
 )
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
 class Pages(LimitOffsetPagination):
@@ -304,20 +304,15 @@ def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> 
 
 
 def csv_cell(value: Any) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, list | tuple) and all(_is_word(item) for item in value):
-        text = " ".join(str(item) for item in value)
-    elif isinstance(value, Mapping | list | tuple):
-        text = json.dumps(value, ensure_ascii=False, cls=JSONEncoder)  # instants as the JSON form spells them
-    else:
-        text = str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    """Return the text of a cell; no spreadsheet evaluates it."""
+    return text.csv_cell(value, text.escape_formula, _structure)
+
+
+def _structure(value: Any) -> str:
+    """Return plain words separated by blanks, and everything else as JSON, with times as in JSON answers."""
+    if not isinstance(value, Mapping) and all(_is_word(item) for item in value):
+        return " ".join(str(item) for item in value)
+    return json.dumps(value, ensure_ascii=False, cls=JSONEncoder)
 
 
 def _is_word(item: Any) -> bool:

@@ -1,8 +1,8 @@
 """The edge: the ASGI application that receives every request.
 
 Deliveries go to the receiver and feed-status questions to `feed_status`. Liveness, /metrics and the try-it
-endpoints have applications of their own. Public pages may come from the response cache. Every other request loses the
-headers that must not be trusted and goes to Django.
+endpoints have applications of their own. Public pages may come from the response cache. Every other request
+loses the headers that must not be trusted and goes to Django.
 """
 
 import json

@@ -22,7 +22,7 @@ from feeds.monitoring.maintenance_runs import MaintenanceCollector
 from feeds.monitoring.metrics import FOLDER, Measures, of_all_workers, shared_measures
 from feeds.monitoring.snapshot import StandingCollector, StandingKeeper
 from feeds.receipt.app import Receiver
-from feeds.receipt.feed_status import Caller, FeedStatusApp
+from feeds.receipt.feed_status import FeedStatusApp
 from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot, take_slot
@@ -61,11 +61,6 @@ MOST_DESCRIPTORS = 65536
 #: Standard streams, sockets, locks, event loop, temporary files.
 OTHER_DESCRIPTORS = 24
 SCARCE_DESCRIPTORS = 256
-_CALLERS = {
-    BearerOutcome.ALLOWED: Caller.ALLOWED,
-    BearerOutcome.UNKNOWN: Caller.UNKNOWN,
-    BearerOutcome.MISSING_SCOPE: Caller.MISSING_SCOPE,
-}
 
 
 @dataclass(frozen=True)
@@ -322,5 +317,5 @@ def _catalogue_version() -> Hashable:
         return content_version()
 
 
-def _authenticate(authorization: str | None) -> Caller:
-    return _CALLERS[authenticate_bearer(authorization, "check")]
+def _authenticate(authorization: str | None) -> BearerOutcome:
+    return authenticate_bearer(authorization, "check")

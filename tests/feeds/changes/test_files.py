@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.changes.apply import RuleValues
-from feeds.changes.files import UnreadableFile, escape_cell, read_file, unescape_cell
+from feeds.changes.files import UnreadableFile, read_file
 from feeds.changes.files_out import write_csv, write_json, write_zip
 from feeds.models import CertificateRule, Feed
+from portal.text import escape_cell, unescape_cell
 
 DN = "CN=client-a,OU=Test,O=Example,C=GB"
 FEED_DOC = {

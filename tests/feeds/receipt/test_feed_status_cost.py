@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 
 from feeds.models import Feed
 from feeds.receipt import feed_status
-from feeds.receipt.feed_status import SHORT_BODY, Caller, FeedStatusApp
-from portal.access.tokens import authenticate_bearer
+from feeds.receipt.feed_status import SHORT_BODY, FeedStatusApp
+from portal.access.tokens import BearerOutcome, authenticate_bearer
 from portal.http.body import Message
 from portal.http.client import IdentityNames
 from portal.models import ApiToken
@@ -34,7 +34,7 @@ class CountingPool(ThreadPoolExecutor):
         return super().submit(fn, *args, **kwargs)
 
 
-def make_app(pool: ThreadPoolExecutor, caller: Caller) -> FeedStatusApp:
+def make_app(pool: ThreadPoolExecutor, caller: BearerOutcome) -> FeedStatusApp:
     return FeedStatusApp(authenticate=lambda _: caller, identity=IdentityNames(), decisions=pool)
 
 
@@ -74,18 +74,18 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("pieces", [[QUESTION], [QUESTION[:10], QUESTION[10:]]])
 def test_a_short_question_takes_one_call_to_a_thread(pieces: list[bytes]) -> None:
     with CountingPool() as pool:
-        assert ask(make_app(pool, Caller.ALLOWED), pieces)[0] == 200
+        assert ask(make_app(pool, BearerOutcome.ALLOWED), pieces)[0] == 200
         assert pool.calls == 1
 
 
 def test_a_long_question_is_answered_too() -> None:
     with CountingPool() as pool:
-        assert ask(make_app(pool, Caller.ALLOWED), [QUESTION, *[b" " * 8192] * 10])[0] == 200
+        assert ask(make_app(pool, BearerOutcome.ALLOWED), [QUESTION, *[b" " * 8192] * 10])[0] == 200
         assert pool.calls == 2
 
 
-@pytest.mark.parametrize(("caller", "status"), [(Caller.UNKNOWN, 401), (Caller.MISSING_SCOPE, 403)])
-def test_of_a_long_body_without_a_valid_key_little_is_read(caller: Caller, status: int) -> None:
+@pytest.mark.parametrize(("caller", "status"), [(BearerOutcome.UNKNOWN, 401), (BearerOutcome.MISSING_SCOPE, 403)])
+def test_of_a_long_body_without_a_valid_key_little_is_read(caller: BearerOutcome, status: int) -> None:
     pieces = [b" " * 8192] * 100
     with CountingPool() as pool:
         found, read = ask(make_app(pool, caller), pieces)
@@ -95,13 +95,13 @@ def test_of_a_long_body_without_a_valid_key_little_is_read(caller: Caller, statu
 
 def test_a_sender_that_waits_for_permission_is_judged_before_its_body_is_asked_for() -> None:
     with CountingPool() as pool:
-        assert ask(make_app(pool, Caller.UNKNOWN), [QUESTION], (b"expect", b"100-continue")) == (401, 0)
+        assert ask(make_app(pool, BearerOutcome.UNKNOWN), [QUESTION], (b"expect", b"100-continue")) == (401, 0)
 
 
 @pytest.mark.parametrize("pieces", [[b"not gzip"], [b"{", b""], [b"x" * 20_000] * 60])
 def test_a_faulty_body_without_a_valid_key_is_still_401(pieces: list[bytes]) -> None:
     with CountingPool() as pool:
-        app = make_app(pool, Caller.UNKNOWN)
+        app = make_app(pool, BearerOutcome.UNKNOWN)
         assert ask(app, pieces, (b"content-encoding", b"br"))[0] == 401
         assert ask(app, pieces, (b"content-encoding", b"gzip"))[0] == 401
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from portal.http import counters
 from portal.http.counters import ENTRIES, FILE, Pair, Tallies, shared_tallies
 
 PROCESSES = multiprocessing.get_context("spawn")
@@ -115,7 +114,7 @@ def test_without_room_on_the_disk_each_worker_counts_for_itself(
     def fail(*_: object) -> None:
         raise OSError(fault, os.strerror(fault))
 
-    monkeypatch.setattr(counters.os, "posix_fallocate", fail)
+    monkeypatch.setattr(os, "posix_fallocate", fail)
     table = shared_tallies(tmp_path)
     assert table.update("a", add) == (1, 1)
     assert table.update("a", add) == (2, 2)

@@ -15,10 +15,11 @@ from django.test import Client, override_settings
 from django.urls import reverse
 
 from codes import loading
-from feeds.changes.files import escape_cell, read_file, unescape_cell
+from feeds.changes.files import read_file
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
 from portal.models import ApiToken
+from portal.text import escape_cell, unescape_cell
 from tests.hostile_site import values_of
 
 pytestmark = pytest.mark.django_db
