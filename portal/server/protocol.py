@@ -30,6 +30,7 @@ from portal.http.request_ids import request_id
 from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.server.cache import AtOnce
 from portal.server.crowd import Crowd, Member, Waiting
+from portal.server.supervisor import SUCCEEDED
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ MOVED_BYTES = 8 * 1024
 FRAMING_LIMIT = 64 * 1024
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+#: Longest time that a worker with successors lets its requests go on; none that is fast enough to be kept needs it.
+SUCCESSION_SECONDS = 6 * 3600.0
 
 _API = API_PREFIX.encode() + b"v1/"
 _REQUEST_LINE = re.compile(rb"[!-~]{1,40} (/[!-~]*) HTTP/1\.[01]\r?\n")
@@ -381,6 +384,7 @@ class PortalServer(uvicorn.Server):
         running: Callable[[], int],
         grace_seconds: float,
         lifeline: int | None = None,
+        on_started: Callable[[], None] = lambda: None,
         held_open: bool = False,
         most_connections: int = sys.maxsize,
         trusts: Callable[[str | None], bool] = lambda _: False,
@@ -392,6 +396,7 @@ class PortalServer(uvicorn.Server):
             running: how many deliveries are running.
             grace_seconds: how long they may go on.
             lifeline: descriptor that becomes readable when the parent process is gone.
+            on_started: called once connections are accepted.
             held_open: the listening socket outlives us, so that who comes while we stop waits for our successor.
             most_connections: how many at once; those beyond wait to be let in, so that descriptors are left for
                 files, and senders are served late instead of being refused.
@@ -406,6 +411,8 @@ class PortalServer(uvicorn.Server):
         self._is_full = False
         self._state.on_room = self._make_room
         self._held_open = held_open
+        self._has_successor = self._must_stop = False
+        self._on_started = on_started
         self._on_stop = on_stop
         self._running = running
         self._grace_seconds = grace_seconds
@@ -423,6 +430,9 @@ class PortalServer(uvicorn.Server):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._parent_is_gone, self._lifeline)
+            signal.signal(SUCCEEDED, self._leave_to_successor)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {SUCCEEDED})
+        self._on_started()
 
     def _await_arrivals(self, listener: socket.socket) -> None:
         if listener in self._listeners:
@@ -477,23 +487,41 @@ class PortalServer(uvicorn.Server):
     def _parent_is_gone(self, lifeline: int) -> None:
         asyncio.get_running_loop().remove_reader(lifeline)
         self._on_stop()
-        self.should_exit = True
+        self.should_exit = self._must_stop = True
+
+    def _leave_to_successor(self, _: int, __: FrameType | None) -> None:
+        """Begin the stop of a worker whose successors accept connections already (signal handler)."""
+        self.should_exit = self._has_successor = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if not self._held_open:
+        self._must_stop = True
+        if not self._held_open and not self._has_successor:
             self._on_stop()
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._held_open:
+        if self._held_open or self._has_successor:
             await self._stop_accepting()
             await self._hear_newcomers()
+            if self._has_successor:
+                await self._finish_requests()
             self._on_stop()
         deadline = time.monotonic() + self._grace_seconds
         while self._running() and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         await self._stop_accepting()
         await super().shutdown(sockets)
+
+    async def _finish_requests(self) -> None:
+        """Close each connection after the answer that is due: whoever comes again meets a successor.
+
+        Nobody waits for this worker's end, so a slow upload may take its time.
+        """
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + SUCCESSION_SECONDS
+        while self.server_state.connections and not self._must_stop and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
 
     async def _hear_newcomers(self) -> None:
         """Who was let in before the door closed has a moment to say what for, and is served."""

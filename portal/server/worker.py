@@ -4,7 +4,7 @@ import logging
 import resource
 import signal
 import socket
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -252,7 +252,12 @@ def _collected(environment: Environment, measures: Measures, space: SpaceMark) -
 
 
 def serve(
-    environment: Environment, sockets: list[socket.socket], lifeline: int | None, *, held_open: bool = False
+    environment: Environment,
+    sockets: list[socket.socket],
+    lifeline: int | None,
+    *,
+    on_started: Callable[[], None] = lambda: None,
+    held_open: bool = False,
 ) -> None:
     """Run one worker until it is told to stop.
 
@@ -260,6 +265,7 @@ def serve(
         environment: the settings.
         sockets: what to listen on.
         lifeline: descriptor that becomes readable when the parent process is gone.
+        on_started: called once connections are accepted.
         held_open: the sockets outlive us (systemd, gunicorn).
     """
     # uvicorn raises the signal that stopped it once more when it is done: there is no one left to be told.
@@ -279,6 +285,7 @@ def serve(
             running=lambda: worker.receiver.running,
             grace_seconds=GRACE_SECONDS,
             lifeline=lifeline,
+            on_started=on_started,
             held_open=held_open,
             most_connections=worker.share.connections,
             trusts=environment.trusted_proxies.trusts,

@@ -109,6 +109,30 @@ def test_r21_restarts_under_load_fail_no_upload(held: Held) -> None:
     assert len(outcomes) >= 30 * RESTARTS
 
 
+def test_r35_a_reload_with_the_socket_held_open_lets_nobody_wait(held: Held) -> None:
+    head = b"POST /datafeed HTTP/1.1\r\nHost: a\r\nConnection: close\r\nFeed: %b\r\nContent-Length: 6\r\n\r\n"
+    request = head % OPEN.encode()
+    held.wait_until_alive()
+    with socket.create_connection(("127.0.0.1", held.port), timeout=60) as running:
+        running.sendall(request + b"abc")
+        held.wait_until_alive()
+        old = children(held.process.pid)
+        held.process.send_signal(signal.SIGHUP)
+        while len(children(held.process.pid) & old) != 1 or len(children(held.process.pid)) != 3:
+            time.sleep(0.05)
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", held.port), timeout=60) as other:
+                other.sendall(request + b"uvwxyz")
+                assert b" 200 " in other.recv(1000)
+        running.sendall(b"def")
+        assert b" 200 " in running.recv(1000)
+    held.stop()
+
+
+def children(pid: int) -> set[str]:
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
 def test_r21_an_upload_that_runs_is_finished_and_one_that_comes_waits(held: Held) -> None:
     head = b"POST /datafeed HTTP/1.1\r\nHost: a\r\nConnection: close\r\nFeed: %b\r\nContent-Length: 6\r\n\r\n"
     request = head % OPEN.encode()
