@@ -1,4 +1,4 @@
-"""How far receipts may be read in the order of their keys without missing one that is committed later.
+"""Limit up to which receipts can be read in the order of their keys without missing one that is committed later.
 
 SQLite has one writer at a time: keys are given and committed in the same order. PostgreSQL gives a key before the
 commit, so a reader who is past key 12 would never see key 11 of a transaction that ends later. There a trigger
@@ -47,7 +47,7 @@ _REMOVE = [
 
 
 def settled_key() -> int:
-    """The highest key up to which no receipt will appear any more. Ask before the receipts are read.
+    """Return the highest key up to which no receipt will appear any more. Ask before the receipts are read.
 
     The key that was given last comes first: a transaction whose lock is not seen afterwards, though it was given a
     key up to that one, has ended, and what it committed is seen by whoever reads now.

@@ -1,4 +1,4 @@
-"""Who changed which feed or rule, when, from where and why: context of each history row, and one joint story.
+"""Context of history rows: user, time, address, request and reason of each change of a feed or rule.
 
 Every tracked save inside `commented(...)` keeps that comment; the request's id and the caller's address come
 from the request that simple_history's middleware holds.
@@ -29,18 +29,18 @@ def commented(comment: str) -> Iterator[None]:
 
 
 def present_comment() -> str:
-    """The comment that a change made now would keep."""
+    """Return the comment that a change made now would keep."""
     return _comment.get()
 
 
 def where_from() -> tuple[str, str]:
-    """The present request's id and its caller's address; empty outside of one."""
+    """Return the current request's id and client address; empty outside of a request."""
     request = getattr(HistoricalRecords.context, "request", None)
     return getattr(request, "request_id", ""), getattr(request, "client_address", "")
 
 
 class ChangeContext(models.Model):
-    """Columns that each history row has beside simple_history's own: from where, and by which request."""
+    """Columns of each history row in addition to simple_history's own: client address and request id."""
 
     request_id = models.CharField(max_length=128, blank=True, default="", db_default="", db_index=True)
     remote_address = models.CharField(max_length=100, blank=True, default="", db_default="")
@@ -53,7 +53,7 @@ class ChangeContext(models.Model):
 
 
 def fall_together(*, instance: Any, origin: Any = None, **_: Any) -> None:
-    """A rule is about to be deleted (signal receiver): with its feed, at the feed's very instant."""
+    """Give the history row of a rule that is deleted with its feed the feed's instant (signal receiver)."""
     if origin is not instance and hasattr(origin, "_history_date"):
         instance._history_date = origin._history_date
 

@@ -72,7 +72,7 @@ class FeedQuerySet(models.QuerySet["Feed"]):
         return policy if found else None
 
     def are_lost(self) -> bool:
-        """Whether the database has receipts and never had a feed, as after a rebuild (R30).
+        """Return whether the database has receipts and never had a feed, as after a rebuild (R30).
 
         Asked until the first feed is seen, so that later an unknown feed costs no more than another (S21).
         """
@@ -199,7 +199,7 @@ class Feed(models.Model):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Every saved change moves the version that ETags and receipts refer to."""
+        """Save and increase the version that ETags and receipts refer to."""
         if self._state.adding:
             give_stroom_uuids([self])
         else:
@@ -213,7 +213,7 @@ class Feed(models.Model):
         return reverse("admin:feeds_feed_change", args=[self.pk])
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """The rows of history of the feed and of the rules that fall with it bear one instant, so that restoring
+        """Delete the feed. Its history row and those of its rules get one instant, so that restoring
         tells these rules from one that was removed just before.
         """
         self._history_date = timezone.now()
@@ -348,7 +348,7 @@ class Receipt(models.Model):
 
     @property
     def archives_left_in(self) -> list[dict[str, str]]:
-        """Of each archive that it was handed over in: name, GUID, feed and type."""
+        """Name, GUID, feed and type of each archive in which it was handed over."""
         return self.archives or []
 
 
@@ -369,7 +369,7 @@ class ReceiptFeed(models.Model):
 
 
 class Outcome(models.TextChoices):
-    """What became of a delivery."""
+    """Outcome of a delivery."""
 
     RECEIVED = "received", "received"
     REFUSED = "refused", "refused"
@@ -426,7 +426,7 @@ class RefusalSample(models.Model):
 
 
 class RetentionPolicy(models.Model):
-    """How long received data is kept: by age, by size, or both. Without one, everything is kept (R25)."""
+    """Retention policy: limits by age, by size, or both. Without one, everything is kept (R25)."""
 
     feed = models.CharField(
         max_length=FEED_NAME_LENGTH,
@@ -467,7 +467,7 @@ class RetentionPolicy(models.Model):
         return self.feed or "every other feed"
 
     def clean(self) -> None:
-        """In words of the form, before the database refuses it."""
+        """Validate in the words of the form, before the database refuses it."""
         if self.keep_days == 0:
             raise ValidationError({"keep_days": "Keep one day at least. Empty: age does not matter."})
 

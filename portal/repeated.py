@@ -1,4 +1,4 @@
-"""Faults that are found again at every look: told when they begin and end, and once a minute while they stay."""
+"""Repeated faults: logged when they begin and end, and once a minute while they last."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ class _Last:
 
 
 class Recurring:
-    """What was last logged of each thing that is looked at again and again. Threads may share it."""
+    """Last logged state of each thing that is checked repeatedly. Thread-safe."""
 
     def __init__(self, log: logging.Logger, *, settle_seconds: float = 0.0) -> None:
         """Begin with nothing wrong.
@@ -57,7 +57,7 @@ class Recurring:
         self._log.log(level, "%s: %s%s (%s: %s)", what, still, finding, type(fault).__name__, fault)
 
     def _note(self, what: str, finding: str) -> tuple[str, bool]:
-        """The finding before, and whether this one is to be logged."""
+        """Store the finding; return the one before, and whether to log this one."""
         now = time.monotonic()
         last = self._last.get(what)
         if finding == WELL:

@@ -33,7 +33,7 @@ EFFECTS = {
 
 
 class BulkStatusForm(forms.Form):
-    """What the confirm page carries: the chosen feeds in one field (their number may be large), and why."""
+    """Form of the confirmation page: the selected feeds in one field, as there may be many, and the reason."""
 
     status = forms.ChoiceField(choices=Feed.Status.choices, widget=forms.HiddenInput)
     feeds = forms.CharField(widget=forms.HiddenInput)

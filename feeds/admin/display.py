@@ -22,7 +22,7 @@ def visible(value: object) -> str:
 
 
 def size(count: int | None) -> str:
-    """A number of bytes for people, in binary units."""
+    """Format a number of bytes in binary units."""
     if count is None:
         return "–"
     number = float(count)
@@ -44,7 +44,7 @@ def stroom_pair(http_status: int, stroom_status: int) -> SafeString:
 
 
 def number_with_bar(kind: str, count: int) -> SafeString:
-    """A count with a small bar on a logarithmic scale, which is the same on every page."""
+    """Format a count with a small bar on a logarithmic scale, the same on every page."""
     if not count:
         return format_html('<span class="figure zero">{}</span>', 0)
     width = round(BAR_WIDTH * min(1.0, math.log10(count + 1) / 6), 1)
@@ -59,7 +59,7 @@ def number_with_bar(kind: str, count: int) -> SafeString:
 
 
 def ago(moment: datetime | None, now: datetime) -> SafeString:
-    """How long ago, with the exact time at hand."""
+    """Format how long ago a time was, with the exact time as title."""
     if moment is None:
         return format_html('<span class="never">{}</span>', "never")
     return format_html(
@@ -71,7 +71,7 @@ def ago(moment: datetime | None, now: datetime) -> SafeString:
 
 
 def span(length: timedelta) -> str:
-    """A length of time in its largest unit."""
+    """Format a duration in its largest unit."""
     seconds = max(0, int(length.total_seconds()))
     for size_of, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size_of:

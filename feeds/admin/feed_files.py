@@ -134,7 +134,7 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         return self._preview(request, pending, plan_import(file, request.user), form)
 
     def _already_done(self, request: HttpRequest, key: uuid.UUID) -> HttpResponse:
-        """Who confirms a second time, or comes back to the preview, is told what became of it."""
+        """Report the result to a user who confirms a second time or comes back to the preview."""
         for done, filename, outcome in request.session.get(DONE, ()):
             if done == str(key):
                 told = f"The import of {filename} was confirmed before: {outcome}. Nothing was done a second time."
@@ -165,7 +165,7 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         return TemplateResponse(request, "admin/feeds/feed/import_preview.html", context)
 
     def export_view(self, request: HttpRequest, kind: str) -> HttpResponse:
-        """The feeds that the list's search and filters choose, as a file."""
+        """Return the feeds that the list's search and filters select, as a file."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if kind not in WRITERS:

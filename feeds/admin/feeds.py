@@ -132,7 +132,7 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Each word anywhere in what is searched, as Django has it, but without a row for each rule of a feed: the
+        """Find each word in the searched fields, as Django does, but without a row for each rule: the
         search is part of the count of every facet.
         """
         for word in words_of(search_term):
@@ -143,7 +143,7 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
         return super().changelist_view(request, {"title": "Feeds", **(extra_context or {})})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """What guards a feed is the certificate officers' (S30); a new feed of others starts unguarded."""
+        """Keep the guard of a feed to certificate officers (S30); a new feed of others starts unguarded."""
         readonly: list[str] = []
         if not may_manage_certificates(request.user):
             readonly.append("certificate_policy")
@@ -173,13 +173,13 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
         return response
 
     def _warn_of_missing_guard(self, request: HttpRequest, object_id: Any) -> None:
-        """A copy by somebody who may not guard feeds is open; that must not go unseen."""
+        """Warn that a copy made without the right to manage certificates has no certificate rules."""
         original = self.get_object(request, str(object_id))
         if isinstance(original, Feed) and is_guarded(original) and not may_manage_certificates(request.user):
             messages.warning(
                 request,
                 f"The copy has neither the certificate policy nor the rules of {original.name}: "
-                "anybody may send to it until a certificate officer adds them.",
+                "every sender is accepted until a certificate officer adds them.",
             )
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -200,20 +200,20 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
             super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: list[BaseModelFormSet], change: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
-        """A change of rules moves the feed's version too: receipts and ETags refer to both together."""
+        """Increase the feed's version also when only rules change: receipts and ETags refer to both together."""
         super().save_related(request, form, formsets, change)
         if change and not form.changes_feed and any(formset.has_changed() for formset in formsets):
             form.instance.save()
         settle()
 
     def delete_model(self, request: HttpRequest, obj: Feed) -> None:
-        """Look at it before anybody is told that it is done."""
+        """Check for second approval before the success message is shown."""
         super().delete_model(request, obj)
         settle()
 
 
 def _hold(object_id: Any) -> None:
-    """Let nobody else write the feed until this save has ended: the version that it looks at stays the latest."""
+    """Lock the feed until this save has ended, so that the version that it checks stays the latest."""
     key = str(object_id)
     if key.isascii() and key.isdigit() and len(key) < 19:
         list(Feed.objects.select_for_update().filter(pk=key).values_list("pk"))

@@ -34,7 +34,7 @@ class LabelsField(forms.CharField):
 
 
 def _as_typed(word: str) -> str:
-    """A label as one has to type it: else one that REST was given whole would be cut in two by the next save."""
+    """Return a label as it must be typed: otherwise the next save would split one that came through REST."""
     return (
         '"' + word.replace('"', '""') + '"'
         if word.startswith('"') or any(character in word for character in ",\r\n")
@@ -50,7 +50,7 @@ def _typed_words(text: str) -> list[str]:
 
 
 class CommentField(forms.CharField):
-    """Why something is changed; kept with the history."""
+    """Reason for a change; kept with the history."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("label", "Why this change")
@@ -90,7 +90,7 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
         return any(name not in {"change_comment", "seen_version"} for name in self.changed_data)
 
     def clean(self) -> dict[str, Any]:
-        """Two people at one feed: the second is told, and overwrites nothing unseen."""
+        """Refuse to save over a change that another user made meanwhile, and say so."""
         cleaned: dict[str, Any] = super().clean() or {}
         seen = cleaned.get("seen_version")
         if self.instance.pk and seen is not None and seen != self.instance.version:
@@ -105,7 +105,7 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
 
 
 class ReadingFeedForm(FeedForm):
-    """The same form when only the paste box is read: it never validates, so that nothing is saved."""
+    """Form for a request that only reads the paste box: it never validates, so that nothing is saved."""
 
     def clean(self) -> dict[str, Any]:
         raise ValidationError("Only the pasted certificate was read.", code="reading")
@@ -128,7 +128,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
         }
 
     def clean_subject_dn(self) -> str:
-        """A pasted PEM certificate stands for its subject."""
+        """Replace a pasted PEM certificate by its subject."""
         text = str(self.cleaned_data["subject_dn"]).strip()
         if "-----BEGIN" not in text:
             return text
@@ -139,7 +139,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
 
     @property
     def reads_as(self) -> str:
-        """How the saved DN is understood, where that differs from how it is written."""
+        """The saved DN in normal form, where that differs from how it is written."""
         try:
             understood = str(parse_dn(self.instance.subject_dn)) if self.instance.pk else ""
         except BadDistinguishedName:

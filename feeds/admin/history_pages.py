@@ -74,7 +74,7 @@ def _line(change: ValueChange) -> DiffLine:
 
 
 def rule_text(rule: Any) -> str:
-    """A rule in one line; nothing for one that is not there."""
+    """Format a rule in one line; nothing for a missing one."""
     if rule is None:
         return ""
     extras = [f"until {as_text(rule['expires'])}" if rule["expires"] else "", rule["comment"]]
@@ -84,7 +84,7 @@ def rule_text(rule: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A value as people read it in a list of changes."""
+    """Format a value for a list of changes."""
     if value is None or value in ("", []):
         return ""
     if isinstance(value, bool):
@@ -123,7 +123,7 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Every change of the feed and its rules, newest first."""
+        """List every change of the feed and its rules, newest first."""
         feed = self.get_object(request, unquote(object_id))
         if feed is None:
             raise Http404("There is no such feed.")
@@ -193,7 +193,7 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Nothing is deleted without a reason."""
+        """Require a reason for a deletion."""
         form = WhyForm(request.POST if request.method == "POST" else None)
         context = {**(extra_context or {}), "why_form": form, "second_approval": is_on()}
         if request.method == "POST" and not form.is_valid():

@@ -34,12 +34,12 @@ def _sum_24h(now: datetime, *outcomes: Outcome) -> Subquery:
 
 
 def arrived_since(moment: datetime) -> Exists:
-    """Whether the feed took anything since `moment`, to the hour."""
+    """Return whether the feed took anything since `moment`, to the hour."""
     return Exists(HourlyCount.objects.filter(feed=OuterRef("name"), outcome__in=ARRIVED, hour__gte=moment))
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a search; what stands between quotation marks is one."""
+    """Split a search into words; text in quotation marks is one word."""
     return [
         unescape_string_literal(word) if word[0] in "\"'" and word[0] == word[-1] and len(word) > 1 else word
         for word in smart_split(text)

@@ -1,4 +1,4 @@
-"""What the feed page shows beside its form: traffic, refusals by status, and the last refusals with their trace."""
+"""Additional parts of the feed page: traffic, refusals by status, and the last refusals with their trace."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

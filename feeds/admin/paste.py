@@ -18,7 +18,7 @@ MAX_ROWS = 1000
 
 
 def is_reading(request: HttpRequest) -> bool:
-    """Whether the button beside the paste box was pressed, by somebody whose rule it could become."""
+    """Return whether the button next to the paste box was pressed, by a user who may add rules."""
     return request.method == "POST" and READ in request.POST and may_manage_certificates(request.user)
 
 
@@ -56,7 +56,7 @@ def _read(posted: QueryDict) -> dict[str, Any]:
 
 
 def _tell(request: HttpRequest, reading: dict[str, Any]) -> None:
-    """At the top of the page, what became of the text: the row and the box are far below."""
+    """Show the result at the top of the page: the row and the box are far below."""
     if "fault" in reading:
         messages.error(request, f"The pasted text is neither a PEM certificate nor a DN: {reading['fault']}.")
     elif reading["row"] is None:

@@ -1,4 +1,4 @@
-"""What waits for a second person: a list, and a page with every difference on which it is decided."""
+"""Pages of second approval: the list of proposed changes, and for each its differences and the decision."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ DECISIONS: dict[str, tuple[Callable[[int, Any, str], Proposal], str]] = {
 
 
 class DecisionForm(forms.Form):
-    """Which of the buttons was pressed, and why."""
+    """Form of a decision: the button that was pressed, and the reason."""
 
     decision = forms.ChoiceField(choices=[(word, word) for word in DECISIONS])
 
@@ -46,7 +46,7 @@ class DecisionForm(forms.Form):
 
 @dataclass(frozen=True)
 class ShownItem:
-    """What a proposal does to one feed, as the page shows it.
+    """Effect of a proposal on one feed, as the page shows it.
 
     `rules` are those that would be in force; `feed_id` leads to the feed where it is there now.
     """
@@ -119,7 +119,7 @@ class ProposalAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, {"title": "Proposed changes", **(extra_context or {})})
 
     def decide_view(self, request: HttpRequest, proposal_id: int) -> HttpResponse:
-        """Every difference, and the buttons of those who may press them."""
+        """Show every difference, and the buttons that the user may press."""
         _require_on()
         if not self.has_view_permission(request):
             raise PermissionDenied

@@ -41,7 +41,7 @@ class RepeatFilter(admin.SimpleListFilter):
 
 @admin.register(Receipt)
 class ReceiptAdmin(ReadOnlyAdmin):
-    """What was accepted. The row names a stored file and is never edited."""
+    """Accepted deliveries. A row names a stored file and is never edited."""
 
     list_display = [
         "receipt_id",
@@ -166,7 +166,7 @@ class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
 
 @admin.register(RetentionPolicy)
 class RetentionPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """How long received data is kept."""
+    """Retention policies: how long received data is kept."""
 
     list_display = ["feed_text", "keep_days", "keep_bytes_text", "only_forwarded"]
     search_fields = ["feed__startswith"]

@@ -49,7 +49,7 @@ class UnknownFeed:
 
 
 def senders(now: datetime) -> list[Sender]:
-    """Who was refused in 24 hours, from the samples, most frequent first."""
+    """Return the refused senders of 24 hours, from the samples, most frequent first."""
     found: dict[tuple[str, str], Sender] = {}
     samples = RefusalSample.objects.filter(at__gte=now - timedelta(hours=24)).only(
         "at", "feed", "http_status", "stroom_status", "remote_address", "sender_dn"
@@ -115,7 +115,7 @@ class RefusalsMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         return [path("now/", view, name="feeds_refusalsample_now"), *super().get_urls()]
 
     def now_view(self, request: HttpRequest) -> HttpResponse:
-        """Everything refused in 24 hours, all codes or one."""
+        """Show everything refused in 24 hours, for all codes or one."""
         if not self.has_view_permission(request) or not request.user.has_perm("feeds.view_hourlycount"):
             raise PermissionDenied
         now = datetime.now(UTC)

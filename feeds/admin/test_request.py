@@ -77,7 +77,7 @@ class TestRequestForm(forms.Form):
         return cleaned
 
     def question(self) -> tuple[dict[str, str], DescribedCertificate | None]:
-        """What `dry_run` takes. Call it on a valid form only."""
+        """Return the arguments of `dry_run`. Only for a valid form."""
         cleaned = self.cleaned_data
         headers = {**cleaned["headers"], **({"Feed": cleaned["feed"]} if cleaned["feed"] else {})}
         if cleaned["presented"] == "none":
@@ -104,7 +104,7 @@ def parse_headers(text: str) -> dict[str, str]:
 
 
 def describe(text: str, *, verified: bool) -> DescribedCertificate:
-    """A pasted certificate as a question. What cannot be read is asked as it is: the decision says why it fails."""
+    """Read the pasted certificate. Unreadable text is passed on as it is: the decision says why it fails."""
     try:
         pasted = read_pasted(text)
     except UnreadableCertificate:
@@ -139,7 +139,7 @@ def outcome_of(run: DryRun) -> Outcome:
 
 
 def initial_of(sample: RefusalSample) -> dict[str, str]:
-    """The form for a refusal that happened."""
+    """Fill the form from a recorded refusal."""
     headers: Mapping[str, Any] = sample.headers
     others = {name: value for name, value in headers.items() if name.lower() != "feed"}
     return {
@@ -200,7 +200,7 @@ def _sample(request: HttpRequest) -> RefusalSample | None:
 
 
 def _data(request: HttpRequest, sample: RefusalSample | None) -> Any:
-    """What to bind the form to: the posted text, a sample, a feed's name, or nothing."""
+    """Return what to bind the form to: the posted text, a sample, a feed's name, or nothing."""
     if request.method == "POST":
         return request.POST
     if sample is not None:

@@ -76,7 +76,7 @@ class ExportViewSet(PrivateMixin, GenericViewSet[Feed]):
         },
     )
     def to_file(self, request: Request) -> HttpResponse:
-        """The feeds that the filters choose, all of them, as a file: what the admin's export gives. The Stroom ZIP
+        """Export all feeds that the filters select as a file, as the admin's export does. The Stroom ZIP
         has no certificate policy, rules, owner and labels, since Stroom's feeds have none.
         """
         renderer: Any = request.accepted_renderer

@@ -62,7 +62,7 @@ COMMENT = OpenApiParameter(
 
 
 def checked_comment(text: str) -> str:
-    """The reason for a change.
+    """Return the reason for a change.
 
     Raises:
         ValidationError: there is none, and the operator wants one; or it is too long.
@@ -75,7 +75,7 @@ def checked_comment(text: str) -> str:
 
 
 def etag_of(feed: Feed) -> str:
-    """The version moves with every change of the feed or its rules; a feed made anew is another row."""
+    """Return the feed's ETag. The version increases with every change; a feed created again is another row."""
     return f'"{feed.pk}-{feed.version}"'
 
 
@@ -122,7 +122,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
 
     @extend_schema(responses=FeedSerializer)
     def retrieve(self, request: Request, name: str) -> Response:
-        """One feed by its name, with its certificate rules."""
+        """Return one feed by its name, with its certificate rules."""
         return self._answer(self._find(self.get_queryset(), name))
 
     @extend_schema(request=NewFeedSerializer, responses={201: FeedSerializer, 202: PROPOSED})
@@ -213,14 +213,14 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
 
     @extend_schema(responses=HistorySerializer(many=True), filters=False)
     def history(self, request: Request, name: str) -> HttpResponseBase:
-        """Every change of the feed and its rules, newest first; also of a feed that was deleted."""
+        """List every change of the feed and its rules, newest first; also of a deleted feed."""
         keys = feeds_once_called(name) if name.isprintable() else []
         if not keys:
             raise Http404(f"There never was a feed called {name}.")
         return self.answer_list(story_of(keys))
 
     def csv_cell(self, value: Any) -> str:
-        """As the import reads it."""
+        """Validate the rows in the same way as the import."""
         return transfer_cell(value)
 
     def _find(self, feeds: QuerySet[Feed], name: str) -> Feed:
@@ -230,7 +230,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
         return feed
 
     def _locked(self, name: str) -> Feed | None:
-        """The feed, held until the transaction ends, so that If-Match means what it says."""
+        """Lock and return the feed until the transaction ends, so that If-Match holds."""
         return Feed.objects.select_for_update().filter(name=name).first() if name.isprintable() else None
 
     def _check_preconditions(self, feed: Feed | None) -> None:
@@ -299,12 +299,12 @@ def _fault(index: int, field: str, detail: str) -> dict[str, Any]:
 
 
 def _named(data: Any, name: str) -> Any:
-    """A body without a name takes it from the address."""
+    """Take the name from the address if the body has none."""
     return {"name": name, **data} if isinstance(data, dict) else data
 
 
 def _comment_of_deletion(request: Request) -> str:
-    """From the query, or from a body as the other writes have it: a reason must not be lost for where it stands."""
+    """Read the comment from the query or, as for the other writes, from the body."""
     in_query = str(request.query_params.get("comment", ""))
     if request.META.get("CONTENT_LENGTH") in {None, "", "0"}:
         return in_query

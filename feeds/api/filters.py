@@ -1,4 +1,4 @@
-"""What lists of feeds, receipts and refusals can be narrowed by; values are bounded, an unusable one is named."""
+"""Filters of the lists of feeds, receipts and refusals; values are bounded, and an invalid one is named."""
 
 import re
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class InstantFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
 
 
 class _HasLabel(Func):
-    """Whether a JSON list holds a text, for SQLite, whose ORM backend cannot look into lists."""
+    """Lookup: a JSON list contains a text. For SQLite, whose ORM backend cannot look into lists."""
 
     template = "EXISTS (SELECT 1 FROM json_each(%(expressions)s)"
     arg_joiner = ") WHERE value = "
@@ -140,7 +140,7 @@ class ReceiptFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         fields: list[str] = []
 
     def of_feed(self, receipts: QuerySet[Receipt], _: str, value: str) -> QuerySet[Receipt]:
-        """One row for each, in the order of the index: a receipt holds data of a feed once at most."""
+        """Find one row for each receipt, in the order of the index: it names each feed at most once."""
         return receipts.filter(feed_links__feed=value).annotate(key=F("feed_links__receipt_id"))
 
     def by_duplicate(self, receipts: QuerySet[Receipt], _: str, value: str) -> QuerySet[Receipt]:

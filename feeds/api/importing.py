@@ -34,7 +34,7 @@ class PlanChanged(APIException):
 
 
 class AnyFile(BaseParser):
-    """The body as it is; what kind of file it is, its content tells."""
+    """Pass the body through; its content shows which kind of file it is."""
 
     media_type = "*/*"
 
@@ -55,7 +55,7 @@ class MayImport(BasePermission):
 
 
 class ImportCountsSerializer(Shape):
-    """How many rows there are of each kind."""
+    """Number of rows of each kind."""
 
     create = serializers.IntegerField()  # type: ignore[assignment]  # shadows DRF's own
     change = serializers.IntegerField()
@@ -84,7 +84,7 @@ class LeftOutSerializer(Shape):
 
 
 class ImportPlanSerializer(Shape):
-    """What the import would do, or has done."""
+    """Effect of an import, planned or done."""
 
     kind = serializers.CharField()
     dry_run = serializers.BooleanField()

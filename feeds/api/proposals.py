@@ -23,7 +23,7 @@ from portal.rest.views import StrictFilterBackend, StrictOrdering
 
 
 class MaySeeFeeds(BasePermission):
-    """Who may see feeds may see what is proposed for them; who may decide, each decision asks itself."""
+    """Proposed changes. Users who may view feeds may view them; each decision checks its own permission."""
 
     message = "Seeing proposals needs the right to see feeds."
 
@@ -66,7 +66,7 @@ class ProposalViewSet(PrivateMixin, ListMixin, GenericViewSet[Proposal]):
 
     @extend_schema(responses=ProposalDetailSerializer)
     def retrieve(self, request: Request, proposal_id: int) -> Response:
-        """One proposed change, and what stands in its way. 404 where `PORTAL_SECOND_APPROVAL` is off."""
+        """Return one proposed change, and the obstacles to it. 404 where `PORTAL_SECOND_APPROVAL` is off."""
         return Response(self.get_serializer(_found(proposal_id)).data)
 
     @extend_schema(request=DecisionSerializer, responses=ProposalDetailSerializer)

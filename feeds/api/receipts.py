@@ -1,4 +1,4 @@
-"""What was received: the list, one receipt, its bytes; and what was refused, counted."""
+"""Receipts (the list, one receipt, its bytes) and counts of refusals."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -61,7 +61,7 @@ class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
     schema_tags = ["receipts"]
 
     def key_range(self) -> KeyRange:
-        """Where the rows of the time asked for are; where all must be looked at, the first and last there are."""
+        """Return the first and last keys of the requested time; those of all rows where all must be read."""
         query = self.request.query_params
         times = {name: query[name] for name in ("since", "until") if name in query}
         if times:
@@ -83,7 +83,7 @@ class ReceiptViewSet(PrivateMixin, ListMixin, GenericViewSet[Receipt]):
         return settled_key()
 
     def retrieve(self, request: Request, receipt_id: str) -> Response:
-        """One receipt, by the id that its sender was given."""
+        """Return one receipt, by the id that its sender was given."""
         return Response(self.get_serializer(find_receipt(self.get_queryset(), receipt_id)).data)
 
 
@@ -109,14 +109,14 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         return set()
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
-        """Whatever the Accept header wants: these bytes are all there is."""
+        """Ignore the Accept header: the bytes exist in one form only."""
         return super().perform_content_negotiation(request, True)  # noqa: FBT003
 
     @extend_schema(
         operation_id="receipts_content", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}
     )
     def retrieve(self, request: Request, receipt_id: str) -> HttpResponseBase:
-        """The stored bytes, exactly as received after any Content-Encoding. Needs the right to download."""
+        """Download the stored bytes, as received after any Content-Encoding. Needs the right to download."""
         receipt = find_receipt(self.get_queryset(), receipt_id)
         etag = f'"{receipt.sha256}"'
         if unchanged := get_conditional_response(request._request, etag=etag):
@@ -145,7 +145,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
 
 
 def _stored_file(receipt: Receipt) -> Path:
-    """Where the bytes are. The path is our own; that it stays below the store is checked all the same."""
+    """Return the path of the bytes. It comes from the portal; that it lies in the store is checked anyway."""
     store: Path = settings.STORE_DIR.resolve()
     path = (store / receipt.path).resolve()
     if not path.is_relative_to(store):
@@ -154,7 +154,7 @@ def _stored_file(receipt: Receipt) -> Path:
 
 
 class RejectionPages(Pages):
-    """Who wants to go on has to say from when: to skip rows takes as long as to read them (S27)."""
+    """Pagination without deep offsets, as skipped rows cost as much as rows that are read (S27)."""
 
     max_offset = 100_000
 
@@ -178,7 +178,7 @@ class RejectionViewSet(PrivateMixin, ListMixin, GenericViewSet[HourlyCount]):
     schema_tags = ["receipts"]
 
     def completed(self, items: list[HourlyCount]) -> list[HourlyCount]:
-        """With examples, for those who may see them."""
+        """Add the examples, for users who may view them."""
         if items and self.request.user.has_perm("feeds.view_refusalsample"):
             _add_samples(items)
         return items

@@ -97,13 +97,13 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
         return values
 
     def change(self) -> FeedChange:
-        """What the validated body asks for."""
+        """Return the change that the validated body describes."""
         values = {name: value for name, value in self.validated_data.items() if name in WRITABLE}
         rules = self.validated_data.get("certificate_rules")
         return FeedChange(values, None if rules is None else [RuleValues(**rule) for rule in rules])
 
     def _fault(self, name: str, value: Any) -> str:
-        """Why a read-only key may not come so; values that an earlier answer gave are fine."""
+        """Return why a read-only key may not come so; values that an earlier answer gave are fine."""
         present = getattr(self.instance, name)
         if isinstance(present, datetime):
             given = _instant(value)
@@ -152,7 +152,7 @@ class HistorySerializer(ChosenFieldsMixin):
 
 
 class ProposedFeedSerializer(Shape):
-    """What a proposal does to one feed."""
+    """Effect of a proposal on one feed."""
 
     name = serializers.CharField()
     action = serializers.ChoiceField(choices=["create", "change", "delete", "restore"])
@@ -309,7 +309,7 @@ class SampleSerializer(Shape):
 
 
 class RejectionSerializer(ChosenFieldsMixin, serializers.ModelSerializer[HourlyCount]):
-    """How often one feed was refused with one code in one hour, with some of them as examples."""
+    """Number of refusals of one feed with one code in one hour, with some of them as examples."""
 
     samples = serializers.SerializerMethodField()
 
@@ -359,14 +359,14 @@ class CheckSerializer(StrictKeysMixin):
 
 
 class WouldAnswerSerializer(Shape):
-    """What `/datafeed` would send."""
+    """The answer that `/datafeed` would send."""
 
     headers = serializers.DictField(child=serializers.CharField())
     body = serializers.CharField()
 
 
 class DryRunSerializer(Shape):
-    """What would happen to the described request, and why."""
+    """Result of the described request, and its reasons."""
 
     decision = serializers.ChoiceField(choices=Feed.Status.choices)
     http_status = serializers.IntegerField()

@@ -1,4 +1,4 @@
-"""Changing a feed together with its certificate rules: what differs, who may, and one history for both.
+"""Changes of a feed together with its certificate rules: differences, permissions, and one history for both.
 
 Used by everything that writes whole feeds (REST, imports). The admin's form writes through Django's own.
 """
@@ -31,7 +31,7 @@ WRITABLE = (
 
 
 def defaults() -> dict[str, Any]:
-    """What a feed has where nothing else was said."""
+    """Return the default values of a feed."""
     plain = Feed()
     return {name: getattr(plain, name) for name in WRITABLE}
 
@@ -56,13 +56,13 @@ class RuleValues:
 
 @dataclass(frozen=True)
 class FeedChange:
-    """What shall be: `values` by field name; `rules` replace all present ones, None leaves them."""
+    """Desired state of a feed: `values` by field name; `rules` replace all present ones, None leaves them."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     rules: Sequence[RuleValues] | None = None
 
     def with_defaults(self) -> "FeedChange":
-        """The same, what it leaves out taking its default."""
+        """Return a copy in which missing values have their defaults."""
         return FeedChange({**defaults(), **self.values}, self.rules or ())
 
 
@@ -117,7 +117,7 @@ def change_feed(
 
 @dataclass(frozen=True)
 class RulePlan:
-    """Which rules go, which get other values, which are new; equal ones are left alone."""
+    """Difference between two sets of rules: those to remove, to change and to add; equal ones are left alone."""
 
     removed: tuple[CertificateRule, ...]
     updated: tuple[tuple[CertificateRule, RuleValues], ...]
@@ -138,7 +138,7 @@ class RulePlan:
 
 
 def plan_rules(present: Iterable[CertificateRule], wanted: Sequence[RuleValues]) -> RulePlan:
-    """Which of the present rules go and change, and which are added, to come to the wanted ones."""
+    """Find which of the present rules to remove, change and add in order to get the desired ones."""
     left = sorted(present, key=lambda rule: rule.pk)
     unmatched: list[RuleValues] = []
     for values in wanted:

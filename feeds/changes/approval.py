@@ -71,7 +71,7 @@ class UnwatchedWrite(RuntimeError):
 
 
 def is_on() -> bool:
-    """Whether a second person is wanted."""
+    """Return whether second approval is switched on."""
     return bool(settings.ENVIRONMENT.second_approval)
 
 
@@ -80,7 +80,7 @@ def is_on() -> bool:
 
 @dataclass(frozen=True)
 class Item:
-    """What happens to one feed. None stands for a feed that is not there."""
+    """Change of one feed. None stands for a feed that does not exist."""
 
     action: str
     feed_id: int | None
@@ -108,7 +108,7 @@ class Item:
         return before != after or (renamed and before != _guard(None))
 
     def told(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the item as JSON."""
         return {
             "action": self.action,
             "feed_id": self.feed_id,
@@ -149,7 +149,7 @@ def _read(told: Mapping[str, Any] | None) -> FeedState | None:
 
 
 def items_of(proposal: Proposal) -> list[Item]:
-    """What the proposal does, the feeds whose guard it concerns first."""
+    """Return the effects of a proposal, first those on feeds whose guard it concerns."""
     items = [Item.read(told) for told in proposal.items]
     return sorted(items, key=lambda item: not item.guards)
 
@@ -196,7 +196,7 @@ class _Watch:
         return feed_id in self._present or feed_id in self._known_made or feed_id in self._keys_made()
 
     def _keys_made(self) -> set[int]:
-        """Of feeds that were made; they have none before they are written."""
+        """Return the keys of created feeds; they have none before they are written."""
         self._known_made = {made.feed.pk for made in self._made}
         return self._known_made
 
@@ -238,7 +238,7 @@ def _states(keys: Iterable[int]) -> dict[int, FeedState]:
 
 @contextmanager
 def guarded(user: AnyUser) -> Iterator[None]:
-    """One transaction that writes feeds. Where a second person is wanted for it, it is taken back and proposed.
+    """Run one transaction that writes feeds. Where it needs a second person, it is rolled back and proposed.
 
     Nothing around it may be a transaction that would take the proposal back too.
 
@@ -262,7 +262,7 @@ def guarded(user: AnyUser) -> Iterator[None]:
 
 
 def settle() -> None:
-    """Look at what was written so far: for callers that tell of success before `guarded` ends."""
+    """Check what was written so far: for callers that report success before `guarded` ends."""
     watch = _watch.get()
     if watch is not None:
         items = watch.items()
@@ -271,7 +271,7 @@ def settle() -> None:
 
 
 def before_feed(*, instance: Feed, **_: Any) -> None:
-    """A feed is about to be written or deleted (signal receiver)."""
+    """Note the state of a feed before it is written or deleted (signal receiver)."""
     if instance._state.adding:
         before_bulk([instance], [])
     else:
@@ -279,12 +279,12 @@ def before_feed(*, instance: Feed, **_: Any) -> None:
 
 
 def before_rule(*, instance: CertificateRule, **_: Any) -> None:
-    """A certificate rule is about to be written or deleted (signal receiver)."""
+    """Note the state of a rule's feed before the rule is written or deleted (signal receiver)."""
     before_bulk([], [instance.feed_id])
 
 
 def before_bulk(made: Iterable[Feed], touched: Iterable[int]) -> None:
-    """Feeds are about to be made, and others or their rules to be written: for statements that send no signal."""
+    """Note the states of feeds before they or their rules are written: for statements that send no signal."""
     watch = _watch.get()
     if watch is None:
         _refuse_unwatched()
@@ -295,18 +295,18 @@ def before_bulk(made: Iterable[Feed], touched: Iterable[int]) -> None:
 
 
 def after_history(*, instance: Any, **_: Any) -> None:
-    """A change was written into the history (signal receiver): it has to be one that was told of before."""
+    """Check that a change written into the history was announced before (signal receiver)."""
     if not isinstance(instance, Feed | CertificateRule):
         return
     watch = _watch.get()
     if watch is None:
         _refuse_unwatched()
     elif not watch.knows(instance.pk if isinstance(instance, Feed) else instance.feed_id):
-        raise UnwatchedWrite("This feed was written before anybody looked at it.")
+        raise UnwatchedWrite("This feed was written before its state was noted.")
 
 
 def _refuse_unwatched() -> None:
-    """Commands on the portal's own machine are the operator's; a request has to come by `guarded`."""
+    """Refuse a request that did not come through `guarded`. Commands on the portal's machine are the operator's."""
     in_request = getattr(HistoricalRecords.context, "request", None) is not None
     if in_request and is_on() and not _approved.get():
         raise UnwatchedWrite("This write of a feed does not ask for a second approval.")
@@ -316,7 +316,7 @@ def _refuse_unwatched() -> None:
 
 
 def _propose(items: Sequence[Item], user: AnyUser) -> Proposal:
-    """Keep a write that was taken back. The same, asked for again by the same person, is no second proposal."""
+    """Keep a write that was rolled back. The same one by the same user makes no second proposal."""
     told = [item.told() for item in items]
     text = json.dumps([{**one, "comment": ""} for one in told], sort_keys=True)
     if len(items) > MAX_FEEDS or len(text) > MAX_BYTES:
@@ -346,7 +346,7 @@ def _propose(items: Sequence[Item], user: AnyUser) -> Proposal:
 
 
 def waiting() -> QuerySet[Proposal]:
-    """What nobody has decided on yet."""
+    """Return the proposals that wait for a decision."""
     return Proposal.objects.filter(state=Proposal.State.OPEN)
 
 
@@ -357,7 +357,7 @@ def concerning(name: str, proposals: QuerySet[Proposal] | None = None) -> QueryS
 
 
 def obstacle(proposal: Proposal) -> str:
-    """Why an open proposal could not be approved as things stand, in words; nothing if it could."""
+    """Return why an open proposal cannot be approved now, in words; empty if it can."""
     return next((reason for item in items_of(proposal) if (reason := _obstacle(item, proposal.proposed_by))), "")
 
 
@@ -381,7 +381,7 @@ def _obstacle(item: Item, proposer: User | None) -> str:
 
 
 def may_decide(user: AnyUser, proposal: Proposal) -> bool:
-    """Whether the user is a certificate officer and not the one who proposed it."""
+    """Return whether the user is a certificate officer and not the proposer."""
     return may_manage_certificates(user) and user.pk != proposal.proposed_by_id
 
 
@@ -451,7 +451,7 @@ def _require_open(proposal: Proposal) -> None:
 
 
 def _apply(item: Item, proposal: Proposal, user: AnyUser, decision_comment: str) -> None:
-    """One feed, by the proposer's rights: the one who approves gives the word and need not have them all."""
+    """Apply the change of one feed by the proposer's rights; the approver need not have them all."""
     proposer: Any = proposal.proposed_by
     why = f": {decision_comment.strip()}" if decision_comment.strip() else ""
     both = f"[proposal {proposal.pk}: proposed by {proposal.proposer}, approved by {user.get_username()}{why}]"

@@ -36,13 +36,13 @@ class _Step:
 
 @dataclass
 class BulkChange:
-    """Collects changes, in order; `write` does them all. Who may was asked before."""
+    """Ordered collection of changes; `write` makes them all. Permissions were checked before."""
 
     comment: str
     _steps: list[_Step] = field(default_factory=list)
 
     def create(self, name: str, change: FeedChange) -> None:
-        """A new feed; what `change` leaves out takes its default."""
+        """Add a feed; values missing in `change` take their defaults."""
         whole = change.with_defaults()
         feed = Feed(name=name, **whole.values)
         self._steps.append(_Step(feed, "+"))
@@ -98,7 +98,7 @@ class BulkChange:
         }
 
     def _remember(self) -> None:
-        """The history rows of every step, then what listens to them: the audit record."""
+        """Write the history rows of every step, then call their receivers: the audit record."""
         user = _user()
         # Asked for once: to name a history's model takes longer than to make a row of it.
         models_of_past = {Feed: Feed.history.model, CertificateRule: CertificateRule.history.model}
@@ -121,7 +121,7 @@ class BulkChange:
 
 
 def _user() -> Any:
-    """Whom simple_history would name."""
+    """Return the user that simple_history would name."""
     user = getattr(getattr(HistoricalRecords.context, "request", None), "user", None)
     return user if user is not None and user.is_authenticated else None
 
@@ -141,7 +141,7 @@ def _columns(model: type[models.Model], *, but: set[str]) -> list[Any]:
 
 
 def _update(model: type[models.Model], rows: Sequence[models.Model], columns: Sequence[Any]) -> None:
-    """One prepared statement for all rows; Django's own way takes longer the more rows there are."""
+    """Update all rows by one prepared statement; Django's own way is slower the more rows there are."""
     quote = connection.ops.quote_name
     assignments = ", ".join(f"{quote(column.column)} = %s" for column in columns)
     statement = f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE id = %s"  # noqa: S608  # our own names

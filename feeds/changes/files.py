@@ -100,7 +100,7 @@ class ImportRow:
 
 @dataclass(frozen=True)
 class ImportFile:
-    """What was read: the kind of file in words, its rows in the file's order, and what no row is made of."""
+    """Content of a file: its kind in words, its rows in the file's order, and the parts that make no row."""
 
     kind: str
     rows: tuple[ImportRow, ...]
@@ -108,7 +108,7 @@ class ImportFile:
 
 
 def read_file(data: bytes) -> ImportFile:
-    """Tell the kind of file by its content, and read it.
+    """Detect the kind of file by its content, and read it.
 
     Raises:
         UnreadableFile: it is none of the kinds, damaged, too large, or has columns that nobody knows.
@@ -155,7 +155,7 @@ def _read_json(text: str) -> ImportFile:
 
 
 def _feed_doc(place: str, item: Mapping[str, Any], node: Mapping[str, str] | None = None) -> ImportRow:
-    """A FeedDoc; in an export its `.node` says name and uuid, as for Stroom."""
+    """Read a FeedDoc; in an export its `.node` gives name and uuid, as for Stroom."""
     if item.get("type") != FEED:
         return ImportRow(place, str(item.get("name", ""))[:200], faults=("its type is not Feed",))
     node = node or {}
@@ -189,7 +189,7 @@ def _is_misspelt(key: str) -> bool:
 def _stroom_values(
     key: Any, kept: Mapping[str, Any], node: Mapping[str, str]
 ) -> tuple[dict[str, Any], Sequence[str]]:
-    """What is stored of a feed's identity in Stroom, or why it cannot be."""
+    """Return the stored part of a feed's identity in Stroom, or why it cannot be stored."""
     others = {name: value for name, value in node.items() if name not in _IN_NODE}
     stroom: dict[str, Any] = {name: part for name, part in (("doc", dict(kept)), ("node", others)) if part}
     if key is None:

@@ -37,12 +37,12 @@ def _instant(moment: datetime) -> str:
 
 
 def write_json(feeds: Iterable[Feed]) -> bytes:
-    """Everything about the feeds, as our REST interface spells it."""
+    """Write the feeds as JSON, in the form of the REST interface."""
     return (json.dumps(export_rows(feeds), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def write_csv(feeds: Iterable[Feed]) -> bytes:
-    """Everything about the feeds as a table that no spreadsheet takes for formulas."""
+    """Write the feeds as CSV in which no spreadsheet sees formulas."""
     output = io.StringIO()
     writer = csv.writer(output)
     writer.writerow(COLUMNS)
@@ -60,7 +60,7 @@ def _json(value: Any) -> str:
 
 
 def write_zip(feeds: Iterable[Feed]) -> bytes:
-    """A ZIP that Stroom imports. FeedDoc knows no certificate policy, rules, owner or labels: they stay behind."""
+    """Write a ZIP that Stroom imports. FeedDoc has no certificate policy, rules, owner or labels."""
     output = io.BytesIO()
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
         for feed in feeds:
@@ -79,12 +79,12 @@ def _kept(feed: Feed, part: str) -> dict[str, Any]:
 
 
 def _folder(path: str) -> str:
-    """Where Stroom would put the files of a document with this path."""
+    """Return the folder in which Stroom puts the files of a document with this path."""
     return "".join(f"{safe_file_name(element)}/" for element in path.split("/") if element)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """A fixed time, so that the same feeds give the same bytes."""
+    """Return an entry with a fixed time, so that the same feeds give the same bytes."""
     info = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
     info.compress_type = zipfile.ZIP_DEFLATED
     return info

@@ -1,4 +1,4 @@
-"""What importing a file would change, feed by feed; and doing exactly that, all or nothing."""
+"""Import plans: the changes that a file makes, feed by feed, and their execution, all or nothing."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ class PlannedRow:
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What would happen. Nothing happens while a row is at fault; what is left out does not hinder it."""
+    """Planned changes. Nothing is changed while a row has an error; parts that are left out do not prevent it."""
 
     kind: str
     rows: tuple[PlannedRow, ...]
@@ -76,7 +76,7 @@ def plan_import(file: ImportFile, user: AnyUser) -> ImportPlan:
 
 
 def _present(file: ImportFile) -> dict[str, Feed]:
-    """Those of the file's feeds that there are, with their rules."""
+    """Return the existing feeds among those of the file, with their rules."""
     names = {row.name for row in file.rows}
     return {feed.name: feed for feed in Feed.objects.filter(name__in=names).prefetch_related("certificate_rules")}
 
@@ -95,12 +95,12 @@ def _plan(file: ImportFile, present: Mapping[str, Feed], user: AnyUser) -> Impor
 
 
 def _wanted(row: ImportRow) -> FeedChange:
-    """What the row says, for us and for Stroom."""
+    """Return the values of a row, for the portal and for Stroom."""
     return FeedChange({**row.values, **row.stroom}, row.rules)
 
 
 def _doubled(file: ImportFile) -> dict[str, list[str]]:
-    """Why a row's uuid cannot be its feed's: Stroom knows one feed by it, and would take two for one."""
+    """Return why a row's uuid cannot be its feed's: for Stroom it identifies one feed."""
     keys = {row.place: row.stroom["stroom_uuid"] for row in file.rows if row.stroom.get("stroom_uuid")}
     times = Counter(keys.values())
     owners = dict(Feed.objects.filter(stroom_uuid__in=times).values_list("stroom_uuid", "name"))
@@ -138,7 +138,7 @@ _BLANK = FeedChange({}).with_defaults()
 
 
 def _both(feed: Feed, change: FeedChange) -> tuple[FeedState, FeedState]:
-    """The feed now and after, in what the file speaks of."""
+    """Return the feed before and after, in the values that the file gives."""
     now = {name: getattr(feed, name) for name in change.values}
     rules = tuple(RuleValues.of(rule) for rule in feed.certificate_rules.all())
     after = rules if change.rules is None else tuple(change.rules)
@@ -146,7 +146,7 @@ def _both(feed: Feed, change: FeedChange) -> tuple[FeedState, FeedState]:
 
 
 def _invalid(row: ImportRow, feed: Feed | None) -> list[str]:
-    """What the models themselves would refuse, each in its words."""
+    """Return the validation errors of the models, in their words."""
     candidate = Feed(name=row.name) if feed is None else Feed(pk=feed.pk, name=row.name)
     for name, value in {**row.values, **row.stroom}.items():
         setattr(candidate, name, value)

@@ -48,12 +48,12 @@ class DeletedFeed:
 
 
 def state_of(feed: Feed) -> FeedState:
-    """The feed as it is now."""
+    """Return the feed as it is now."""
     return _state(feed, (RuleValues.of(rule) for rule in feed.certificate_rules.all()))
 
 
 def state_at(feed_id: int, moment: datetime) -> FeedState | None:
-    """The feed as it was when everything written up to `moment` counted; None when it did not exist."""
+    """Return the feed as it was when everything written up to `moment` counted; None when it did not exist."""
     row = Feed.history.filter(id=feed_id, history_date__lte=moment).first()
     if row is None or row.history_type == "-":
         return None
@@ -86,7 +86,7 @@ def _title(rule: RuleValues) -> tuple[str, str]:
 
 
 def compare(old: FeedState, new: FeedState) -> list[ValueChange]:
-    """What has to happen to make `old` into `new`."""
+    """Return the steps that turn `old` into `new`."""
     names: dict[str, tuple[Any, Any]] = {"name": (old.name, new.name)}
     names |= {name: (old.change.values.get(name), value) for name, value in new.change.values.items()}
     changes = [ValueChange(name, before, after) for name, (before, after) in names.items() if before != after]
@@ -121,7 +121,7 @@ def revert(feed: Feed, wanted: FeedState, *, user: AnyUser, comment: str, seen_v
 
 
 def last_deletions(*words: str) -> QuerySet[Any]:
-    """The row of history with which each feed that no longer exists was deleted, the last one first.
+    """Return the history row of the deletion of each feed that no longer exists, the last one first.
 
     Args:
         words: only feeds that have each of these in the name, the owner or the reason of the deletion.
@@ -137,14 +137,14 @@ def last_deletions(*words: str) -> QuerySet[Any]:
 
 
 def deleted_feeds(rows: Iterable[Any]) -> list[DeletedFeed]:
-    """What is known of the feeds that these rows were the end of."""
+    """Return the deleted feeds that belong to these history rows."""
     chosen = list(rows)
     taken = set(Feed.objects.filter(name__in=[row.name for row in chosen]).values_list("name", flat=True))
     return [_deleted(row, (), taken) for row in chosen]
 
 
 def deleted_feed(feed_id: int) -> DeletedFeed | None:
-    """A feed that is gone, by its former key, with the rules that fell with it."""
+    """Return a deleted feed by its former key, with the rules that were deleted with it."""
     row = Feed.history.filter(id=feed_id).select_related("history_user").first()
     if row is None or row.history_type != "-" or Feed.objects.filter(pk=feed_id).exists():
         return None

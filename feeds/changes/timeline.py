@@ -48,7 +48,7 @@ def feeds_once_called(name: str) -> list[int]:
 
 
 def story_of(keys: Iterable[int]) -> list[Change]:
-    """All changes of these feeds, newest first."""
+    """Return all changes of these feeds, newest first."""
     wanted = list(keys)
     feed_rows = list(Feed.history.filter(id__in=wanted).select_related("history_user").order_by("history_id"))
     rule_rows = list(
@@ -83,7 +83,7 @@ def _feed_entries(rows: Sequence[Any], rules: dict[int, list[ValueChange]]) -> I
 
 
 def _differences(old: Any, new: Any) -> Iterable[ValueChange]:
-    """A new feed shows what is not at its default."""
+    """Return the values of a new feed that are not defaults."""
     initial = {"name": "", **defaults()}
     # A new feed's uuid says nothing to a reader; another one does.
     identity = ("stroom_uuid", "stroom") if old is not None and old.stroom_uuid else ()
@@ -118,7 +118,7 @@ class _FeedRows:
             self._rows[row.id, row.request_id, row.history_user_id].append(row)
 
     def written_with(self, rule_row: Any) -> Any | None:
-        """The row that was written together with this rule's, None where the rule changed alone."""
+        """Return the row that was written together with this rule's, None where the rule changed alone."""
         alike = self._rows.get((rule_row.feed_id, rule_row.request_id, rule_row.history_user_id), [])
         place = bisect_left(alike, rule_row.history_date, key=_date)
         nearest = min(alike[max(0, place - 1) : place + 1], key=lambda row: _distance(row, rule_row), default=None)

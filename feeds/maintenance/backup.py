@@ -40,7 +40,7 @@ GIB = 1024**3
 
 @dataclass(frozen=True)
 class Options:
-    """How a run goes about it.
+    """Options of a backup run.
 
     `verify_bytes` bounds how much of what is there already is read again; None reads all. `keep` databases of
     earlier runs are kept. `force` takes a folder or a database that does not look like the portal's own.
@@ -64,7 +64,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Done:
-    """What became of it; `fault` says why its data is not in the backup, or not whole."""
+    """Result for one receipt; `fault` says why its data is missing or incomplete in the backup."""
 
     copied: bool = False
     verified: bool = False
@@ -152,7 +152,7 @@ class Backup:
         return before.verified_to
 
     def _work(self, rows: Iterable[Stored], after: str | None) -> Iterator[_Work]:
-        """Every receipt, with the mark of those that this run reads again: in turn, as many as the limit allows."""
+        """Yield every receipt, and whether this run reads it again: in turn, as many as the limit allows."""
         read = 0
         reached = ""
         for text, size, sha256, headers in rows:

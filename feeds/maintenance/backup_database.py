@@ -29,7 +29,7 @@ Stored = tuple[str, int, str, dict[str, str]]
 
 
 def copy_name() -> str:
-    """What the copy of this kind of database is called."""
+    """Return the file name of the copy of this kind of database."""
     return DATABASE if connection.vendor == "sqlite" else DUMP
 
 
@@ -47,7 +47,7 @@ def copy_database(new: Path) -> None:
 
 
 def receipts_in(copy: Path) -> Iterator[Stored]:
-    """Every receipt that a copied database knows, by receipt id."""
+    """Yield every receipt that a copied database knows, by receipt id."""
     if connection.vendor == "sqlite":
         return _receipts_of(copy)
     # A dump cannot be asked. The database itself knows all that the dump does, as nothing is pruned meanwhile;
@@ -57,7 +57,7 @@ def receipts_in(copy: Path) -> Iterator[Stored]:
 
 
 def bytes_in(copy: Path) -> int:
-    """How many bytes of received data these receipts have."""
+    """Return the number of bytes of these receipts."""
     if connection.vendor == "sqlite":
         with _opened(copy) as database:
             return int(database.execute("SELECT coalesce(sum(bytes), 0) FROM feeds_receipt").fetchone()[0])
@@ -65,7 +65,7 @@ def bytes_in(copy: Path) -> int:
 
 
 def head_in(copy: Path) -> Head | None:
-    """The last entry of the audit record in a copied SQLite database; None where it cannot be read."""
+    """Return the last entry of the audit record in a copied SQLite database; None where it cannot be read."""
     try:
         with _opened(copy) as database:
             found = database.execute(
@@ -122,5 +122,5 @@ def _dump_postgresql(new: Path) -> None:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it belongs to the connection itself; others are settings of the driver."""
+    """Return whether an option belongs to the connection itself; others are settings of the driver."""
     return isinstance(value, str | int) and not isinstance(value, bool)

@@ -25,7 +25,7 @@ FEW = 0.1
 
 @dataclass
 class Summary:
-    """What a backup holds, kept in it as `backup.json`.
+    """Summary of a backup, kept in it as `backup.json`.
 
     `portal` and `head` say whose it is: the digests of the first and of the last entry of the audit record.
     `faults` are receipts whose data is missing or not what was recorded.
@@ -105,7 +105,7 @@ class Folder:
             )
 
     def _head_of(self, before: Summary) -> Head | None:
-        """The head of the earlier copy; from its database where an older release has made it."""
+        """Return the head of the earlier copy; from its database where an older release has made it."""
         known = read_heads([before.head])
         if known:
             return known[0]
@@ -181,7 +181,7 @@ class Folder:
         flush_folder(self.root)
 
     def _new_generation(self) -> Path:
-        """A folder for the database that is replaced, named by when it was made."""
+        """Return a folder for the database that is replaced, named by when it was made."""
         files = [path for path in (self.root / DATABASE, self.root / DUMP) if path.is_file()]
         made = max((path.stat().st_mtime for path in files), default=datetime.now(UTC).timestamp())
         folder = self.root / PREVIOUS / f"{datetime.fromtimestamp(made, UTC):%Y-%m-%dT%H%M%SZ}"
@@ -231,7 +231,7 @@ def _keep(old: Path, kept: Path, *, stays: bool) -> None:
 
 
 def _known_among(receipt_ids: set[str]) -> set[str]:
-    """Those that the database has: asked for by the span of their ids, which are near each other."""
+    """Return the receipts that the database has, queried by the range of their ids, which are near each other."""
     if not receipt_ids:
         return set()
     rows = Receipt.objects.filter(receipt_id__gte=min(receipt_ids), receipt_id__lte=max(receipt_ids))

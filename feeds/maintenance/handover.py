@@ -37,7 +37,7 @@ NOT_YET = (Receipt.Status.STORED, Receipt.Status.FAILED)
 
 @dataclass(frozen=True)
 class Selection:
-    """Which receipts. A ZIP that names several feeds is found by any of them, and handed over whole."""
+    """Filter of receipts. A ZIP that names several feeds is found by any of them, and handed over whole."""
 
     feeds: tuple[str, ...] = ()
     since: datetime | None = None
@@ -45,7 +45,7 @@ class Selection:
     again: bool = False
 
     def receipts(self) -> ReceiptQuerySet:
-        """Those receipts, oldest first."""
+        """Return the selected receipts, oldest first."""
         found = Receipt.objects.order_by("received_at", "pk")
         if not self.again:
             found = found.filter(status__in=NOT_YET)
@@ -60,7 +60,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much goes into one archive: whole receipts, at least one."""
+    """Limits of one archive: whole receipts, at least one."""
 
     receipts: int = 5_000
     bytes: int = 1024**3
@@ -79,7 +79,7 @@ class Archive:
 
 @dataclass
 class Report:
-    """What a run did; `faults` are receipts left out, each with its reason."""
+    """Report of a run; `faults` are receipts that were left out, each with its reason."""
 
     archives: list[Archive] = field(default_factory=list)
     receipts: int = 0
@@ -87,11 +87,11 @@ class Report:
 
     @property
     def of_unknown_type(self) -> list[Archive]:
-        """Those that a stroom-proxy refuses unless it was told of their type."""
+        """Archives that a stroom-proxy refuses unless it is configured with their type."""
         return [archive for archive in self.archives if not is_known_type(archive.type)]
 
     def add(self, path: Path, writer: CanonicalZip) -> None:
-        """Note an archive that is in place."""
+        """Record an archive that is in place."""
         self.archives.append(Archive(path, writer.key.feed, writer.key.type, writer.items, writer.bytes))
 
 
@@ -239,7 +239,7 @@ class Exporter:
             journal.ready.append(Ready(writers[-1].path.stem, key.feed, key.type, guid, receipts))
 
     def _claim(self, journal: Journal, batch: list[Receipt]) -> list[Receipt]:
-        """Note the batch; where receipts are to be moved on, take those that nobody else took meanwhile."""
+        """Record the batch; with marking, claim those receipts that no other run has claimed."""
         if not self._mark:
             journal.receipts = [receipt.pk for receipt in batch]
             journal.write()
@@ -350,7 +350,7 @@ def _stored(store: Path, receipt: Receipt) -> Stored:
 
 
 def _holders(batch: list[Receipt], keys: Mapping[int, frozenset[Key]]) -> Iterator[tuple[Key, list[Receipt]]]:
-    """Each feed and type with the receipts that hold data of it, where that is not dropped."""
+    """Yield each feed and type with the receipts that hold data of it, where that is not dropped."""
     dropped = _dropped(batch)
     for key in sorted(set().union(*keys.values())):
         holders = [r for r in batch if key in keys.get(r.pk, ()) and (r.pk, key.feed) not in dropped]

@@ -1,4 +1,4 @@
-"""Folders of a hand-over: where archives are built, where they appear, and who may use them there.
+"""Folders of the hand-over: the staging folder, the output folder, and their access rights.
 
 The reader is another user, a stroom-proxy as a rule. It has to read the files and to remove them, so each archive
 and its folder get the owner, group and rights of the output folder. A scanner removes folders that are empty, the
@@ -43,7 +43,7 @@ class CannotExport(Exception):
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use a folder and what is put into it; `acl` is its default access control list, in hex."""
+    """Owner, group and mode of a folder and its files; `acl` is its default access control list, in hex."""
 
     mode: int
     owner: int
@@ -52,17 +52,17 @@ class Access:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """What an existing folder says."""
+        """Read the rights of an existing folder."""
         found = folder.stat()
         return cls(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, _default_acl(folder))
 
     @property
     def needs_group(self) -> bool:
-        """Whether somebody gets rights by the group that strangers do not have."""
+        """Whether the group has rights that others do not have."""
         return bool((self.mode >> 3) & ~self.mode & 0o7)
 
     def let_in(self, other: "Access") -> bool:
-        """Whether the readers of the other can pass through this folder."""
+        """Return whether the readers of the other can pass through this folder."""
         by_group = bool(self.mode & 0o010) and self.group == other.group
         return bool(self.mode & 0o001) or by_group or not other.mode & 0o077 or bool(self.acl)
 
@@ -217,7 +217,7 @@ def _claim(staging: Path, owner: str) -> None:
 
 
 def _accesses(output: Path, staging: Path, mode: int | None, group: int | None) -> tuple[Access, Access]:
-    """What the output folder is or shall be like, and what appears in it."""
+    """Return the rights of the output folder and of what appears in it."""
     if output.is_dir():
         made = Access.of(output)
     else:
@@ -272,7 +272,7 @@ def _default_acl(folder: Path) -> str:
 
 
 def _left_by_older_release(staging: Path) -> bool:
-    """Whether a folder without a stamp holds only what an export leaves there when it is killed."""
+    """Return whether a folder without a stamp holds only what an export leaves there when it is killed."""
     if not staging.is_dir() or stamp_of(staging).startswith(STAGING):
         return False
     names = [path.name for path in staging.iterdir()]

@@ -26,7 +26,7 @@ class WrongStore(Exception):
 
 
 def read_key(root: Path) -> uuid.UUID | None:
-    """The key of a store; None where it has none yet.
+    """Return the key of a store; None where it has none yet.
 
     Raises:
         WrongStore: the file holds no key.
@@ -96,7 +96,7 @@ def _demand_known(root: Path, key: uuid.UUID | None, known: list[uuid.UUID]) -> 
 
 
 def _has_lost_its_key(root: Path) -> bool:
-    """Whether workers of this very database have used the store: then only the small file is gone."""
+    """Return whether workers of this very database have used the store: then only the small file is gone."""
     head = last_announced()
     return (root / PARTS).is_dir() and head is not None and holds(head)
 
@@ -140,7 +140,7 @@ def adopt(root: Path, reason: str) -> uuid.UUID:
 
 
 def holds_data(root: Path) -> bool:
-    """Whether anything was ever received into this store and is still there."""
+    """Return whether anything was ever received into this store and is still there."""
     return next((root / RECEIVED).rglob(f"*{DATA_SUFFIX}"), None) is not None
 
 

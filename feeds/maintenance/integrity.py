@@ -36,7 +36,7 @@ _Span = tuple[str, str]
 
 
 class Kind(StrEnum):
-    """What is wrong with an object. `MISSING`, `DAMAGED` and `UNEXPLAINED` are never repaired by themselves."""
+    """Kinds of findings. `MISSING`, `DAMAGED` and `UNEXPLAINED` are never repaired automatically."""
 
     MISSING = "row without file"
     DAMAGED = "file differs from row"
@@ -62,7 +62,7 @@ class Finding:
 
 @dataclass
 class Totals:
-    """What was looked at."""
+    """Numbers of checked objects."""
 
     receipts: int = 0
     files: int = 0
@@ -183,7 +183,7 @@ class StoreCheck:
         return [found for found in folders[: -self.newest] if found[1] in noted] + folders[-self.newest :]
 
     def _hours(self) -> Iterator[tuple[datetime | None, Path]]:
-        """Every folder of an hour, oldest first; what is none comes with None."""
+        """Yield every folder of an hour, oldest first; other folders come with None."""
         top = self.root / RECEIVED
         for day in sorted(_names(top)):
             for name in sorted(_names(top / day)) if (top / day).is_dir() else [""]:
@@ -280,7 +280,7 @@ class StoreCheck:
         )
 
     def _is_in_flight(self, path: PurePosixPath) -> bool:
-        """Whether a living writer may be just about to record this file, or has taken it away already."""
+        """Return whether a live writer may be about to record this file, or has already removed it."""
         match = RECEIPT_ID.match(path.name)
         slot = match["node"].rpartition("-")[2] if match else ""
         if match and slot.isdecimal():
@@ -339,7 +339,7 @@ def _list(folder: Path) -> tuple[dict[str, int], list[str]]:
 
 
 def _hour_of(text: str) -> datetime | None:
-    """The hour that a folder is for; None when the name is no hour."""
+    """Return the hour that a folder is for; None when the name is no hour."""
     if not _HOUR.fullmatch(text):
         return None
     try:
@@ -370,13 +370,13 @@ def _is_in(folder: str, row: _Row) -> bool:
 
 
 def _healthy(row: _Row, sizes: dict[str, int]) -> tuple[str, ...]:
-    """The two names of a receipt whose files are as they should be; none otherwise."""
+    """Return the two names of a receipt whose files are correct; none otherwise."""
     data, meta = f"{row.receipt_id}{DATA_SUFFIX}", f"{row.receipt_id}{META_SUFFIX}"
     return (data, meta) if sizes.get(data) == row.bytes and sizes.get(meta) else ()
 
 
 def _is_own_place(path: PurePosixPath) -> bool:
-    """Whether a data file is where its id says."""
+    """Return whether a data file is where its id says."""
     return bool(RECEIPT_ID.fullmatch(path.stem)) and path == data_path(path.stem)
 
 

@@ -1,4 +1,4 @@
-"""Give a stored file without a row its row again, from the file and the metadata beside it.
+"""Recovery: restores the row of a stored file from the file and the metadata next to it.
 
 A crash between the rename and the commit leaves such a file, and so does a database that is older than the store.
 What neither file says is left empty: the real peer, the version of the feed that decided.
@@ -26,7 +26,7 @@ MAX_LISTED_GROUPS = 1000
 
 @dataclass(frozen=True)
 class _Shape:
-    """What the bytes of a file are."""
+    """Kind of a file's content."""
 
     compression: str
     contents: Contents | None = None
@@ -72,7 +72,7 @@ def _record(found: Sequence[Found]) -> None:
 
 
 def look_at(root: Path, path: PurePosixPath) -> Found:
-    """Tell from a file and its metadata what its row was.
+    """Reconstruct the row of a file from the file and its metadata.
 
     Raises:
         OSError: a file cannot be read.
@@ -109,7 +109,7 @@ def look_at(root: Path, path: PurePosixPath) -> Found:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata beside a file; empty where it is missing."""
+    """Read the metadata next to a file; empty where it is missing."""
     try:
         return parse_meta(path.read_bytes())
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def _measure(file: Path) -> tuple[int, str]:
 
 
 def _shape(file: Path, size: int, metadata: dict[str, str]) -> _Shape:
-    """Tell what was sent: Compression is not part of the metadata, but the size of the data item is.
+    """Find out what was sent: Compression is not part of the metadata, but the size of the data item is.
 
     The size is that of the data unpacked, so it differs from the file's where the data is GZIP; a ZIP has none.
     """
@@ -140,7 +140,7 @@ def _shape(file: Path, size: int, metadata: dict[str, str]) -> _Shape:
 
 
 def _inflated(file: Path) -> int | None:
-    """The unpacked size of gzip data; None when it is something else."""
+    """Return the unpacked size of gzip data; None when it is something else."""
     check = GzipCheck(any_members=True)
     try:
         with file.open("rb") as data:

@@ -46,7 +46,7 @@ class Due:
 
 @dataclass
 class Report:
-    """What a run removed, by feed."""
+    """Removed receipts and bytes of a run, by feed."""
 
     receipts: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
@@ -64,15 +64,15 @@ class Policies:
         self._by_feed = {policy.feed: policy for policy in RetentionPolicy.objects.all()}
 
     def of(self, feed: str) -> RetentionPolicy | None:
-        """The feed's own policy, or the one for every other feed."""
+        """Return the feed's own policy, or the one for every other feed."""
         return self._by_feed.get(feed) or self._by_feed.get("")
 
     def horizon(self, policy: RetentionPolicy) -> datetime | None:
-        """What was received before is too old; None when age does not matter."""
+        """Return the time before which receipts are too old; None when age does not matter."""
         return None if policy.keep_days is None else self._now - timedelta(days=policy.keep_days)
 
     def lets_go(self, feed: str, receipt: Receipt) -> bool:
-        """Whether another feed that a receipt holds data of agrees: by age, the only thing two feeds share."""
+        """Return whether another feed of a receipt lets it go: by age, which is all that two feeds share."""
         policy = self.of(feed)
         horizon = self.horizon(policy) if policy else None
         if policy is None or horizon is None or receipt.received_at >= horizon:
@@ -84,7 +84,7 @@ class Policies:
 
 
 def find_due(now: datetime | None = None) -> Iterator[Due]:
-    """Every receipt that is past its policy, oldest first over all feeds."""
+    """Yield every receipt that is past its policy, oldest first over all feeds."""
     policies = Policies(now or datetime.now(UTC))
     feeds = list(Receipt.objects.order_by().values_list("feed", flat=True).distinct())
     return heapq.merge(*(_due_of(feed, policies) for feed in feeds), key=lambda due: (due.received_at, due.pk))
@@ -114,7 +114,7 @@ def _due_of(feed: str, policies: Policies) -> Iterator[Due]:
 
 
 def _past(feed: str, policy: RetentionPolicy, policies: Policies) -> Q | None:
-    """The condition that puts a feed's receipts past its policy; None when nothing does."""
+    """Return the condition that puts a feed's receipts past its policy; None when nothing does."""
     condition: Q | None = None
     horizon = policies.horizon(policy)
     if horizon is not None:
@@ -132,7 +132,7 @@ def _past(feed: str, policy: RetentionPolicy, policies: Policies) -> Q | None:
 
 
 def _first_over(feed: str, keep_bytes: int) -> tuple[datetime, int] | None:
-    """The newest receipt with which a feed holds too much; it and all older ones are past."""
+    """Return the newest receipt beyond a feed's size limit; it and all older ones are due."""
     held = 0
     newest_first = Receipt.objects.filter(feed=feed).order_by("-received_at", "-pk")
     for received, pk, size in newest_first.values_list("received_at", "pk", "bytes").iterator():
@@ -147,7 +147,7 @@ def _after(last: Receipt) -> Q:
 
 
 def _kept_for_others(feed: str, page: list[Receipt], policies: Policies) -> set[int]:
-    """Those that hold data of another feed as well, which still wants it (R18: whole or not at all)."""
+    """Return the receipts that another feed's policy still keeps (R18: whole or not at all)."""
     receipts = {receipt.pk: receipt for receipt in page}
     links = ReceiptFeed.objects.filter(receipt_id__in=receipts, dropped=False).exclude(feed=feed)
     return {
@@ -211,14 +211,14 @@ class Pruner:
 
 
 def _unclaimed(batch: list[Due]) -> list[Due]:
-    """Those that no export has claimed since they were listed."""
+    """Return the receipts that no hand-over has claimed since they were listed."""
     keys = [one.pk for one in batch]
     claimed = Receipt.objects.filter(pk__in=keys, status=Receipt.Status.FORWARDING).values_list("pk", flat=True)
     return [one for one in batch if one.pk not in set(claimed)]
 
 
 def find_old_counts(days: int, now: datetime | None = None) -> QuerySet[HourlyCount]:
-    """Hourly counts that are older than so many days."""
+    """Return the hourly counts that are older than so many days."""
     return HourlyCount.objects.filter(hour__lt=(now or datetime.now(UTC)) - timedelta(days=days))
 
 

@@ -1,4 +1,4 @@
-"""What a killed worker left, taken over by its successor: beside its deliveries, not at the next start.
+"""Takeover: recovers what a killed worker left behind while the portal keeps serving.
 
 Its parts are removed when the number is taken. Files that were whole and in their place, but not recorded when the
 worker died, get their rows here, and metadata whose data never came is removed.

@@ -110,7 +110,7 @@ def _times(slots: Sequence[Slot], span: timedelta, pitch: float) -> list[Tick]:
 
 
 def nice_top(most: int) -> int:
-    """The next of 2, 4, 6, 10 times a power of ten: a top whose half is a whole number too."""
+    """Round up to 2, 4, 6 or 10 times a power of ten: half of it is a whole number too."""
     power = 1
     while True:
         for step in (2, 4, 6, 10):
@@ -120,7 +120,7 @@ def nice_top(most: int) -> int:
 
 
 def short(number: float) -> str:
-    """A number in at most four characters or so: 950, 1.2k, 3M."""
+    """Format a number in about four characters: 950, 1.2k, 3M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= limit:
             return f"{number / limit:.1f}".removesuffix(".0") + unit

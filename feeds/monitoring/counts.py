@@ -1,4 +1,4 @@
-"""What became of deliveries, counted in memory and written about once a second (threat model, R26).
+"""Counters of deliveries, kept in memory and written about once a second (threat model, R26).
 
 A flood of refusals costs the database a few rows: counts are per feed, outcome and hour, samples are bounded, and
 names that no feed has are capped, because their sender chooses them.
@@ -32,7 +32,7 @@ _INTERVAL = 1.0
 
 @dataclass(frozen=True, order=True)
 class Tally:
-    """What is counted together."""
+    """Key of a counter."""
 
     hour: datetime
     feed: str
@@ -169,7 +169,7 @@ class CountWriter(threading.Thread):
 def tally_of(
     now: datetime, feed: str, outcome: Outcome, *, http_status: int, stroom_status: int, known: bool
 ) -> Tally:
-    """What to count a delivery as."""
+    """Return the counter's key for a delivery."""
     hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     return Tally(hour, feed[:FEED_NAME_LENGTH], outcome.value, http_status, stroom_status, known)
 

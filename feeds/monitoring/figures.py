@@ -17,7 +17,7 @@ ARRIVED = (Outcome.RECEIVED, Outcome.DROPPED, Outcome.EMPTY)
 
 @dataclass(frozen=True)
 class Slot:
-    """Deliveries of one stretch of time by what became of them. Empty deliveries count as accepted."""
+    """Deliveries of one period by outcome. Empty deliveries count as accepted."""
 
     start: datetime
     accepted: int = 0
@@ -31,7 +31,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class RefusalCount:
-    """How often one pair of statuses was answered, and when last (start of the hour)."""
+    """Number of refusals with one pair of statuses, and the hour of the last."""
 
     http_status: int
     stroom_status: int
@@ -90,7 +90,7 @@ def _floor(moment: datetime, width: timedelta) -> datetime:
 
 
 def refusals(now: datetime, *, hours: int, feed: str | None = None) -> list[RefusalCount]:
-    """What was refused in the last hours by status, most frequent first."""
+    """Return the refusals of the last hours by status, most frequent first."""
     counts = HourlyCount.objects.filter(outcome=Outcome.REFUSED, hour__gte=first_hour(now, hours), hour__lte=now)
     if feed is not None:
         counts = counts.filter(feed=feed)

@@ -1,4 +1,4 @@
-"""Whether this process can do its work: tried in the background, so that asking is quick (threat model, R27)."""
+"""Health checks of this process, run in the background so that health requests are quick (threat model, R27)."""
 
 import contextlib
 import logging
@@ -72,11 +72,11 @@ class HealthMonitor(threading.Thread):
             return Health(dict(self._checks))
 
     def store_failed(self) -> None:
-        """A flush of the store failed: not ready until a fresh write and flush succeed (R5)."""
+        """Report that a flush of the store failed: not ready until a fresh write and flush succeed (R5)."""
         self._failed("store")
 
     def database_failed(self) -> None:
-        """A commit failed while it was written or flushed: not ready until a fresh one succeeds (R5)."""
+        """Report that a commit was not written or flushed: not ready until a fresh one succeeds (R5)."""
         self._failed("database")
 
     def _failed(self, what: str) -> None:

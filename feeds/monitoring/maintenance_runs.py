@@ -1,4 +1,4 @@
-"""When each piece of maintenance last ran and how it ended, for Prometheus.
+"""Last run and result of each maintenance task, for Prometheus.
 
 A command writes one small file in the data folder at its end; whichever worker is asked for metrics reads them.
 They outlive a restart of the portal, as a backup of last night does.
@@ -47,7 +47,7 @@ def recorded(data_dir: Path, task: str) -> Iterator[None]:
 
 
 def last_runs(data_dir: Path) -> dict[str, Run]:
-    """The last run of each task that has run and can be read."""
+    """Return the last run of each task that has run and can be read."""
     runs = {}
     for task in TASKS:
         with contextlib.suppress(OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""What one worker measures for Prometheus, kept in files that any worker can add up.
+"""Metrics of one worker for Prometheus, in files that any worker can sum.
 
 Every label is made before the first request, from words of our own: whatever senders do, no new series appears.
 """
@@ -153,7 +153,7 @@ _NEVER_A_DELIVERY = (stroom_status.BAD_REQUEST, stroom_status.HEADERS_TOO_LARGE)
 
 
 def _delivery_labels() -> Iterator[tuple[str, str, str]]:
-    """Every pair of statuses that a delivery can end with."""
+    """Yield every pair of statuses that a delivery can end with."""
     for outcome in Outcome:
         for status in stroom_status.ALL:
             fits = status.accepted is (outcome is not Outcome.REFUSED)
@@ -173,7 +173,7 @@ def prepare_folder(folder: Path) -> None:
 
 
 def shared_measures(folder: Path, number: int) -> Measures:
-    """The measures of the worker with this number, in files.
+    """Return the metrics of the worker with this number, in files.
 
     A worker that replaces a dead one takes its number, and so goes on with its counters; what the dead one was
     just doing, its gauges say no more. Where the disk has no room the measures stay in memory, unseen by others.
@@ -197,7 +197,7 @@ def shared_measures(folder: Path, number: int) -> Measures:
 
 
 def of_all_workers(folder: Path, own: Measures) -> Collector:
-    """The measures of all workers, added up when they are collected; this worker's alone where it has no file."""
+    """Return the metrics of all workers, summed on collection; only this worker's where it has no file."""
     return MultiProcessCollector(None, path=str(folder)) if own.shared else own.registry
 
 

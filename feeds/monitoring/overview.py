@@ -82,7 +82,7 @@ def overview(now: datetime | None = None) -> Overview:
 
 
 def feeds_by_status() -> dict[str, int]:
-    """How many feeds there are of each status, in the order of the statuses."""
+    """Count the feeds of each status, in the order of the statuses."""
     counted = dict(Feed.objects.order_by().values_list("status").annotate(total=Count("pk")))
     return {status.value: counted.get(status.value, 0) for status in Feed.Status}
 
@@ -165,7 +165,7 @@ class RefusedFeed:
 def refused_feeds(
     now: datetime, *, known: bool, stroom_status: int | None = None, limit: int = 100
 ) -> list[RefusedFeed]:
-    """What was refused in 24 hours by feed and status, most frequent first; of names that exist, or that do not."""
+    """Return the refusals of 24 hours by feed and status, most frequent first; of existing or of unknown feeds."""
     counts = HourlyCount.objects.filter(outcome=Outcome.REFUSED, hour__gte=first_hour(now, 24), hour__lte=now)
     exists = Exists(Feed.objects.filter(name=OuterRef("feed")))
     counts = counts.filter(exists if known else ~exists)

@@ -51,7 +51,7 @@ class Rehearsal:
                 self._write_row()
 
     def _read_a_feed(self) -> None:
-        """Each time another feed, by its name. One that cannot be read does not speak for the others."""
+        """Read another feed each time, by its name. One unreadable feed does not stand for all."""
         for _ in range(_TRIED_FEEDS):
             try:
                 self._read_next_feed()
@@ -73,7 +73,7 @@ class Rehearsal:
             raise Refused(f"the feed {name} is not found by its name: the index of feeds_feed is damaged")
 
     def _is_still_there(self, name: str) -> bool:
-        """Whether it was neither removed nor renamed meanwhile. By its key alone: the name's index is in doubt."""
+        """Return whether it still exists under its name, by its key alone: the name's index is in doubt."""
         return Feed.objects.filter(pk=self._last_feed).values_list("name", flat=True).first() == name
 
     def _look_for_damage(self) -> None:

@@ -1,4 +1,4 @@
-"""Where the portal stands: what is stored, which feeds went quiet, which rules end, room on disk.
+"""Snapshot of the portal: stored receipts, feeds that stopped sending, expiring rules, free disk space.
 
 For Prometheus, and for the first page of the admin. Read from the database at most once a minute, by whichever
 worker comes first: the latest result lies in a file that all of them read. Prometheus is not told what cannot be
@@ -105,7 +105,7 @@ class _Stored:
 
 
 def _stored() -> _Stored:
-    """What the store holds, by what became of it; one look through all receipts."""
+    """Count the receipts by status, in one query over all of them."""
     counts = {status.value: Count("pk", filter=Q(status=status)) for status in Receipt.Status}
     oldest = Min("received_at", filter=~Q(status=Receipt.Status.FORWARDED))
     found = Receipt.objects.aggregate(size=Sum("bytes"), oldest=oldest, **counts)
@@ -114,7 +114,7 @@ def _stored() -> _Stored:
 
 
 def _latest_receipts() -> dict[str, datetime]:
-    """When each open feed received last; one step through an index for each."""
+    """Return the last receipt of each open feed; one step through an index for each."""
     latest = ReceiptFeed.objects.filter(feed=OuterRef("name"), dropped=False).order_by("-receipt_id")
     feeds = Feed.objects.filter(status=Feed.Status.RECEIVE).order_by()
     rows = feeds.values_list("name", Subquery(latest.values("receipt__received_at")[:1]))
@@ -122,7 +122,7 @@ def _latest_receipts() -> dict[str, datetime]:
 
 
 def shared_standing(folder: Path, read: Callable[[], Standing]) -> Standing:
-    """The result in the folder, read anew where it is too old; only one worker reads at a time.
+    """Return the snapshot in the folder, or take a new one where it is too old; one worker takes it at a time.
 
     Raises:
         Unavailable: the database cannot be read.
@@ -142,7 +142,7 @@ def shared_standing(folder: Path, read: Callable[[], Standing]) -> Standing:
 
 
 def _put(folder: Path, content: bytes) -> None:
-    """Whole or not at all: pages read the file without waiting for the lock."""
+    """Replace the file atomically: pages read it without waiting for the lock."""
     part = folder / f"{FILE}.part"
     part.write_bytes(content)
     part.replace(folder / FILE)
@@ -150,7 +150,7 @@ def _put(folder: Path, content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What the store held when it was counted last."""
+    """Size of the store when it was last counted."""
 
     receipts: int
     bytes: int
@@ -158,7 +158,7 @@ class Holdings:
 
 
 def last_holdings(folder: Path) -> Holdings | None:
-    """What the store held when some worker looked last, without looking anew; None before anybody has."""
+    """Return the size of the store from the last snapshot, without taking a new one; None before the first."""
     try:
         content = json.loads((folder / FILE).read_bytes())
         return Holdings(content["receipts"], content["stored_bytes"], datetime.fromtimestamp(content["at"], UTC))
@@ -167,7 +167,7 @@ def last_holdings(folder: Path) -> Holdings | None:
 
 
 class StandingKeeper(threading.Thread):
-    """Has the figures ready, so that nobody who asks for them waits until a million receipts are counted."""
+    """Thread that keeps the snapshot fresh, so that no request waits until a million receipts are counted."""
 
     def __init__(self, folder: Path, *, most_feeds: int) -> None:
         super().__init__(name="standing", daemon=True)
@@ -203,7 +203,7 @@ class StandingKeeper(threading.Thread):
 
 
 class StandingCollector(Collector):
-    """Gives Prometheus the figures when it asks."""
+    """Prometheus collector of the snapshot."""
 
     def __init__(self, folder: Path, space: SpaceMark, *, most_feeds: int) -> None:
         """Make the collector of one worker.

@@ -19,7 +19,7 @@ MAX_QUOTED = 100
 
 
 class FeedStatus(StrEnum):
-    """What a feed does with data that passes every check. The spelling is Stroom's, on the wire too."""
+    """Action of a feed on data that passes every check. The spelling is Stroom's, on the wire too."""
 
     RECEIVE = "Receive"
     REJECT = "Reject"
@@ -27,7 +27,7 @@ class FeedStatus(StrEnum):
 
 
 class CertificatePolicy(StrEnum):
-    """How a feed treats client certificates."""
+    """Treatment of client certificates by a feed."""
 
     NONE = "none"
     REQUIRED = "required"
@@ -35,7 +35,7 @@ class CertificatePolicy(StrEnum):
 
 
 class RuleAction(StrEnum):
-    """What a certificate rule does for the certificates it matches. Deny beats allow."""
+    """Action of a certificate rule on the certificates that it matches. Deny beats allow."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -50,7 +50,7 @@ class CertificateRuleSnapshot:
     expires: datetime | None = None
 
     def in_force(self, now: datetime) -> bool:
-        """A rule is expired from its instant on."""
+        """Return whether the rule has expired; it has from its instant on."""
         return self.expires is None or now < self.expires
 
 
@@ -67,7 +67,7 @@ class FeedPolicy:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is known of the sender's client certificate.
+    """The sender's client certificate, as far as it is known.
 
     `fault` says in plain words why a presented certificate is not verified, or why a reported one does not even
     count as presented; it is empty for a verified one.
@@ -101,7 +101,7 @@ class TraceStep:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a request, which Stroom status says so, and every step that led there.
+    """Action on a request, its Stroom status, and every step that led to it.
 
     `action` is Reject whenever `status` is not OK. `version` is that of the feed that decided, if any.
     `known` tells an unknown feed from a rejecting one; it must never reach an anonymous sender.
@@ -318,7 +318,7 @@ def _check_encodings(trace: _Trace, compression: str | None, content_encoding: s
 
 
 def is_encoding_supported(content_encoding: str | None) -> bool:
-    """Whether a Content-Encoding can be undone; absent or blank it is none."""
+    """Return whether a Content-Encoding can be undone; absent or blank it is none."""
     encoding = (content_encoding or "").strip().lower()
     return not encoding or encoding in CONTENT_ENCODINGS
 

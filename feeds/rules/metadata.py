@@ -1,4 +1,4 @@
-"""What a request says about itself: header bytes and query string become typed, trimmed, bounded arguments.
+"""Request metadata: typed, trimmed, bounded arguments from header bytes and query string.
 
 The one place that knows header names. Pure. Sections named below are those of the receipt contract.
 """
@@ -86,7 +86,7 @@ class RequestMetadata:
         return {name.lower(): value for name, value in self.arguments.items()}
 
     def get(self, name: str) -> str | None:
-        """The argument's value whatever the case of its name; None when absent."""
+        """Return the argument's value whatever the case of its name; None when absent."""
         return self._by_lower.get(name.lower())
 
     @property
@@ -120,7 +120,7 @@ class RequestMetadata:
         return self.content_encoding is not None and self.content_encoding.lower() in {"gzip", "x-gzip"}
 
     def stored(self) -> dict[str, str]:
-        """The arguments that are kept as metadata (section 3.5)."""
+        """Return the arguments that are kept as metadata (section 3.5)."""
         return {name: value for name, value in self.arguments.items() if name.lower() not in _NEVER_STORED}
 
 
@@ -408,7 +408,7 @@ def _group(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[bytes]]:
 
 
 def _is_header_name(name: str) -> bool:
-    """Whether every proxy reads this name alike: some take an underscore for a dash, or trim blanks (S2)."""
+    """Return whether every proxy reads this name alike: some take an underscore for a dash, or trim blanks (S2)."""
     return "_" not in name and _NAME.fullmatch(name) is not None
 
 
@@ -428,13 +428,13 @@ def _ignored(names: list[str], reason: str) -> str:
 
 
 def is_identity_header(name: str, identity: IdentityNames) -> bool:
-    """Whether a lower-case name says who sent a request, and so counts from a trusted peer only."""
+    """Return whether a lower-case name says who sent a request, and so counts from a trusted peer only."""
     configured = identity.includes(name) or name == identity.signin
     return configured or name in _IDENTITY_NAMES or name.startswith(_IDENTITY_PREFIXES)
 
 
 def _is_protected(name: str, identity: IdentityNames) -> bool:
-    """Whether a name may not come from the query (section 3.3), in any spelling a later reader could fold."""
+    """Return whether a name may not come from the query (section 3.3), in any spelling."""
     folded = name.lower().replace("_", "-")
     return (
         folded in _PROTECTED_NAMES or folded.startswith(_PROTECTED_PREFIXES) or is_identity_header(folded, identity)
@@ -456,7 +456,7 @@ def _certificate_of(
 
 
 def _conflict(grouped: Mapping[str, list[bytes]], identity: IdentityNames, names: Mapping[str, str]) -> str:
-    """Why the identity headers do not come from one source (S38); empty where they may."""
+    """Return why the identity headers do not come from one source (S38); empty where they may."""
     if any(len(values) > 1 for name, values in grouped.items() if identity.includes(name)):
         return DOUBLED
     if not any(names.values()):
@@ -469,12 +469,12 @@ def _conflict(grouped: Mapping[str, list[bytes]], identity: IdentityNames, names
 
 
 def _identity_text(grouped: Mapping[str, list[bytes]], name: str) -> str:
-    """The first value; bytes that are not UTF-8 become what no DN may hold, rather than a guess."""
+    """Return the first value; bytes that are not UTF-8 become a character that no DN may hold."""
     return grouped.get(name, [b""])[0].decode(errors="surrogateescape").strip(" \t")
 
 
 def _query_arguments(query: bytes) -> tuple[list[tuple[str, str]], bool]:
-    """The last pair of each name, trimmed, that a header could have; and whether some were left out.
+    """Return the last pair of each name that a header could have, trimmed, and whether some were left out.
 
     The limit comes before everything that costs more than a look: a query may have thirty thousand pairs.
     """
@@ -494,7 +494,7 @@ def _query_arguments(query: bytes) -> tuple[list[tuple[str, str]], bool]:
 
 
 def _is_blank(value: str) -> bool:
-    """Whether nothing is left of a quoted value when it has been cleaned."""
+    """Return whether nothing is left of a quoted value when it has been cleaned."""
     return not _clean(unquote(value) if "%" in value else value)
 
 
@@ -503,7 +503,7 @@ def _sender_address(peer: str | None, forwarded: list[bytes], trusts: Callable[[
 
 
 def _stamp_certificate(stored: dict[str, str], certificate: Certificate) -> None:
-    """What the sender says of itself does not stay; what is empty here is left out in the end."""
+    """Replace what the sender says of itself; empty values are left out later."""
     proven = certificate if certificate.verified else NO_CERTIFICATE
     stored["RemoteDN"] = proven.text
     stored["RemoteCertExpiry"] = format_time(proven.expires) if proven.expires else ""

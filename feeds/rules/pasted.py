@@ -23,7 +23,7 @@ class UnreadableCertificate(ValueError):
 
 @dataclass(frozen=True)
 class PastedCertificate:
-    """What was understood. `expires`, `issuer` and `sha256` are known only of a PEM certificate."""
+    """Result of reading a pasted text. Only a PEM certificate gives `expires`, `issuer` and `sha256`."""
 
     subject: str
     dn: DistinguishedName
@@ -33,7 +33,7 @@ class PastedCertificate:
 
     @property
     def turned_round(self) -> str:
-        """The name the other way round, where a DN in the comma form looks as if it had been written so.
+        """The name in reverse order, where a DN in the comma form looks reversed.
 
         `openssl x509 -subject` begins with the country; a rule in that order matches no certificate. Nothing is
         turned by itself: some certificates do have their name in that order.

@@ -19,5 +19,5 @@ STREAM_TYPES = frozenset(
 
 
 def is_known_type(name: str) -> bool:
-    """Whether Stroom takes data of this type. None at all is the feed's own."""
+    """Return whether Stroom takes data of this type. None at all is the feed's own."""
     return not name or name in STREAM_TYPES

@@ -84,7 +84,7 @@ def _row_lines(planned: PlannedRow) -> Iterator[str]:
 
 
 def _shown(line: str) -> str:
-    """One line, without what a terminal would take for a command."""
+    """Return one line without control characters."""
     return "".join(character if character.isprintable() else "?" for character in line)
 
 
