@@ -103,7 +103,7 @@ def read_codes(text: str, registry: str) -> list[tuple[str, int]]:
 class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """All filters of the list of codes."""
 
-    registry = one_of(HTTP, STROOM)
+    registry = one_of(HTTP, STROOM, help_text="The number space.")
     code_class = ReferenceFilter(
         known=lambda: CodeClass.objects.order_by("slug").values_list("slug", flat=True),
         field_name="code_class__slug",
@@ -113,23 +113,33 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         known=lambda: Owner.objects.values_list("slug", flat=True),
         field_name="meanings__owner",
         distinct=True,
+        help_text="Codes to which this owner gives a meaning.",
     )
     vendor = ReferenceFilter(
         known=lambda: Vendor.objects.values_list("slug", flat=True),
         field_name="meanings__vendors",
         distinct=True,
+        help_text="Slug of a vendor.",
     )
-    standing = one_of(*Standing)
-    retry = one_of(*Verdict)
-    cacheable = one_of("heuristic", "explicit", "never", field_name="meanings__cacheability", distinct=True)
+    standing = one_of(*Standing, help_text="Codes of this standing.")
+    retry = one_of(*Verdict, help_text="Codes with this verdict.")
+    cacheable = one_of(
+        "heuristic",
+        "explicit",
+        "never",
+        field_name="meanings__cacheability",
+        distinct=True,
+        help_text="Codes with a meaning of this cacheability.",
+    )
     source = ReferenceFilter(
         known=lambda: Source.objects.values_list("slug", flat=True),
         field_name="entries__source",
         distinct=True,
+        help_text="Slug of a source.",
     )
     disagrees = FlagFilter(method="filter_disagrees", label="Sources differ in more than listing the code")
     header = django_filters.CharFilter(method="filter_header", max_length=80, label="A header field, in any case")
-    code = number_filter()
+    code = number_filter(help_text="Codes with this number.")
     code__in = NumbersFilter(label="Numbers with commas between", max_length=400)
     q = django_filters.CharFilter(
         method="filter_q",
@@ -161,14 +171,19 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
 class DisagreementFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """All filters of the list of disagreements."""
 
-    registry = one_of(HTTP, STROOM)
-    code = number_filter(field_name="status_code__code")
+    registry = one_of(HTTP, STROOM, help_text="The number space.")
+    code = number_filter(field_name="status_code__code", help_text="The number.")
     aspect = ReferenceFilter(
         known=lambda: Disagreement.objects.order_by("aspect").values_list("aspect", flat=True),
         field_name="aspect",
+        help_text="Property in which the sources differ.",
     )
-    severity = one_of(*Severity)
-    source = ReferenceFilter(known=lambda: Source.objects.values_list("slug", flat=True), method="filter_source")
+    severity = one_of(*Severity, help_text="Severity of the disagreement.")
+    source = ReferenceFilter(
+        known=lambda: Source.objects.values_list("slug", flat=True),
+        method="filter_source",
+        help_text="Slug of a source.",
+    )
     authored = FlagFilter(field_name="authored", label="Explained in words, not only computed")
 
     class Meta:

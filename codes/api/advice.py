@@ -23,33 +23,35 @@ class AdviceItemSerializer(Shape):
     Stroom-Status 0.
     """
 
-    registry = serializers.CharField()
+    registry = serializers.CharField(help_text="`http` or `stroom`.")
     code = serializers.IntegerField(help_text="0 of the registry http: no server answered.")
-    owner = serializers.CharField()
-    name = serializers.CharField()
-    summary = serializers.CharField()
+    owner = serializers.CharField(help_text="Slug of the owner that gives the number this meaning.")
+    name = serializers.CharField(help_text="Name.")
+    summary = serializers.CharField(help_text="In a sentence or two.")
     delivery = serializers.CharField(
         help_text="What the HTTP status by itself says about a delivery to Stroom; empty for Stroom's own codes."
     )
-    sender = serializers.CharField()
-    server = serializers.CharField()
-    administrator = serializers.CharField()
-    retry = RetrySerializer()
+    sender = serializers.CharField(help_text="For the sender of the request.")
+    server = serializers.CharField(help_text="For the operator of the server that answered.")
+    administrator = serializers.CharField(help_text="For the administrator of Stroom or of the network.")
+    retry = RetrySerializer(help_text="Whether and how to send again.")
 
 
 class PairSerializer(ChosenFieldsMixin, Shape):
     """An HTTP status and a Stroom-Status of one answer."""
 
-    http = CodeSerializer(allow_null=True)
-    stroom = CodeSerializer(allow_null=True)
-    consistent = serializers.BooleanField(allow_null=True)
+    http = CodeSerializer(allow_null=True, help_text="The HTTP status; null where none was asked for.")
+    stroom = CodeSerializer(allow_null=True, help_text="The Stroom-Status; null where none was asked for.")
+    consistent = serializers.BooleanField(
+        allow_null=True, help_text="Whether the two belong together; null where there is only one."
+    )
     generation = serializers.CharField(
         allow_null=True,
         help_text="documented, current, documented+current, portal or proxy in front; null: no server sends it",
     )
-    explanation = serializers.CharField()
+    explanation = serializers.CharField(help_text="Explanation.")
     answered = serializers.BooleanField(help_text="false where the HTTP status says that no server answered")
-    advice = serializers.SerializerMethodField()
+    advice = serializers.SerializerMethodField(help_text="Recommended action.")
 
     @extend_schema_field(AdviceItemSerializer(many=True))
     def get_advice(self, pair: Pair) -> list[dict[str, Any]]:

@@ -76,13 +76,13 @@ class PastedTextSerializer(Shape):
 class PassageSerializer(Shape):
     """A passage of the text that names a code."""
 
-    registry = serializers.CharField()
+    registry = serializers.CharField(help_text="`http` or `stroom`.")
     code = serializers.IntegerField(help_text="0 of the registry http says that no server answered.")
     kind = serializers.CharField(help_text="What sort of passage it is, such as `status line`.")
     start = serializers.IntegerField(help_text="Offset of its first character, counted in code points from 0.")
     end = serializers.IntegerField(help_text="Offset after its last character.")
-    line = serializers.IntegerField()
-    passage = serializers.CharField()
+    line = serializers.IntegerField(help_text="Its line in the text, counted from 1.")
+    passage = serializers.CharField(help_text="The passage itself.")
 
 
 class ExplainedPairSerializer(Shape):
@@ -91,10 +91,14 @@ class ExplainedPairSerializer(Shape):
     http = serializers.IntegerField(
         allow_null=True, help_text="0 where no server answered, as curl and browsers write it."
     )
-    stroom = serializers.IntegerField(allow_null=True)
-    consistent = serializers.BooleanField(allow_null=True)
-    generation = serializers.CharField(allow_null=True)
-    explanation = serializers.CharField()
+    stroom = serializers.IntegerField(allow_null=True, help_text="The Stroom-Status; null without one.")
+    consistent = serializers.BooleanField(
+        allow_null=True, help_text="Whether the two belong together; null where there is only one."
+    )
+    generation = serializers.CharField(
+        allow_null=True, help_text="Stroom generation that sends this pair; null if none does."
+    )
+    explanation = serializers.CharField(help_text="Explanation.")
     recognised = serializers.ListField(
         child=serializers.IntegerField(), help_text="Positions in the list of passages."
     )
@@ -103,13 +107,15 @@ class ExplainedPairSerializer(Shape):
 class ExplainedCodeSerializer(Shape):
     """A code that was recognised."""
 
-    registry = serializers.CharField()
-    code = serializers.IntegerField()
-    name = serializers.CharField()
-    known = serializers.BooleanField()
-    valid = serializers.BooleanField()
-    treat_as = serializers.IntegerField(allow_null=True)
-    url = serializers.CharField()
+    registry = serializers.CharField(help_text="`http` or `stroom`.")
+    code = serializers.IntegerField(help_text="The number.")
+    name = serializers.CharField(help_text="Its name; empty for a number without one.")
+    known = serializers.BooleanField(help_text="Whether the catalogue knows the number.")
+    valid = serializers.BooleanField(help_text="Whether the number is within the range of the registry.")
+    treat_as = serializers.IntegerField(
+        allow_null=True, help_text="Number as which a client treats an unknown one; null where none is defined."
+    )
+    url = serializers.CharField(help_text="Page in this portal.")
 
 
 class ExplainedAdviceSerializer(AdviceItemSerializer):
@@ -121,11 +127,11 @@ class ExplainedAdviceSerializer(AdviceItemSerializer):
 class ExplanationSerializer(Shape):
     """What was recognised in the text, and what it means. All lists are empty where nothing was."""
 
-    message = serializers.CharField()
-    recognised = PassageSerializer(many=True)
-    pairs = ExplainedPairSerializer(many=True)
-    codes = ExplainedCodeSerializer(many=True)
-    advice = ExplainedAdviceSerializer(many=True)
+    message = serializers.CharField(help_text="What was found, in a sentence.")
+    recognised = PassageSerializer(many=True, help_text="Passages of the text that name a code.")
+    pairs = ExplainedPairSerializer(many=True, help_text="The numbers that belong to one answer.")
+    codes = ExplainedCodeSerializer(many=True, help_text="Every code that was recognised, once.")
+    advice = ExplainedAdviceSerializer(many=True, help_text="What to do, for each reader.")
     left_out = serializers.IntegerField(help_text="Answers beyond those that are explained.")
 
 

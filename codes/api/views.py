@@ -315,8 +315,8 @@ class Lookup(CatalogueDetail):
     @reading(
         "codes_lookup",
         PairSerializer,
-        OpenApiParameter("http", int),
-        OpenApiParameter("stroom", int),
+        OpenApiParameter("http", int, description="HTTP status of the answer."),
+        OpenApiParameter("stroom", int, description="Stroom-Status of the answer."),
         errors=(400,),
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -71,12 +71,14 @@ class _HasLabel(Func):
 class FeedFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """Of feeds."""
 
-    name = TextFilter(max_length=FEED_NAME_LENGTH)
-    status = django_filters.ChoiceFilter(choices=Feed.Status.choices, empty_label=None)
+    name = TextFilter(max_length=FEED_NAME_LENGTH, help_text="The feed with exactly this name.")
+    status = django_filters.ChoiceFilter(
+        choices=Feed.Status.choices, empty_label=None, help_text="With this status."
+    )
     certificate_policy = django_filters.ChoiceFilter(choices=Feed.Policy.choices, empty_label=None)
-    owner = TextFilter()
-    classification = TextFilter()
-    stream_type = TextFilter(max_length=100)
+    owner = TextFilter(help_text="Feeds with exactly this owner.")
+    classification = TextFilter(help_text="Feeds with exactly this classification.")
+    stream_type = TextFilter(max_length=100, help_text="Feeds with exactly this type of stream.")
     label = TextFilter(method="by_label", max_length=100, label="Feeds with this label.")
     reference = FlagFilter()
     updated_since = InstantFilter(
@@ -120,20 +122,24 @@ class ReceiptFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     until = InstantFilter(
         field_name="received_at", lookup_expr="lt", label=f"Received before this instant. {_LOOK_UP}"
     )
-    status = django_filters.ChoiceFilter(choices=Receipt.Status.choices, empty_label=None)
-    stroom_status = WholeNumberFilter(min_value=0, max_value=999)
-    compression = django_filters.ChoiceFilter(
-        choices=[(word, word) for word in sorted(COMPRESSIONS)], empty_label=None
+    status = django_filters.ChoiceFilter(
+        choices=Receipt.Status.choices, empty_label=None, help_text="With this status."
     )
-    sender_dn = TextFilter(max_length=MAX_DN)
-    remote_address = TextFilter(max_length=100)
-    sha256 = TextFilter(max_length=64)
-    guid = TextFilter()
+    stroom_status = WholeNumberFilter(min_value=0, max_value=999, help_text="With this Stroom-Status.")
+    compression = django_filters.ChoiceFilter(
+        choices=[(word, word) for word in sorted(COMPRESSIONS)],
+        empty_label=None,
+        help_text="Receipts whose stored bytes have this compression.",
+    )
+    sender_dn = TextFilter(max_length=MAX_DN, help_text="Receipts from exactly this verified DN.")
+    remote_address = TextFilter(max_length=100, help_text="Receipts from this address.")
+    sha256 = TextFilter(max_length=64, help_text="Receipts whose stored bytes have this digest.")
+    guid = TextFilter(help_text="Receipts with this GUID.")
     request_id = TextFilter(max_length=128, label="The X-Request-ID that the sender gave or was given.")
-    id = TextFilter(field_name="receipt_id", max_length=120)
+    id = TextFilter(field_name="receipt_id", max_length=120, help_text="The receipt with this id.")
     duplicate = FlagFilter(method="by_duplicate", label="Whether an earlier receipt had the same content.")
-    recovered = FlagFilter()
-    truncated = FlagFilter()
+    recovered = FlagFilter(help_text="Whether the row was rebuilt from the file after a crash.")
+    truncated = FlagFilter(help_text="Whether the metadata was truncated.")
 
     class Meta:
         model = Receipt
@@ -150,11 +156,11 @@ class ReceiptFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
 class RejectionFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """Of the hourly counts of refusals."""
 
-    feed = TextFilter(max_length=FEED_NAME_LENGTH)
+    feed = TextFilter(max_length=FEED_NAME_LENGTH, help_text="Refusals of this feed.")
     since = InstantFilter(field_name="hour", lookup_expr="gte", label="Hours that begin at this instant or later.")
     until = InstantFilter(field_name="hour", lookup_expr="lt", label="Hours that begin before this instant.")
-    http_status = WholeNumberFilter(min_value=100, max_value=599)
-    stroom_status = WholeNumberFilter(min_value=0, max_value=999)
+    http_status = WholeNumberFilter(min_value=100, max_value=599, help_text="With this HTTP status.")
+    stroom_status = WholeNumberFilter(min_value=0, max_value=999, help_text="With this Stroom-Status.")
     known = FlagFilter(label="Whether a feed of this name existed.")
 
     class Meta:
@@ -165,9 +171,11 @@ class RejectionFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyp
 class ProposalFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """Of proposed changes."""
 
-    state = django_filters.ChoiceFilter(choices=Proposal.State.choices, empty_label=None)
+    state = django_filters.ChoiceFilter(
+        choices=Proposal.State.choices, empty_label=None, help_text="Proposals in this state."
+    )
     feed = TextFilter(method="of_feed", max_length=FEED_NAME_LENGTH, label="Proposals that concern this feed.")
-    proposed_by = TextFilter(field_name="proposer", max_length=150)
+    proposed_by = TextFilter(field_name="proposer", max_length=150, help_text="Proposals of exactly this user.")
 
     class Meta:
         model = Proposal

@@ -57,20 +57,20 @@ class MayImport(BasePermission):
 class ImportCountsSerializer(Shape):
     """Number of rows of each kind."""
 
-    create = serializers.IntegerField()  # type: ignore[assignment]  # shadows DRF's own
-    change = serializers.IntegerField()
-    same = serializers.IntegerField()
-    fault = serializers.IntegerField()
+    create = serializers.IntegerField(help_text="Feeds that would be made.")  # type: ignore[assignment]  # shadows DRF's own
+    change = serializers.IntegerField(help_text="Feeds that would be changed.")
+    same = serializers.IntegerField(help_text="Feeds that are so already.")
+    fault = serializers.IntegerField(help_text="Rows that cannot be imported; with one, nothing is.")
 
 
 class ImportRowSerializer(Shape):
     """One feed of the file, and every difference to what there is."""
 
     place = serializers.CharField(help_text="Line, item or entry of the file.")
-    name = serializers.CharField()
-    action = serializers.ChoiceField(choices=ACTIONS)
-    changes = HistoryChangeSerializer(many=True)
-    faults = serializers.ListField(child=serializers.CharField())
+    name = serializers.CharField(help_text="Name of the feed.")
+    action = serializers.ChoiceField(choices=ACTIONS, help_text="Action of the import.")
+    changes = HistoryChangeSerializer(many=True, help_text="Differences from the current state.")
+    faults = serializers.ListField(child=serializers.CharField(), help_text="Reasons why it cannot be imported.")
     notes = serializers.ListField(
         child=serializers.CharField(), help_text="What is remarkable, or kept for Stroom without a use here."
     )
@@ -86,12 +86,12 @@ class LeftOutSerializer(Shape):
 class ImportPlanSerializer(Shape):
     """Effect of an import, planned or done."""
 
-    kind = serializers.CharField()
-    dry_run = serializers.BooleanField()
+    kind = serializers.CharField(help_text="Detected format of the file.")
+    dry_run = serializers.BooleanField(help_text="Whether nothing was written.")
     possible = serializers.BooleanField(help_text="Whether there is something to do and no row is at fault.")
     digest = serializers.CharField(help_text="Names this very plan; give it back to be sure that it is done.")
-    counts = ImportCountsSerializer()
-    rows = ImportRowSerializer(many=True)
+    counts = ImportCountsSerializer(help_text="How many rows there are of each kind.")
+    rows = ImportRowSerializer(many=True, help_text="One for each feed of the file.")
     left_out = LeftOutSerializer(many=True, help_text="Documents and files of a Stroom export that are not feeds.")
 
 

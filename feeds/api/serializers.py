@@ -35,7 +35,11 @@ GIVEN = ("version", "created", "updated")
 class RuleSerializer(StrictKeysMixin):
     """One allow or deny entry."""
 
-    action = serializers.ChoiceField(choices=CertificateRule.Action.choices, default="allow")
+    action = serializers.ChoiceField(
+        choices=CertificateRule.Action.choices,
+        default="allow",
+        help_text="Whether a matching certificate may send; `deny` takes precedence over `allow`.",
+    )
     subject_dn = Text(
         max_length=2000,
         validators=[validate_rule_dn],
@@ -44,7 +48,7 @@ class RuleSerializer(StrictKeysMixin):
     expires = Instant(
         allow_null=True, default=None, help_text="From this instant on the rule matches nothing; null: never."
     )
-    comment = Text(max_length=500, allow_blank=True, default="")
+    comment = Text(max_length=500, allow_blank=True, default="", help_text="Comment for other administrators.")
 
 
 @extend_schema_field({"type": "string", "maxLength": FEED_NAME_LENGTH, "pattern": DEFAULT_PATTERN})
@@ -61,18 +65,34 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
         validators=[validate_feed_name],
         help_text="Exactly as senders give it. Set when the feed is made; later it may only be repeated.",
     )
-    description = Text(required=False, allow_blank=True)
-    classification = Text(required=False, allow_blank=True, max_length=200)
-    owner = Text(required=False, allow_blank=True, max_length=200)
-    stream_type = Text(required=False, allow_blank=True, max_length=100)
-    encoding = Text(required=False, allow_blank=True, max_length=50)
-    context_encoding = Text(required=False, allow_blank=True, max_length=50)
-    data_format = Text(required=False, allow_blank=True, max_length=50)
-    schema = Text(required=False, allow_blank=True, max_length=100)
-    schema_version = Text(required=False, allow_blank=True, max_length=50)
-    reference = Flag(required=False)
-    labels = serializers.ListField(child=Text(max_length=MAX_LABEL), required=False, max_length=MAX_LABELS)
-    certificate_rules = RuleSerializer(many=True, required=False, max_length=MAX_RULES)  # type: ignore[call-arg]  # of the list
+    description = Text(required=False, allow_blank=True, help_text="Description of the data.")
+    classification = Text(
+        required=False,
+        allow_blank=True,
+        max_length=200,
+        help_text="How confidential the data is, in the site's own words.",
+    )
+    owner = Text(required=False, allow_blank=True, max_length=200, help_text="Contact for this feed.")
+    stream_type = Text(required=False, allow_blank=True, max_length=100, help_text="Stroom's type of stream.")
+    encoding = Text(required=False, allow_blank=True, max_length=50, help_text="Encoding of the data.")
+    context_encoding = Text(
+        required=False, allow_blank=True, max_length=50, help_text="Encoding of the context data."
+    )
+    data_format = Text(
+        required=False, allow_blank=True, max_length=50, help_text="Format of the data, such as XML."
+    )
+    schema = Text(required=False, allow_blank=True, max_length=100, help_text="Schema of the data.")
+    schema_version = Text(required=False, allow_blank=True, max_length=50, help_text="Version of the schema.")
+    reference = Flag(required=False, help_text="Whether it is reference data.")
+    labels = serializers.ListField(
+        child=Text(max_length=MAX_LABEL), required=False, max_length=MAX_LABELS, help_text="Words to find feeds by."
+    )
+    certificate_rules = RuleSerializer(
+        many=True,
+        required=False,
+        max_length=MAX_RULES,
+        help_text="Certificate rules; a list in a request replaces all existing rules.",
+    )  # type: ignore[call-arg]  # of the list
     comment = Text(
         required=False,
         allow_blank=True,
@@ -84,6 +104,11 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
     class Meta:
         model = Feed
         fields = ["name", *WRITABLE[:5], "certificate_rules", *WRITABLE[5:], *GIVEN, "comment"]
+        extra_kwargs = {
+            "version": {"help_text": "Version, incremented by every change; part of the ETag."},
+            "created": {"help_text": "Time of creation."},
+            "updated": {"help_text": "Time of the last change."},
+        }
         read_only_fields = GIVEN
 
     def to_internal_value(self, data: Any) -> Any:
@@ -133,41 +158,50 @@ def _instant(value: Any) -> datetime | None:
 class HistoryChangeSerializer(Shape):
     """One difference. A rule that was added has no `old`, one that was removed no `new`."""
 
-    field = serializers.CharField()
-    old = serializers.JSONField(allow_null=True)
-    new = serializers.JSONField(allow_null=True)
+    field = serializers.CharField(help_text="Key of the feed; `certificate_rules` for one rule.")
+    old = serializers.JSONField(allow_null=True, help_text="Before; null for what was added.")
+    new = serializers.JSONField(allow_null=True, help_text="After; null for what was removed.")
 
 
 class HistorySerializer(ChosenFieldsMixin):
     """One change of a feed, its rules included."""
 
-    at = serializers.DateTimeField()
-    action = serializers.ChoiceField(choices=["created", "changed", "deleted"])
-    user = serializers.CharField(allow_null=True)
-    comment = serializers.CharField()
-    request_id = serializers.CharField()
-    remote_address = serializers.CharField()
-    version = serializers.IntegerField(allow_null=True)
-    changes = HistoryChangeSerializer(many=True)
+    at = serializers.DateTimeField(help_text="Time.")
+    action = serializers.ChoiceField(
+        choices=["created", "changed", "deleted"],
+        help_text="Action on the feed; a change of its rules alone is `changed`.",
+    )
+    user = serializers.CharField(allow_null=True, help_text="User name; null for a command or a deleted user.")
+    comment = serializers.CharField(help_text="Reason, kept with the record.")
+    request_id = serializers.CharField(help_text="`X-Request-ID` of the request.")
+    remote_address = serializers.CharField(help_text="Address of the caller as the portal sees it.")
+    version = serializers.IntegerField(
+        allow_null=True, help_text="Version of the feed since; null for a change of rules alone."
+    )
+    changes = HistoryChangeSerializer(many=True, help_text="All differences.")
 
 
 class ProposedFeedSerializer(Shape):
     """Effect of a proposal on one feed."""
 
-    name = serializers.CharField()
-    action = serializers.ChoiceField(choices=["create", "change", "delete", "restore"])
+    name = serializers.CharField(help_text="Name of the feed.")
+    action = serializers.ChoiceField(
+        choices=["create", "change", "delete", "restore"], help_text="Proposed action."
+    )
     version = serializers.IntegerField(
         allow_null=True, help_text="Of the feed that it is based on; null: the feed is to be made."
     )
-    comment = serializers.CharField()
-    changes = HistoryChangeSerializer(many=True)
+    comment = serializers.CharField(help_text="Reason, kept with the record.")
+    changes = HistoryChangeSerializer(
+        many=True, help_text="Every difference; a feed that is not there counts as one with nothing but defaults."
+    )
 
 
 class ProposalSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Proposal]):
     """A change of what guards feeds that waits, or waited, for a second person."""
 
-    state = serializers.ChoiceField(choices=Proposal.State.choices)
-    proposed_by = serializers.CharField(source="proposer")
+    state = serializers.ChoiceField(choices=Proposal.State.choices, help_text="State of the proposal.")
+    proposed_by = serializers.CharField(source="proposer", help_text="User who proposed it.")
     decided_by = serializers.CharField(source="decider", help_text="Empty while it is open.")
     feeds = serializers.SerializerMethodField(help_text="Each feed with every difference.")
     url = serializers.SerializerMethodField(help_text="Where it is.")
@@ -188,6 +222,15 @@ class ProposalSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Proposal
             "decision_comment",
             "url",
         ]
+        extra_kwargs = {
+            "id": {"help_text": "Number in URLs."},
+            "comment": {"help_text": "Reason given by the proposer."},
+            "proposed_at": {"help_text": "Time of the proposal."},
+            "remote_address": {"help_text": "Address of the proposer as the portal saw it."},
+            "request_id": {"help_text": "`X-Request-ID` of the request."},
+            "decided_at": {"help_text": "Time of the decision; null while it is open."},
+            "decision_comment": {"help_text": "Reason for the decision."},
+        }
 
     @extend_schema_field(ProposedFeedSerializer(many=True))
     def get_feeds(self, proposal: Proposal) -> Any:
@@ -220,8 +263,8 @@ class DecisionSerializer(StrictKeysMixin):
 class GroupSerializer(Shape):
     """One data item of a ZIP."""
 
-    name = serializers.CharField()
-    feed = serializers.CharField()
+    name = serializers.CharField(help_text="Name.")
+    feed = serializers.CharField(help_text="Name of the Stroom feed.")
     dropped = serializers.BooleanField()
 
 
@@ -237,11 +280,13 @@ class ArchiveSerializer(Shape):
 class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt]):
     """An accepted delivery. `id` is what the sender was given, `bytes` the length of what `content` returns."""
 
-    id = serializers.CharField(source="receipt_id")
-    feeds = serializers.SerializerMethodField()
+    id = serializers.CharField(source="receipt_id", help_text="The receipt id that the sender was given.")
+    feeds = serializers.SerializerMethodField(
+        help_text="All feeds that it holds data of; of a ZIP there may be several."
+    )
     headers = serializers.DictField(child=serializers.CharField(), help_text="Metadata as stored beside the data.")
     groups = serializers.JSONField(help_text="Of a ZIP: each data item with its feed.")
-    notes = serializers.ListField(child=serializers.CharField())
+    notes = serializers.ListField(child=serializers.CharField(), help_text="Remarks of the receiver.")
     duplicate_of = serializers.SerializerMethodField(help_text="An earlier receipt with the same content.")
     archives = ArchiveSerializer(
         many=True, source="archives_left_in", read_only=True, help_text="The archives that it was handed over in."
@@ -276,6 +321,18 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
             "archives",
             "content",
         ]
+        extra_kwargs = {
+            "feed": {"help_text": "Feed of the request."},
+            "status": {"help_text": "Status of the receipt."},
+            "stroom_status": {"help_text": "Stroom-Status of the answer."},
+            "sender_dn": {"help_text": "DN of the verified client certificate; null without one."},
+            "received_at": {"help_text": "Time of acceptance."},
+            "compression": {"help_text": "Compression of the stored bytes."},
+            "feed_version": {"help_text": "Version of the feed that accepted it; null if unknown."},
+            "guid": {"help_text": "GUID given by the sender or a proxy."},
+            "truncated": {"help_text": "Whether the metadata was truncated."},
+            "recovered": {"help_text": "Whether the row was rebuilt from the file after a crash."},
+        }
 
     def get_feeds(self, receipt: Receipt) -> list[str]:
         names = {link.feed for link in receipt.feed_links.all()} - {receipt.feed}
@@ -291,31 +348,39 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
 class TraceSerializer(Shape):
     """One evaluated step: its number in the contract, and why it passed or stopped."""
 
-    step = serializers.IntegerField()
-    outcome = serializers.ChoiceField(choices=["pass", "stop"])
-    explanation = serializers.CharField()
+    step = serializers.IntegerField(help_text="Its number in the order of the checks.")
+    outcome = serializers.ChoiceField(choices=["pass", "stop"], help_text="`pass`, or `stop` where it decided.")
+    explanation = serializers.CharField(help_text="Why.")
 
 
 class SampleSerializer(Shape):
     """One refused delivery, kept whole as an example."""
 
-    at = serializers.DateTimeField()
-    receipt_id = serializers.CharField()
-    request_id = serializers.CharField()
-    remote_address = serializers.CharField()
-    sender_dn = serializers.CharField(allow_null=True)
-    headers = serializers.DictField(child=serializers.CharField())
-    trace = TraceSerializer(many=True)
+    at = serializers.DateTimeField(help_text="Time.")
+    receipt_id = serializers.CharField(help_text="The id that the refusal was given.")
+    request_id = serializers.CharField(help_text="`X-Request-ID` of the request.")
+    remote_address = serializers.CharField(help_text="Address of the caller as the portal sees it.")
+    sender_dn = serializers.CharField(
+        allow_null=True, help_text="DN of the verified client certificate; null without one."
+    )
+    headers = serializers.DictField(child=serializers.CharField(), help_text="Its metadata.")
+    trace = TraceSerializer(many=True, help_text="Every step of the decision, in order.")
 
 
 class RejectionSerializer(ChosenFieldsMixin, serializers.ModelSerializer[HourlyCount]):
     """Number of refusals of one feed with one code in one hour, with some of them as examples."""
 
-    samples = serializers.SerializerMethodField()
+    samples = serializers.SerializerMethodField(help_text="Up to three examples, for users who may view them.")
 
     class Meta:
         model = HourlyCount
         fields = ["hour", "feed", "known", "http_status", "stroom_status", "count", "samples"]
+        extra_kwargs = {
+            "feed": {"help_text": "Feed as named by the sender; few unknown names are listed separately."},
+            "http_status": {"help_text": "HTTP status of the answer."},
+            "stroom_status": {"help_text": "Stroom-Status of the answer."},
+            "count": {"help_text": "Number of deliveries."},
+        }
 
     @extend_schema_field(SampleSerializer(many=True))
     def get_samples(self, count: HourlyCount) -> Any:
@@ -325,9 +390,15 @@ class RejectionSerializer(ChosenFieldsMixin, serializers.ModelSerializer[HourlyC
 class DescribedCertificateSerializer(StrictKeysMixin):
     """A client certificate as the proxy would report it."""
 
-    dn = Text(max_length=4096, allow_blank=True)
-    verified = Flag(default=True)
-    expires = Text(max_length=64, allow_null=True, allow_blank=True, default=None)
+    dn = Text(max_length=4096, allow_blank=True, help_text="Subject; empty for no certificate.")
+    verified = Flag(default=True, help_text="Whether the proxy verified it.")
+    expires = Text(
+        max_length=64,
+        allow_null=True,
+        allow_blank=True,
+        default=None,
+        help_text="End of its validity, as the proxy would write it.",
+    )
 
 
 class HeadersField(serializers.DictField):
@@ -344,10 +415,20 @@ class HeadersField(serializers.DictField):
 class CheckSerializer(StrictKeysMixin):
     """A described request: its headers, and the sender's certificate in one of two forms."""
 
-    headers = HeadersField()
-    sender_dn = Text(allow_null=True, allow_blank=True, max_length=4096, required=False)
+    headers = HeadersField(
+        help_text="Names and values as a sender would write them; identity headers among them are ignored."
+    )
+    sender_dn = Text(
+        allow_null=True,
+        allow_blank=True,
+        max_length=4096,
+        required=False,
+        help_text="Subject of the client certificate; null for none.",
+    )
     verified = Flag(required=False, help_text="Whether the proxy verified `sender_dn`; true when left out.")
-    certificate = DescribedCertificateSerializer(allow_null=True, required=False)
+    certificate = DescribedCertificateSerializer(
+        allow_null=True, required=False, help_text="Alternative to `sender_dn` and `verified`."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         twice = attrs.get("sender_dn") is not None or attrs.get("verified") is False
@@ -361,18 +442,18 @@ class CheckSerializer(StrictKeysMixin):
 class WouldAnswerSerializer(Shape):
     """The answer that `/datafeed` would send."""
 
-    headers = serializers.DictField(child=serializers.CharField())
-    body = serializers.CharField()
+    headers = serializers.DictField(child=serializers.CharField(), help_text="Names and values.")
+    body = serializers.CharField(help_text="The text; `<receipt id>` stands where an id would.")
 
 
 class DryRunSerializer(Shape):
     """Result of the described request, and its reasons."""
 
-    decision = serializers.ChoiceField(choices=Feed.Status.choices)
-    http_status = serializers.IntegerField()
-    stroom_status = serializers.IntegerField()
-    message = serializers.CharField()
+    decision = serializers.ChoiceField(choices=Feed.Status.choices, help_text="What would happen to the data.")
+    http_status = serializers.IntegerField(help_text="The HTTP status.")
+    stroom_status = serializers.IntegerField(help_text="The Stroom-Status.")
+    message = serializers.CharField(help_text="The message that belongs to the Stroom-Status.")
     stored = serializers.BooleanField(help_text="Whether whole and valid data would be kept.")
-    response = WouldAnswerSerializer()
-    trace = TraceSerializer(many=True)
+    response = WouldAnswerSerializer(help_text="What `/datafeed` would send.")
+    trace = TraceSerializer(many=True, help_text="Every step of the decision, in order.")
     notes = serializers.ListField(child=serializers.CharField(), help_text="What of the request was left aside.")

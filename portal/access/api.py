@@ -29,10 +29,10 @@ app_name = "auth_api"
 
 
 class TokenRequestSerializer(StrictKeysMixin):
-    """Who wants a token, and what it shall be able to do."""
+    """Request for a new token."""
 
-    username = Text(max_length=150)
-    password = Text(max_length=4096, trim_whitespace=False)
+    username = Text(max_length=150, help_text="Name of the user who will own the token.")
+    password = Text(max_length=4096, trim_whitespace=False, help_text="Password of the user.")
     name = Text(max_length=100, allow_blank=True, default="", help_text="What will use the token.")
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=SCOPES),
@@ -57,22 +57,27 @@ class TokenRequestSerializer(StrictKeysMixin):
 class NewTokenSerializer(Shape):
     """A new token. `token` is shown here and never again."""
 
-    token = serializers.CharField()
-    id = serializers.IntegerField()
-    name = serializers.CharField()
-    scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES))
-    expires = serializers.DateTimeField(allow_null=True)
+    token = serializers.CharField(help_text="The secret, shown in this answer and never again.")
+    id = serializers.IntegerField(help_text="Number in URLs.")
+    name = serializers.CharField(help_text="Program that uses the token.")
+    scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES), help_text="Scopes of the token.")
+    expires = serializers.DateTimeField(allow_null=True, help_text="Time of expiry; null: does not expire.")
 
 
 class TokenSerializer(ChosenFieldsMixin, serializers.ModelSerializer[ApiToken]):
-    """One of one's tokens, without its secret."""
+    """A token of the user, without its secret."""
 
-    scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES))
+    scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES), help_text="Scopes of the token.")
     current = serializers.SerializerMethodField(help_text="Whether this request was made with it.")
 
     class Meta:
         model = ApiToken
         fields = ["id", "name", "prefix", "scopes", "created", "expires", "last_used", "current"]
+        extra_kwargs = {
+            "id": {"help_text": "Number in URLs."},
+            "created": {"help_text": "Time of issue."},
+            "last_used": {"help_text": "Time of the last use, to the minute; null: never."},
+        }
 
     @extend_schema_field(bool)
     def get_current(self, token: ApiToken) -> bool:

@@ -15,7 +15,7 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
 from portal.rest.problems import BadQuery
-from portal.rest.views import MAX_LIMIT, link_header, query_number
+from portal.rest.views import MAX_LIMIT, describe_page, link_header, query_number
 from portal.site import public_link
 
 DEFAULT_LIMIT = 100
@@ -122,7 +122,7 @@ class CursorPages(BasePagination):
 
     def get_paginated_response_schema(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         link = {"type": "string", "format": "uri", "nullable": True}
-        return {
+        page = {
             "type": "object",
             "required": ["next", "previous", "resume", "results"],
             "properties": {
@@ -136,6 +136,7 @@ class CursorPages(BasePagination):
                 "results": schema,
             },
         }
+        return describe_page(page)
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         field = getattr(view, "cursor_field", "")

@@ -251,22 +251,26 @@ def _error_page(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 class ProblemErrorSerializer(serializers.Serializer[Any]):
     """One fault of a request: of a query parameter, or of a field of the body, or of one item of a list."""
 
-    index = serializers.IntegerField(required=False)
-    parameter = serializers.CharField(required=False)
-    field = serializers.CharField(required=False)
-    detail = serializers.CharField()
+    index = serializers.IntegerField(required=False, help_text="Position in the list that was sent, from 0.")
+    parameter = serializers.CharField(required=False, help_text="Name of the query parameter.")
+    field = serializers.CharField(
+        required=False, help_text="Key of the body, with dots for what lies deeper; empty for the whole."
+    )
+    detail = serializers.CharField(help_text="Fault.")
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
     """The shape of every error (RFC 9457)."""
 
     type = serializers.CharField(help_text="The page of the status code in our catalogue.")
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    instance = serializers.CharField(required=False)
-    request_id = serializers.CharField(required=False)
-    errors = ProblemErrorSerializer(many=True, required=False)  # type: ignore[assignment]  # shadows DRF's own
+    title = serializers.CharField(help_text="Name of the status.")
+    status = serializers.IntegerField(help_text="The HTTP status.")
+    detail = serializers.CharField(help_text="Fault of this request.")
+    instance = serializers.CharField(required=False, help_text="URL of the request.")
+    request_id = serializers.CharField(
+        required=False, help_text="`X-Request-ID` of this request, to find it in the log."
+    )
+    errors = ProblemErrorSerializer(many=True, required=False, help_text="Each fault, where there can be several.")  # type: ignore[assignment]  # shadows DRF's own
 
 
 def answers(success: Any, *errors: int, status: int = 200) -> dict[Any, Any]:

@@ -12,7 +12,6 @@ from portal.documentation import version
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import PROBLEM_TYPE, ProblemSerializer, status_name
 from portal.rest.schema_examples import add_examples
-from portal.rest.schema_words import describe_fields, describe_operations
 from portal.rest.views import MAX_LIMIT, ChosenFieldsMixin, FlagFilter, Pages, WholeNumberFilter
 
 READING = ("GET", "HEAD")
@@ -63,6 +62,22 @@ PROBLEMS: Mapping[int, str] = {
     429: "Too many requests.",
     500: "Something failed here; it is logged under the request id.",
     503: "The database does not answer now, or too many such requests are waiting; try again.",
+}
+
+
+#: Parameters that no filter and no field declares.
+_PARAMETERS: Mapping[str, str] = {
+    "format": "Format of the answer; takes precedence over the Accept header.",
+    "registry": "Registry: `http` or `stroom`.",
+    "code": "Number.",
+    "owner": "Slug of an owner, such as `nginx`.",
+    "key": "Key of a class, such as `4xx`.",
+    "slug": "Name in URLs.",
+    "name": "Name of the feed.",
+    "receipt_id": "Receipt id that the sender was given.",
+    "token_id": "Number of the token.",
+    "proposal_id": "Number of the proposal.",
+    "all": "Confirms that the change is meant for all feeds.",
 }
 
 
@@ -307,13 +322,24 @@ def _words(names: list[str]) -> dict[str, Any]:
 def describe_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Put the answers that the operations refer to beside the schemas (hook of drf-spectacular)."""
     components = result["components"]
-    describe_fields(components["schemas"])
-    describe_operations(result["paths"])
+    _describe_parameters(result["paths"])
     add_examples(result["paths"])
     components["headers"] = {name: dict(header) for name, header in HEADERS.items()}
     components["responses"] = {f"Problem{status}": _problem(status, when) for status, when in PROBLEMS.items()}
     result["info"]["version"] = version()
     return result
+
+
+def _describe_parameters(paths: Mapping[str, Mapping[str, Any]]) -> None:
+    """Describe the parameters that no filter and no field declares: parts of addresses, and DRF's `format`."""
+    for parameter in (
+        parameter
+        for methods in paths.values()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", ())
+    ):
+        if parameter["name"] in _PARAMETERS and not parameter.get("description"):
+            parameter["description"] = _PARAMETERS[parameter["name"]]
 
 
 def _problem(status: int, when: str) -> dict[str, Any]:

@@ -54,6 +54,24 @@ _ALSO_UNCHANGED = frozenset(
 )
 
 
+#: Descriptions of the keys of a page.
+_PAGE_KEYS = {
+    "count": "Total number of items.",
+    "next": "URL of the next page; null on the last page.",
+    "previous": "URL of the previous page; null on the first page.",
+    "results": "Items of this page.",
+}
+
+
+def describe_page(schema: dict[str, Any]) -> dict[str, Any]:
+    """Add descriptions to the schema of a page."""
+    keys = {
+        name: {**key, "description": _PAGE_KEYS[name]} if name in _PAGE_KEYS else key
+        for name, key in schema["properties"].items()
+    }
+    return {**schema, "properties": keys}
+
+
 class Pages(LimitOffsetPagination):
     """`limit` and `offset`, each refused when it makes no sense; neighbours also as a Link header (RFC 8288)."""
 
@@ -78,6 +96,9 @@ class Pages(LimitOffsetPagination):
         if link := link_header(response.data):
             response["Link"] = link
         return response
+
+    def get_paginated_response_schema(self, schema: Any) -> Any:
+        return describe_page(super().get_paginated_response_schema(schema))
 
     def _absolute(self, link: str | None) -> str | None:
         """Where the portal's address is known, it is used instead of the Host of the request."""
