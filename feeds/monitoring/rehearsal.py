@@ -67,6 +67,8 @@ class Rehearsal:
         found = feeds.filter(pk__gt=self._last_feed).first() or feeds.first()
         if found is None:
             Feed.objects.policy_for("NO-FEED-YET")
+            if Feed.objects.are_lost():
+                raise Refused("there are receipts and never was a feed: the feeds have to be restored")
             return
         self._last_feed, name = found
         if Feed.objects.policy_for(name) is None and self._is_still_there(name):

@@ -13,10 +13,11 @@ from django.db import OperationalError
 
 from feeds.models import HourlyCount, Outcome, RefusalSample
 from feeds.monitoring import counts as counting
-from feeds.monitoring import health, repeated
+from feeds.monitoring import health
 from feeds.monitoring.counts import CountWriter, DeliveryCounts, Sample, Tally, tally_of
 from feeds.monitoring.health import HealthMonitor
 from feeds.store.spool import SpaceMark
+from portal import repeated
 from portal.database.threads import Unavailable
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
