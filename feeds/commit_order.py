@@ -50,7 +50,7 @@ def settled_key() -> int:
     """Return the highest key up to which no receipt will appear any more. Ask before the receipts are read.
 
     The key that was given last comes first: a transaction whose lock is not seen afterwards, though it was given a
-    key up to that one, has ended, and what it committed is seen by whoever reads now.
+    key up to that one, has ended, and what it committed is visible to every reader now.
     """
     if connection.vendor != "postgresql":
         return MAX_KEY

@@ -476,7 +476,7 @@ class Proposal(models.Model):
     """A change of what guards feeds, kept until a second person has decided on it (see `feeds.changes.approval`).
 
     What it says never changes: who approves it approves what they read. `items` holds the whole state of each feed
-    before and after. Names of people are kept as text beside the link, so that they outlive an account.
+    before and after. Names of users are kept as text in addition to the link, so that they outlive an account.
     """
 
     class State(models.TextChoices):
@@ -507,7 +507,7 @@ class Proposal(models.Model):
     class Meta:
         verbose_name = "proposed change"
         ordering = ["-proposed_at", "-pk"]
-        default_permissions = ()  # who may see feeds may see it; who decides is a certificate officer
+        default_permissions = ()  # users who may view feeds may view it; certificate officers decide
         indexes = [models.Index(fields=["state", "-proposed_at"], name="proposal_state_time")]
         constraints = [
             models.CheckConstraint(

@@ -163,8 +163,8 @@ def fill_proposals(user: User) -> dict[str, str]:
     rules = [RuleValues("allow", bundle("proposedrule"), None, bundle("proposedcomment"))]
     change = FeedState(after.name, FeedChange({**after.change.values, "owner": bundle("proposedowner")}, rules))
     items = [
-        Item("change", feed.pk, feed.version, after, change, bundle("itemcomment")).told(),
-        Item("create", None, None, None, after, "").told(),
+        Item("change", feed.pk, feed.version, after, change, bundle("itemcomment")).as_record(),
+        Item("create", None, None, None, after, "").as_record(),
     ]
     texts_of = values_of(Proposal, one_of_all, items=items, digest="x")
     ready = Proposal.objects.create(**texts_of, proposed_by=user)

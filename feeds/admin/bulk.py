@@ -28,7 +28,7 @@ EFFECTS = {
         "Senders are answered HTTP 406 with Stroom-Status 110 and keep their data; a stroom-proxy that forwards "
         "gives up on what it holds for these feeds."
     ),
-    Feed.Status.DROP: "Senders are answered 200 and their data is thrown away; they cannot tell.",
+    Feed.Status.DROP: "Senders are answered 200 and their data is discarded. Their senders cannot see this.",
 }
 
 

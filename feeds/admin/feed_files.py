@@ -27,7 +27,7 @@ from feeds.models import Feed, PendingImport
 from portal.text import counted
 
 KEPT = timedelta(days=1)
-#: Where a session has what became of the imports that were confirmed last, and of how many.
+#: Session key of the results of the imports that were confirmed last, and their number.
 DONE, MOST_DONE = "imports_done", 20
 SHOWN_ROWS = 500
 WRITERS: dict[str, tuple[str, Callable[[Iterable[Feed]], bytes]]] = {
@@ -137,8 +137,10 @@ class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         """Report the result to a user who confirms a second time or comes back to the preview."""
         for done, filename, outcome in request.session.get(DONE, ()):
             if done == str(key):
-                told = f"The import of {filename} was confirmed before: {outcome}. Nothing was done a second time."
-                messages.info(request, told)
+                notice = (
+                    f"The import of {filename} was confirmed before: {outcome}. Nothing was done a second time."
+                )
+                messages.info(request, notice)
                 return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
         raise Http404("No such upload.")
 

@@ -85,7 +85,7 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
     radio_fields = {"status": admin.HORIZONTAL, "certificate_policy": admin.VERTICAL}
     fieldsets = [
         (None, {"fields": ["name", "status", "description", "owner", "classification", "labels"]}),
-        ("Who may send", {"fields": ["certificate_policy"]}),
+        ("Allowed senders", {"fields": ["certificate_policy"]}),
         (
             "What the data is",
             {

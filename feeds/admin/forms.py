@@ -53,8 +53,8 @@ class CommentField(forms.CharField):
     """Reason for a change; kept with the history."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("label", "Why this change")
-        kwargs.setdefault("help_text", "One sentence for whoever reads the history: a ticket, a request, a reason.")
+        kwargs.setdefault("label", "Reason")
+        kwargs.setdefault("help_text", "One sentence for readers of the history: a ticket, a request, a reason.")
         kwargs.setdefault("max_length", 1000)
         kwargs.setdefault("required", settings.ENVIRONMENT.change_comment_required)
         super().__init__(**kwargs)
@@ -95,7 +95,7 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
         seen = cleaned.get("seen_version")
         if self.instance.pk and seen is not None and seen != self.instance.version:
             latest = self.instance.history.first()
-            who = latest.history_user.get_username() if latest and latest.history_user else "Somebody"
+            who = latest.history_user.get_username() if latest and latest.history_user else "Another user"
             raise ValidationError(
                 "%(who)s changed this feed while you edited it. Open it again, then make your change.",
                 code="changed",

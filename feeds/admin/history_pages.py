@@ -78,9 +78,9 @@ def rule_text(rule: Any) -> str:
     if rule is None:
         return ""
     extras = [f"until {as_text(rule['expires'])}" if rule["expires"] else "", rule["comment"]]
-    told = "; ".join(extra for extra in extras if extra)
-    # Nothing in it may look like something else to who is asked to agree.
-    return visible(f"{rule['action']} {rule['subject_dn']}" + (f" ({told})" if told else ""))
+    details = "; ".join(extra for extra in extras if extra)
+    # Nothing in it may look like something else to the user who approves it.
+    return visible(f"{rule['action']} {rule['subject_dn']}" + (f" ({details})" if details else ""))
 
 
 def as_text(value: Any) -> str:
@@ -250,7 +250,7 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
 
 
 CHANGED_MEANWHILE = (
-    "Somebody changed this feed since you opened this page. Below is what putting the state back would change now."
+    "Another user changed this feed since you opened this page. Below is what restoring would change now."
 )
 OFFICER_NEEDED = (
     "This would change the certificate policy or rules, or the name they guard. A certificate officer may."

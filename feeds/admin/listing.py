@@ -68,18 +68,18 @@ class PolicyFilter(admin.SimpleListFilter):
 class QuietFilter(admin.SimpleListFilter):
     """Feeds that are open but take nothing: the sender may have stopped."""
 
-    title = "quiet"
+    title = "time without data"
     parameter_name = "quiet"
     spans = {"1h": 1, "24h": 24, "7d": 168, "30d": 720}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         return [
-            ("1h", "Nothing for 1 hour"),
-            ("24h", "Nothing for 24 hours"),
-            ("7d", "Nothing for 7 days"),
-            ("30d", "Nothing for 30 days"),
-            ("stopped", "Went quiet this week"),
-            ("never", "Never anything"),
+            ("1h", "No data for 1 hour"),
+            ("24h", "No data for 24 hours"),
+            ("7d", "No data for 7 days"),
+            ("30d", "No data for 30 days"),
+            ("stopped", "Stopped sending"),
+            ("never", "Never received data"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -103,7 +103,7 @@ class RefusedFilter(admin.SimpleListFilter):
     parameter_name = "refused"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
-        return [("yes", "Something refused"), ("certificate", "For its certificate")]
+        return [("yes", "Any refusal"), ("certificate", "Refused because of a certificate")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         refused = HourlyCount.objects.filter(
@@ -119,7 +119,7 @@ class RefusedFilter(admin.SimpleListFilter):
 class RuleExpiryFilter(admin.SimpleListFilter):
     """Feeds whose allow rules end soon or have ended: their senders will be turned away."""
 
-    title = "rules that expire"
+    title = "expiring certificate rules"
     parameter_name = "rules"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:

@@ -23,7 +23,7 @@ from feeds.models import Feed, Proposal
 from portal.admin_base import ReadOnlyAdmin, chip
 
 DECISIONS: dict[str, tuple[Callable[[int, Any, str], Proposal], str]] = {
-    "approve": (approval.approve, "Approved: it is in force."),
+    "approve": (approval.approve, "Approved: the change is active."),
     "decline": (approval.decline, "Declined. Nothing was changed."),
     "withdraw": (approval.withdraw, "Withdrawn. Nothing was changed."),
 }

@@ -90,7 +90,7 @@ def _fault(name: str) -> str:
     try:
         validate_feed_name(name)
     except ValidationError:
-        return "not a possible name of a feed"
+        return "invalid feed name"
     return ""
 
 

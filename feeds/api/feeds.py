@@ -29,7 +29,7 @@ from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import PreconditionFailed, RefusedItems
 from portal.rest.views import StrictFilterBackend, StrictOrdering, require_match
 
-#: Each takes some milliseconds, in which SQLite lets nobody else write.
+#: Each takes some milliseconds, in which SQLite accepts no other write.
 MAX_BULK = 500
 MAX_COMMENT = 1000
 
@@ -277,7 +277,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
             if not isinstance(name, str) or not name.isprintable():
                 faults.append(_fault(index, "name", "Each item is an object with the name of a feed."))
             elif name in seen:
-                faults.append(_fault(index, "name", f"{name} stands twice."))
+                faults.append(_fault(index, "name", f"{name} is given twice."))
             else:
                 seen.add(name)
         if faults:

@@ -140,7 +140,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         response["Content-Security-Policy"] = "sandbox"
         response["ETag"] = etag
         if request.method == "HEAD":
-            file.close()  # its length is known, and nobody reads it
+            file.close()  # its length is known, and it is not read
         return response
 
 

@@ -98,7 +98,7 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
         allow_blank=True,
         max_length=MAX_COMMENT,
         write_only=True,
-        help_text="Why this change; kept with the history.",
+        help_text="Reason for the change; kept with the history.",
     )
 
     class Meta:
@@ -284,7 +284,7 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
     feeds = serializers.SerializerMethodField(
         help_text="All feeds that it holds data of; of a ZIP there may be several."
     )
-    headers = serializers.DictField(child=serializers.CharField(), help_text="Metadata as stored beside the data.")
+    headers = serializers.DictField(child=serializers.CharField(), help_text="Metadata as stored with the data.")
     groups = serializers.JSONField(help_text="Of a ZIP: each data item with its feed.")
     notes = serializers.ListField(child=serializers.CharField(), help_text="Remarks of the receiver.")
     duplicate_of = serializers.SerializerMethodField(help_text="An earlier receipt with the same content.")

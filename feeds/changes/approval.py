@@ -3,7 +3,7 @@
 The guard of a feed is its certificate policy and rules; a feed that is not there has none. A write by which the
 guard of any feed would come, change or go, also with its feed or by a new name, is tried, looked at, taken back
 and kept as a proposal. So what a proposal says is what the write really did, whichever page or address it came by,
-and a write is never done in half: what stood beside the guard in the same save or file waits with it.
+and a write is never done in half: everything in the same save or file as the guard waits with it.
 
 Writes of feeds run inside `guarded`, which learns of them by signals, or where there are none by `before_bulk`. A
 request that writes a feed or a rule in any other way fails.
@@ -37,7 +37,7 @@ from portal.audit.record import record, together
 #: One person has to be able to read what they approve.
 MAX_FEEDS = 500
 MAX_BYTES = 8 * 1024 * 1024
-#: What the proposer must still be allowed when it is approved, beside managing certificates.
+#: Permissions that the proposer must still have at the approval, in addition to managing certificates.
 RIGHTS = {
     "create": "feeds.add_feed",
     "restore": "feeds.add_feed",
@@ -107,7 +107,7 @@ class Item:
         renamed = self.before is not None and self.after is not None and self.before.name != self.after.name
         return before != after or (renamed and before != _guard(None))
 
-    def told(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
         """Return the item as JSON."""
         return {
             "action": self.action,
@@ -119,9 +119,9 @@ class Item:
         }
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> "Item":
+    def read(cls, record: Mapping[str, Any]) -> "Item":
         """Back from JSON."""
-        return cls(**{**told, "before": _read(told["before"]), "after": _read(told["after"])})
+        return cls(**{**record, "before": _read(record["before"]), "after": _read(record["after"])})
 
 
 def _guard(state: FeedState | None) -> tuple[str, frozenset[RuleValues]]:
@@ -138,19 +138,19 @@ def _told(state: FeedState | None) -> dict[str, Any] | None:
     return {"name": state.name, "values": values, "certificate_rules": rules}
 
 
-def _read(told: Mapping[str, Any] | None) -> FeedState | None:
-    if told is None:
+def _read(record: Mapping[str, Any] | None) -> FeedState | None:
+    if record is None:
         return None
     rules = [
         RuleValues(**{**rule, "expires": datetime.fromisoformat(rule["expires"]) if rule["expires"] else None})
-        for rule in told["certificate_rules"]
+        for rule in record["certificate_rules"]
     ]
-    return FeedState(told["name"], FeedChange(told["values"], tuple(rules)))
+    return FeedState(record["name"], FeedChange(record["values"], tuple(rules)))
 
 
 def items_of(proposal: Proposal) -> list[Item]:
     """Return the effects of a proposal, first those on feeds whose guard it concerns."""
-    items = [Item.read(told) for told in proposal.items]
+    items = [Item.read(record) for record in proposal.items]
     return sorted(items, key=lambda item: not item.guards)
 
 
@@ -317,8 +317,8 @@ def _refuse_unwatched() -> None:
 
 def _propose(items: Sequence[Item], user: AnyUser) -> Proposal:
     """Keep a write that was rolled back. The same one by the same user makes no second proposal."""
-    told = [item.told() for item in items]
-    text = json.dumps([{**one, "comment": ""} for one in told], sort_keys=True)
+    records = [item.as_record() for item in items]
+    text = json.dumps([{**one, "comment": ""} for one in records], sort_keys=True)
     if len(items) > MAX_FEEDS or len(text) > MAX_BYTES:
         raise TooMuch(
             f"This changes what guards feeds and needs a second approval, for which it is too much: at most "
@@ -333,7 +333,7 @@ def _propose(items: Sequence[Item], user: AnyUser) -> Proposal:
         names = dict.fromkeys(state.name for item in items for state in (item.before, item.after) if state)
         proposal = Proposal.objects.create(
             names="".join(f"\n{name}" for name in names) + "\n",
-            items=told,
+            items=records,
             digest=digest,
             comment="\n".join(dict.fromkeys(item.comment for item in items if item.comment)),
             proposed_by_id=user.pk,
@@ -363,7 +363,7 @@ def obstacle(proposal: Proposal) -> str:
 
 def _obstacle(item: Item, proposer: User | None) -> str:
     if proposer is None:
-        return "The account that proposed this is gone. Decline it, and propose it anew."
+        return "The account that proposed this no longer exists. Decline it, and propose the change again."
     officer = item.action == "restore" or may_manage_certificates(proposer)
     if not (officer and proposer.has_perm(RIGHTS[item.action])):
         return f"{proposer.get_username()}, who proposed this, may not make this change any more."
@@ -373,7 +373,7 @@ def _obstacle(item: Item, proposer: User | None) -> str:
     if item.action == "restore":
         deleted = deleted_feed(item.feed_id)
         fits = deleted is not None and deleted.version == item.version and not deleted.name_taken
-        return "" if fits else f"{item.name} was restored or made anew meanwhile."
+        return "" if fits else f"{item.name} was restored or created again meanwhile."
     present = Feed.objects.filter(pk=item.feed_id).values_list("version", flat=True).first()
     if present is None:
         return f"{item.name} was deleted meanwhile."
@@ -395,7 +395,7 @@ def approve(key: int, user: AnyUser, comment: str = "") -> Proposal:
     with transaction.atomic(), together():
         proposal = _open_proposal(key, user)
         items = items_of(proposal)
-        # Held in one order, whoever approves what.
+        # Locked in one order by every approval.
         keys = [item.feed_id for item in items if item.feed_id is not None]
         list(Feed.objects.select_for_update().filter(pk__in=keys).order_by("pk").values_list("pk"))
         if reason := obstacle(proposal):
@@ -410,7 +410,7 @@ def approve(key: int, user: AnyUser, comment: str = "") -> Proposal:
 
 
 def decline(key: int, user: AnyUser, comment: str = "") -> Proposal:
-    """Change nothing, for good.
+    """Decline a proposal for good: nothing is changed.
 
     Raises:
         MayNotDecide: the user is no certificate officer, or proposed it.
@@ -424,7 +424,7 @@ def withdraw(key: int, user: AnyUser, comment: str = "") -> Proposal:
     """Take back what one has proposed oneself.
 
     Raises:
-        MayNotDecide: somebody else proposed it.
+        MayNotDecide: another user proposed it.
         CannotDecide: it has been decided on.
     """
     with transaction.atomic():

@@ -1,7 +1,7 @@
 """Feeds in files, read without guessing: Stroom's export ZIP, its FeedDoc JSON, our JSON and CSV.
 
 Reading gives rows and never touches the database (`import_plan` does). What a file does not say stays as it
-is. A column or key that nobody knows is refused by name, so that a misspelt one is never silently left out.
+is. An unknown column or key is refused by name, so that a misspelt one is never silently left out.
 """
 
 import csv
@@ -44,7 +44,7 @@ MAX_ENTRIES = 100_000
 MAX_RULES = 1_000
 RULE_KEYS = ("action", "subject_dn", "expires", "comment")
 COLUMNS = ("name", *WRITABLE[:5], "certificate_rules", *WRITABLE[5:])
-#: Keys of our REST answers that nobody sets; a file may repeat them.
+#: Read-only keys of our REST answers; a file may repeat them.
 GIVEN = frozenset({"version", "created", "updated"})
 
 #: Stroom's FeedDoc (its names) to ours. Old exports call the status feedStatus.
@@ -111,7 +111,7 @@ def read_file(data: bytes) -> ImportFile:
     """Detect the kind of file by its content, and read it.
 
     Raises:
-        UnreadableFile: it is none of the kinds, damaged, too large, or has columns that nobody knows.
+        UnreadableFile: it is none of the kinds, damaged, too large, or has unknown columns.
     """
     if len(data) > MAX_FILE:
         raise UnreadableFile(f"it is larger than {MAX_FILE // 1024 // 1024} MiB")
@@ -313,8 +313,8 @@ def _numbered(reader: Any) -> Iterable[tuple[int, list[str]]]:
 def _header_fault(header: Sequence[str], unknown: Sequence[str]) -> str:
     if unknown:
         named = ", ".join(repr(column[:60]) for column in unknown[:10])
-        return f"nobody knows the column {named}; known are {', '.join(COLUMNS)}"
-    return "there is no column name" if "name" not in header else "a column stands twice"
+        return f"unknown column {named}; the columns are {', '.join(COLUMNS)}"
+    return "there is no column name" if "name" not in header else "a column is given twice"
 
 
 def _csv_row(place: str, header: Sequence[str], cells: Sequence[str]) -> ImportRow:

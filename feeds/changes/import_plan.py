@@ -22,7 +22,7 @@ from feeds.models import CertificateRule, Feed
 from feeds.store.stroom_packs import LeftOut
 
 CHANGED = "Feeds have changed since this was shown. Look at it again."
-#: How often a plan is made anew because somebody was faster.
+#: How often a plan is made again because another user was faster.
 ATTEMPTS = 3
 
 
@@ -63,11 +63,11 @@ class ImportPlan:
     @cached_property
     def digest(self) -> str:
         """Names this very plan: one that was seen and one that would be done now are the same or not."""
-        told = [
+        rows = [
             (row.row.name, row.action, [(change.field, change.old, change.new) for change in row.changes])
             for row in self.rows
         ]
-        return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
 
 
 def plan_import(file: ImportFile, user: AnyUser) -> ImportPlan:
@@ -180,7 +180,7 @@ def apply_import(file: ImportFile, user: AnyUser, *, comment: str, digest: str |
     """Do what the plan says, all of it or nothing, each feed with its own history.
 
     Deliveries wait while feeds are written, so only the writing is done in a transaction: the plan is made before,
-    and made anew where somebody changed one of the feeds meanwhile.
+    and made again where another user changed one of the feeds meanwhile.
 
     Args:
         digest: that of the plan which the user agreed to; another plan is refused. None: whatever it is now.

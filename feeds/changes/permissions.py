@@ -1,7 +1,7 @@
 """Permissions on the guard of a feed (threat model, S30): one function for each question, used by admin and REST.
 
-The certificate policy and rules of a feed belong to certificate officers. Whoever could delete, or rename away,
-a guarded feed could make it anew without its guard, so both are theirs as well.
+The certificate policy and rules of a feed belong to certificate officers. A user who can delete, or rename away,
+a guarded feed could create it again without its guard, so both need a certificate officer too.
 """
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser

@@ -17,7 +17,7 @@ from feeds.store.stroom_packs import default_uuid
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody changed the feed since the user looked at it."""
+    """Another user changed the feed since this one looked at it."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _deleted(row: Any, rules: Iterable[RuleValues], taken: set[str]) -> DeletedF
 def restore(deleted: DeletedFeed, *, comment: str) -> Feed:
     """Bring a deleted feed back as it was, guard included, under its former key, so that its history goes on.
 
-    The guard returns with the feed, so whoever may add feeds may do this. The version moves on: no ETag ever
+    The guard returns with the feed, so users who may add feeds may do this. The version moves on: no ETag ever
     names two states.
 
     Raises:

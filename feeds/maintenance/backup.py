@@ -2,7 +2,7 @@
 
 The database first, in one consistent step; then every file that its rows name; then the copied database takes its
 place. Stored files never change, so a file that is in the copy already is read again and not copied. A copy is a
-data folder: give it to a portal and it runs. With PostgreSQL the database is a dump beside it.
+data folder: give it to a portal and it runs. With PostgreSQL the database is a dump next to it.
 
 A folder belongs to one portal. What an earlier copy had is only removed where retention has removed it; earlier
 databases, and data that vanished otherwise, are kept below `previous/`.
@@ -30,7 +30,7 @@ from portal.text import counted
 __all__ = ["Backup", "CannotBackUp", "Options", "Summary"]
 
 #: Small files that a portal in another place needs as well.
-BESIDE = ("secret_key", "audit-heads", f"{STORE}/{STORE_ID}")
+SMALL_FILES = ("secret_key", "audit-heads", f"{STORE}/{STORE_ID}")
 STEP = 1024 * 1024
 #: So many files are copied at once, and so many receipts between two flushes of their folders.
 COPIERS = 8
@@ -176,7 +176,7 @@ class Backup:
             if fault:
                 return _Done(fault=f"{fault}, and is damaged in the backup" if size is not None else fault)
             copied, repaired = size is None, size is not None
-        # Written from the row: beside the data it is only a copy.
+        # Written from the row: the file next to the data is only a copy.
         meta, wanted = target.with_suffix(meta_path(work.path).suffix), format_meta(work.headers)
         found = _size(meta)
         if found != len(wanted) or (work.verify and meta.read_bytes() != wanted):
@@ -225,7 +225,7 @@ class Backup:
                 flush_folder(folder)
 
     def _end(self) -> None:
-        for name in BESIDE:
+        for name in SMALL_FILES:
             source = self._data_dir / name
             if source.is_file():
                 (self._folder.root / name).parent.mkdir(mode=0o700, exist_ok=True)

@@ -17,9 +17,9 @@ from portal.files import flush_folder, write_durably
 SUMMARY = "backup.json"
 STORE = "store"
 PREVIOUS = "previous"
-#: A start or a working portal leaves these: such a folder is a data folder that somebody uses.
+#: A start or a working portal leaves these: such a folder is a data folder in use.
 IN_USE = ("prepare.lock", "limits", "metrics", "staticfiles")
-#: So large a part of the receipts may be gone without having been pruned before somebody has to look.
+#: So large a part of the receipts may be gone without having been pruned before an operator has to look.
 FEW = 0.1
 
 
@@ -78,7 +78,7 @@ class Folder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, AttributeError, TypeError):
-            return Summary()  # damaged: not whole, and whose it is has to be told from the rest
+            return Summary()  # damaged: incomplete, and the rest has to show whose it is
 
     # Whose it is
     def demand_same_portal(self, present: Summary) -> None:
@@ -166,13 +166,13 @@ class Folder:
         """
         generation = self._new_generation()
         for old in (*self.root.glob(f"{DATABASE}*"), *self.root.glob(f"{DUMP}*")):
-            if old.suffix != ".new":  # also what somebody's look at the copy has left: -wal, -shm
+            if old.suffix != ".new":  # also what reading the copy has left: -wal, -shm
                 generation.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _keep(old, generation / old.name, stays=old.name == name)
         if generation.is_dir():
-            for beside in ("secret_key", "audit-heads"):
-                if (self.root / beside).is_file():
-                    shutil.copy2(self.root / beside, generation / beside)
+            for small in ("secret_key", "audit-heads"):
+                if (self.root / small).is_file():
+                    shutil.copy2(self.root / small, generation / small)
             flush_folder(generation)
         (self.root / f"{name}.new").rename(self.root / name)
         for path in vanished:

@@ -125,7 +125,7 @@ class Exporter:
             mark: move the receipts on to forwarded once their archives are in place.
             wait: wait for another export through the same staging folder.
             limits: size of one archive.
-            tell: told a line for each archive.
+            tell: called with a line for each archive.
         """
         self._store = store
         self._staging = staging
@@ -138,8 +138,8 @@ class Exporter:
     def run(self, selection: Selection) -> Report:
         """Finish what an earlier run left, then export the selection.
 
-        Other maintenance may go on meanwhile: an export needs its own rows only, and what it has claimed is pruned
-        by nobody.
+        Other maintenance may go on meanwhile: an export needs its own rows only, and no prune removes what it has
+        claimed.
 
         Raises:
             Busy: another export uses the staging folder.
@@ -160,7 +160,7 @@ class Exporter:
                 self._release(journal)
             else:
                 self._publish(journal)
-        # Other names are not ours: somebody has put them here since the folder was stamped.
+        # Other names are not ours: they were put here after the folder was stamped.
         for path in self._staging.folder.iterdir():
             if STAGED.fullmatch(path.name):
                 _remove(path)

@@ -125,7 +125,7 @@ class Staging:
     access: Access
 
     @classmethod
-    def beside(
+    def of(
         cls,
         output: Path,
         folder: Path | None = None,
@@ -227,7 +227,7 @@ def _accesses(output: Path, staging: Path, mode: int | None, group: int | None) 
     access.demand_possible(staging, output)
     if not made.let_in(access):
         raise CannotExport(
-            f"{output} has mode {made.mode:04o} and group {made.group}: those who may read the archives could not "
+            f"{output} has mode {made.mode:04o} and group {made.group}: readers of the archives could not "
             f"enter it. chgrp {access.group} and chmod {access.mode:04o} it, or leave out --mode and --group."
         )
     return made, access
@@ -238,7 +238,7 @@ def _wished(access: Access, mode: int | None, group: int | None) -> Access:
         access = replace(access, group=group, mode=access.mode | SHARED if mode is None else access.mode)
     if mode is None:
         return access
-    # Who may read a folder has to enter it, so that a mode such as 0640 is meant well too.
+    # Readers of a folder have to enter it, so a mode such as 0640 gets the x bits too.
     return replace(access, mode=mode | (mode & 0o444) >> 2 | PRIVATE)
 
 

@@ -1,6 +1,6 @@
 """Explain every object in the store (threat model, R12): its row, its writer, or what went wrong with it.
 
-Runs beside a working portal. What a living writer is just making is left alone: its slot's lock says that it lives.
+Runs while the portal works. Files of a live writer are left alone: its slot's lock shows that it lives.
 """
 
 import os
@@ -86,7 +86,7 @@ class StoreCheck:
     losing anything. `newest` looks at so many folders of hours only, and at those that writers have noted before
     they put something into them: what a crash leaves is in one of these, whatever the clock did.
 
-    `undecided` are the objects of which nobody could tell yet whether a living writer is just making them.
+    `undecided` are the objects that a live writer may be making just now.
     """
 
     root: Path
@@ -284,7 +284,7 @@ class StoreCheck:
         match = RECEIPT_ID.match(path.name)
         slot = match["node"].rpartition("-")[2] if match else ""
         if match and slot.isdecimal():
-            # Asked now, after the file was seen: whoever takes the number from here on has not made it.
+            # Asked now, after the file was seen: a worker that takes the number later has not made it.
             since = holder_since(self.root, int(slot))
             if since is None or int(match["millis"]) < since:
                 return False

@@ -25,7 +25,7 @@ def only_one(folder: Path, what: str = "A backup, a repair or a prune", *, wait:
         wait: until it is free.
 
     Raises:
-        Busy: somebody else holds it, and we do not wait.
+        Busy: another process holds it, and `wait` is off.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

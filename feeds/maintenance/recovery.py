@@ -86,7 +86,7 @@ def look_at(root: Path, path: PurePosixPath) -> Found:
     dropping = _dropping({feed, *(name for _, name in groups)})
     notes = ["recovered: this file had no record", *([shape.note] if shape.note else [])]
     if not metadata:
-        notes.append("the metadata beside it is missing")
+        notes.append("its metadata file is missing")
     receipt = Receipt(
         receipt_id=path.stem,
         feed=feed[:FEED_NAME_LENGTH],
@@ -132,11 +132,11 @@ def _shape(file: Path, size: int, metadata: dict[str, str]) -> _Shape:
         return _Shape("NONE")
     inflated = _inflated(file)
     if inflated is not None and noted in {"", str(inflated)}:
-        return _Shape("GZIP", note="" if noted else "GZIP was told from the data")
+        return _Shape("GZIP", note="" if noted else "GZIP was detected from the data")
     try:
         return _Shape("ZIP", read_stored_archive(file))
     except StreamInvalid:
-        return _Shape("NONE", note="what the data is could not be told from its metadata")
+        return _Shape("NONE", note="its metadata does not say what kind of data it is")
 
 
 def _inflated(file: Path) -> int | None:

@@ -16,7 +16,7 @@ from portal.repeated import WELL, Recurring
 
 log = logging.getLogger(__name__)
 
-#: Folders of the store that are looked at beside those that the dead had noted; `check_store` looks at all.
+#: Newest folders that are checked in addition to those that the killed worker noted; `check_store` checks all.
 NEWEST_HOURS = 3
 TRY_AGAIN_SECONDS = 5.0
 #: Until what may be a living writer's is looked at again.
@@ -27,7 +27,7 @@ _PATIENCE_SECONDS = 5.0
 class Succession(threading.Thread):
     """Mends once, then ends; while the database or the store cannot be used, it tries again.
 
-    What cannot be told from the work of the living, say because the clock was set back a little, is looked at again
+    Objects that a live worker may be making, for example after the clock was set back a little, are checked again
     until it can.
     """
 
@@ -50,7 +50,7 @@ class Succession(threading.Thread):
                 else:
                     self._slot.places.mended()
             except (Error, OSError) as fault:
-                self._recurring.tell("what a killed worker left", "cannot be mended yet", fault)
+                self._recurring.tell("recovery after a killed worker", "cannot be mended yet", fault)
                 self._stop_asked.wait(TRY_AGAIN_SECONDS)
         connections.close_all()
 
@@ -61,7 +61,7 @@ class Succession(threading.Thread):
             log.warning("a killed worker left a %s: %s (repaired)", finding.kind, finding.path)
         # Later ones are not the dead's.
         self._undecided = check.undecided if self._undecided is None else check.undecided & self._undecided
-        self._recurring.tell("what a killed worker left", WELL)
+        self._recurring.tell("recovery after a killed worker", WELL)
 
     def stop(self) -> None:
         """End without waiting long: what is not mended is mended at the next start."""

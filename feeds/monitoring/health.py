@@ -20,7 +20,7 @@ from portal.repeated import WELL, Recurring
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.5
-#: A result older than this is no longer believed: the checks themselves hang. A fault is told within 5 s (R27).
+#: An older result is not used: the checks themselves hang. A fault is reported within 5 s (R27).
 STALE_AFTER = 4.0
 _PROBE = "health.probe"
 

@@ -33,7 +33,7 @@ CHECKS = ("store", "database", "space")
 SURFACES = ("delivery", "feed_status")
 #: What a stroom-proxy is answered: a decision, an error of the caller's, or one of ours.
 FEED_STATUS_ANSWERS = (*(status.value for status in FeedStatus), "refused", "failed")
-#: Public pages: from ready bytes, told that nothing has changed, or made anew.
+#: Public pages: from the response cache, answered 304, or rendered.
 READY_RESULTS = ("hit", "not_modified", "made")
 OTHER = "other"
 
@@ -53,7 +53,7 @@ class Measures:
         how: dict[str, Any] = {"namespace": NAMESPACE, "registry": self.registry}
         deliveries = Counter(
             "deliveries",
-            "Deliveries answered, by what became of them and the two statuses.",
+            "Deliveries answered, by outcome and the two statuses.",
             ["outcome", "http_status", "stroom_status"],
             **how,
         )
@@ -116,8 +116,8 @@ class Measures:
         """Count one answered delivery.
 
         Args:
-            outcome: what became of it.
-            status: what the sender was told.
+            outcome: its outcome.
+            status: HTTP status of the answer.
             wire: length of the body as far as it was read.
             stored: length of what was stored.
             seconds: from its head to its answer.

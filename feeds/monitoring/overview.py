@@ -1,4 +1,4 @@
-"""The state of the whole portal for its administrators: a few numbers, and lists of what needs somebody."""
+"""Overview of the portal for its administrators: a few numbers, and lists of what needs attention."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

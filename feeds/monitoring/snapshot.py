@@ -1,7 +1,7 @@
 """Snapshot of the portal: stored receipts, feeds that stopped sending, expiring rules, free disk space.
 
 For Prometheus, and for the first page of the admin. Read from the database at most once a minute, by whichever
-worker comes first: the latest result lies in a file that all of them read. Prometheus is not told what cannot be
+worker comes first: the latest result lies in a file that all of them read. Prometheus gets no value that cannot be
 read now, so that its absence can be noticed; a page says instead how old its figure is.
 """
 
@@ -39,7 +39,7 @@ SPARING = 100
 LOCK_SECONDS = 5.0
 #: How long a stop waits for a look that is being taken.
 STOP_SECONDS = 5.0
-#: Beyond so many open feeds nobody looks for the latest receipt of each.
+#: Beyond so many open feeds the latest receipt of each is not looked for.
 MOST_OPEN_FEEDS = 20_000
 
 

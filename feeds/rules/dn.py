@@ -138,8 +138,8 @@ def _is_single_cn(dn: DistinguishedName) -> bool:
 def _parse_slashes(text: str) -> list[tuple[Attribute, ...]]:
     """Read OpenSSL's one-line form, least specific first.
 
-    A value with a slash that looks like a further part cannot be told from two parts. Each attribute type but
-    the repeatable ones is therefore taken once at most.
+    A value with a slash that looks like a further part cannot be distinguished from two parts. Each attribute type
+    but the repeatable ones is therefore taken once at most.
     """
     before, *pieces = _SLASH_PART.split(text)
     if before or not pieces:
@@ -147,7 +147,7 @@ def _parse_slashes(text: str) -> list[tuple[Attribute, ...]]:
     parts = [_slash_part(piece) for piece in pieces]
     kinds = Counter(kind for part in parts for kind, _ in part)
     if any(count > 1 and kind not in _REPEATABLE for kind, count in kinds.items()):
-        raise BadDistinguishedName("an attribute stands twice in the slash form, which has no escapes")
+        raise BadDistinguishedName("an attribute is given twice in the slash form, which has no escapes")
     return parts[::-1]
 
 
@@ -173,7 +173,7 @@ def _comma_part(reader: "_Reader") -> tuple[Attribute, ...]:
     while reader.took("+"):
         attributes.append(reader.attribute())
     if len({kind for kind, _ in attributes}) < len(attributes):
-        raise BadDistinguishedName("an attribute stands twice in one part")
+        raise BadDistinguishedName("an attribute is given twice in one part")
     return tuple(sorted(attributes))
 
 

@@ -50,7 +50,7 @@ _IDENTITY_PREFIXES = ("x-ssl-", "x-forwarded-")
 #: Never taken from the query; neither are identity names and secrets.
 _PROTECTED_NAMES = frozenset({"remoteaddress", "remotehost", "host", "transfer-encoding"})
 _PROTECTED_PREFIXES = ("content-", "stroom-")
-#: What this hop sets by section 10, beside the size; an entry of an archive may not override these.
+#: Names that this hop sets by section 10, in addition to the size; an entry of an archive may not override these.
 _SET_BY_THIS_HOP = frozenset(
     {"guid", "receiptid", "receiptidpath", "receivedtime", "receivedtimehistory", "receivedpath"}
 )
@@ -62,7 +62,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_NOTE = 300
 #: Fault of a certificate whose description has two values for one name.
-DOUBLED = "an identity header stands twice in the request"
+DOUBLED = "an identity header is given twice in the request"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RequestMetadata:
     """The arguments of one request, canonical spelling to value, and who sent it.
 
     `peer` is the host at the other end of our connection; `sender_address` is the sender's own as far as a
-    trusted proxy told it. `truncated` says that names or values were over the limits. `notes` are remarks for
+    trusted proxy gave it. `truncated` says that names or values were over the limits. `notes` are remarks for
     the trace, for example that identity headers of an untrusted peer were left out.
     """
 
@@ -177,7 +177,7 @@ def from_mapping(
         if is_identity_header(name.lower(), identity):
             ignored.append(name)
         elif value is not None and _is_header_name(name):
-            # Names that differ in case alone are one header that stands twice.
+            # Names that differ in case alone are one header that is given twice.
             grouped.setdefault(name.lower(), []).append(str(value))
     collected = _collect([(name, ",".join(values)) for name, values in grouped.items()])
     return collected.request(certificate, _ignored(ignored, "because the certificate is described separately"))

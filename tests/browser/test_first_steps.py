@@ -22,7 +22,7 @@ def open_feed(page: Page) -> int:
 
 def paste(page: Page, text: str) -> None:
     page.get_by_label("Paste a PEM certificate or a DN").fill(text)
-    page.get_by_role("button", name="Read it into a new rule").click()
+    page.get_by_role("button", name="Add as a rule").click()
     page.wait_for_load_state()
 
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--output", type=Path, required=True, help="folder that the archives appear in")
         parser.add_argument(
-            "--staging", type=Path, help="where they are built; by default beside the output folder"
+            "--staging", type=Path, help="where they are built; by default next to the output folder"
         )
         parser.add_argument(
             "--feed", action="append", default=[], help="only this feed; may be given several times"
@@ -77,7 +77,7 @@ class Command(BaseCommand):
 
     def _export(self, selection: Selection, options: dict[str, Any]) -> Report:
         try:
-            staging = Staging.beside(
+            staging = Staging.of(
                 options["output"].absolute(),
                 options["staging"] and options["staging"].absolute(),
                 mode=options["mode"],

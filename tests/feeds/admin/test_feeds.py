@@ -267,7 +267,7 @@ def test_many_feeds_are_set_at_once_after_a_page_that_says_which() -> None:
     text = page.content.decode()
     assert "FEED-0" in text
     assert "FEED-2" not in text
-    assert "1 of those chosen is already" in text
+    assert "1 of the selected feeds is already" in text
     assert not Feed.objects.filter(status="Drop").exclude(pk=already.pk).exists()
     form = {"status": "Drop", "feeds": ",".join(map(str, chosen)), "comment": "maintenance"}
     done = client.post(reverse("admin:feeds_feed_set_status"), form, follow=True).content.decode()

@@ -49,7 +49,7 @@ def test_a_change_of_rules_is_in_the_history_of_the_feed() -> None:
     feed.certificate_rules.get().delete()
     page = signed_in("view_feed").get(reverse("admin:feeds_feed_history", args=[feed.pk])).content.decode()
     assert f"<del>allow {DN}</del>" in page
-    assert "Put back" not in page
+    assert "Restore this version" not in page
 
 
 def test_a_former_state_is_shown_before_it_is_put_back_and_wants_a_reason() -> None:
@@ -80,7 +80,7 @@ def test_a_former_state_is_not_put_back_over_one_that_was_not_shown() -> None:
     feed.description = "written meanwhile"
     feed.save()
     page = client.post(url, {"change_comment": "undo", "seen_version": seen[1]}).content.decode()
-    assert "Somebody changed this feed" in page
+    assert "Another user changed this feed" in page
     assert "<del>written meanwhile</del>" in page
     feed.refresh_from_db()
     assert (feed.status, feed.description) == ("Drop", "written meanwhile")

@@ -171,7 +171,7 @@ def test_the_refusals_page_tells_known_from_unknown_names_and_offers_to_create_o
     page = signed_in(superuser=True).get(reverse("admin:feeds_refusalsample_now")).content.decode()
     assert "/admin/feeds/feed/add/?name=PAYROL-PROD-EVENTS" in page
     assert "?name=PAYROLL-PROD-EVENTS" not in page
-    assert "not a possible name of a feed" in page
+    assert "invalid feed name" in page
     assert "no Feed header was sent" in page
     assert "Stroom 110 <strong>14</strong>" in page
 

@@ -488,7 +488,7 @@ def test_a_feed_to_be_restored_whose_name_is_taken_stays_gone(on: None) -> None:
     make_feeds()
     restore_page(officer())
     make_feed("GONE-FEED")
-    with pytest.raises(CannotDecide, match="made anew"):
+    with pytest.raises(CannotDecide, match="created again"):
         approve(Proposal.objects.get().pk, officer("bob").user)
 
 
@@ -695,7 +695,7 @@ def test_the_page_shows_every_difference_and_says_what_happens(on: None) -> None
     assert "1 proposed change" in bob.browser.get(reverse("admin:index")).content.decode()
     assert "OPEN-FEED" in bob.browser.get(reverse("admin:feeds_proposal_changelist")).content.decode()
     done = bob.browser.post(url, {"decision": "approve", "change_comment": "seen"}, follow=True).content.decode()
-    assert "Approved: it is in force." in done
+    assert "Approved: the change is active." in done
     feed.refresh_from_db()
     assert (feed.certificate_policy, feed.status) == ("required", "Drop")
     late = bob.browser.post(url, {"decision": "decline", "change_comment": "seen"}).content.decode()

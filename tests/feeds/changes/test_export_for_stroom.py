@@ -237,7 +237,7 @@ def test_r32_a_folder_that_a_scanner_removed_gets_its_rights_again(depot: Depot,
             shutil.rmtree(output)
             super()._publish(journal)
 
-    Scanned(depot.root, Staging.beside(output, work)).run(Selection())
+    Scanned(depot.root, Staging.of(output, work)).run(Selection())
     assert rights(output) == "2775"
     assert [one.data for one in scanned(root).taken] == [["data"]]
 
@@ -306,7 +306,7 @@ def folders_of(user: int, output: Path) -> str:
             os.setgroups([])
             os.setgid(user)
             os.setuid(user)
-            staging = Staging.beside(output)
+            staging = Staging.of(output)
             (staging.folder / "built").mkdir()
             (staging.folder / "built" / "built.zip").write_text("data")
             staging.appear("built")
@@ -382,7 +382,7 @@ def test_an_export_goes_on_during_a_backup_and_waits_only_for_another_export(dep
     depot.keep(FEED, b"data")
     with only_one(depot.root):
         assert "1 receipt in 1 archive" in export(output)
-    staging = Staging.beside(output)
+    staging = Staging.of(output)
     with only_one(staging.folder), pytest.raises(Busy, match="Another export is running"):
         Exporter(depot.root, staging).run(Selection())
 

@@ -177,7 +177,7 @@ def test_r12_a_file_alone_is_kept_and_says_so(depot: Depot, compression: str) ->
     examine(depot, repair=True)
     found = Receipt.objects.get()
     assert (found.feed, found.compression, found.bytes) == ("", compression or "NONE", len(body))
-    assert "the metadata beside it is missing" in found.notes
+    assert "its metadata file is missing" in found.notes
     assert examine(depot, deep=True) == [], "and is not missed again at every check"
 
 

@@ -309,7 +309,7 @@ def test_an_output_folder_that_a_scanner_removed_is_made_again(depot: Depot, out
             output.rmdir()
             super()._publish(journal)
 
-    Scanned(depot.root, Staging.beside(output)).run(Selection())
+    Scanned(depot.root, Staging.of(output)).run(Selection())
     assert data_of(output) == [b"data"]
 
 
@@ -336,7 +336,7 @@ def test_our_own_receiver_takes_the_archive_back(depot: Depot, output: Path) -> 
 
 def test_two_exports_at_once_are_refused(depot: Depot, output: Path) -> None:
     depot.keep(FEED, b"data")
-    staging = Staging.beside(output)
+    staging = Staging.of(output)
 
     def second(_: str) -> None:
         with pytest.raises(Busy):
@@ -454,7 +454,7 @@ def test_a_run_that_dies_anywhere_hands_everything_over_exactly_once(
 
 
 def _run(depot: Depot, output: Path) -> None:
-    Exporter(depot.root, Staging.beside(output), mark=True, limits=Limits(receipts=2)).run(Selection())
+    Exporter(depot.root, Staging.of(output), mark=True, limits=Limits(receipts=2)).run(Selection())
 
 
 #: All that changes something for a scanner or for the next run.

@@ -463,7 +463,7 @@ def test_s02_a_doubled_identity_header_is_not_verified(name: str, again: str) ->
     second = IDENTITY[name] if again == "same" else again
     request = read([*headers, (name.lower().encode(), second.encode())], peer=PROXY, identity=BOTH)
     assert (request.certificate.presented, request.certificate.verified) == (True, False)
-    assert request.certificate.fault == "an identity header stands twice in the request"
+    assert request.certificate.fault == "an identity header is given twice in the request"
     assert request.certificate.text == DN
 
 
@@ -581,9 +581,9 @@ def test_s03_without_a_dn_there_is_no_certificate(dn: str | None, verify: str | 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"conflict": DOUBLED}, "an identity header stands twice in the request"),
-        ({"conflict": DOUBLED, "dn": None}, "an identity header stands twice in the request"),
-        ({"conflict": DOUBLED, "verify": "NONE"}, "an identity header stands twice in the request"),
+        ({"conflict": DOUBLED}, "an identity header is given twice in the request"),
+        ({"conflict": DOUBLED, "dn": None}, "an identity header is given twice in the request"),
+        ({"conflict": DOUBLED, "verify": "NONE"}, "an identity header is given twice in the request"),
         ({"verify": "FAILED:unable to get\x1blocal issuer"}, "the proxy says FAILED:unable to get local issuer"),
         ({"verify": "F" * 300}, "the proxy says " + "F" * 200),
         ({"verify": None}, "the proxy did not say whether it verified the certificate"),
