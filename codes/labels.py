@@ -27,7 +27,7 @@ SHORT_VERDICTS: Mapping[str, str] = {
 }
 STANDINGS: Mapping[str, str] = {
     "registered": "registered",
-    "temporary": "temporary, may have lapsed",
+    "temporary": "temporary",
     "deprecated": "deprecated",
     "unused": "unused and reserved",
     "obsoleted": "obsoleted",

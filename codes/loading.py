@@ -12,15 +12,16 @@ from django.conf import settings
 from django.db import models, transaction
 
 from codes import models as tables
-from codes.catalogue import reader, toml_table, values
-from codes.catalogue.values import HTTP, PRESENCE, Catalogue, Disagreement, Meaning, Severity
+from codes.catalogue import reader, toml_table
+from codes.catalogue.contradictions import silent_contradictions
+from codes.catalogue.values import HTTP, Catalogue, Disagreement, Meaning, Severity
 
 DATA_DIRECTORY = Path(__file__).parent / "data"
 OWN_FOLDER = "catalogue"
 # Version of everything that is made from the files: rows, answers of the API, exports. Raise it when the same files
 # would give other rows or other bytes, so that an upgrade loads again and no client is answered "not modified".
 # tests/codes/api/test_format.py notices a change of shape.
-FORMAT = 2
+FORMAT = 3
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -82,7 +83,7 @@ def load(*directories: Path, prune: bool = False) -> Report:
         reports = tuple(_write(model, rows) for model, rows in every)
         if prune:
             _delete_gone(reports)
-        contradictions = tuple(values.silent_contradictions(joined))
+        contradictions = tuple(silent_contradictions(joined))
         report = Report(digest, reports, contradictions, pruned=prune, waiting_notes=_waiting_notes())
         _note_release(report)
     return report
@@ -97,7 +98,7 @@ def check(*directories: Path) -> Report:
     directories = directories or default_directories()
     joined = reader.read_catalogue(*directories)
     reports = tuple(_compare(model, rows)[0] for model, rows in fitting_rows(joined))
-    return Report(files_digest(*directories), reports, tuple(values.silent_contradictions(joined)))
+    return Report(files_digest(*directories), reports, tuple(silent_contradictions(joined)))
 
 
 def files_digest(*directories: Path) -> str:
@@ -271,6 +272,7 @@ def _codes(joined: Catalogue) -> Rows:
             "expires": c.expires,
             "note": c.note,
             "http_statuses": c.http_statuses,
+            "releases": [asdict(span) for span in c.releases],
             "constants": constants.get(c.code, []) if c.registry == HTTP else [],
             "name": own[0].name,
             "retry": own[0].retry.verdict,
@@ -281,7 +283,9 @@ def _codes(joined: Catalogue) -> Rows:
 
 
 def _disputes(joined: Catalogue, registry: str, code: int) -> int:
-    return sum((d.registry, d.code) == (registry, code) and d.aspect != PRESENCE for d in joined.disagreements)
+    """Count the disagreements that change what to do; lists mark a code that has one."""
+    high = [d for d in joined.disagreements if d.severity == Severity.HIGH]
+    return sum((d.registry, d.code) == (registry, code) for d in high)
 
 
 def _meanings(joined: Catalogue) -> Rows:

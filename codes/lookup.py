@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from codes.catalogue.values import HTTP, STROOM
 from codes.models import CodeClass, Disagreement, LocalNote, Meaning, Registry, SourceEntry, StatusCode
@@ -10,6 +11,7 @@ from codes.models import CodeClass, Disagreement, LocalNote, Meaning, Registry, 
 # As written in an address: never padded. HTTP has three digits by its grammar; Stroom counts from 0.
 NUMBERS = {HTTP: re.compile(r"[1-9][0-9]{2}"), STROOM: re.compile(r"0|[1-9][0-9]{0,2}")}
 INVALID = "invalid"
+NOT_TAKEN = "A delivery to Stroom: not taken; keep the data."
 RULE = "A delivery to Stroom is done only with HTTP 200 and Stroom-Status 0"
 
 
@@ -52,6 +54,11 @@ class FoundCode:
         return self.row.http_statuses if self.row else []
 
     @property
+    def releases(self) -> list[dict[str, Any]]:
+        """Which releases of Stroom send the code, and with which HTTP status and message."""
+        return self.row.releases if self.row else []
+
+    @property
     def constants(self) -> list[dict[str, str]]:
         return self.row.constants if self.row else []
 
@@ -73,12 +80,12 @@ class FoundCode:
 
     @property
     def delivery(self) -> str:
-        """What the number by itself says about a delivery to Stroom; empty where its advice to senders says it."""
+        """What the HTTP status by itself says about a delivery to Stroom; empty for Stroom's own codes."""
         if self.registry.slug != HTTP:
             return ""
         if self.code == 200:
             return f"{RULE}. Until you have seen both, keep the data."
-        return "A delivery to Stroom is not confirmed by this status: keep the data."
+        return NOT_TAKEN
 
     @property
     def url(self) -> str:

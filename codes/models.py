@@ -8,7 +8,7 @@ from typing import Self
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.db.models import Count, Prefetch, Q
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q
 from django.utils.safestring import SafeString
 from simple_history.models import HistoricalRecords
 
@@ -134,7 +134,7 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
 
     def for_lists(self) -> Self:
         """In page order, without the long columns that a list does not show."""
-        return self.in_page_order().defer("constants", "note")
+        return self.in_page_order().defer("constants", "note", "releases")
 
     def with_meanings(self) -> Self:
         """All that a code's page or API answer shows, in a fixed number of queries."""
@@ -146,8 +146,9 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
         )
 
     def disputed(self, *, disputed: bool) -> Self:
-        """Whether its sources differ in more than listing it or not."""
-        return self.filter(disputes__gt=0) if disputed else self.filter(disputes=0)
+        """Keep the codes whose sources differ in more than listing them, or the others."""
+        differing = Disagreement.objects.about_content().filter(status_code=OuterRef("pk"))
+        return self.filter(Exists(differing) if disputed else ~Exists(differing))
 
 
 class StatusCode(Keyed):
@@ -161,6 +162,7 @@ class StatusCode(Keyed):
     expires = models.CharField(max_length=20, blank=True)
     note = models.TextField(blank=True)
     http_statuses = models.JSONField(default=list)
+    releases = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     constants = models.JSONField(default=list)
     name = models.CharField(max_length=100)
     retry = models.CharField(max_length=20, db_index=True)

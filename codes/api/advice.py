@@ -47,7 +47,7 @@ class PairSerializer(ChosenFieldsMixin, Shape):
     )
     generation = serializers.CharField(
         allow_null=True,
-        help_text="documented, current, documented+current, portal or proxy in front; null: no server sends it",
+        help_text="documented, current, documented+current, older, portal or proxy in front; null: never sent",
     )
     explanation = serializers.CharField(help_text="Explanation.")
     answered = serializers.BooleanField(help_text="false where the HTTP status says that no server answered")

@@ -71,6 +71,12 @@ class AdviceSerializer(Shape):
     administrator = serializers.CharField(help_text="For the administrator of Stroom or of the network.")
 
 
+RETRY_SOURCE = (
+    "What the verdict is based on: `document`, `section` and `url`; or `source` and `lines`; or, where no source "
+    "says it, `judgement`, the reason for our own verdict."
+)
+
+
 class RetrySerializer(Shape):
     """Whether and how to send the request again."""
 
@@ -83,7 +89,7 @@ class RetrySerializer(Shape):
     note = serializers.CharField(help_text="Further remarks; may be empty.")
 
     def get_fields(self) -> dict[str, Any]:
-        return {**super().get_fields(), "source": serializers.DictField(help_text="What the advice rests on.")}
+        return {**super().get_fields(), "source": serializers.DictField(help_text=RETRY_SOURCE)}
 
 
 class HeaderUseSerializer(Shape):
@@ -264,6 +270,15 @@ class ClassNameSerializer(Shape):
     name = serializers.CharField(help_text="Name.")
 
 
+class ReleaseRangeSerializer(Shape):
+    """Releases of Stroom that send a code with one HTTP status and one message."""
+
+    first = serializers.CharField(help_text="First release of Stroom, as in 7.2.")
+    last = serializers.CharField(help_text="Last release; empty for the newest.")
+    http_status = serializers.IntegerField(help_text="HTTP status that these releases send.")
+    name = serializers.CharField(help_text="The message that these releases send.")
+
+
 class CodeSerializer(ChosenFieldsMixin, Shape):
     """One number, known or not. `meanings` and `entries` are always lists."""
 
@@ -292,6 +307,9 @@ class CodeSerializer(ChosenFieldsMixin, Shape):
     http_statuses = serializers.ListField(
         child=serializers.IntegerField(),
         help_text="For a Stroom-Status, the HTTP statuses it is sent with, the documented one first.",
+    )
+    releases = ReleaseRangeSerializer(
+        many=True, help_text="Releases of Stroom that send the code; empty for HTTP statuses."
     )
     delivery = serializers.CharField(
         help_text="What an HTTP status by itself says about a delivery to Stroom; empty for Stroom's own codes."

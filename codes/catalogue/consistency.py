@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
 
-from codes.catalogue.values import FIRST_HTTP_STATUS, HTTP, LAST_HTTP_STATUS, STROOM, Catalogue, Disagreement
+from codes.catalogue.values import FIRST_HTTP_STATUS, HTTP, LAST_HTTP_STATUS, STROOM, Catalogue, Code, Disagreement
 
 
 def faults_between(catalogue: Catalogue) -> list[str]:
@@ -135,5 +135,24 @@ def _codes_out_of_place(catalogue: Catalogue) -> Iterable[str]:
             yield f"{where}: the number is outside the registry or its classes"
         if (code.registry == STROOM) != bool(code.http_statuses):
             yield f"{where}: key 'http_statuses' belongs to Stroom codes, and each of them needs it"
+        yield from _releases_out_of_place(code, where)
         if not all(FIRST_HTTP_STATUS <= number <= LAST_HTTP_STATUS for number in code.http_statuses):
             yield f"{where}: key 'http_statuses' has a number that is no HTTP status"
+
+
+def _releases_out_of_place(code: Code, where: str) -> Iterable[str]:
+    """Check that releases follow one another, that only the newest is open, and that no HTTP status is missing."""
+    if not code.releases:
+        return
+    if any(not earlier.last for earlier in code.releases[:-1]) or code.releases[-1].last:
+        yield f"{where}: key 'releases' must end with the newest releases, and only they have no 'last'"
+    ends = [_release_key(release) for span in code.releases for release in (span.first, span.last) if release]
+    if ends != sorted(ends):
+        yield f"{where}: key 'releases' must name the oldest releases first"
+    missing = set(code.http_statuses) - {span.http_status for span in code.releases}
+    if missing:
+        yield f"{where}: key 'releases' lacks the HTTP statuses {sorted(missing)}"
+
+
+def _release_key(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split(".") if part.isdigit())

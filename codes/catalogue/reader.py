@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codes.catalogue.consistency import faults_between
+from codes.catalogue.joining import join
 from codes.catalogue.toml_table import CatalogueFault, Table
 from codes.catalogue.values import (
     Catalogue,
@@ -28,6 +29,7 @@ from codes.catalogue.values import (
     Position,
     Registry,
     Relation,
+    ReleaseRange,
     Retry,
     Severity,
     Source,
@@ -37,7 +39,6 @@ from codes.catalogue.values import (
     Standing,
     Vendor,
     Verdict,
-    join,
     rfc_url,
 )
 
@@ -48,6 +49,7 @@ RELATION_KINDS = ("use_instead", "confused_with", "similar", "former")
 CACHEABILITY = ("heuristic", "explicit", "never")
 BODY_RULES = ("none", "allowed", "expected")
 CARRIERS = ("wire", "log")
+RELEASE = re.compile(r"[0-9]+\.[0-9]+")
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 FLAG_CLAIMS = ("reserved", "deprecated", "unused", "experimental", "no_rfc", "log_only", "internal", "local_note")
@@ -228,7 +230,16 @@ def _code(table: Table) -> Code:
         expires=table.text("expires", ""),
         note=table.text("note", ""),
         http_statuses=table.numbers("http_statuses"),
+        releases=table.tables("releases", _release_range),
     )
+
+
+def _release_range(table: Table) -> ReleaseRange:
+    first, last = table.filled("first"), table.text("last", "")
+    for key, release in (("first", first), ("last", last)):
+        if release and not RELEASE.fullmatch(release):
+            table.fault(key, f"is no release such as 7.2: {release!r}")
+    return ReleaseRange(first, last, table.number("http_status"), table.filled("name"))
 
 
 def _meaning(table: Table) -> Meaning:
@@ -299,9 +310,11 @@ def _retry(table: Table) -> Retry:
 
 
 def _retry_source(table: Table) -> Mapping[str, Any]:
-    """The advice rests either on a section of a document or on lines of one of the sources."""
-    if table.has("source"):
-        found: dict[str, Any] = {"source": table.slug("source"), "lines": table.lines()}
+    """Read what the verdict is based on: a section of a document, lines of a source, or a judgement of our own."""
+    if table.has("judgement"):
+        found: dict[str, Any] = {"judgement": table.filled("judgement")}
+    elif table.has("source"):
+        found = {"source": table.slug("source"), "lines": table.lines()}
     else:
         document, section = table.filled("document"), table.text("section", "")
         found = {

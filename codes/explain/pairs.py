@@ -17,10 +17,12 @@ from codes.lookup import FoundCode
 from codes.models import StatusCode
 
 DOCUMENTED, CURRENT, PORTAL, PROXY = "documented", "current", "portal", "proxy in front"
+OLDER = "older"
 DOCUMENTED_SOURCE, CURRENT_SOURCE = "stroom-response-codes", "stroom-source"
 GENERATION_NAMES = {
     DOCUMENTED: "the Stroom of the response-codes page",
     CURRENT: "the Stroom of today",
+    OLDER: "an older release of Stroom",
     PORTAL: "this portal",
     PROXY: "nginx in front of this portal, set up by deploy/nginx/portal.conf,",
 }
@@ -136,7 +138,9 @@ def _generations(http: int, stroom: FoundCode) -> Sequence[str]:
         found.append(PORTAL)
     if not found and (http, stroom.code) in PROXY_PAIRS:
         found.append(PROXY)
-    return found or [CURRENT] * (http in stroom.http_statuses)
+    if not found and http in {span["http_status"] for span in stroom.releases}:
+        found.append(OLDER)
+    return found
 
 
 def _fits(http: int, stroom: FoundCode, generations: Collection[str]) -> str:

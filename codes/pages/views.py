@@ -11,7 +11,8 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from codes.api.views import asked_pair, compared_codes, refuse_unknown_registry
-from codes.catalogue.values import HTTP, NAME, PRESENCE, STROOM, Severity
+from codes.catalogue.contradictions import NAME, PRESENCE
+from codes.catalogue.values import HTTP, STROOM, Severity
 from codes.comparison import READY_SETS, compare
 from codes.explain.pairs import other_statuses
 from codes.filters import CodeFilterSet, DisagreementFilterSet

@@ -103,7 +103,7 @@ class TestWithTheCatalogue:
             if generation := re.search(r"\(`([\w ]+)`\)", line):
                 for http in re.findall(r"\b(\d{3})\b", line.split("|")[2].split("with")[0]):
                     generations[f"{http}/{line.rsplit('Stroom ', 1)[1][:3]}"] = generation[1]
-        assert len(generations) == 12
+        assert len(generations) == 13
         for pair, generation in generations.items():
             (answer,) = explain(pair).answers
             assert answer.judged.generation == generation, pair

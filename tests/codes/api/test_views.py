@@ -99,7 +99,7 @@ def test_a_disagreement_has_positions_the_standard_and_advice(site: Client) -> N
         ("http/404", True, True, 404),
         ("http/471", False, True, 400),
         ("http/199", False, True, 100),
-        ("http/599", False, True, 500),
+        ("http/597", False, True, 500),
         ("http/799", False, False, 500),
         ("http/600", False, False, 500),
         ("http/999", False, False, 500),

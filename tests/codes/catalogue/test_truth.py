@@ -1,6 +1,8 @@
 """What must be right by RFC 9110 and the registry of today, whatever a source says."""
 
-from codes.catalogue.values import HTTP, STROOM, Catalogue, Standing
+from codes.catalogue.contradictions import PRESENCE
+from codes.catalogue.joining import join
+from codes.catalogue.values import HTTP, STROOM, Catalogue, Standing, Verdict
 
 SECTIONS_OF_RFC_9110 = {
     **{100 + n: f"15.2.{n + 1}" for n in range(2)},
@@ -118,7 +120,11 @@ def test_shared_numbers_keep_each_owner(authored: Catalogue) -> None:
     assert owners == {
         (HTTP, 308): ["ietf", "google"],
         (HTTP, 451): ["ietf", "microsoft"],
+        (HTTP, 420): ["twitter", "spring"],
         (HTTP, 499): ["nginx", "esri"],
+        (HTTP, 508): ["ietf", "cloudlinux"],
+        (HTTP, 509): ["apache", "bigcommerce"],
+        (HTTP, 599): ["tornado", "unofficial"],
         **{key: value for key, value in owners.items() if key[1] in {463}},
     }
     assert [m.vendors for m in authored.meanings_by_code()[HTTP, 520]] == [("microsoft", "cloudflare")]
@@ -132,3 +138,101 @@ def test_stroom_310_has_both_generations(authored: Catalogue) -> None:
     current = {e.code for e in authored.entries if e.source == "stroom-source"}
     assert len(documented) == 8
     assert current >= {101, 102, 103, 104, 111, 112, 113, 120, 301, 302, 303, 304, *range(310, 316), 410}
+
+
+# Read from StroomStatusCode.java at its tags: the first release with the number, and where the HTTP status changed.
+FIRST_RELEASES = {
+    **dict.fromkeys((0, 100, 101, 110, 200, 300, 310, 400, 999), "5.0"),
+    **dict.fromkeys((102, 120, 301, 311), "7.0"),
+    **dict.fromkeys((302, 312), "7.2"),
+    **dict.fromkeys((103, 104, 111, 112, 303, 304, 313, 314), "7.9"),
+    **dict.fromkeys((113, 410), "7.11"),
+    315: "7.12",
+}
+
+
+def test_each_stroom_number_names_the_releases_that_send_it(authored: Catalogue) -> None:
+    releases = {code.code: code.releases for code in authored.codes if code.registry == STROOM}
+    assert {code: spans[0].first for code, spans in releases.items()} == FIRST_RELEASES
+    assert all(spans[-1].last == "" for spans in releases.values())
+    changed = {
+        code: [(span.first, span.last, span.http_status) for span in spans]
+        for code, spans in releases.items()
+        if len({span.http_status for span in spans}) > 1
+    }
+    assert changed == {
+        310: [("5.0", "7.1", 403), ("7.2", "", 401)],
+        311: [("7.0", "7.1", 403), ("7.2", "", 401)],
+    }
+
+
+def test_current_releases_have_the_message_that_the_source_code_has(authored: Catalogue) -> None:
+    current = {code.code: code.releases[-1].name for code in authored.codes if code.registry == STROOM}
+    assert current == {entry.code: entry.name for entry in authored.entries if entry.source == "stroom-source"}
+    assert current[315] == "Client Certificate DN failed authentication"
+
+
+def test_the_source_of_a_verdict_does_not_say_the_opposite(authored: Catalogue) -> None:
+    """The documentation says to keep sending, and a stroom-proxy does: neither says to change the request first."""
+    changing = {Verdict.AFTER_CHANGE, Verdict.AFTER_AUTH}
+    for meaning in authored.meanings:
+        if meaning.registry == STROOM and meaning.retry.verdict in changing:
+            assert "keep the data" in meaning.retry.source["judgement"], meaning.code
+        cited = meaning.retry.source.get("source")
+        said = [
+            claim.value
+            for entry in authored.entries_by_code()[meaning.registry, meaning.code]
+            if (entry.source, entry.owner) == (cited, meaning.owner)
+            for claim in entry.claims
+            if claim.key == "retry"
+        ]
+        assert set(said) <= {meaning.retry.verdict}, (meaning.registry, meaning.code, said)
+
+
+def test_the_everyday_refusals_have_advice_for_the_administrator_of_a_receiver(authored: Catalogue) -> None:
+    advice = {m.code: m.what_to_do["administrator"] for m in authored.meanings if m.owner == "ietf"}
+    assert [code for code in (404, 407, 408, 411, 415, 417, 429) if not advice[code]] == []
+
+
+def test_numbers_that_products_use_have_vendor_meanings_with_documents(authored: Catalogue) -> None:
+    meanings = authored.meanings_by_code()
+    for code in (419, 420, 430, 509, 529, 598, 599):
+        assert meanings[HTTP, code], code
+    added = {
+        "laravel",
+        "twitter",
+        "spring",
+        "shopify",
+        "qualys",
+        "tornado",
+        "cloudlinux",
+        "bigcommerce",
+        "unofficial",
+    }
+    used = {meaning.owner: meaning for meaning in authored.meanings if meaning.owner in added}
+    assert set(used) == added
+    assert [owner for owner, meaning in used.items() if not meaning.specs] == []
+
+
+def test_the_known_disagreements_are_there(authored: Catalogue) -> None:
+    found = {(d.registry, d.code if d.code is not None else d.class_key, d.aspect) for d in authored.disagreements}
+    wanted = {
+        (HTTP, "any", "code-outside-100-599"),
+        (HTTP, 103, "experimental"),
+        *((HTTP, code, "requires_header") for code in (401, 405, 407, 426)),
+        (HTTP, 405, "is-the-method-known"),
+        (HTTP, 509, "meaning"),
+        (STROOM, 0, "body"),
+        *((STROOM, code, "retry") for code in (100, 110, 200, 310, 400, 410)),
+    }
+    assert wanted - found == set()
+
+
+def test_stroom_numbers_that_the_documentation_leaves_out_say_so(authored: Catalogue) -> None:
+    absent = {
+        d.code
+        for d in join(authored).disagreements
+        if d.registry == STROOM and d.aspect == PRESENCE and [p.source for p in d.positions if p.absent]
+    }
+    assert absent == {*range(101, 105), *range(111, 114), 120, *range(301, 305), *range(311, 316), 410}
+    assert len(absent) == 18

@@ -4,17 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from codes.catalogue.contradictions import NAME, PRESENCE, silent_contradictions
 from codes.catalogue.reader import read_catalogue
 from codes.catalogue.toml_table import CatalogueFault
-from codes.catalogue.values import (
-    NAME,
-    PRESENCE,
-    Catalogue,
-    Disagreement,
-    Severity,
-    same_name,
-    silent_contradictions,
-)
+from codes.catalogue.values import Catalogue, Disagreement, Severity
 
 BASE = """
 [[registry]]
@@ -179,12 +172,6 @@ def test_a_doubled_natural_key_is_a_fault(tmp_path: Path) -> None:
     found = faults(write(tmp_path, base=BASE, one=source("one"), two=source("one")))
     assert "entry one http 404 ietf is there twice" in found
     assert "source one is there twice" in found
-
-
-def test_names_differ_only_when_letters_or_digits_do() -> None:
-    assert same_name("NotFound", "Not found")
-    assert same_name("HTTP to HTTPS", "http-to-https")
-    assert not same_name("Request Timeout", "Request Time-out!x")
 
 
 def test_sources_that_name_a_code_differently_disagree_about_its_name(tmp_path: Path) -> None:

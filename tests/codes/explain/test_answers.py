@@ -333,3 +333,9 @@ def test_the_command_shows_no_control_characters_of_the_text() -> None:
 def test_the_command_refuses_a_text_that_is_too_long() -> None:
     with pytest.raises(CommandError, match="longer than"):
         call_command("explain", "x" * (MAX_LENGTH + 1))
+
+
+def test_a_pair_of_an_older_release_is_consistent(site: Client) -> None:
+    answer = site.get("/api/v1/codes/lookup/", {"http": "403", "stroom": "311"}).json()
+    assert (answer["consistent"], answer["generation"]) == (True, "older")
+    assert "an older release of Stroom" in answer["explanation"]

@@ -12,7 +12,7 @@ from django.test import Client
 
 from codes.catalogue.values import Catalogue
 from codes.comparison import READY_SETS, ReadySet
-from codes.models import LocalNote, Meaning, StatusCode
+from codes.models import Disagreement, LocalNote, Meaning, StatusCode
 
 pytestmark = pytest.mark.django_db
 
@@ -186,7 +186,7 @@ def test_two_owners_of_a_number_are_equal_cards(site: Client) -> None:
     cards = [a for tag, a in outline.tags if tag == "article" and "card" in str(a.get("class"))]
     assert [card["id"] for card in cards] == ["nginx", "esri"]
     assert {card["class"] for card in cards} == {cards[0]["class"]}
-    assert "none of the meanings is the right one" in html
+    assert "each meaning holds where its owner’s product answers" in html
 
 
 @pytest.mark.parametrize("ready", READY_SETS, ids=lambda ready: ready.query)
@@ -424,3 +424,46 @@ def test_the_number_of_queries_is_fixed(
 ) -> None:
     with django_assert_num_queries(count, info=which):
         page(site, address)
+
+
+def test_a_stroom_code_says_which_releases_send_it_with_which_status(site: Client) -> None:
+    html = site.get("/codes/stroom/310/").content.decode()
+    (table,) = re.findall(r'<section class="releases">.*?</section>', html, re.DOTALL)
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)]
+    assert rows[1][:4] == ["5.0", "to", "7.1", "403"]
+    assert rows[2][:3] == ["from", "7.2", "401"]
+    assert "Release by release" not in site.get("/codes/http/403/").content.decode()
+
+
+@pytest.mark.parametrize("code", [100, 202, 301, 404, 411, 471, 500, 529])
+def test_every_http_code_but_200_says_that_a_delivery_is_not_taken(site: Client, code: int) -> None:
+    line = "A delivery to Stroom: not taken; keep the data."
+    assert line in site.get(f"/codes/http/{code}/").content.decode()
+    assert site.get(f"/api/v1/codes/http/{code}/").json()["delivery"] == line
+    assert line not in site.get("/codes/http/200/").content.decode()
+
+
+def test_an_unknown_number_is_missing_in_this_catalogue_not_in_the_world(site: Client) -> None:
+    for address in ("http/471", "stroom/555"):
+        html = site.get(f"/codes/{address}/").content.decode()
+        assert "This catalogue has no entry for it" in html
+        assert "product that we know" not in html
+
+
+def test_only_disagreements_that_change_what_to_do_mark_a_code(site: Client) -> None:
+    """`≠` stands for the weight "high" alone; the filter finds every difference but that of listing a code."""
+    html = site.get("/codes/stroom/").content.decode()
+    marked = {int(code) for code in re.findall(r'/codes/stroom/(\d+)/"(?:(?!</li>).)*?≠', html, re.DOTALL)}
+    assert marked == set(
+        Disagreement.objects.filter(registry="stroom", severity="high", status_code__isnull=False).values_list(
+            "status_code__code", flat=True
+        )
+    )
+    listed = site.get("/api/v1/codes/", {"registry": "stroom", "disagrees": "true"}).json()["results"]
+    assert {row["code"] for row in listed} > marked
+
+
+def test_a_verdict_that_no_source_states_gives_our_reason(site: Client) -> None:
+    source = site.get("/api/v1/codes/stroom/300/").json()["meanings"][0]["retry"]["source"]
+    assert set(source) == {"judgement"}
+    assert "our own judgement" in site.get("/codes/stroom/300/").content.decode()
