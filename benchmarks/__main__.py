@@ -90,8 +90,8 @@ def pages(portal: Portal) -> Iterator[Row]:
                 theirs = load.request("GET", file, file_headers)
                 yield alternate(
                     f"GET {path}{form}",
-                    lambda ours=ours, status=status: rate(portal.port, ours, status),
-                    lambda theirs=theirs, status=status, nginx=nginx: rate(nginx, theirs, status),
+                    lambda ours=ours, status=status: rate(portal.port, ours, status),  # type: ignore[misc]
+                    lambda theirs=theirs, status=status, nginx=nginx: rate(nginx, theirs, status),  # type: ignore[misc]
                     unit="/s",
                     beside_what="nginx, the same bytes from a file",
                     goal=goal,

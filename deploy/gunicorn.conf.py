@@ -40,7 +40,7 @@ from portal.server.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve  #
 ENVIRONMENT: Environment = settings.ENVIRONMENT
 
 
-class PortalWorker(Worker):
+class PortalWorker(Worker):  # type: ignore[misc]
     """One process of the portal. Its server watches over itself, so gunicorn's heartbeat is off."""
 
     def load_wsgi(self) -> None:

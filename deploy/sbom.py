@@ -104,7 +104,7 @@ def licence_of(name: str) -> str:
         about = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return ""
-    said = about.get("License-Expression") or about.get("License") or ""
+    said = about.get("License-Expression") or about.get("License") or ""  # type: ignore[attr-defined]
     if said and "\n" not in said and len(said) < 80:
         return said
     classifiers = [line for line in about.get_all("Classifier") or [] if line.startswith("License ::")]

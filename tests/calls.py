@@ -5,10 +5,12 @@ import json
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
-from django.http import HttpResponse
 from django.test import Client
 
 from portal.models import ApiToken
+
+#: What the test client answers: a response with `json()` and, for a stream, `streaming_content`.
+Answer = Any
 
 VIEWER = ("feeds.view_feed", "feeds.view_certificaterule", "feeds.view_receipt", "feeds.view_hourlycount")
 EDITOR = (*VIEWER, "feeds.add_feed", "feeds.change_feed", "feeds.delete_feed")
@@ -42,25 +44,25 @@ class Caller:
             self.token, self.secret = ApiToken.objects.issue(user, scopes=scopes)
             self.headers["Authorization"] = f"Bearer {self.secret}"
 
-    def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
+    def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         data = "" if body is None else body if isinstance(body, str | bytes) else json.dumps(body)
         return self._client.generic(
             method, path, data, content_type="application/json", headers={**self.headers, **(headers or {})}
         )
 
-    def get(self, path: str, **headers: str) -> HttpResponse:
+    def get(self, path: str, **headers: str) -> Answer:
         return self.call("GET", path, headers=_dashed(headers))
 
-    def post(self, path: str, body: Any, **headers: str) -> HttpResponse:
+    def post(self, path: str, body: Any, **headers: str) -> Answer:
         return self.call("POST", path, body, _dashed(headers))
 
-    def put(self, path: str, body: Any, **headers: str) -> HttpResponse:
+    def put(self, path: str, body: Any, **headers: str) -> Answer:
         return self.call("PUT", path, body, _dashed(headers))
 
-    def patch(self, path: str, body: Any, **headers: str) -> HttpResponse:
+    def patch(self, path: str, body: Any, **headers: str) -> Answer:
         return self.call("PATCH", path, body, _dashed(headers))
 
-    def delete(self, path: str, **headers: str) -> HttpResponse:
+    def delete(self, path: str, **headers: str) -> Answer:
         return self.call("DELETE", path, headers=_dashed(headers))
 
 
@@ -76,7 +78,7 @@ def anonymous() -> Caller:
     return Caller(None)
 
 
-def problem_of(response: HttpResponse, status: int) -> Any:
+def problem_of(response: Answer, status: int) -> Any:
     """The problem in an answer, after checking that it is one as RFC 9457 has it."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/problem+json"

@@ -27,7 +27,7 @@ class QuickFlush:
 
     def install(self) -> None:
         """Use this instead of Django's way from now on."""
-        thorough: Callable[[TransactionTestCase], None] = TransactionTestCase._fixture_teardown
+        thorough: Callable[[TransactionTestCase], None] = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
         def teardown(case: TransactionTestCase) -> None:
             if case.available_apps is None and self._filled() == self._kept:
@@ -36,7 +36,7 @@ class QuickFlush:
                 thorough(case)
                 self._kept = self._filled()
 
-        TransactionTestCase._fixture_teardown = teardown  # type: ignore[method-assign]
+        TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
 
     def _empty(self) -> None:
         operations = self._connection.ops

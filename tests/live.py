@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -214,11 +215,12 @@ def serving(
     on_stop: Callable[[], None] = lambda: None,
     running: Callable[[], int] = lambda: 0,
     keepalive_seconds: int = 75,
+    most_connections: int = sys.maxsize,
 ) -> Iterator[tuple[int, PortalServer]]:
     """Any ASGI application behind our protocol, on a port of its own."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     listener.settimeout(0)
-    server = make_server(app, on_stop, running, keepalive_seconds)
+    server = make_server(app, on_stop, running, keepalive_seconds, most_connections)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     with listener:
         thread.start()
@@ -232,10 +234,16 @@ def serving(
 
 
 def make_server(
-    app: Any, on_stop: Callable[[], None], running: Callable[[], int], keepalive_seconds: int = 75
+    app: Any,
+    on_stop: Callable[[], None],
+    running: Callable[[], int],
+    keepalive_seconds: int = 75,
+    most_connections: int = sys.maxsize,
 ) -> PortalServer:
     config = make_config(app, log_config=None, timeout_keep_alive=keepalive_seconds, timeout_graceful_shutdown=2)
-    return PortalServer(config, on_stop=on_stop, running=running, grace_seconds=5)
+    return PortalServer(
+        config, on_stop=on_stop, running=running, grace_seconds=5, most_connections=most_connections
+    )
 
 
 def trusted(*addresses: str) -> TrustedProxies:

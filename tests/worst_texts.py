@@ -3,8 +3,8 @@
 import random
 import re
 from collections.abc import Iterator
-from re import _constants as codes  # type: ignore[attr-defined]  # the parser is not public
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as codes  # the parser is not public
+from re import _parser as parser
 from typing import Any
 
 _CLASSES = {

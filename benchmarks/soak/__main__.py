@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
         def share(place: int) -> float:
             """Of the time that is left, what falls to this trial among those that are still to come."""
             rest = sum(trial.minutes for trial in trials[place:])
-            return max(0.0, deadline - time.monotonic()) * trials[place].minutes / rest
+            return float(max(0.0, deadline - time.monotonic()) * trials[place].minutes / rest)
 
         def make(place: int, trial: Trial) -> Finding:
             work = folder / f"{place:02d}-{trial.name}"

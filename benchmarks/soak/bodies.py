@@ -92,7 +92,7 @@ def some_size(chance: random.Random) -> int:
     if chance.random() < 0.01:
         return chance.choice([LARGEST, LARGEST - 1, chance.randrange(LARGEST)])
     around = 2 ** chance.randrange(22)
-    return chance.choice([around - 1, around, around + 1, chance.randrange(around + 1)])
+    return int(chance.choice([around - 1, around, around + 1, chance.randrange(around + 1)]))
 
 
 def send_directly(port: int, body: bytes, chance: random.Random) -> tuple[int, str]:

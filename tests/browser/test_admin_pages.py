@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -95,7 +96,7 @@ def test_a_feed_is_changed_with_the_keyboard_alone(admin: Page) -> None:
 
 
 @pytest.fixture
-def plain(chromium: Browser, portal: Portal) -> BrowserContext:
+def plain(chromium: Browser, portal: Portal) -> Iterator[BrowserContext]:
     """A browser that runs no script."""
     with chromium.new_context(base_url=f"http://127.0.0.1:{portal.port}", java_script_enabled=False) as context:
         yield context

@@ -49,7 +49,7 @@ def test_a_rule_is_in_force_when_a_second_officer_has_approved_it(chromium: Brow
 
     def open_page(width: int, scheme: str) -> Page:
         size: ViewportSize = {"width": width, "height": 850}
-        context = chromium.new_context(base_url=base, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+        context = chromium.new_context(base_url=base, viewport=size, color_scheme=scheme)
         page = context.new_page()
         page.on("console", lambda message: console.append(message.text) if message.type == "error" else None)
         return page

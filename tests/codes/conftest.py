@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import transaction
 from django.test import Client
+from pytest_django import DjangoDbBlocker
 
 from codes import loading
 from codes.catalogue.reader import read_catalogue
@@ -18,7 +19,7 @@ def authored() -> Catalogue:
 
 
 @pytest.fixture(scope="module")
-def catalogue(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[loading.Report]:
+def catalogue(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[loading.Report]:
     """The files of the product in the database; what a test adds is undone by its own `db` fixture."""
     with django_db_blocker.unblock(), transaction.atomic():
         yield loading.load()

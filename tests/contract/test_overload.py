@@ -158,7 +158,7 @@ def test_s34_a_large_head_is_not_read_on_the_event_loop(
     live: Live, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     seen: list[bool] = []
-    real = app.read_head
+    real = app.read_head  # type: ignore[attr-defined]
 
     def look(*args: Any, **kwargs: Any) -> Any:
         with contextlib.suppress(RuntimeError):

@@ -76,6 +76,6 @@ def shown_by_the_admin(receipt: Receipt, earlier: str) -> None:
     for wanted, number in (("yes", RESENDS), ("no", RESENDS + 1)):
         page = client.get(listed, {"duplicate": wanted})
         assert page.context["cl"].result_count == number
-    page = client.get(reverse("admin:feeds_receipt_change", args=[receipt.pk])).content.decode()
+    shown = client.get(reverse("admin:feeds_receipt_change", args=[receipt.pk])).content.decode()
     link = reverse("admin:feeds_receipt_change", args=[Receipt.objects.get(receipt_id=earlier).pk])
-    assert f'<a href="{link}">{earlier}</a>' in page
+    assert f'<a href="{link}">{earlier}</a>' in shown

@@ -125,7 +125,7 @@ def test_the_script_would_lose_a_last_line_without_its_end(
     whole = answers.refused
 
     def unterminated(*arguments: object, **named: object) -> answers.Answer:
-        answer = whole(*arguments, **named)  # type: ignore[arg-type]  # passed on as it came
+        answer = whole(*arguments, **named)  # passed on as it came
         return answers.Answer(answer.http, answer.headers, answer.body.rstrip("\n"))
 
     monkeypatch.setattr(answers, "refused", unterminated)

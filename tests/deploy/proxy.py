@@ -69,7 +69,7 @@ class Nginx:
             "-e",
             str(self.folder / "error.log"),
         ]
-        self._process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.PIPE)
+        self._process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.PIPE)  # type: ignore[list-item]
         _wait_for(self.https, self._process)
         return self
 

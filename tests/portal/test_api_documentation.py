@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,7 +41,7 @@ def without_approval() -> set[tuple[str, str]]:
 
 
 @pytest.fixture
-def live(tmp_path: Path, settings) -> Iterator[Live]:
+def live(tmp_path: Path, settings: Any) -> Iterator[Live]:
     ApiToken.objects.issue(User.objects.create_superuser("admin", password=PASSWORD), name="nightly job")
     loading.load()
     settings.STORE_DIR = tmp_path / "store"
@@ -58,7 +59,7 @@ def endpoints(calls: list[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 @pytest.fixture
-def two_officers(settings) -> None:
+def two_officers(settings: Any) -> None:
     """Alice and Bob, where neither may change a guard alone."""
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     call_command("migrate", verbosity=0)  # the roles, which an emptied database lacks

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from portal import setting_values as module
 from portal.environment import BASE_DIR, SETTINGS, BadEnvironment, Environment, read_environment
 from portal.http.client import IdentityNames, TrustedProxies
 from portal.settings_page import PAGE, settings_page
@@ -170,15 +170,15 @@ def test_r22_a_folder_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
 
 def test_r22_a_folder_without_write_permission_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(module.os, "access", lambda path, mode: asked.append((path, mode)))
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append((path, mode)))
     (line,) = faults(str(tmp_path))
     assert "not writable" in line
     assert asked == [(tmp_path, os.W_OK | os.X_OK)]
 
 
 def test_without_any_setting_there_are_safe_defaults(monkeypatch: pytest.MonkeyPatch, data_dir: str) -> None:
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(module.socket, "gethostname", lambda: "host_1.example.org")
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(socket, "gethostname", lambda: "host_1.example.org")
     assert read_environment({"PORTAL_DATA_DIR": data_dir}) == Environment(
         host="127.0.0.1",
         port=8000,
@@ -246,7 +246,7 @@ def test_the_default_data_folder_is_next_to_the_code() -> None:
 def test_the_node_id_is_made_of_any_host_name(
     host_name: str, node_id: str, data_dir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.socket, "gethostname", lambda: host_name)
+    monkeypatch.setattr(socket, "gethostname", lambda: host_name)
     assert read_environment({"PORTAL_DATA_DIR": data_dir}).node_id == node_id
 
 

@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import pytest
 from django.db import transaction
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import get_resolver, reverse
 
 from codes import loading
+from tests.calls import Answer
 from tests.feeds.admin.admin_client import signed_in
 from tests.hostile import bundle, faults_of, fields_on, handfuls
 
@@ -63,7 +63,7 @@ def admin_pages() -> list[str]:
     return sorted({reverse(f"admin:{name}") for name in plain if name not in {"logout", "view_on_site"}})
 
 
-def faults_in(answers: dict[str, HttpResponse]) -> dict[str, list[str]]:
+def faults_in(answers: dict[str, Answer]) -> dict[str, list[str]]:
     told = {}
     for name, answer in answers.items():
         faults = faults_of(answer.content.decode()) if is_page(answer) else []
@@ -74,7 +74,7 @@ def faults_in(answers: dict[str, HttpResponse]) -> dict[str, list[str]]:
     return told
 
 
-def is_page(answer: HttpResponse) -> bool:
+def is_page(answer: Answer) -> bool:
     return bool(answer["Content-Type"].startswith("text/html"))
 
 

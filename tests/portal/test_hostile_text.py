@@ -14,13 +14,13 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
-from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
 
 from codes import loading
 from codes.catalogue.toml_table import CatalogueFault
 from feeds.models import Feed, PendingImport, Receipt
+from tests.calls import Answer
 from tests.feeds.admin.admin_client import feed_form, one_rule
 from tests.hostile import MARK, PAYLOADS, bundle, faults_of, fields_on, handfuls, texts, unescaped
 from tests.hostile_site import OWN_SOURCE, code_of, fill, fill_proposals, own_source, text_columns
@@ -142,7 +142,7 @@ def boss(pages: dict[str, str], db: None, settings: Any) -> Client:
     return client
 
 
-def look(answer: HttpResponse, *, reworded: Iterable[str] = ()) -> list[str]:
+def look(answer: Answer, *, reworded: Iterable[str] = ()) -> list[str]:
     """What is wrong with an answer, whatever its type."""
     kind = answer["Content-Type"].partition(";")[0]
     content = b"".join(answer) if answer.streaming else answer.content
@@ -157,7 +157,7 @@ def look(answer: HttpResponse, *, reworded: Iterable[str] = ()) -> list[str]:
     return faults if kind in FOR_PROGRAMS else [*faults, f"of type {kind}"]
 
 
-def each(answers: dict[str, HttpResponse]) -> dict[str, list[str]]:
+def each(answers: dict[str, Answer]) -> dict[str, list[str]]:
     return {name: faults[:5] for name, answer in answers.items() if (faults := look(answer, reworded=REWORDED))}
 
 
@@ -221,7 +221,7 @@ def test_every_column_of_text_is_filled(pages: dict[str, str]) -> None:
             continue
         for column in text_columns(model):
             mark = f"zqx{code_of(model, column.name)}0q"
-            if not model.objects.filter(**{f"{column.name}__contains": mark}).exists():
+            if not model.objects.filter(**{f"{column.name}__contains": mark}).exists():  # type: ignore[attr-defined]
                 empty.append(f"{name}.{column.name}")
     assert empty == []
 
@@ -247,7 +247,7 @@ def test_s10_the_checks_find_faults_on_these_very_pages_were_they_not_escaped(
         assert len(faults_of(unescaped(boss.get(pages[name]).content.decode()))) > 100, name
 
 
-def is_page(answer: HttpResponse) -> bool:
+def is_page(answer: Answer) -> bool:
     return answer["Content-Type"].startswith("text/html")
 
 

@@ -21,6 +21,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from codes import loading
 from feeds.models import Feed, RefusalSample
+from tests.calls import Answer
 from tests.factories import DN, NOW, make_feed, make_receipt
 from tests.feeds.admin.admin_client import feed_form, signed_in
 
@@ -278,7 +279,7 @@ def tell(answer: HttpResponse, path: str) -> list[str]:
     return faults
 
 
-def ask(client: Client, method: str, path: str, kind: str = "", body: bytes = b"", **query: Any) -> HttpResponse:
+def ask(client: Client, method: str, path: str, kind: str = "", body: bytes = b"", **query: Any) -> Answer:
     return client.generic(method, path, body, content_type=kind, **query)
 
 

@@ -110,7 +110,7 @@ def fail_once(bench: Bench, kind: str, call: str, number: int, error: str) -> No
             break
         assert answer.outcome == (200, 0), "a delivery that does not make this call has no reason to fail"
     (call_that_failed,) = failed
-    assert answer.outcome in ANSWERS
+    assert answer.outcome in ANSWERS  # type: ignore[operator]
     if answer.outcome == (200, 0):
         assert portal.lost({answer.text.strip(): bench.acknowledged[answer.text.strip()]}) == []
         assert not is_promised(call_that_failed), "an upload without one of its flushes is no success"

@@ -178,7 +178,7 @@ def _surviving(node: _Node, path: str, chance: random.Random | None) -> Iterator
         for change in node.unsure:
             if chance is not None and chance.random() < 0.5:
                 _apply(content, change)
-        yield path, content
+        yield path, bytes(content)
         return
     names = dict(node.names)
     for name, changed in node.renamed:

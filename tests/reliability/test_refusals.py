@@ -9,7 +9,7 @@ from django.db import connection
 from feeds.models import Outcome as Counted
 from feeds.models import RefusalSample
 from feeds.monitoring.counts import MAX_SAMPLES, DeliveryCounts
-from feeds.receipt import service
+from feeds.monitoring.metrics import Measures
 from feeds.receipt.service import Outcome, ReceiptService
 from feeds.rules.decision import Decision, FeedStatus
 from feeds.rules.metadata import read_request
@@ -47,7 +47,7 @@ def test_r26_the_most_samples_of_the_longest_heads_take_less_than_50_mebibytes(h
     for number in range(FEEDS):
         decision = Decision(FeedStatus.REJECT, CERTIFICATE_REQUIRED, (), feed=f"FEED-{number}", known=True)
         for _ in range(10):
-            counting(shared, request, Outcome(decision, Counted.REFUSED, "id"), 0.1)  # type: ignore[arg-type]
+            counting(shared, request, Outcome(decision, Counted.REFUSED, "id"), 0.1)
         if number % 40 == 39:
             counts.flush()
     counts.flush()
@@ -64,7 +64,7 @@ class FakeService:
 
     def __init__(self, counts: DeliveryCounts) -> None:
         self.counts = counts
-        self.measures = service.Measures()
+        self.measures = Measures()
         self.settings = SimpleNamespace(log_deliveries=True)
 
 

@@ -104,7 +104,7 @@ def test_stopped_by_hand_it_leaves_nothing_running_and_tells_what_it_has(folder:
 
 
 def attempt(tmp_path: Path, work: object, goal: int = 3) -> Finding:
-    trial = Trial("R99", "something", goal, "things", "nothing wrong", 1, work)  # type: ignore[arg-type]
+    trial = Trial("R99", "something", goal, "things", "nothing wrong", 1, work)
     return try_out(trial, Run(goal, 60, random.Random(1), tmp_path))
 
 

@@ -28,6 +28,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from codes import loading
 from feeds.maintenance.integrity import StoreCheck
+from feeds.maintenance.takeover import NEWEST_HOURS
 from feeds.models import Feed
 from feeds.receipt import app, service
 from feeds.receipt.service import read_policy
@@ -36,7 +37,6 @@ from portal.environment import Environment
 from portal.http import body
 from portal.models import ApiToken
 from portal.server import supervisor, worker
-from portal.server.startup import NEWEST_HOURS
 
 FEEDS = ("OPEN-FEED", "OTHER-FEED", "DROP-FEED", "REJECT-FEED", "GUARDED-FEED")
 PASSWORD = "not-a-real-secret-1"
@@ -137,7 +137,7 @@ def change(
     """
     options = settings.DATABASES["default"]["OPTIONS"]
     if careless:
-        os.fsync = lambda _: None
+        os.fsync = lambda _: None  # type: ignore[assignment]
     if descriptors:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     if busy_seconds:
@@ -158,8 +158,8 @@ def set_clock(file: Path) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + timedelta(seconds=float(file.read_text()))
 
-    service.datetime = app.datetime = Clock  # type: ignore[misc]
-    worker.ReceiptIds = partial(ReceiptIds, clock=lambda: Clock.now(UTC).timestamp())  # type: ignore[misc, assignment]
+    service.datetime = app.datetime = Clock  # type: ignore[attr-defined]
+    worker.ReceiptIds = partial(ReceiptIds, clock=lambda: Clock.now(UTC).timestamp())  # type: ignore[assignment, attr-defined]
 
 
 def fork(work: Callable[[Callable[[Any], None]], None]) -> tuple[int, Any]:
@@ -209,11 +209,11 @@ def main() -> None:
     for line in sys.stdin:
         command, options = json.loads(line)
         if command == "alone":
-            answer = fork(lambda tell, options=options: be_alone(listener, tell, **options))
+            answer = fork(lambda tell, options=options: be_alone(listener, tell, **options))  # type: ignore[misc]
         elif command == "supervisor":
-            answer = fork(lambda tell, options=options: be_supervisor(listener, tell, **options))
+            answer = fork(lambda tell, options=options: be_supervisor(listener, tell, **options))  # type: ignore[misc]
         else:
-            answer = fork(lambda tell, command=command, options=options: tell(COMMANDS[command](**options)))
+            answer = fork(lambda tell, command=command, options=options: tell(COMMANDS[command](**options)))  # type: ignore[misc]
         say(answer)
 
 

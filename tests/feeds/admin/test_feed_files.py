@@ -1,6 +1,7 @@
 """Import and export in the admin."""
 
 import io
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -13,11 +14,11 @@ pytestmark = pytest.mark.django_db
 IMPORT = "/admin/feeds/feed/import/"
 
 
-def upload(client, text: str, name: str = "feeds.csv"):
+def upload(client: Any, text: str, name: str = "feeds.csv") -> Any:
     return client.post(IMPORT, {"file": SimpleUploadedFile(name, text.encode())}, follow=True)
 
 
-def confirm(client, page, comment: str = "TICKET-7"):
+def confirm(client: Any, page: Any, comment: str = "TICKET-7") -> Any:
     digest = page.context["digest"]
     return client.post(page.request["PATH_INFO"], {"digest": digest, "change_comment": comment}, follow=True)
 

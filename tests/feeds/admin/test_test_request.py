@@ -1,6 +1,7 @@
 """The page "Test a request"."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 2, 24, tzinfo=UTC)
 
 
-def ask(client, **changes: str) -> str:
+def ask(client: Any, **changes: str) -> str:
     form = {"feed": "PAYROLL-PROD", "headers": "", "presented": "none", "certificate": "", **changes}
     return client.post(reverse("admin:feeds_feed_test"), form).content.decode()
 

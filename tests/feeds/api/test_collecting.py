@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from tests import postgresql
-from tests.calls import caller
+from tests.calls import VIEWER, caller
 from tests.factories import make_receipt
-from tests.feeds.api.test_receipts import VIEWER, ids
+from tests.feeds.api.test_receipts import ids
 from tests.helpers.tiers import sizes
 from tests.postgresql import PostgreSql
 from tests.serving import ROOT, Serve

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -412,7 +413,7 @@ def test_history_says_who_why_from_where_and_what_with_rules() -> None:
     assert body["count"] == 4
     emptied, commented, guarded, made = body["results"]
     assert made["action"] == "created"
-    assert made["user"] == officer.user.username  # type: ignore[union-attr]
+    assert made["user"] == officer.user.username
     assert made["changes"] == [
         {"field": "name", "old": None, "new": "WEB-ACCESS-EVENTS"},
         {"field": "owner", "old": None, "new": "Web team"},
@@ -457,7 +458,7 @@ def test_history_of_a_name_that_never_was_is_404() -> None:
     problem_of(superuser().get("/api/v1/feeds/NEVER-WAS/history/"), 404)
 
 
-def test_where_a_reason_is_demanded_a_change_without_one_is_refused(settings) -> None:
+def test_where_a_reason_is_demanded_a_change_without_one_is_refused(settings: Any) -> None:
     from dataclasses import replace
 
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, change_comment_required=True)
@@ -476,7 +477,7 @@ def test_where_a_reason_is_demanded_a_change_without_one_is_refused(settings) ->
 # --- lists ---
 
 
-def names(response) -> list[str]:
+def names(response: Any) -> list[str]:
     assert response.status_code == 200, response.content
     return [feed["name"] for feed in response.json()["results"]]
 
@@ -583,7 +584,7 @@ def test_csv_has_every_row_and_no_formula() -> None:
     viewer = caller(*VIEWER)
     response = viewer.get("/api/v1/feeds/?format=csv&fields=name,owner,reference")
     assert response["Content-Type"] == "text/csv; charset=utf-8"
-    lines = b"".join(response.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
+    lines = b"".join(response.streaming_content).decode().splitlines()
     assert lines[:2] == ["name,owner,reference", "FEED-000,'=HYPERLINK(1),false"]
     assert len(lines) == 151
     page = viewer.get("/api/v1/feeds/?format=csv&limit=2&fields=name")
@@ -592,7 +593,7 @@ def test_csv_has_every_row_and_no_formula() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 50])
-def test_a_list_takes_the_same_queries_however_long(count: int, django_assert_num_queries) -> None:
+def test_a_list_takes_the_same_queries_however_long(count: int, django_assert_num_queries: Any) -> None:
     for number in range(count):
         make_feed(f"FEED-{number:03}", allow=[DN, "CN=b"])
     viewer = caller(*VIEWER)

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -18,7 +19,7 @@ PATH = "/api/v1/feeds/import/"
 TABLE = b"name,status,owner\r\nFEED-A,Drop,Web team\r\nFEED-B,Receive,\r\n"
 
 
-def send(who: Caller, data: bytes, query: str = "", kind: str = "text/csv"):
+def send(who: Caller, data: bytes, query: str = "", kind: str = "text/csv") -> Any:
     return Client().generic("POST", PATH + query, data, content_type=kind, headers=who.headers)
 
 
@@ -145,7 +146,7 @@ def test_a_csv_list_can_be_imported_as_it_is() -> None:
     feed = make_feed("FEED-A", owner="=1+1", labels=["a b", "c,d", "=e"], reference=True)
     make_rule(feed, DN, comment="'quoted")
     officer = caller(*OFFICER)
-    table = b"".join(officer.get("/api/v1/feeds/?format=csv").streaming_content)  # type: ignore[attr-defined]
+    table = b"".join(officer.get("/api/v1/feeds/?format=csv").streaming_content)
     assert send(officer, table).json()["counts"] == {"create": 0, "change": 0, "same": 1, "fault": 0}
     feed.delete()
     assert send(officer, table, "?dry_run=false").status_code == 200

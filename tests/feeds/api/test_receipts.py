@@ -3,6 +3,7 @@
 import hashlib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -19,13 +20,13 @@ DOWNLOADER = (*VIEWER, "feeds.download_receipt")
 
 
 @pytest.fixture
-def store(settings, tmp_path: Path) -> Path:
+def store(settings: Any, tmp_path: Path) -> Path:
     settings.STORE_DIR = tmp_path / "store"
     settings.STORE_DIR.mkdir()
     return settings.STORE_DIR
 
 
-def ids(response) -> list[str]:
+def ids(response: Any) -> list[str]:
     assert response.status_code == 200, response.content
     return [receipt["id"] for receipt in response.json()["results"]]
 
@@ -174,7 +175,7 @@ def test_csv_has_all_receipts_in_order() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 50])
-def test_a_list_takes_the_same_queries_however_long(count: int, django_assert_num_queries) -> None:
+def test_a_list_takes_the_same_queries_however_long(count: int, django_assert_num_queries: Any) -> None:
     for _ in range(count):
         make_receipt()
     viewer = caller(*VIEWER)
@@ -320,7 +321,7 @@ def test_refusals_are_narrowed() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 50])
-def test_refusals_take_the_same_queries_however_many(count: int, django_assert_num_queries) -> None:
+def test_refusals_take_the_same_queries_however_many(count: int, django_assert_num_queries: Any) -> None:
     for number in range(count):
         make_count(f"FEED-{number}")
         make_sample(f"FEED-{number}")
@@ -388,7 +389,7 @@ QUERIES = [
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="counts the steps of SQLite")
-def test_s27_ten_times_as_many_receipts_are_hardly_more_work(monkeypatch) -> None:
+def test_s27_ten_times_as_many_receipts_are_hardly_more_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portal.rest.pagination.LOOKED_THROUGH", 800)
     viewer = caller(*VIEWER)
     make_many(0, 1_000)
@@ -410,7 +411,7 @@ def test_s27_a_range_of_time_is_found_along_its_index() -> None:
     assert work_of(viewer, f"?feed=FEED-3&until={since}&status=failed") <= 150
 
 
-def test_s27_what_no_index_helps_is_looked_for_in_parts(monkeypatch) -> None:
+def test_s27_what_no_index_helps_is_looked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portal.rest.pagination.LOOKED_THROUGH", 100)
     make_many(0, 450)
     wanted = [Receipt.objects.order_by("pk")[place] for place in (3, 4, 260, 449)]

@@ -737,7 +737,7 @@ def test_the_list_is_narrowed_and_ordered(on: None) -> None:
     assert names("ordering=proposed_at&state=open") == ["OPEN-FEED", "NEW-FEED"]
     assert names("feed=PAYROLL-PROD") == ["PAYROLL-PROD"]
     assert names("feed=PAYROLL") == names("proposed_by=bob") == []
-    assert b"NEW-FEED" in b"".join(bob.api.get("/api/v1/proposals/?format=csv").streaming_content)  # type: ignore[attr-defined]
+    assert b"NEW-FEED" in b"".join(bob.api.get("/api/v1/proposals/?format=csv").streaming_content)
     problem_of(bob.api.get("/api/v1/proposals/?colour=red"), 400)
     problem_of(bob.api.post("/api/v1/proposals/1/approve/", {"colour": "red"}), 400)
     problem_of(bob.api.get(f"/api/v1/proposals/{10**30}/"), 404)

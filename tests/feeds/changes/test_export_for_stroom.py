@@ -19,12 +19,14 @@ from django.test import Client
 from django.urls import reverse
 
 from feeds.maintenance import handover_folders
-from feeds.maintenance.handover import Exporter, Journal, Selection
+from feeds.maintenance.handover import Exporter, Selection
 from feeds.maintenance.handover_folders import Access, Staging
+from feeds.maintenance.handover_journal import Journal
 from feeds.maintenance.locks import Busy, only_one
 from feeds.models import Receipt
 from feeds.rules.stream_types import STREAM_TYPES
 from feeds.store.archive import read_archive
+from feeds.store.spool import sync_folder
 from tests import stroom_proxy
 from tests.factories import make_feed
 from tests.feeds.maintenance.depot import Depot, packed, running_depot
@@ -140,7 +142,7 @@ def test_r32_an_archive_appears_with_its_metadata_by_one_rename(
     depot.keep(FEED, b"data")
     seen: list[tuple[str, list[str]]] = []
     flushed: list[Path] = []
-    flush = handover_folders.sync_folder
+    flush = sync_folder
 
     def flushing(folder: Path) -> None:
         flush(folder)
@@ -175,7 +177,7 @@ def test_the_receipt_says_when_and_in_which_archive_it_left(depot: Depot, output
     assert plain.forwarded_at >= plain.received_at
     assert [(one["feed"], one["type"]) for one in plain.archives] == [(FEED, "Raw Events")]
     assert sorted((one["feed"], one["type"]) for one in both.archives) == [(FEED, ""), (OTHER, "")]
-    for one in (*plain.archives, *both.archives):
+    for one in (*plain.archives, *both.archives):  # type: ignore[misc]
         meta = (output / one["name"] / f"{one['name']}.meta").read_text()
         assert f"GUID:{one['guid']}\n" in meta
 

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -179,7 +180,7 @@ def make_feeds() -> list[Feed]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("write", [write_csv, write_json])
-def test_what_was_exported_reads_back_whole(write) -> None:
+def test_what_was_exported_reads_back_whole(write: Any) -> None:
     feeds = make_feeds()
     rows = {row.name: row for row in read_file(write(feeds)).rows}
     for feed in feeds:

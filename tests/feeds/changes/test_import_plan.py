@@ -1,6 +1,7 @@
 """What an import would change, and doing exactly that."""
 
 import json
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -144,7 +145,7 @@ def test_an_export_imported_again_changes_nothing() -> None:
     assert [row.action for row in plan_import(file, make_user(superuser=True)).rows] == ["same"]
 
 
-def test_planning_costs_the_same_number_of_queries_however_long_the_file(django_assert_num_queries) -> None:
+def test_planning_costs_the_same_number_of_queries_however_long_the_file(django_assert_num_queries: Any) -> None:
     user = make_user(superuser=True)
     for number in range(40):
         Feed.objects.create(name=f"FEED-{number}")

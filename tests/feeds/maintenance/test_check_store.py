@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from feeds.maintenance import integrity, takeover
 from feeds.maintenance.integrity import Finding, Kind, StoreCheck
@@ -273,7 +273,7 @@ def test_r12_a_successor_records_what_an_upload_of_five_hours_left(
     left = leave_behind(depot, monkeypatch)
     time.sleep(0.002)
     die(depot)
-    monkeypatch.setattr(takeover.connections, "close_all", lambda: None)  # the test's own
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # the test's own
     Succession(depot.root, depot.slot).run()
     assert [receipt.receipt_id for receipt in Receipt.objects.filter(recovered=True)] == [left]
     depot.start_again()
@@ -290,7 +290,7 @@ def test_r17_what_was_left_before_the_clock_was_set_back_is_recorded_when_it_can
         now = time.time()
         patch.setattr(time, "time", lambda: now - 60)
         depot.die()
-    monkeypatch.setattr(takeover.connections, "close_all", lambda: None)  # the test's own
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # the test's own
     successor = Succession(depot.root, depot.slot)
 
     def wait(_: float) -> None:
@@ -379,7 +379,7 @@ def test_a_successor_mends_beside_its_deliveries_and_tries_again(
 
     monkeypatch.setattr(StoreCheck, "recover", recover)
     monkeypatch.setattr(takeover, "TRY_AGAIN_SECONDS", 0.0)
-    monkeypatch.setattr(takeover.connections, "close_all", lambda: None)  # the test's own
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # the test's own
     Succession(depot.root, depot.slot).run()
     assert Receipt.objects.get().recovered
     assert not faults
@@ -387,6 +387,6 @@ def test_a_successor_mends_beside_its_deliveries_and_tries_again(
 
 def test_without_a_dead_predecessor_nothing_is_looked_at(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StoreCheck, "recover", lambda _: pytest.fail("it looks"))
-    monkeypatch.setattr(takeover.connections, "close_all", lambda: None)
+    monkeypatch.setattr(connections, "close_all", lambda: None)
     depot.start_again()
     Succession(depot.root, depot.slot).run()

@@ -98,7 +98,7 @@ def test_r30_without_keys_the_newest_receipts_must_have_their_files(depot: Depot
 def test_r30_a_database_that_holds_nothing_beside_a_store_with_data(depot: Depot) -> None:
     depot.keep(FEED, b"data")
     for model in (Receipt, Feed, Feed.history.model):
-        model.objects.all().delete()
+        model.objects.all().delete()  # type: ignore[misc]
     with pytest.raises(WrongStore, match="senders would get 110"):
         demand_own_store(depot.root)
     demand_own_store(depot.root, may_be_blank=True)

@@ -104,7 +104,7 @@ def test_r26_samples_are_bounded_per_feed_and_code_and_in_all(monkeypatch: pytes
     for number in range(20):
         counts = DeliveryCounts()
         for _ in range(9):
-            counts.add(refused(f"F{number}"), sample=lambda number=number: sample(f"F{number}"))
+            counts.add(refused(f"F{number}"), sample=lambda number=number: sample(f"F{number}"))  # type: ignore[misc]
         counts.flush()
     assert RefusalSample.objects.count() == 30
 

@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,9 @@ NOW = datetime(2026, 2, 24, 18, 10, tzinfo=UTC)
 THIS_HOUR = datetime(2026, 2, 24, 18, tzinfo=UTC)
 
 
-def make_count(hours_ago: int, outcome: str, count: int, *, feed: str = "A-FEED", http: int = 200, stroom: int = 0):
+def make_count(
+    hours_ago: int, outcome: str, count: int, *, feed: str = "A-FEED", http: int = 200, stroom: int = 0
+) -> Any:
     HourlyCount.objects.create(
         hour=THIS_HOUR - hours_ago * HOUR,
         feed=feed,

@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.mmap_dict import MmapedDict
 
 from feeds.models import Outcome
-from feeds.monitoring import metrics as module
 from feeds.monitoring.metrics import (
     FILE_BYTES,
     FILE_KINDS,
@@ -28,7 +27,7 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 def samples(collector: CollectorRegistry | object) -> dict[Sample, float]:
     return {
         (sample.name.removeprefix("stroom_portal_"), tuple(sorted(sample.labels.items()))): sample.value
-        for metric in collector.collect()  # type: ignore[attr-defined]
+        for metric in collector.collect()
         for sample in metric.samples
     }
 
@@ -48,7 +47,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Measures, Measures]]:
 
 def deliver(measures: Measures, outcome: Outcome, status: StroomStatus, **changes: float) -> None:
     how = {"wire": 10, "stored": 0, "seconds": 0.02, **changes}
-    measures.delivered(outcome, status, **how)  # type: ignore[arg-type]
+    measures.delivered(outcome, status, **how)
 
 
 def test_deliveries_are_counted_by_outcome_and_both_statuses() -> None:
@@ -173,7 +172,7 @@ def test_on_a_full_disk_a_worker_measures_for_itself(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     measures = shared_measures(tmp_path, 1)
     deliver(measures, Outcome.DROPPED, stroom_status.OK)
     found = of_all_workers(tmp_path, measures)

@@ -98,7 +98,7 @@ def test_the_page_the_filter_the_gauge_and_the_series_of_the_alert_name_the_same
     found = read_standing(NOW, 10)
     assert {feed.name for feed in went_quiet(NOW)} == set(found.stopped) == stopped
     assert found.quiet == len(stopped)
-    selected = listing.QuietFilter(HttpRequest(), {"quiet": ["stopped"]}, Feed, admin.site._registry[Feed])
+    selected = listing.QuietFilter(HttpRequest(), {"quiet": ["stopped"]}, Feed, admin.site._registry[Feed])  # type: ignore[dict-item]
     assert {feed.name for feed in selected.queryset(HttpRequest(), Feed.objects.all()) or ()} == stopped
 
 
@@ -165,7 +165,7 @@ def a_standing(receipts: int) -> Standing:
 
 def test_one_reading_serves_every_worker_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(module.time, "time", lambda: clock[0])
+    monkeypatch.setattr(time, "time", lambda: clock[0])
     readings: list[int] = []
 
     def read() -> Standing:
@@ -220,7 +220,7 @@ def test_a_keeper_has_the_figures_ready_and_counts_what_retention_left(tmp_path:
 def test_a_figure_says_how_old_it_is_and_is_read_while_somebody_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.time, "time", NOW.timestamp)
+    monkeypatch.setattr(time, "time", NOW.timestamp)
     shared_standing(tmp_path, lambda: a_standing(7))
     seen: list[Holdings | None] = []
 
@@ -228,7 +228,7 @@ def test_a_figure_says_how_old_it_is_and_is_read_while_somebody_counts(
         seen.append(last_holdings(tmp_path))
         return a_standing(8)
 
-    monkeypatch.setattr(module.time, "time", lambda: NOW.timestamp() + FRESH_SECONDS)
+    monkeypatch.setattr(time, "time", lambda: NOW.timestamp() + FRESH_SECONDS)
     shared_standing(tmp_path, read)
     assert seen == [Holdings(7, 0, NOW)]
 
@@ -321,7 +321,7 @@ def test_the_list_of_the_admin_shows_the_latest_receipt_of_several() -> None:
     make_receipt("FEED-A", **ago(days=3))
     make_receipt("FEED-A", **ago(minutes=1))
     (feed,) = with_figures(Feed.objects.all(), NOW)
-    assert feed.last_received == NOW - timedelta(minutes=1)
+    assert feed.last_received == NOW - timedelta(minutes=1)  # type: ignore[attr-defined]
 
 
 def test_a_worker_that_is_stopped_while_it_reads_holds_up_nobody(

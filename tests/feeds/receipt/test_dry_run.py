@@ -1,6 +1,7 @@
 """The dry run says what a delivery would be answered."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_identity_names_among_the_headers_do_not_count() -> None:
     assert "X-SSL-CLIENT-S-DN" in outcome.request.notes[0]
 
 
-def test_no_feed_needs_no_database(django_assert_num_queries) -> None:
+def test_no_feed_needs_no_database(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert dry_run({"Feed": " "}, now=NOW).decision.status.code == 100
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 from django.db.models.base import Model
 
 from feeds.models import Feed, FeedQuerySet, Receipt
 from feeds.receipt import service as service_module
+from portal.database.threads import Unavailable
 from tests.feeds.receipt.workshop import DATA, KINDS, Workshop
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -123,7 +124,7 @@ def test_r13_rules_that_cannot_be_read_at_the_end_keep_nothing(
     delivery = workshop.service.begin(request, workshop.service.decide(request), workshop.service.ids.next())
 
     def gone(*_: object) -> None:
-        raise service_module.Unavailable("gone")
+        raise Unavailable("gone")
 
     monkeypatch.setattr(service_module, "read_policy", gone)
     outcome = delivery.finish([DATA])
@@ -167,12 +168,12 @@ class FailingCommit:
 @pytest.mark.parametrize("happens", [False, True])
 def test_a_fault_in_the_very_commit(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, happens: bool) -> None:
     """A row that is there is acknowledged. Without it the file stays: the row may still come to light."""
-    real = service_module.transaction.atomic
+    real = transaction.atomic
 
     def atomic(*args: Any, **kwargs: Any) -> Any:
         return real(*args, **kwargs) if args or kwargs else FailingCommit(real(), happens=happens)
 
-    monkeypatch.setattr(service_module.transaction, "atomic", atomic)
+    monkeypatch.setattr(transaction, "atomic", atomic)
     outcome = workshop.receive()
     assert outcome.decision.status.http == (200 if happens else 503)
     assert len(workshop.files()) == 2

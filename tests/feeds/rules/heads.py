@@ -54,4 +54,4 @@ IDENTITY = {
 
 def judged(**changes: object) -> Certificate:
     given = {"dn": DN, "verify": "SUCCESS", "expiry": None, "require_verify": True, "now": NOW} | changes
-    return read_certificate(given.pop("dn"), **given)  # type: ignore[arg-type]
+    return read_certificate(given.pop("dn"), **given)

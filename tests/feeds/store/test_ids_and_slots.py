@@ -5,11 +5,11 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from feeds.store import slots
 from feeds.store.ids import RECEIPT_ID, ReceiptIds, data_path, meta_path, received_at
 from feeds.store.slots import Slot, holder_since, noted_places, sweep_dead, take_slot
 from feeds.store.spool import Part, SpaceMark, SyncFailed
@@ -195,7 +195,7 @@ def test_r05_a_place_whose_note_could_not_be_flushed_is_not_used(
             slot.places.enter(OLD)
     with monkeypatch.context() as patch:
         write = os.write
-        patch.setattr(slots.os, "write", lambda file, data: write(file, data[:-5]))
+        patch.setattr(os, "write", lambda file, data: write(file, data[:-5]))
         with pytest.raises(OSError, match="No space"):
             slot.places.enter(OLD)
     slot.places.enter(OLD)
@@ -207,7 +207,7 @@ def test_the_latest_holder_is_told_from_those_before(tmp_path: Path, monkeypatch
     slot = take_slot(tmp_path)
     slot.places.enter(OLD)
     die(slot)
-    monkeypatch.setattr(slots.time, "time", lambda: slot.since / 1000 + 60)
+    monkeypatch.setattr(time, "time", lambda: slot.since / 1000 + 60)
     heir = take_slot(tmp_path)
     assert holder_since(tmp_path, 1) == heir.since > slot.since
     heir.release()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -91,7 +92,7 @@ PAGES = ("codes/", "docs/", "favicon.ico", "api/schema/", "api/docs/")
 
 def address(path: str, owner: Caller) -> str:
     """The address with things that are there; a token of the caller, and never the one that it calls with."""
-    token = ApiToken.objects.issue(owner.user)[0].pk if owner.user is not None else 1  # type: ignore[arg-type]
+    token = ApiToken.objects.issue(owner.user)[0].pk if owner.user is not None else 1
     return path.format(
         name="FEED-A",
         receipt_id=RECEIPT,
@@ -119,7 +120,7 @@ def caller_of(role: str) -> Caller:
             return found
         case "token of an inactive user":
             found = superuser()
-            type(found.user).objects.filter(pk=found.user.pk).update(is_active=False)  # type: ignore[union-attr]
+            type(found.user).objects.filter(pk=found.user.pk).update(is_active=False)
             return found
         case "revoked token":
             found = superuser()
@@ -133,7 +134,7 @@ def caller_of(role: str) -> Caller:
 
 
 @pytest.fixture
-def objects(tmp_path: Path, settings) -> None:
+def objects(tmp_path: Path, settings: Any) -> None:
     settings.STORE_DIR = tmp_path
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     make_feed("FEED-A")
@@ -243,9 +244,9 @@ def test_s15_what_others_own_cannot_be_found_by_any_way() -> None:
         problem_of(mine.call(method, f"/api/v1/tokens/{number}/"), 404)
     for query in ["", "?ordering=name", "?limit=1000", "?format=csv"]:
         response = mine.get(f"/api/v1/tokens/{query}")
-        content = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
+        content = b"".join(response.streaming_content) if response.streaming else response.content
         assert other.token.prefix.encode() not in content
-    problem_of(mine.get(f"/api/v1/tokens/?user={other.user.pk}"), 400)  # type: ignore[union-attr]
+    problem_of(mine.get(f"/api/v1/tokens/?user={other.user.pk}"), 400)
     mine.delete("/api/v1/tokens/?all=true")
     assert ApiToken.objects.filter(pk=number).exists()
 
@@ -264,7 +265,7 @@ def test_s31_every_download_is_in_the_audit_record(objects: None) -> None:
     who = superuser()
     call(who, "GET", "/api/v1/receipts/{receipt_id}/content")
     entry = AuditRecord.objects.get(action="downloaded")
-    assert (entry.actor, entry.kind, entry.key) == (who.user.username, "receipt", RECEIPT)  # type: ignore[union-attr]
+    assert (entry.actor, entry.kind, entry.key) == (who.user.username, "receipt", RECEIPT)
 
 
 def test_s14_no_serializer_takes_all_the_fields_of_its_model() -> None:
@@ -282,7 +283,7 @@ def test_s14_no_serializer_takes_all_the_fields_of_its_model() -> None:
 
 
 def all_kinds(kind: type) -> list[type]:
-    return [found for sub in kind.__subclasses__() for found in (sub, *all_kinds(sub))]
+    return [found for sub in kind.__subclasses__() for found in (sub, *all_kinds(sub))]  # type: ignore[var-annotated]
 
 
 def test_a_session_reads_and_writes_with_its_csrf_token(objects: None) -> None:

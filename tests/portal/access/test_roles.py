@@ -1,6 +1,7 @@
 """The shipped roles: what each may do, address by address (threat model, S13, S14, S15, S30)."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def second_approval(settings) -> None:
+def second_approval(settings: Any) -> None:
     """With it on there are more pages, and those that are there without it stay as open as they were."""
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
 
@@ -188,7 +189,7 @@ def test_s13_who_may_not_write_changes_nothing_by_any_post(role: str) -> None:
     client = client_of(role)
     models = (Feed, CertificateRule, Proposal, Receipt, RefusalSample, RetentionPolicy, User, Group)
     before = [list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in models]
-    state = Feed.objects.values().get(pk=objects["feeds_feed"])
+    state = Feed.objects.values().get(pk=objects["feeds_feed"])  # type: ignore[misc]
     proposal = Proposal.objects.values().get()
     everything = {
         "name": "OTHER",
@@ -207,7 +208,7 @@ def test_s13_who_may_not_write_changes_nothing_by_any_post(role: str) -> None:
     for name in set(READERS) - {"password_change", "portal_apitoken_add"}:
         client.post(address(name, objects), everything)
     assert [list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in models] == before
-    assert Feed.objects.values().get(pk=objects["feeds_feed"]) == state
+    assert Feed.objects.values().get(pk=objects["feeds_feed"]) == state  # type: ignore[misc]
     assert Proposal.objects.values().get() == proposal
     assert not User.objects.filter(username="somebody-else", is_superuser=True).exists()
 

@@ -4,6 +4,8 @@ import ipaddress
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -120,7 +122,7 @@ def test_s35_strangers_everywhere_shut_nobody_out_who_has_signed_in_before(few_s
     assert not is_known("198.51.100.1")
 
 
-def test_s35_no_password_is_hashed_beyond_the_allowance(few_sign_ins: None, settings) -> None:
+def test_s35_no_password_is_hashed_beyond_the_allowance(few_sign_ins: None, settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["tests.portal.access.test_sign_in.CountingHasher"]
     make_user()
     CountingHasher.times = 0
@@ -201,7 +203,7 @@ def test_s16_what_was_typed_is_not_kept() -> None:
 
 
 @pytest.fixture
-def _sign_on():
+def _sign_on() -> Any:
     environment = replace(
         django_settings.ENVIRONMENT,
         signin_header="x-remote-user",
@@ -294,7 +296,7 @@ def test_without_the_setting_the_header_means_nothing() -> None:
     assert index_of(Client(), "boss") == 302
 
 
-def test_the_setting_wants_a_proxy_to_believe(tmp_path) -> None:
+def test_the_setting_wants_a_proxy_to_believe(tmp_path: Path) -> None:
     with pytest.raises(BadEnvironment, match="needs PORTAL_TRUSTED_PROXIES"):
         read_environment({"PORTAL_DATA_DIR": str(tmp_path), "PORTAL_SIGNIN_HEADER": "X-Remote-User"})
 
@@ -302,7 +304,7 @@ def test_the_setting_wants_a_proxy_to_believe(tmp_path) -> None:
 # --- settings in the audit record ---
 
 
-def test_s23_other_settings_are_recorded_once_and_never_a_secret(tmp_path) -> None:
+def test_s23_other_settings_are_recorded_once_and_never_a_secret(tmp_path: Path) -> None:
     base = {"PORTAL_DATA_DIR": str(tmp_path), "PORTAL_ADMIN_PASSWORD": "hidden-secret"}
     first = told_settings(read_environment(base))
     assert record_settings(first)

@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -22,7 +23,7 @@ PASSWORD = "correct horse battery"
 LOGIN = "/api/v1/auth/token/"
 
 
-def log_in(user: User, **body: object):
+def log_in(user: User, **body: object) -> Any:
     return anonymous().post(LOGIN, {"username": user.username, "password": PASSWORD, **body})
 
 
@@ -150,7 +151,7 @@ def test_s16_a_dump_of_the_database_holds_no_token() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 50])
-def test_the_list_takes_the_same_queries_however_long(count: int, django_assert_num_queries) -> None:
+def test_the_list_takes_the_same_queries_however_long(count: int, django_assert_num_queries: Any) -> None:
     user = make_user()
     for _ in range(count):
         mine = Caller(user)

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
@@ -77,7 +79,7 @@ def tampered(chain: list[dict[str, object]], chance: random.Random) -> list[dict
     elif kind == "delete and renumber":
         del changed[place]
         for entry in changed[place:]:
-            entry["number"] -= 1
+            entry["number"] -= 1  # type: ignore[operator]
             entry["digest"] = digest_of(entry)
     elif kind == "swap":
         other = chance.choice([index for index in range(len(changed)) if index != place])
@@ -130,7 +132,7 @@ def begin(chain: list[dict[str, object]], number: int) -> None:
     """Make one entry explain the heads that were announced before it, and chain the others to it."""
     chain[number - 1] |= {"kind": CHAIN, "action": "began"}
     for entry in chain[number - 1 :]:
-        position = entry["number"] - 1
+        position = entry["number"] - 1  # type: ignore[operator]
         entry["previous"] = chain[position - 1]["digest"] if position else GENESIS
         entry["digest"] = digest_of(entry)
 
@@ -272,7 +274,7 @@ def test_what_a_role_may_do_is_recorded() -> None:
 
 
 @pytest.mark.django_db
-def test_many_changes_at_once_are_one_unbroken_chain(django_assert_max_num_queries) -> None:
+def test_many_changes_at_once_are_one_unbroken_chain(django_assert_max_num_queries: Any) -> None:
     record("changed", kind="feed", key=0, name="BEFORE")
     # savepoints, the head, one insert; PostgreSQL takes its lock too
     with django_assert_max_num_queries(5), transaction.atomic(), together():
@@ -295,7 +297,9 @@ def test_changes_that_fail_leave_no_entry() -> None:
 
 
 @pytest.mark.django_db
-def test_verify_audit_says_what_is_wrong_and_fails(settings, tmp_path, django_capture_on_commit_callbacks) -> None:
+def test_verify_audit_says_what_is_wrong_and_fails(
+    settings: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
+) -> None:
     settings.DATA_DIR = tmp_path
     shipped = AuditRecord.objects.count()  # the roles that the migration made
     with django_capture_on_commit_callbacks(execute=True):
@@ -336,7 +340,7 @@ def test_the_record_is_read_by_auditors_and_edited_by_nobody() -> None:
 
 @pytest.mark.django_db
 def test_s23_a9_a_new_database_begins_a_chain_and_one_that_was_emptied_is_found(
-    settings, tmp_path, django_capture_on_commit_callbacks
+    settings: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
 ) -> None:
     settings.DATA_DIR = tmp_path
     with django_capture_on_commit_callbacks(execute=True):
@@ -369,7 +373,7 @@ def test_s23_a9_a_new_database_begins_a_chain_and_one_that_was_emptied_is_found(
 
 @pytest.mark.django_db
 def test_s23_a9_a_restore_is_explained_by_whoever_made_it(
-    settings, tmp_path, django_capture_on_commit_callbacks
+    settings: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
 ) -> None:
     settings.DATA_DIR = tmp_path
     with django_capture_on_commit_callbacks(execute=True):

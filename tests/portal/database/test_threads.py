@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     # The test's own transaction would count as left in the middle of something.
     monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda _: None)
     clock = Clock()
-    monkeypatch.setattr(threads.time, "monotonic", clock)
+    monkeypatch.setattr(time, "monotonic", clock)
     # What the transaction of the test before had set is taken back with it.
     monkeypatch.delattr(threads._opened, "limits", raising=False)
     monkeypatch.setattr(threads, "_in_vain", {False: float("-inf"), True: float("-inf")})

@@ -44,9 +44,9 @@ def test_processes_and_threads_that_count_at_once_lose_nothing(tmp_path: Path) -
     processes = [PROCESSES.Process(target=add_often, args=(path, 2000)) for _ in range(3)]
     threads = [threading.Thread(target=add_often, args=(path, 2000)) for _ in range(2)]
     for one in (*processes, *threads):
-        one.start()
+        one.start()  # type: ignore[attr-defined]
     for one in (*processes, *threads):
-        one.join()
+        one.join()  # type: ignore[attr-defined]
     assert read(Tallies(path), "a") == 10_000
     assert read(Tallies(path), "b") == 0
 
@@ -89,8 +89,8 @@ def test_a_process_that_dies_while_it_counts_holds_up_nobody(tmp_path: Path) -> 
 def test_whoever_was_not_seen_for_longest_makes_room() -> None:
     table = Tallies(rows=1)
     for moment in range(ENTRIES):
-        table.update(f"key {moment}", lambda _, moment=moment: (float(moment), 7.0))
-    table.update("key 0", lambda pair: (100.0, pair[1]))  # type: ignore[index]  # it is known
+        table.update(f"key {moment}", lambda _, moment=moment: (float(moment), 7.0))  # type: ignore[misc]
+    table.update("key 0", lambda pair: (100.0, pair[1]))  # it is known
     table.update("new", lambda pair: (101.0, 0.0 if pair is None else 1.0))
     assert read(table, "key 0") == 7
     assert read(table, "new") == 0

@@ -154,7 +154,7 @@ def test_the_reason_of_a_deletion_may_stand_in_the_query_or_in_the_body() -> Non
         lambda path: editor.call("DELETE", path, {"comment": "ticket 1"}),
     ):
         make_feed("FEED-A")
-        assert send("/api/v1/feeds/FEED-A/").status_code == 204
+        assert send("/api/v1/feeds/FEED-A/").status_code == 204  # type: ignore[no-untyped-call]
         latest = editor.get("/api/v1/feeds/FEED-A/history/").json()["results"][0]
         assert (latest["action"], latest["comment"]) == ("deleted", "ticket 1")
 

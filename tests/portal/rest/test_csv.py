@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.http import HttpResponse
 from django.utils import timezone
 
 from codes import loading
@@ -20,7 +19,7 @@ from portal.models import ApiToken
 from portal.rest.private import CSV_CHUNK, csv_parts
 from portal.rest.schema_views import description
 from portal.rest.views import csv_cell
-from tests.calls import Caller, superuser
+from tests.calls import Answer, Caller, superuser
 from tests.factories import DN, LATER, make_feed, make_receipt, make_rule
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +72,7 @@ def viewer(catalogue: None, db: None, settings: Any) -> Caller:
         rules = [{"subject_dn": DN, "expires": "2031-01-01T00:00:00Z"}]
         change = {"certificate_policy": policy, "certificate_rules": rules, "comment": FORMULA}
         found.patch(f"/api/v1/feeds/{FEED}/", change)
-    ApiToken.objects.issue(found.user, name=FORMULA)  # type: ignore[arg-type]  # it has one
+    ApiToken.objects.issue(found.user, name=FORMULA)  # it has one
     return found
 
 
@@ -84,7 +83,7 @@ def count(feed: str) -> None:
     RefusalSample.objects.create(at=HOUR, receipt_id=f"sample of {feed}", **key)
 
 
-def table(response: HttpResponse) -> list[dict[str, str]]:
+def table(response: Answer) -> list[dict[str, str]]:
     assert response.status_code == 200, response
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     content = b"".join(response) if response.streaming else response.content
@@ -163,7 +162,7 @@ def test_fields_choose_the_columns(viewer: Caller) -> None:
     assert rows[-1] == {"action": "created", "version": "1"}
 
 
-def test_a_long_table_is_read_in_parts_and_misses_nothing(django_assert_max_num_queries) -> None:
+def test_a_long_table_is_read_in_parts_and_misses_nothing(django_assert_max_num_queries: Any) -> None:
     now = timezone.now()
     Feed.objects.bulk_create(
         Feed(name=f"FEED-{number:05}", created=now, updated=now) for number in range(2 * CSV_CHUNK + 1)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
 
@@ -20,6 +19,7 @@ from feeds.history import commented
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
 from portal.models import ApiToken
 from portal.text import escape_cell, unescape_cell
+from tests.calls import Answer
 from tests.hostile_site import values_of
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +88,7 @@ def fill(formula: str, number: int, user: User) -> None:
 
     now = datetime.now(UTC)
     feed = Feed(**values_of(Feed, text, labels=[formula]))
-    feed._history_user = user
+    feed._history_user = user  # type: ignore[attr-defined]
     with commented(formula):
         feed.save()
         feed.owner = f"{formula} later"
@@ -120,7 +120,7 @@ EXPORTS = {
 }
 
 
-def rows_of(answer: HttpResponse) -> list[dict[str, str]]:
+def rows_of(answer: Answer) -> list[dict[str, str]]:
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/csv")
     content = b"".join(answer) if answer.streaming else answer.content

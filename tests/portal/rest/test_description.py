@@ -25,11 +25,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def openapi() -> dict:
+def openapi() -> dict[str, Any]:
     return yaml.safe_load(description("yaml"))
 
 
-def operations(openapi: dict) -> list[tuple[str, str, dict]]:
+def operations(openapi: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (method, path, operation)
         for path, item in openapi["paths"].items()
@@ -43,7 +43,7 @@ def test_the_committed_description_is_that_of_the_code(tmp_path: Path) -> None:
     assert (ROOT / "docs/openapi.yaml").read_text() == (tmp_path / "openapi.yaml").read_text(), "run `make schema`"
 
 
-def test_every_address_and_method_of_the_api_is_described(openapi: dict) -> None:
+def test_every_address_and_method_of_the_api_is_described(openapi: dict[str, Any]) -> None:
     described = {(method.upper(), path) for method, path, _ in operations(openapi)}
     assert described == set(api_methods())
 
@@ -57,7 +57,7 @@ def api_methods() -> list[tuple[str, str]]:
     return found
 
 
-def leaves(patterns, prefix: str = "") -> list[tuple[URLPattern, str]]:
+def leaves(patterns: Any, prefix: str = "") -> list[tuple[URLPattern, str]]:
     found = []
     for entry in patterns:
         route = prefix + str(entry.pattern)
@@ -82,7 +82,7 @@ def without_converters(route: str) -> str:
     )
 
 
-def test_every_operation_has_its_own_id_and_words(openapi: dict) -> None:
+def test_every_operation_has_its_own_id_and_words(openapi: dict[str, Any]) -> None:
     found = [operation for _, _, operation in operations(openapi)]
     assert len({operation["operationId"] for operation in found}) == len(found)
     unspoken = [operation["operationId"] for operation in found if len(operation.get("description", "")) < 10]
@@ -91,7 +91,7 @@ def test_every_operation_has_its_own_id_and_words(openapi: dict) -> None:
     assert sorted(summaries) == sorted(set(summaries))
 
 
-def test_every_answer_that_an_operation_may_give_is_described(openapi: dict) -> None:
+def test_every_answer_that_an_operation_may_give_is_described(openapi: dict[str, Any]) -> None:
     for method, path, operation in operations(openapi):
         answers = set(operation["responses"])
         where = (method, path)
@@ -111,7 +111,7 @@ def test_every_answer_that_an_operation_may_give_is_described(openapi: dict) -> 
     assert "409" in openapi["paths"]["/api/v1/feeds/"]["post"]["responses"]
 
 
-def test_every_key_and_every_parameter_has_its_words(openapi: dict) -> None:
+def test_every_key_and_every_parameter_has_its_words(openapi: dict[str, Any]) -> None:
     schemas = openapi["components"]["schemas"]
     shapes = {name: schema for name, schema in schemas.items() if not name.startswith("Paginated")}
     unspoken = [name for name, schema in shapes.items() if "enum" not in schema and not schema.get("description")]
@@ -125,11 +125,11 @@ def test_every_key_and_every_parameter_has_its_words(openapi: dict) -> None:
     assert unspoken == []
 
 
-def test_no_example_is_left_over_from_what_is_gone(openapi: dict) -> None:
+def test_no_example_is_left_over_from_what_is_gone(openapi: dict[str, Any]) -> None:
     assert set(schema_examples.BODIES) <= {operation["operationId"] for _, _, operation in operations(openapi)}
 
 
-def test_no_internal_docstring_leaks(openapi: dict) -> None:
+def test_no_internal_docstring_leaks(openapi: dict[str, Any]) -> None:
     """Descriptions speak of the API, not of the classes that make it."""
     internal = re.compile(r"\b(DRF|Django|ORM|Python|self|Args:|Raises:)|[Mm]ixin|[Ss]erializer|`_\w+`")
 
@@ -143,7 +143,7 @@ def test_no_internal_docstring_leaks(openapi: dict) -> None:
     assert [text for text in texts(openapi) if internal.search(text)] == []
 
 
-def test_every_body_of_json_has_an_example_that_is_taken(openapi: dict) -> None:
+def test_every_body_of_json_has_an_example_that_is_taken(openapi: dict[str, Any]) -> None:
     loading.load()
     make_user(username="admin")
     who = superuser()
@@ -162,7 +162,7 @@ def test_every_body_of_json_has_an_example_that_is_taken(openapi: dict) -> None:
     assert len(taken) == len(schema_examples.BODIES) - 3  # those of proposals have a test of their own
 
 
-def test_every_decision_has_an_example_that_is_taken(openapi: dict, settings) -> None:
+def test_every_decision_has_an_example_that_is_taken(openapi: dict[str, Any], settings: Any) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     proposer, other = superuser(), superuser()
     for name, who in {"approve": other, "decline": other, "withdraw": proposer}.items():
@@ -173,13 +173,13 @@ def test_every_decision_has_an_example_that_is_taken(openapi: dict, settings) ->
         assert (decided.status_code, decided.json()["decision_comment"]) == (200, example["comment"])
 
 
-def test_a_bulk_change_says_what_becomes_of_if_match(openapi: dict) -> None:
+def test_a_bulk_change_says_what_becomes_of_if_match(openapi: dict[str, Any]) -> None:
     parameters = openapi["paths"]["/api/v1/feeds/"]["patch"]["parameters"]
     (if_match,) = [found for found in parameters if found["name"] == "If-Match"]
     assert "no version" in if_match["description"]
 
 
-def test_errors_are_problems_in_the_description_too(openapi: dict) -> None:
+def test_errors_are_problems_in_the_description_too(openapi: dict[str, Any]) -> None:
     for name, response in openapi["components"]["responses"].items():
         assert list(response["content"]) == ["application/problem+json"], name
     for _, _, operation in operations(openapi):
@@ -227,13 +227,13 @@ def test_a_wrong_host_is_a_problem_too() -> None:
     problem_of(anonymous().get("/api/v1/codes/", Host="evil.example"), 400)
 
 
-def test_links_are_absolute_where_the_public_address_is_known(settings) -> None:
+def test_links_are_absolute_where_the_public_address_is_known(settings: Any) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, public_url="https://portal.example.org")
     body = anonymous().get("/api/v1/nothing/").json()
     assert body["type"] == "https://portal.example.org/codes/http/404/"
 
 
-def test_an_error_of_ours_is_a_problem_that_tells_nothing(monkeypatch) -> None:
+def test_an_error_of_ours_is_a_problem_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from codes.api import views
 
     def fail(*_: object, **__: object) -> None:
@@ -255,7 +255,7 @@ def test_a_request_id_is_taken_over_or_made(sent: str) -> None:
     assert (response["X-Request-ID"] == sent) is (sent in {"request-0001", "7"})
 
 
-def test_a_database_that_fails_is_503_with_a_time_to_wait(monkeypatch) -> None:
+def test_a_database_that_fails_is_503_with_a_time_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db import OperationalError
 
     from codes.api import views
@@ -269,7 +269,7 @@ def test_a_database_that_fails_is_503_with_a_time_to_wait(monkeypatch) -> None:
     assert int(response["Retry-After"]) > 0
 
 
-def test_the_policy_of_deprecation_is_whole_and_true(openapi: dict) -> None:
+def test_the_policy_of_deprecation_is_whole_and_true(openapi: dict[str, Any]) -> None:
     policy = (ROOT / "docs/api.md").read_text().partition("## What is promised")[2]
     for word in ("Deprecation: @", "Sunset: ", 'rel="deprecation"', "RFC 9745", "RFC 8594", "twelve months", "410"):
         assert word in policy

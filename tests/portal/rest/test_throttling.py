@@ -4,6 +4,7 @@ from collections import Counter as Counted
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -25,11 +26,11 @@ def _counted_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def three_a_minute(settings) -> None:
+def three_a_minute(settings: Any) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, anonymous_rate=3)
 
 
-def get_from(address: str):
+def get_from(address: str) -> Any:
     return Client(REMOTE_ADDR=address).get(PATH)
 
 
@@ -89,7 +90,7 @@ def test_whoever_has_a_token_is_not_counted(three_a_minute: None) -> None:
     assert "RateLimit" not in answers[0]
 
 
-def test_there_may_be_no_limit(settings) -> None:
+def test_there_may_be_no_limit(settings: Any) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, anonymous_rate=None)
     response = anonymous().get(PATH)
     assert response.status_code == 200

@@ -214,7 +214,7 @@ def test_s29_a_full_temporary_folder_is_a_503(
                 raise OSError(28, "No space left on device")
             return super().write(data)
 
-    monkeypatch.setattr(bodies.tempfile, "SpooledTemporaryFile", Full)
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
     answer = ask(live, path, b"x" * 2_000_000, headers={"Authorization": f"Bearer {token}"})
     assert answer.status == 503
     assert (answer.header("content-type") or "").startswith(kind)

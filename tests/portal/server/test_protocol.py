@@ -177,8 +177,7 @@ def test_a_slow_answer_is_not_cut_by_the_next_head(monkeypatch: pytest.MonkeyPat
 
 
 def test_connections_beyond_the_most_wait_and_are_served() -> None:
-    with serving(application) as (number, running):
-        running._most_connections = 2
+    with serving(application, most_connections=2) as (number, _):
         waiting = [connect(number) for _ in range(6)]
         for connection in waiting:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from portal import command_line, injected
 from portal.environment import BadEnvironment, read_environment
@@ -387,7 +387,7 @@ def test_a10_systemd_never_gives_up() -> None:
 def test_what_passes_is_waited_for_and_nothing_else(
     fault: Exception, passing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting.connections["default"], "vendor", "sqlite")
+    monkeypatch.setattr(connections["default"], "vendor", "sqlite")
     assert waiting.passes(fault) is passing
 
 
@@ -408,7 +408,7 @@ def test_what_passes_is_waited_for_and_nothing_else(
 def test_a_database_that_refuses_is_a_fault_of_the_settings(
     text: str, passing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting.connections["default"], "vendor", "postgresql")
+    monkeypatch.setattr(connections["default"], "vendor", "postgresql")
     assert waiting.passes(OperationalError(text)) is passing
     assert command_line.explain(OperationalError(text))
 
