@@ -17,6 +17,7 @@ from feeds import models
 from feeds.maintenance import identity
 from feeds.maintenance.identity import WrongStore, demand_own_store
 from feeds.models import Feed, Receipt, Store
+from feeds.monitoring.rehearsal import Rehearsal
 from feeds.receipt.service import read_policy
 from portal.audit.record import HEADS_FILE, record
 from portal.database import threads
@@ -48,6 +49,17 @@ def test_r30_the_first_start_gives_both_a_key_and_every_later_one_finds_it(depot
     identity.link(depot.root)
     assert [key] == identity.known_keys()
     demand_own_store(depot.root)
+
+
+def test_r30_a_database_that_lost_its_feeds_is_not_ready(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every delivery is 503 then: a balancer must not send more."""
+    depot.keep(FEED, b"data")
+    Rehearsal("one").run()
+    monkeypatch.setattr(models, "_seen_feeds", [])
+    Feed.objects.all().delete()
+    Feed.history.all().delete()
+    with pytest.raises(DatabaseRefused, match="never was a feed"):
+        Rehearsal("one").run()
 
 
 def test_r30_a_store_with_a_key_gives_it_to_a_restored_database_without_one(depot: Depot) -> None:
