@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from codes import snapshot
 from codes.catalogue.values import HTTP, STROOM
 from codes.models import CodeClass, Disagreement, LocalNote, Meaning, Registry, SourceEntry, StatusCode
+from codes.snapshot import Snapshot
 
 # As written in an address: never padded. HTTP has three digits by its grammar; Stroom counts from 0.
 NUMBERS = {HTTP: re.compile(r"[1-9][0-9]{2}"), STROOM: re.compile(r"0|[1-9][0-9]{0,2}")}
@@ -17,12 +19,17 @@ RULE = "A delivery to Stroom is done only with HTTP 200 and Stroom-Status 0"
 
 @dataclass(frozen=True)
 class FoundCode:
-    """A number with all that is known about it; `row` is None for one that the catalogue does not have."""
+    """A number with all that is known about it; `row` is None for one that the catalogue does not have.
+
+    `noted` are its meanings with the current notes of the site; `row` belongs to the snapshot, which has no notes.
+    """
 
     registry: Registry
     code: int
     code_class: CodeClass | None
     row: StatusCode | None
+    noted: tuple[Meaning, ...] = field(repr=False, compare=False)
+    catalogue: Snapshot = field(repr=False, compare=False)
 
     @property
     def known(self) -> bool:
@@ -64,7 +71,7 @@ class FoundCode:
 
     @property
     def meanings(self) -> list[Meaning]:
-        return list(self.row.meanings.all()) if self.row else []
+        return list(self.noted)
 
     @property
     def entries(self) -> list[SourceEntry]:
@@ -122,18 +129,32 @@ def find_codes(registry: str, numbers: Sequence[str]) -> dict[str, FoundCode]:
     possible = [number for number in numbers if pattern and pattern.fullmatch(number)]
     if not possible:
         return {}
-    rows = StatusCode.objects.with_meanings().filter(pk__in=[f"{registry}/{number}" for number in possible])
-    found = {str(row.code): FoundCode(row.registry, row.code, row.code_class, row) for row in rows}
-    if len(found) < len(possible):
-        space = Registry.objects.prefetch_related("classes").filter(pk=registry).first()
-        for number in possible:
-            if space is not None and number not in found:
-                found[number] = FoundCode(space, int(number), _class_of(space, int(number)), None)
-    return {number: found[number] for number in possible if number in found}
+    catalogue = snapshot.current()
+    space = catalogue.registries.get(registry)
+    if space is None:
+        return {}
+    rows = {number: catalogue.codes.get(f"{registry}/{number}") for number in possible}
+    noted = snapshot.with_notes([row for row in rows.values() if row])
+    return {
+        number: _known(row, noted[row.pk], catalogue) if row else _unknown(space, int(number), catalogue)
+        for number, row in rows.items()
+    }
 
 
-def _class_of(space: Registry, number: int) -> CodeClass | None:
-    return next((item for item in space.classes.all() if item.first <= number <= item.last), None)
+def all_codes() -> list[FoundCode]:
+    """Every number of the catalogue, in page order."""
+    catalogue = snapshot.current()
+    rows = list(catalogue.codes.values())
+    noted = snapshot.with_notes(rows)
+    return [_known(row, noted[row.pk], catalogue) for row in rows]
+
+
+def _known(row: StatusCode, noted: Sequence[Meaning], catalogue: Snapshot) -> FoundCode:
+    return FoundCode(row.registry, row.code, row.code_class, row, tuple(noted), catalogue)
+
+
+def _unknown(space: Registry, number: int, catalogue: Snapshot) -> FoundCode:
+    return FoundCode(space, number, catalogue.class_of(space.pk, number), None, (), catalogue)
 
 
 def find_meaning(registry: str, number: str, owner: str) -> FoundMeaning | None:
@@ -141,4 +162,6 @@ def find_meaning(registry: str, number: str, owner: str) -> FoundMeaning | None:
     found = find_code(registry, number)
     if found is None or found.row is None or owner not in found.row.owners:
         return None
-    return FoundMeaning(found.registry, found.code, found.code_class, found.row, owner)
+    return FoundMeaning(
+        found.registry, found.code, found.code_class, found.row, found.noted, found.catalogue, owner
+    )

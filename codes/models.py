@@ -142,7 +142,6 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
             Prefetch("meanings", Meaning.objects.select_related("owner").prefetch_related("vendors", "headers")),
             Prefetch("entries", SourceEntry.objects.with_titles()),
             "disagreements",
-            "meanings__local_notes",
         )
 
     def disputed(self, *, disputed: bool) -> Self:

@@ -17,8 +17,8 @@ from codes.api.serializers import (
     VendorSerializer,
 )
 from codes.labels import VERDICTS
-from codes.lookup import FoundCode
-from codes.models import CodeClass, Disagreement, Owner, Registry, Release, Source, StatusCode, Vendor
+from codes.lookup import all_codes
+from codes.models import CodeClass, Disagreement, Owner, Registry, Release, Source, Vendor
 from portal.rest.views import csv_text
 from portal.site import public_link
 
@@ -47,7 +47,7 @@ def export_json(digest: str) -> bytes:
         "vendors": [_without(row, "codes") for row in VendorSerializer(Vendor.objects.all(), many=True).data],
         "owners": list(Owner.objects.values("slug", "name", "vendors", "note")),
         "sources": SourceSerializer(Source.objects.with_counts(), many=True).data,
-        "codes": [_without(CodeSerializer(code).data, "local_notes") for code in _all_codes()],
+        "codes": [_without(CodeSerializer(code).data, "local_notes") for code in all_codes()],
         "class_disagreements": ListedDisagreementSerializer(
             Disagreement.objects.filter(status_code=None), many=True
         ).data,
@@ -72,7 +72,7 @@ def retry_json(digest: str) -> bytes:
     """From the number to the verdict; the whole advice of each owner below `details`."""
     verdicts: dict[str, dict[str, str]] = {}
     details: dict[str, dict[str, dict[str, Any]]] = {}
-    for found in _all_codes():
+    for found in all_codes():
         registry, number = found.registry.slug, str(found.code)
         verdicts.setdefault(registry, {})[number] = found.meanings[0].retry_verdict
         details.setdefault(registry, {})[number] = {
@@ -81,13 +81,8 @@ def retry_json(digest: str) -> bytes:
     return json.dumps({"digest": digest, "verdicts": VERDICTS, **verdicts, "details": details}).encode()
 
 
-def _all_codes() -> Iterator[FoundCode]:
-    for row in StatusCode.objects.with_meanings().in_page_order():
-        yield FoundCode(row.registry, row.code, row.code_class, row)
-
-
 def _meaning_lines() -> Iterator[dict[str, Any]]:
-    for found in _all_codes():
+    for found in all_codes():
         for meaning in found.meanings:
             yield {
                 "registry": found.registry.slug,

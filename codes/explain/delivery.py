@@ -151,4 +151,12 @@ def _replaced(meaning: Meaning, sender: str, administrator: str, retry: Mapping[
 
 
 def _advised(found: FoundCode, meanings: Sequence[Meaning]) -> AdvisedCode:
-    return AdvisedCode(found.registry, found.code, found.code_class, found.row, tuple(meanings))
+    return AdvisedCode(
+        found.registry,
+        found.code,
+        found.code_class,
+        found.row,
+        found.noted,
+        found.catalogue,
+        advised=tuple(meanings),
+    )

@@ -8,8 +8,8 @@ from django.http import QueryDict
 
 from codes import labels as words
 from codes.catalogue.values import HTTP, STROOM, Severity, Standing, Verdict
-from codes.models import Disagreement, Owner, Source
 from codes.pages.query import query_faults
+from codes.snapshot import Snapshot
 
 Choices = Sequence[tuple[str, str]]
 
@@ -41,26 +41,25 @@ REGISTRIES: Choices = ((HTTP, "HTTP"), (STROOM, "Stroom"))
 CLASSES: Choices = tuple((key, key) for key in ("1xx", "2xx", "3xx", "4xx", "5xx"))
 
 
-def code_groups() -> list[Group]:
+def code_groups(catalogue: Snapshot) -> list[Group]:
     return [
         Group("registry", "Registry", REGISTRIES),
         Group("class", "Class", CLASSES),
         Group("retry", "Send again", [(verdict, words.VERDICTS[verdict]) for verdict in Verdict]),
         Group("standing", "Standing", [(standing, words.STANDINGS[standing]) for standing in Standing]),
-        Group("owner", "Owner", list(Owner.objects.values_list("slug", "name"))),
-        Group("source", "Listed by", list(Source.objects.values_list("slug", "title"))),
+        Group("owner", "Owner", catalogue.owners),
+        Group("source", "Listed by", catalogue.sources),
         Group("disagrees", "Sources", (("true", "disagree"), ("false", "agree"))),
         Group("cacheable", "Cache", [(key, words.CACHEABILITY[key]) for key in words.CACHEABILITY]),
     ]
 
 
-def disagreement_groups() -> list[Group]:
-    aspects = Disagreement.objects.order_by("aspect").values_list("aspect", flat=True).distinct()
+def disagreement_groups(catalogue: Snapshot) -> list[Group]:
     return [
         Group("severity", "Weight", [(severity, words.SEVERITIES[severity]) for severity in Severity]),
         Group("registry", "Registry", REGISTRIES),
-        Group("source", "Source", list(Source.objects.values_list("slug", "title"))),
-        Group("aspect", "About", [(aspect, words.aspect_words(aspect)) for aspect in aspects]),
+        Group("source", "Source", catalogue.sources),
+        Group("aspect", "About", [(aspect, words.aspect_words(aspect)) for aspect in catalogue.aspects]),
     ]
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from codes.catalogue.values import HTTP, Severity
 from codes.labels import aspect_words
 from codes.lookup import FoundCode
-from codes.models import Meaning, StatusCode
+from codes.models import Meaning
 from codes.pages.samples import http_sample, stroom_sample
+from codes.snapshot import Snapshot
 
 MOST_COMPARED = 5
 
@@ -51,13 +52,11 @@ class Weighty:
 
 def show_meanings(found: FoundCode) -> list[ShownMeaning]:
     meanings = found.meanings
-    keys = {f"{relation['registry']}/{relation['code']}" for meaning in meanings for relation in meaning.related}
-    names = dict(StatusCode.objects.filter(pk__in=keys).values_list("key", "name")) if keys else {}
     return [
         ShownMeaning(
             meaning=meaning,
             samples=tuple(_samples(found, meaning)),
-            relations=tuple(_relation(relation, names) for relation in meaning.related),
+            relations=tuple(_relation(relation, found.catalogue) for relation in meaning.related),
             current_specs=tuple(spec for spec in meaning.specs if spec["current"]),
             former_specs=tuple(spec for spec in meaning.specs if not spec["current"]),
             comparable=_comparable(found, meaning),
@@ -79,12 +78,13 @@ def _samples(found: FoundCode, meaning: Meaning) -> list[str]:
     return [stroom_sample(status, found.code, meaning.name) for status in found.http_statuses[:1]]
 
 
-def _relation(relation: Mapping[str, Any], names: Mapping[str, str]) -> ShownRelation:
+def _relation(relation: Mapping[str, Any], catalogue: Snapshot) -> ShownRelation:
     registry, code = relation["registry"], relation["code"]
+    row = catalogue.codes.get(f"{registry}/{code}")
     return ShownRelation(
         registry=registry,
         code=code,
-        name=names.get(f"{registry}/{code}", ""),
+        name=row.name if row else "",
         kind=relation["kind"],
         when=relation["when"],
         tone=f"c{code // 100}" if registry == HTTP else "stroom",

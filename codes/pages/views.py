@@ -1,7 +1,7 @@
 """The pages of the catalogue. None needs a login or a script."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.paginator import InvalidPage, Page, Paginator
@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.shortcuts import render
 from django.urls import reverse
 
+from codes import snapshot
 from codes.api.views import asked_pair, compared_codes, refuse_unknown_registry
 from codes.catalogue.contradictions import NAME, PRESENCE
 from codes.catalogue.values import HTTP, STROOM, Severity
@@ -66,16 +67,17 @@ def code_list(request: HttpRequest) -> HttpResponse:
     if set(request.GET) == {"q"} and (target := straight_to(query)):
         return HttpResponseRedirect(target)
     filterset = CodeFilterSet(request.GET, StatusCode.objects.for_lists())
-    shown = facets.context(request.GET, filterset, facets.code_groups(), others=())
+    catalogue = snapshot.current()
+    shown = facets.context(request.GET, filterset, facets.code_groups(catalogue), others=())
     usable = not shown["faults"]
-    rows = list(filterset.qs) if usable else []
+    rows = catalogue.in_order(filterset.qs.values_list("pk", flat=True)) if usable else []
     result = find(query) if query and usable else None
     best, others = best_and_others(rows, result) if result else ([], rows)
     context = {
         "query": query,
         "result": result,
         "best": best,
-        "by_class": _by_class(others),
+        "by_class": _by_class(others, catalogue.classes),
         "remarks": list(remarks_on(query, no_answer_in(query))) if usable else [],
         "total": len(rows),
         **shown,
@@ -83,9 +85,10 @@ def code_list(request: HttpRequest) -> HttpResponse:
     return render(request, "codes/list.html", context, status=200 if usable else 400)
 
 
-def _by_class(rows: Iterable[StatusCode]) -> list[tuple[CodeClass, list[StatusCode]]]:
+def _by_class(
+    rows: Iterable[StatusCode], classes: Mapping[str, CodeClass]
+) -> list[tuple[CodeClass, list[StatusCode]]]:
     """The rows below the heading of their class, without classes that have none."""
-    classes = {row.pk: row for row in CodeClass.objects.select_related("registry")}
     grouped: dict[str, list[StatusCode]] = {}
     for row in rows:
         grouped.setdefault(row.code_class_id, []).append(row)
@@ -95,15 +98,19 @@ def _by_class(rows: Iterable[StatusCode]) -> list[tuple[CodeClass, list[StatusCo
 @conditional_page
 @takes_no_parameters
 def registry_page(request: HttpRequest, registry: str) -> HttpResponse:
-    space = Registry.objects.filter(pk=registry).first()
+    catalogue = snapshot.current()
+    space = catalogue.registries.get(registry)
     if space is None:
         return _number_alone(registry)
-    rows = list(space.codes.for_lists())
-    classes = list(space.classes.all())
-    by_class = [(item, [row for row in rows if row.code_class_id == item.pk]) for item in classes]
+    classes = [row for row in catalogue.classes.values() if row.registry_id == registry]
+    by_class = [(item, _codes_of(item, catalogue)) for item in classes]
     disputes = space.disagreements.filter(class_key="any").select_related("registry")
     context = {"registry": space, "by_class": by_class, "disagreements": disputes}
     return render(request, "codes/registry.html", context)
+
+
+def _codes_of(item: CodeClass, catalogue: snapshot.Snapshot) -> list[StatusCode]:
+    return [row for row in catalogue.codes.values() if row.code_class_id == item.pk]
 
 
 def _number_alone(text: str) -> HttpResponse:
@@ -134,13 +141,14 @@ def detail(request: HttpRequest, registry: str, code: str) -> HttpResponseBase:
 
 @takes_no_parameters
 def _class_page(request: HttpRequest, key: str) -> HttpResponse:
-    code_class = CodeClass.objects.select_related("registry").filter(pk=key).first()
+    catalogue = snapshot.current()
+    code_class = catalogue.classes.get(key)
     if code_class is None:
         raise Http404
     disputes = Disagreement.objects.filter(registry=code_class.registry, class_key=code_class.slug)
     context = {
         "class": code_class,
-        "rows": code_class.codes.order_by("code"),
+        "rows": _codes_of(code_class, catalogue),
         "disagreements": disputes.select_related("registry"),
     }
     return render(request, "codes/class.html", context)
@@ -193,7 +201,7 @@ def _seen_in_the_table(item: Disagreement) -> bool:
 
 def _unknown_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
     neighbours = _neighbours(found)
-    fallback = StatusCode.objects.filter(pk=f"{found.registry.slug}/{found.treat_as}").first()
+    fallback = found.catalogue.codes.get(f"{found.registry.slug}/{found.treat_as}")
     context = {
         "found": found,
         "neighbours": neighbours,
@@ -205,10 +213,10 @@ def _unknown_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
 
 
 def _neighbours(found: FoundCode) -> list[StatusCode]:
-    rows = StatusCode.objects.filter(registry=found.registry)
-    before = rows.filter(code__lt=found.code).order_by("-code")[:2]
-    after = rows.filter(code__gt=found.code).order_by("code")[:2]
-    return [*reversed(before), *after] if found.valid else []
+    rows = [row for row in found.catalogue.codes.values() if row.registry_id == found.registry.pk]
+    before = [row for row in rows if row.code < found.code][-2:]
+    after = [row for row in rows if row.code > found.code][:2]
+    return [*before, *after] if found.valid else []
 
 
 @conditional_page
@@ -271,7 +279,7 @@ def disagreements(request: HttpRequest) -> HttpResponse:
     if request.GET.get("aspect") != PRESENCE and request.GET.get("severity") != Severity.INFO:
         rows = rows.about_content()
     filterset = DisagreementFilterSet(request.GET, rows)
-    shown = facets.context(request.GET, filterset, facets.disagreement_groups(), others=("page",))
+    shown = facets.context(request.GET, filterset, facets.disagreement_groups(snapshot.current()), others=("page",))
     paginator = Paginator(rows.none() if shown["faults"] else filterset.qs, DISPUTES_PER_PAGE)
     page, fault = _page_of(paginator, request.GET.get("page", "1"))
     if not shown["faults"] and fault:
@@ -335,7 +343,8 @@ def _occurring_pairs() -> list[tuple[StatusCode, list[tuple[int, str]]]]:
     """Each Stroom code with the HTTP statuses it comes with, and who alone sends it with that one."""
     return [
         (row, [(status, "") for status in row.http_statuses] + other_statuses(row))
-        for row in StatusCode.objects.filter(registry=STROOM).order_by("code")
+        for row in snapshot.current().codes.values()
+        if row.registry_id == STROOM
     ]
 
 

@@ -412,9 +412,9 @@ def test_writing_is_refused_as_a_problem(site: Client) -> None:
 QUERIES = [
     ("codes/", 2, "count, rows"),
     ("codes/?owner=nginx&limit=1", 3, "known owners, count, rows"),
-    ("codes/http/404/", 7, "code, meanings, vendors, headers, notes, entries, disagreements"),
-    ("codes/http/499/", 7, "the same for two owners"),
-    ("codes/http/471/", 3, "code, registry, classes"),
+    ("codes/http/404/", 2, "release, notes"),
+    ("codes/http/499/", 2, "the same for two owners"),
+    ("codes/http/471/", 1, "release"),
     ("sources/", 2, "count, rows"),
     ("sources/iana/", 2, "source, entries with their codes"),
     ("registries/", 3, "count, rows, classes"),
@@ -422,8 +422,8 @@ QUERIES = [
     ("disagreements/", 2, "count, rows"),
     ("vendors/", 3, "count, rows, meanings"),
     ("headers/", 1, "uses"),
-    ("codes/compare/?codes=301,302,307,308,404,503", 7, "as for one code"),
-    ("codes/lookup/?http=403&stroom=310", 14, "one code twice"),
+    ("codes/compare/?codes=301,302,307,308,404,503", 2, "as for one code"),
+    ("codes/lookup/?http=403&stroom=310", 4, "one code twice"),
 ]
 
 
@@ -431,6 +431,7 @@ QUERIES = [
 def test_the_number_of_queries_is_fixed(
     site: Client, django_assert_num_queries: Any, address: str, count: int, which: str
 ) -> None:
+    get(site, address)  # the first request after a load reads the catalogue into memory
     with django_assert_num_queries(count, info=which):
         get(site, address)
 

@@ -391,27 +391,23 @@ def test_pages_are_conditional(site: Client) -> None:
 
 QUERIES = [
     ("/", 4, "registries, their classes, disagreements, sources"),
-    ("/codes/", 4, "codes, classes, owners and sources for the filters"),
-    ("/codes/http/", 4, "registry, codes, classes, disagreements about the scheme"),
-    ("/codes/http/4xx/", 3, "class, codes, disagreements about the class"),
-    (
-        "/codes/http/404/",
-        8,
-        "code, meanings, vendors, headers, notes, entries, disagreements, names of related codes",
-    ),
-    ("/codes/http/499/", 8, "the same for two owners"),
-    ("/codes/http/471/", 6, "code, registry, classes, the code to act on, two neighbours each way"),
-    ("/codes/stroom/110/", 8, "the same as for HTTP"),
+    ("/codes/", 2, "release, codes in order"),
+    ("/codes/http/", 2, "release, disagreements about the scheme"),
+    ("/codes/http/4xx/", 2, "release, disagreements about the class"),
+    ("/codes/http/404/", 2, "release, notes"),
+    ("/codes/http/499/", 2, "the same for two owners"),
+    ("/codes/http/471/", 1, "release"),
+    ("/codes/stroom/110/", 2, "the same as for HTTP"),
     ("/codes/sources/", 1, "sources with their counts"),
     ("/codes/sources/iana/", 2, "source, entries with their codes"),
     ("/codes/vendors/", 2, "vendors, meanings"),
     ("/codes/headers/", 1, "uses"),
-    ("/codes/disagreements/", 4, "count, rows, sources and aspects for the filters"),
-    ("/codes/compare/?codes=301,302,307,308,404,503", 7, "as for one code"),
-    ("/codes/compare/?codes=406,503,stroom/110,stroom/310", 14, "as for one code of each registry"),
-    ("/codes/lookup/?http=406&stroom=110", 15, "as for one code of each registry, and the pairs that occur"),
-    ("/codes/http/799/", 4, "code, registry, classes, the code to act on"),
-    ("/codes/stroom/3xx/", 3, "class, codes, disagreements about the class"),
+    ("/codes/disagreements/", 3, "release, count, rows"),
+    ("/codes/compare/?codes=301,302,307,308,404,503", 2, "as for one code"),
+    ("/codes/compare/?codes=406,503,stroom/110,stroom/310", 4, "as for one code of each registry"),
+    ("/codes/lookup/?http=406&stroom=110", 5, "as for one code of each registry, and the pairs that occur"),
+    ("/codes/http/799/", 1, "release"),
+    ("/codes/stroom/3xx/", 2, "release, disagreements about the class"),
     ("/codes/vendors/nginx/", 2, "vendor, meanings"),
     ("/codes/headers/retry-after/", 1, "uses"),
     ("/codes/data/", 1, "releases"),
@@ -422,6 +418,7 @@ QUERIES = [
 def test_the_number_of_queries_is_fixed(
     site: Client, django_assert_num_queries: Any, address: str, count: int, which: str
 ) -> None:
+    page(site, address)  # the first request after a load reads the catalogue into memory
     with django_assert_num_queries(count, info=which):
         page(site, address)
 
