@@ -111,7 +111,7 @@ class Edge:
 
     def demands_length(self, scope: Scope) -> bool:
         """Whether this request may not leave open where its body ends."""
-        return scope["method"] in METHODS and RECEIVE.fullmatch(scope["path"]) is not None
+        return scope["method"] in METHODS and RECEIVE.fullmatch(_SLASHES.sub("/", scope["path"])) is not None
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
         cleaned = {**scope, "headers": self._believable(scope), "scheme": self._scheme(scope)}

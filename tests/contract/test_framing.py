@@ -427,6 +427,19 @@ def test_s06_a_request_that_does_not_say_where_its_data_ends_is_411_in_every_ver
     assert live.receipts() == []
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize(
+    "path", [b"//datafeed", b"/stroom//datafeed", b"/datafeed/", b"/stroom/noauth//datafeed/x", b"/%64atafeed"]
+)
+def test_s06_every_spelling_of_the_path_demands_a_length(live: Live, path: bytes, version: bytes) -> None:
+    """Data in the same packet was taken for a damaged request behind the first, and answered 400."""
+    head = b"POST " + path + b" HTTP/" + version + b"\r\nHost: a\r\nFeed: OPEN-FEED\r\n\r\n"
+    seen = live.exchange_all(head + b"data\n", half_close=True)
+    assert seen.count(b"HTTP/1.1 ") == 1
+    assert parse(seen).outcome == (411, 999)
+    assert live.receipts() == []
+
+
 def test_s06_data_that_follows_a_411_is_discarded_and_the_answer_arrives(live: Live) -> None:
     with live.connect() as connection:
         connection.sendall(b"POST /datafeed HTTP/1.1\r\nHost: a\r\nFeed: OPEN-FEED\r\n\r\n")
