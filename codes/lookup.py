@@ -106,6 +106,10 @@ class FoundMeaning(FoundCode):
     owner: str
 
     @property
+    def name(self) -> str:
+        return next((meaning.name for meaning in self.meanings), super().name)
+
+    @property
     def meanings(self) -> list[Meaning]:
         return [meaning for meaning in super().meanings if meaning.owner_id == self.owner]
 
@@ -155,6 +159,13 @@ def _known(row: StatusCode, noted: Sequence[Meaning], catalogue: Snapshot) -> Fo
 
 def _unknown(space: Registry, number: int, catalogue: Snapshot) -> FoundCode:
     return FoundCode(space, number, catalogue.class_of(space.pk, number), None, (), catalogue)
+
+
+def of_owner(found: FoundCode, owner: str) -> FoundCode:
+    """Narrow a code to what one owner means by it; unchanged where that owner does not use it."""
+    if found.row is None or owner not in found.row.owners:
+        return found
+    return FoundMeaning(found.registry, found.code, found.code_class, found.row, owner)
 
 
 def find_meaning(registry: str, number: str, owner: str) -> FoundMeaning | None:

@@ -14,7 +14,8 @@ from rest_framework.views import APIView
 
 from codes.api.advice import AdviceItemSerializer, advice_items
 from codes.explain.answers import Answer, Explanation, TooLong, explain
-from codes.explain.recognise import MAX_LENGTH, Found
+from codes.explain.findings import Found
+from codes.explain.recognise import MAX_LENGTH
 from codes.explain.unanswered import NO_STATUS
 from codes.lookup import FoundCode
 from codes.plaintext import explanation_text

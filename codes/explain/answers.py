@@ -4,20 +4,25 @@ Nothing of the text is kept.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from codes.catalogue.values import HTTP, STROOM
 from codes.explain.delivery import Advice, cautious, is_confirmed
+from codes.explain.faults import cause_of
+from codes.explain.findings import Found, Vocabulary
+from codes.explain.foreign import FOREIGN
+from codes.explain.owners import owner_meant
 from codes.explain.pairing import Pair as Recognised
 from codes.explain.pairing import pair_up
 from codes.explain.pairs import PORTAL_PAIRS, PROXY, PROXY_PAIRS, Pair, hint, judge, unanswered
 from codes.explain.patterns import QUESTION, TUNNEL
-from codes.explain.recognise import MAX_LENGTH, Found, Vocabulary, recognise
+from codes.explain.recognise import MAX_LENGTH, recognise
 from codes.explain.unanswered import NO_STATUS
 from codes.explain.vocabulary import Name, make_vocabulary
-from codes.lookup import NUMBERS, FoundCode, find_codes
+from codes.explain.words import SENT_AS
+from codes.lookup import NUMBERS, FoundCode, find_codes, of_owner
 from codes.models import Meaning, Release, SourceEntry, StatusCode
 
 MAX_ANSWERS = 40
@@ -30,6 +35,11 @@ NOTHING_FOUND = (
     "client's error message or the text of a refusal. A number within a text is no status code by itself: write it "
     "as HTTP 404 or Stroom 110. As long as nothing shows HTTP 200 with Stroom-Status 0, keep the data."
 )
+
+
+NOT_LOADED = "The catalogue is not loaded, so no code can be explained. Run: manage.py load_catalogue"
+_BARE_NUMBER = re.compile(r"(?<![\w.,:/-])[1-5]\d\d(?![\w%]|[.,:/-]\d)")
+_WINDOW_BEFORE, _WINDOW_AFTER = 300, 600  # characters around an answer in which its owner may be named
 
 
 class TooLong(Exception):  # says what the text is
@@ -47,11 +57,12 @@ class Answer:
     passages: tuple[Found, ...]
     fallback: FoundCode | None
     stroom_too: bool = False
+    sent_as: FoundCode | None = None
 
     @property
     def codes(self) -> list[FoundCode]:
         """What was found, the one to act on first."""
-        return self.judged.codes
+        return [*self.judged.codes, *([self.sent_as] if self.sent_as else [])]
 
     @property
     def advice(self) -> list[Advice]:
@@ -61,7 +72,7 @@ class Answer:
         """
         if not self.judged.answered:
             return self.judged.advice
-        codes = self.codes
+        codes = self.judged.codes
         if self.judged.consistent and self.judged.generation != PROXY:
             codes = codes[:1]
         known = [code for code in codes if code.known]
@@ -84,8 +95,15 @@ class Answer:
     @property
     def explanation(self) -> str:
         """What the numbers say together, or why another number's advice is given."""
-        if self.judged.consistent is not None or not self.judged.answered:
+        if not self.judged.answered:
             return self.judged.explanation
+        if self.judged.consistent is not None:
+            return self.judged.explanation
+        if self.sent_as is not None and self.judged.http is not None:
+            return (
+                f"nginx sends HTTP {self.sent_as.code} to the client; the words of the page say that it is its own "
+                f"{self.judged.http.code}."
+            )
         if words := unknown_words(self.codes[0]):
             return " ".join(filter(None, (words, hint(self.judged.http, self.judged.stroom))))
         http = self.judged.http
@@ -109,9 +127,16 @@ class Explanation:
         """The outcome in one sentence."""
         if not self.passages:
             return NOTHING_FOUND
+        if not self.answers:
+            return NOT_LOADED
         count = len(self.answers) + self.left_out
         said = f"{_counted(len(self.passages), 'passage')} recognised, {_counted(count, 'answer')}."
         return f"{said} Only the first {len(self.answers)} are explained." if self.left_out else said
+
+    @property
+    def hints(self) -> list[str]:
+        """What of the text was left aside, and how to ask about it; empty where something was recognised."""
+        return [] if self.passages else list(_what_would_help(self.text))
 
 
 def explain(text: str) -> Explanation:
@@ -126,8 +151,16 @@ def explain(text: str) -> Explanation:
     possible = [found for found in recognise(text, vocabulary) if _is_number(found.registry, found.code)]
     pairs = pair_up(possible)
     delivery = _OF_A_DELIVERY.search(text) is not None
-    answers = _answers(pairs[:MAX_ANSWERS], vocabulary, delivery=delivery)
-    return Explanation(text, tuple(possible), tuple(answers), len(pairs) - len(answers))
+    answers = _answers(text, pairs[:MAX_ANSWERS], vocabulary, delivery=delivery)
+    return Explanation(text, tuple(possible), tuple(answers), max(0, len(pairs) - MAX_ANSWERS))
+
+
+def _what_would_help(text: str) -> Iterator[str]:
+    """Say what of the text was left aside, and how to ask about it."""
+    if foreign := FOREIGN.search(text):
+        yield f"“{foreign.group().strip()[:60]}” is a number of another protocol or program, no HTTP status."
+    elif number := _BARE_NUMBER.search(text):
+        yield f"If {number.group()} is meant as a status, ask for HTTP {number.group()}."
 
 
 def unknown_words(code: FoundCode) -> str:
@@ -162,17 +195,19 @@ def _vocabulary(_digest: str) -> Vocabulary:
     return make_vocabulary([*names, *(Name(*row) for row in entries)], pairs)
 
 
-def _answers(pairs: Sequence[Recognised], vocabulary: Vocabulary, *, delivery: bool) -> list[Answer]:
+def _answers(text: str, pairs: Sequence[Recognised], vocabulary: Vocabulary, *, delivery: bool) -> list[Answer]:
     """Look all codes up at once, so that a long log costs as many queries as a single line.
 
     What is confirmed comes last: a program that acts on the first advice then never drops what another one needs.
     """
-    http = find_codes(HTTP, [str(pair.http) for pair in pairs if pair.http])
+    sent = {pair.http: SENT_AS[pair.http] for pair in pairs if pair.http is not None and pair.http in SENT_AS}
+    asked = [str(pair.http) for pair in pairs if pair.http]
+    http = find_codes(HTTP, [*asked, *(str(number) for number in sent.values())])
     stroom = find_codes(STROOM, [str(pair.stroom) for pair in pairs if pair.stroom is not None])
     judged = [
         _unanswered(pair, stroom.get(str(pair.stroom)))
         if pair.http == NO_STATUS
-        else judge(http.get(str(pair.http)), stroom.get(str(pair.stroom)), delivery=delivery)
+        else judge(_of_owner(text, pair, http), stroom.get(str(pair.stroom)), delivery=delivery)
         for pair in pairs
     ]
     fallbacks = _fallbacks(judged)
@@ -182,15 +217,32 @@ def _answers(pairs: Sequence[Recognised], vocabulary: Vocabulary, *, delivery: b
             pair.found,
             _fallback(verdict, fallbacks, delivery=delivery),
             stroom_too=pair.found[0].kind == QUESTION and pair.http in vocabulary.stroom_codes and bool(pair.http),
+            sent_as=http.get(str(SENT_AS.get(pair.http or 0))) if _was_sent(pair) else None,
         )
         for verdict, pair in zip(judged, pairs, strict=True)
+        if verdict.codes or not verdict.answered
     ]
     return sorted(answers, key=_is_confirmed)
 
 
 def _unanswered(pair: Recognised, stroom: FoundCode | None) -> Pair:
     kinds = {found.kind for found in pair.found}
-    return unanswered(stroom, tunnel=TUNNEL in kinds)
+    cause = next(filter(None, (cause_of(found.passage) for found in pair.found)), "")
+    return unanswered(stroom, tunnel=TUNNEL in kinds, cause=cause)
+
+
+def _was_sent(pair: Recognised) -> bool:
+    """Whether the text also has the status that nginx sends in place of its own number."""
+    return any(found.registry == HTTP and found.code == SENT_AS.get(pair.http or 0) for found in pair.found)
+
+
+def _of_owner(text: str, pair: Recognised, found: Mapping[str, FoundCode]) -> FoundCode | None:
+    """The code with the meaning of the owner that the text names; with all meanings where it names none."""
+    code = found.get(str(pair.http))
+    if code is None:
+        return None
+    around = text[max(0, pair.found[0].start - _WINDOW_BEFORE) : pair.found[-1].end + _WINDOW_AFTER]
+    return of_owner(code, owner_meant(code.code, around, {one.kind for one in pair.found}))
 
 
 def _is_confirmed(answer: Answer) -> bool:

@@ -16,6 +16,7 @@ from codes.models import Meaning
 NO_ANSWER = "No HTTP answer came; nothing is confirmed; keep the data."
 TUNNEL = "The tunnel through the proxy is open, no answer came; nothing is confirmed; keep the data."
 KEEP = "Keep the data and send it again later."
+_CHECK = "Check address, name resolution, firewall and proxy."
 TELL = "Tell the Stroom administrators, with the time and the whole answer."
 CHECK_FIRST = (
     "Check the HTTP status before anything else: Stroom-Status 0 counts only with HTTP 200. Keep the data until "
@@ -50,6 +51,10 @@ class AdvisedCode(FoundCode):
     @property
     def meanings(self) -> list[Meaning]:
         return list(self.advised)
+
+    @property
+    def name(self) -> str:
+        return self.advised[0].name if self.advised else super().name
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,11 @@ def cautious(
     return found
 
 
-def no_answer(*, tunnel: bool = False) -> Advice:
+def no_answer(*, tunnel: bool = False, cause: str = "") -> Advice:
     """What to do where no server answered."""
     sender = (
-        f"{KEEP} Nothing says that it arrived, and nothing says that it did not: Stroom takes a second copy. If it "
-        "stays so, check address, name resolution, firewall and proxy, and tell the Stroom administrators."
+        f"{KEEP} Nothing says that it arrived, and nothing says that it did not: Stroom takes a second copy. "
+        f"{cause or _CHECK} If it stays so, tell the Stroom administrators."
     )
     summary = (
         "The proxy opened a tunnel, which is its own answer to CONNECT. The server behind it has not answered."

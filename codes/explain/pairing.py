@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codes.explain.findings import HTTP, STROOM, Found
 from codes.explain.patterns import (
     ACCESS_LOG,
     JSON_FIELD,
     LINE_KINDS,
     LOG_FIELD,
+    NAMED,
+    SERVER_PAGE,
     STATUS_LINE,
     STROOM_ERROR,
     STROOM_HEADER,
     TUNNEL,
 )
-from codes.explain.recognise import HTTP, STROOM, Found
 from codes.explain.unanswered import NO_STATUS
+from codes.explain.words import SENT_AS
 
 # How many lines a body or an error message may stand away from the status it belongs to.
 _LINES_OF_AN_ANSWER = 60
@@ -53,6 +56,9 @@ def pair_up(findings: Sequence[Found]) -> list[Pair]:
 
 def _joined(last: Pair, found: Found) -> Pair | None:
     """The pair with the finding added; None where it belongs to another answer."""
+    if _decides(last, found):
+        http = found.code if last.http == SENT_AS.get(found.code) else last.http
+        return Pair(http, last.stroom, (*last.found, found))
     if _takes_back(last, found):
         return Pair(last.http, found.code, (*last.found, found))
     own, other = (last.http, last.stroom) if found.registry == HTTP else (last.stroom, last.http)
@@ -62,6 +68,15 @@ def _joined(last: Pair, found: Found) -> Pair | None:
     if own == found.code and _repeats(last, found):
         return Pair(last.http, last.stroom, (*last.found, found))
     return None
+
+
+def _decides(last: Pair, found: Found) -> bool:
+    """Say whether words of an error page, or the number that stands for them, belong to the answer before."""
+    if last.http is None or found.registry != HTTP or found.line - last.found[-1].line > _LINES_OF_AN_ANSWER:
+        return False
+    if found.kind == SERVER_PAGE and last.http != NO_STATUS:
+        return any(one.kind in {STATUS_LINE, NAMED, SERVER_PAGE} for one in last.found)
+    return found.kind == NAMED and found.code == SENT_AS.get(last.http)
 
 
 def _takes_back(last: Pair, found: Found) -> bool:
@@ -85,7 +100,7 @@ def _spans_lines(earlier: Found, later: Found) -> bool:
     kinds = {earlier.kind, later.kind}
     if not kinds & LINE_KINDS:
         return True
-    return kinds in ({JSON_FIELD}, {LOG_FIELD, STROOM_ERROR}, {STATUS_LINE, JSON_FIELD})
+    return kinds in ({JSON_FIELD}, {LOG_FIELD, STROOM_ERROR}, {LOG_FIELD, STROOM_HEADER}, {STATUS_LINE, JSON_FIELD})
 
 
 def _repeats(last: Pair, found: Found) -> bool:
@@ -93,7 +108,9 @@ def _repeats(last: Pair, found: Found) -> bool:
     if found.kind in {STATUS_LINE, ACCESS_LOG}:
         return False
     near = found.line - last.found[-1].line <= _LINES_OF_AN_ANSWER
-    return near and (found.registry == STROOM or any(one.kind == STATUS_LINE for one in last.found))
+    if found.registry == STROOM or any(one.kind == STATUS_LINE for one in last.found):
+        return near
+    return near and found.kind not in LINE_KINDS and any(one.kind == NAMED for one in last.found)
 
 
 def _merged(pairs: Sequence[Pair]) -> list[Pair]:

@@ -48,6 +48,7 @@ class Pair:
     generations: tuple[str, ...] = ()
     answered: bool = True
     tunnel: bool = False
+    cause: str = ""
 
     @property
     def generation(self) -> str | None:
@@ -66,7 +67,7 @@ class Pair:
     def advice(self) -> list[Advice]:
         """What to do, the code to act on first."""
         if not self.answered:
-            return [no_answer(tunnel=self.tunnel)]
+            return [no_answer(tunnel=self.tunnel, cause=self.cause)]
         return [Advice(code, code.meanings) for code in self.codes]
 
     @property
@@ -86,10 +87,10 @@ def judge(http: FoundCode | None, stroom: FoundCode | None, *, delivery: bool = 
     )
 
 
-def unanswered(stroom: FoundCode | None = None, *, tunnel: bool = False) -> Pair:
+def unanswered(stroom: FoundCode | None = None, *, tunnel: bool = False, cause: str = "") -> Pair:
     """Judge what stands for no answer; a Stroom-Status beside it counts for nothing."""
     consistent = None if stroom is None else False
-    return Pair(None, None, TUNNEL if tunnel else NO_ANSWER, consistent, answered=False, tunnel=tunnel)
+    return Pair(None, None, TUNNEL if tunnel else NO_ANSWER, consistent, answered=False, tunnel=tunnel, cause=cause)
 
 
 def other_statuses(row: StatusCode) -> list[tuple[int, str]]:

@@ -4,6 +4,8 @@ A shape asks for the words or the signs around a number, never for the number al
 `stroom…` hold the numbers; a shape with several numbers gives one passage for each.
 """
 
+# ruff: noqa: E501 (a pattern reads best in as few lines as it has parts)
+
 import re
 from dataclasses import dataclass
 
@@ -34,27 +36,30 @@ NAMED = "code with its name"
 IN_TEXT = "code named in text"
 QUESTION = "question"
 NO_ANSWER = "no answer"
+FAULT = "connection fault"
+SERVER_LOG = "server's error log line"
+SERVER_PAGE = "server's error page"
 TUNNEL = "open tunnel"
 
 #: One line of these is one answer, so that nothing on another line belongs to it.
-LINE_KINDS = frozenset({ACCESS_LOG, PROXY_LOG, LOG_FIELD, JSON_FIELD})
+LINE_KINDS = frozenset({ACCESS_LOG, PROXY_LOG, LOG_FIELD, JSON_FIELD, SERVER_LOG})
 
 STATUS = r"[1-5]\d\d"
 METHOD = r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE|PROPFIND|REPORT|MKCOL)"
 # After a number that counts something, measures it, or is part of a longer one.
-NO_COUNT = r"""(?![.,]?\d|[:/-]\d|\ ?%|\ ?(?:ms|µs|[kmg]i?b|bytes?|secs?|seconds?|minutes?|hours?|days?|times|
-    requests?|connections?|clients?|servers?|nodes?|users?|hits|calls|feeds?|streams?|events?|files?|rows|lines|
-    people|items|pages|tests|records|messages)\b)"""
+NO_COUNT = r"""(?![.,]?\d|[:/-]\d|\ ?%|\ ?(?:ms|µs|[kmg]i?b|bytes?|secs?|seconds?|minutes?|hours?|days?|times|km|years?)\b
+    |\ (?-i:requests|connections|clients|servers|nodes|users|hits|calls|feeds|streams|events|files|rows|lines|people
+    |items|pages|tests|records|messages|instances|machines|hosts|pods|workers|threads|tickets)\b)"""
 # After a number that nothing but "error" or "status" introduces: the sentence ends, or goes on about the answer.
 NO_NOUN = r"""(?=\r?$|\W{1,3}$|[^\w\s]|\ (?:[^\w\s]|(?-i:[A-Z])|(?:for|from|when|on|in|at|with|while|after|because|
     but|and|or|to|by|via|as|is|was|reading|again)\b))"""
 # What may stand on a line before a response's own first line: marks of curl, quoting, dumps and proxies' logs.
-_BEFORE_LINE = r"""^(?:[<>*|\ \t]{0,12}|[\d:.]{8,15}\ [<=]\ |[0-9a-f]{4}:\ |[^\r\n]{0,120}\bResponse:\ )"""
+_BEFORE_LINE = r"""^(?:[<>*|\ \t]{0,12}|[\d:.]{8,15}\ [<=]\ |[0-9a-f]{4}:\ |[^\r\n]{0,120}\bResponse:\ |(?:reply:\ |header:\ )?b?["']?)"""
 _HTTP_PART = r"(?:http|response|resp|upstream|downstream|origin|elb|target|edge|backend|sc)[._-]?"
 # Keys under which JSON logs, logfmt lines and API bodies keep a status.
 _HTTP_KEY = rf"(?:(?:{_HTTP_PART}){{0,3}}status(?:[._-]?code)?|(?:http|response|resp)[._-]?(?:response[._-]?)?code)"
 # Those that leave no doubt even with a colon, as in a dump or in YAML.
-_PLAIN_KEY = r"(?:http[._ -]?(?:status|code)|(?:status|response)[._ -]?code|http[._-]?status[._-]?code|sc-status)"
+_PLAIN_KEY = r"(?:http[._ -]?(?:response[._ -]?)?(?:status|code)|http[._ -]?(?:response|status)[._ -]?code|(?:status|response)[._ -]?code|http[._-]?status[._-]?code|sc-status)"
 _STROOM_KEY = r"stroom[._-]?status(?:[._-]?code)?"
 _QUOTED_REQUEST = r'"(?:[^"\\\r\n]|\\.){0,8000}"'
 _W3C_TIME = r"\d{4}-\d\d-\d\d\ \d\d:\d\d:\d\d"
@@ -62,6 +67,21 @@ _CLF_TIME = r"\[\d{2}/[A-Z][a-z]{2}/\d{4}[:\ ][^\]\r\n]{1,30}\]"
 
 #: In order of trust: where two overlap, the earlier one counts.
 SHAPES: tuple[Shape, ...] = (
+    _shape(  # what a test expected counts for nothing beside what came
+        CLIENT_ERROR,
+        rf"""\bexpected\ [^\r\n]{{0,80}}?\b{STATUS}\b,?\ (?:but\ )?(?:got|was|received|found|saw)\ (?:status\ )?
+        (?P<http>{STATUS})\b{NO_COUNT}""",
+    ),
+    _shape(  # this portal's own log
+        PROXY_LOG,
+        rf"(?<=\ )[a-z_]{{3,20}}\ (?P<http>{STATUS})/(?P<stroom>0|[1-9]\d{{0,2}})(?=\ feed=)",
+    ),
+    _shape(STATUS_LINE, rf"\bHTTP\ \d{{1,6}}\ HTTP/\d(?:\.\d)?\ (?P<http>{STATUS})\b"),  # tshark
+    _shape(  # stroom-proxy: two numbers that differ
+        LOG_FIELD,
+        rf"""\bhttpResponseCode\ (?P<http>{STATUS})\ is\ different\ to\ the\ stroomStatusCode\.httpCode\ \d{{3}},[ ]
+        \(stroomStatusCode\.code\ (?P<stroom>0|[1-9]\d{{0,2}}),""",
+    ),
     _shape(
         PROXY_LOG,
         r"""(?:^|(?<=[\s"\],]))"?(?:SEND|RECEIVE|REJECT|DROP|ERROR)"?,"?[^,"\r\n]{0,2000}"?,
@@ -159,7 +179,8 @@ SHAPES: tuple[Shape, ...] = (
     _shape(LOG_FIELD, rf'(?:^|(?<=[\s,;\[({{|])){_PLAIN_KEY}\s*:\s*"?(?P<http>{STATUS})\b(?![.:/\d])'),
     _shape(LOG_FIELD, rf"(?<![A-Z])HTTP[_-]?(?:STATUS|CODE)[:=]\s?(?P<http>{STATUS})\b(?![.:/\d])"),
     _shape(
-        LOG_FIELD, rf"^[\ \t]*Status:[\ \t]*(?P<http>{STATUS})(?:[\ \t]+(?:(?-i:[A-Z(])[^\r\n]{{0,80}}|ok))?\r?$"
+        LOG_FIELD,
+        rf"^[\ \t]*Status:[\ \t]*(?P<http>{STATUS})(?=[\ \t]+(?:(?-i:[A-Z(])|ok)|[\ \t]*,\ Stroom|[\ \t]*\r?$)",
     ),
     _shape(
         CURL_ERROR,
@@ -212,7 +233,7 @@ SHAPES: tuple[Shape, ...] = (
     _shape(
         CLIENT_ERROR,
         r"""(?<![\w./:-])(?<!SMTP\ )(?<!FTP\ )(?<!SQL\ )error\ (?P<http>[45]\d\d)\b
-        (?=\r?$|[)\]"'!?;]|\.(?:\s|$)|\ (?:\(|-\ |–\ |when\b|on\b|from\b))""",
+        (?=\r?$|[)\]"'!?;]|\.(?:\s|$)|\ (?:\(|-\ |–\ |when\b|on\b|from\b|Ray\ ID\b))""",
     ),
     _shape(IN_TEXT, rf"(?<![\w./:-])HTTP[\ -](?P<http>{STATUS})\b{NO_COUNT}"),
     _shape(IN_TEXT, rf"(?<![\w./:-])HTTP:\ ?(?P<http>{STATUS})\b{NO_COUNT}(?=\r?$|[.,;!?)\]\"'](?:\s|$)|\ [-–(])"),
@@ -222,7 +243,32 @@ SHAPES: tuple[Shape, ...] = (
         (?P<stroom>0|[1-9]\d{{0,2}})\b{NO_COUNT}""",
     ),
     _shape(IN_TEXT, rf"(?<![\w./:-])Stroom[\ -]Status[\ :=]\ ?(?P<stroom>0|[1-9]\d{{0,2}})\b{NO_COUNT}"),
-    _shape(IN_TEXT, rf"(?<![\w./:-])Stroom\ (?P<stroom>[1-9]\d\d)\b{NO_COUNT}"),
+    _shape(IN_TEXT, rf"(?<![\w./:-])Stroom\ (?P<stroom>[1-9]\d\d)\b{NO_COUNT}(?!\ [a-z]{{3,20}}s\b)"),
+    _shape(  # XML
+        JSON_FIELD,
+        rf"""<(?:\w{{1,20}}:)?(?:http)?[_-]?(?:status|(?:status|error|response)?[_-]?code)>\s{{0,9}}(?P<http>{STATUS})\s{{0,9}}</
+        |<(?:error|status|response)\s[^<>]{{0,100}}?\b(?:code|status)=["'](?P<http2>[45]\d\d)["']""",
+    ),
+    _shape(  # other languages' words for an error or a status code
+        CLIENT_ERROR,
+        rf"""(?:HTTP[\ -]?(?:Fehler|hatası|状态码|エラー)
+        |(?<!\w)(?:Fehler|Erreur|Ошибка|Fout|Errore|Błąd|Erro|Hata|エラー|错误|錯誤))
+        (?:\ HTTP)?\ ?:?\ ?(?P<http>[45]\d\d)\b{NO_COUNT}
+        |(?:c[oó]digo|code|codice|kod|код|kode)\ (?:de\ |d['’]|di\ )?(?:respuesta|statut|état|estado|stato|réponse|risposta
+            |resposta|status|odpowiedzi|ответа|состояния)(?:\ HTTP)?\ ?:?\ ?(?P<http2>{STATUS})\b{NO_COUNT}
+        |(?:(?<!\w)(?:HTTP-)?(?:Antwort|Status)[\ -]?code|状态码|狀態碼|ステータスコード)\ ?:?\ ?(?P<http3>{STATUS})\b{NO_COUNT}
+        |(?:erreur|fehler|error|errore|erro|エラー|ошибк|błąd)[^\r\n:(]{{0,40}}:\ ?\((?P<http4>{STATUS})\)""",
+    ),
+    _shape(CLIENT_ERROR, rf"\bStatus\((?P<http>{STATUS})[,)]"),  # Rust
+    _shape(CLIENT_ERROR, rf"\bResponse\s?\{{\s?status:\s?(?P<http>{STATUS})\b"),
+    _shape(CLIENT_ERROR, rf"^{METHOD}\ https?://\S{{1,2000}}\ (?P<http>{STATUS})\r?$"),
+    _shape(CLIENT_ERROR, r"(?<![\w./:-])(?P<http>[45]\d\d)\.\s{1,3}That[’']s\ an\ error\b"),  # Google
+    _shape(CLIENT_ERROR, r"^(?P<http>[45]\d\d)\ (?-i:ERROR)\ {0,4}\r?$"),  # CloudFront
+    _shape(LOG_FIELD, r"\b(?:code|rc)=(?P<http>[45]\d\d)\ (?:method|msg|path|proto)="),
+    _shape(LOG_FIELD, rf'\{{(?:[^{{}}\r\n]{{0,200}},)?\ ?(?:code|status)="(?P<http>{STATUS})"'),  # Prometheus
+    _shape(LOG_FIELD, rf"\bprobe_http_status_code(?:\{{[^{{}}\r\n]{{0,200}}\}})?\ (?P<http>{STATUS})\b"),
+    _shape(JSON_FIELD, rf'"http\.(?:response\.)?status_code":\ ?\{{"intValue":\ ?"?(?P<http>{STATUS})\b'),
+    _shape(CLIENT_ERROR, rf"\bHTTPStatus\.[A-Z_]{{2,40}}:\ (?P<http>{STATUS})\b"),
 )
 
 #: The whole input is a question about a code or a pair, as one types it into a search box.

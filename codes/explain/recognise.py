@@ -7,97 +7,62 @@ or a year far more often than a status code.
 
 import re
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 
 from codes.explain import unanswered
-from codes.explain.colours import Plain, without_colours
+from codes.explain.faults import FAULTS
+from codes.explain.findings import ASCII_LOWER, HTTP, STROOM, Found, Vocabulary, trimmed
+from codes.explain.foreign import FOREIGN
+from codes.explain.markup import Plain, without_markup
 from codes.explain.patterns import (
     ACCESS_LOG,
+    FAULT,
     FIELD,
     FIELDS_LINE,
     IN_TEXT,
     JSON_FIELD,
+    LOG_FIELD,
     NAMED,
-    PADDED_PAIR,
-    QUESTION,
-    QUESTION_SHAPE,
+    SERVER_LOG,
+    SERVER_PAGE,
     SHAPES,
     STATUS_LINE,
     STROOM_MESSAGE,
     TUNNEL,
 )
 from codes.explain.prose import spoken
+from codes.explain.question import asked
+from codes.explain.tables import table_cells
 from codes.explain.unanswered import NO_STATUS, Tunnels
+from codes.explain.words import DJANGO, FORWARD, WORDS
 
 MAX_LENGTH = 64 * 1024
 MAX_FINDINGS = 1000
-HTTP, STROOM = "http", "stroom"
 
-_LONGEST_QUESTION = 200
 _BLANKS_OF_SHORT_MESSAGE = 3
-_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _OF_TUNNELS = frozenset({STATUS_LINE, ACCESS_LOG})
 _HTTP_NUMBER = re.compile(r"[1-9]\d\d")
+_NUMBER_BEFORE_NAME = re.compile(
+    r"""(?<![\w.,/-])(?<!\d:)([1-9]\d\d)(?:\ [-–]\ |:\ |\ \(|\)\ |\ {1,2})(?=[A-Za-z(])
+    |(?<=[|,;\t])(?<!\d,)\ ?([1-9]\d\d)\ ?[|,;\t]\ ?(?=[A-Z])""",
+    re.VERBOSE,
+)
 _LOWER_CASE_WORD = re.compile(r"\s(?!(?:errors?|responses?|status|page|for url|from GET|from POST)\b)[a-z]")
-
-
-@dataclass(frozen=True)
-class Found:
-    """One code found in the text; `NO_STATUS` where the passage says that no server answered.
-
-    `start` and `end` are character offsets of the passage that was recognised, `kind` what sort of passage it is,
-    `passage` the passage itself, `line` the line it begins on, counted from 1.
-    """
-
-    registry: str
-    code: int
-    kind: str
-    start: int
-    end: int
-    passage: str
-    line: int = 1
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """What the catalogue calls its codes, for passages that name one beside its number or instead of it.
-
-    `names` has for each HTTP code every name it has or had; `messages` leads from Stroom's message texts and
-    constants to their Stroom-Status. Messages that are common words ("OK", "Unknown error") do not belong there.
-    `stroom_codes` are all numbers that Stroom uses; empty means that none is known to be wrong. `pairs` has for
-    each of them the HTTP statuses that it comes with. `constants` are Stroom's constants where a field's name says
-    that one follows, common words included.
-    """
-
-    names: Mapping[int, Sequence[str]] = field(default_factory=dict)
-    messages: Mapping[str, int] = field(default_factory=dict)
-    stroom_codes: Collection[int] = ()
-    pairs: Mapping[int, Collection[int]] = field(default_factory=dict)
-    constants: Mapping[str, int] = field(default_factory=dict)
-
-    @cached_property
-    def ordered_messages(self) -> tuple[tuple[str, str, int], ...]:
-        """Each message, the same in lower case, and its code; the longest first, since it says more."""
-        ordered = sorted(self.messages.items(), key=lambda item: -len(item[0]))
-        return tuple((message, message.translate(_ASCII_LOWER), code) for message, code in ordered)
-
-    def may_be_stroom(self, code: int) -> bool:
-        return not self.stroom_codes or code in self.stroom_codes
 
 
 def recognise(text: str, vocabulary: Vocabulary) -> list[Found]:
     """Find the codes in a text, in the order they stand there; passages do not overlap."""
-    plain = without_colours(text)
-    taken: list[Found] = list(_question(plain.text, vocabulary))
+    plain = without_markup(text)
+    taken: list[Found] = list(asked(plain.text, vocabulary))
     if not taken:
         for found in _candidates(plain.text, vocabulary):
             if len(taken) >= MAX_FINDINGS:
                 break
             if _is_free(taken, found):
                 insort(taken, found, key=lambda other: other.start)
-    return _placed(text, plain, taken)
+    placed = _placed(text, plain, [one for one in taken if one.registry])
+    answered = {one.line for one in placed if one.kind != FAULT}
+    return [one for one in placed if one.kind != FAULT or one.line not in answered]
 
 
 def _is_free(taken: Sequence[Found], found: Found) -> bool:
@@ -119,72 +84,10 @@ def _placed(text: str, plain: Plain, findings: Sequence[Found]) -> list[Found]:
     return placed
 
 
-# --- a question ---
-
-
-def _question(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
-    """The whole text is "406/110", "404", "stroom 310", "404 not found" or "000"."""
-    if len(text) > _LONGEST_QUESTION:
-        return
-    if unanswered.QUESTION_SHAPE.fullmatch(text):
-        start, end = _trimmed(text, 0, len(text))
-        yield Found(HTTP, NO_STATUS, QUESTION, start, end, text[start:end])
-        return
-    if padded := PADDED_PAIR.fullmatch(text):
-        yield _asked(padded, "http", HTTP)
-        return
-    match = QUESTION_SHAPE.fullmatch(text)
-    if match is None:
-        return
-    if match["http"]:
-        yield from _asked_pair(match, vocabulary)
-    elif match["http_only"]:
-        yield _asked(match, "http_only", _registry_of(int(match["http_only"]), vocabulary))
-    elif match["stroom_only"]:
-        yield _asked(match, "stroom_only", STROOM)
-    elif _is_name(int(match["http_named"]), match["name"], vocabulary):
-        start, end = match.start("http_named"), match.end("name")
-        yield Found(HTTP, int(match["http_named"]), QUESTION, start, end, text[start:end])
-
-
-def _asked_pair(match: re.Match[str], vocabulary: Vocabulary) -> Iterator[Found]:
-    """Two numbers are a pair where a slash or a word says so, and the second may be Stroom's."""
-    first, second = int(match["http"]), int(match["stroom"])
-    words = match["http_word"] or match["stroom_word"]
-    joined_by = match.string[match.end("http") : match.start("stroom")]
-    if not words and not any(sign in joined_by for sign in "/+&"):
-        return
-    yield _asked(match, "http", HTTP)
-    if match["stroom_word"] or vocabulary.may_be_stroom(second):
-        yield _asked(match, "stroom", STROOM)
-    elif second in vocabulary.names and first != second:
-        yield _asked(match, "stroom", HTTP)
-
-
-def _asked(match: re.Match[str], group: str, registry: str) -> Found:
-    return Found(registry, int(match[group]), QUESTION, *match.span(group), match[group])
-
-
-def _registry_of(code: int, vocabulary: Vocabulary) -> str:
-    """A bare number is HTTP's, unless only Stroom uses it."""
-    only_stroom = code in vocabulary.stroom_codes and code not in vocabulary.names
-    return STROOM if only_stroom else HTTP
-
-
-def _is_name(code: int, words: str, vocabulary: Vocabulary) -> bool:
-    asked = _letters(words)
-    return any(_letters(name) == asked for name in vocabulary.names.get(code, ()))
-
-
-def _letters(words: str) -> str:
-    return "".join(character for character in words.casefold() if character.isalnum())
-
-
-# --- passages of a text ---
-
-
 def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
+    yield from _foreign(text)
     yield from _w3c_lines(text)
+    yield from _server_words(text)
     yield from _spelt_out(text, vocabulary)
     tunnels = Tunnels(text)
     for shape in SHAPES:
@@ -194,18 +97,74 @@ def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
             elif shape.kind != STATUS_LINE or _is_status_line(match, vocabulary):
                 yield from _numbers(match, shape.kind)
     yield from map(_tunnel, tunnels.announced())
+    yield from _table_rows(text, vocabulary)
     yield from _constants(text, vocabulary)
     yield from _named(text, vocabulary)
+    yield from _named_before(text, vocabulary)
+    yield from _only_named(text, vocabulary)
     yield from _messages(text, vocabulary)
     for match in spoken(text, vocabulary.names, vocabulary.pairs):
         yield from _numbers(match, IN_TEXT)
     for shape in unanswered.SHAPES:
         for match in shape.pattern.finditer(text):
             yield from _numbers(match, shape.kind)
+    for fault in FAULTS:
+        for match in fault.pattern.finditer(text):
+            yield Found(HTTP, NO_STATUS, FAULT, *match.span(), match.group())
+
+
+def _foreign(text: str) -> Iterator[Found]:
+    """Passages of other protocols: they belong to no registry, and nothing within them is a code."""
+    for match in FOREIGN.finditer(text):
+        yield Found("", 0, "", *match.span(), match.group())
+
+
+def _server_words(text: str) -> Iterator[Found]:
+    """Words that servers write in place of a number."""
+    for words in WORDS:
+        for match in words.pattern.finditer(text):
+            start, end = trimmed(text, *match.span())
+            yield Found(HTTP, words.code, SERVER_LOG if words.log else SERVER_PAGE, start, end, text[start:end])
+
+
+def _table_rows(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
+    """Cells of a table whose head names the column, and a row of two numbers with Stroom's message."""
+    for registry, start, end in table_cells(text):
+        yield Found(registry, int(text[start:end]), LOG_FIELD, start, end, text[start:end])
+    for match in re.finditer(r"[|,;\t] ?(?P<http>[1-5]\d\d) ?[|,;\t] ?(?P<stroom>[1-9]\d\d) ?[|,;\t]", text):
+        rest = text[match.end() : match.end() + 120].translate(ASCII_LOWER)
+        if any(code == int(match["stroom"]) and name in rest for _, name, code in vocabulary.ordered_messages):
+            yield from _numbers(match, LOG_FIELD)
+
+
+def _named_before(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
+    """A name with its number in brackets behind it: `Server Error (500)`."""
+    for match in re.finditer(r"\s?\((?P<http>[1-9]\d\d)\)", text):
+        before = text[max(0, match.start() - 80) : match.start()].rstrip().translate(ASCII_LOWER)
+        for name in vocabulary.names.get(int(match["http"]), ()):
+            lower = name.translate(ASCII_LOWER)
+            if before.endswith(lower) and not before.removesuffix(lower).rstrip().endswith(match["http"]):
+                start = match.start("http")
+                yield Found(HTTP, int(match["http"]), NAMED, start, match.end("http"), match["http"])
+                break
+
+
+def _only_named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
+    """A name alone where a log is known to write no number: Django's and stroom-proxy's."""
+    ordered = sorted(vocabulary.names.items(), reverse=True)  # so that the registered number counts
+    numbers = {name.casefold(): code for code, names in ordered for name in names if code >= 300}
+    messages = {name.casefold(): code for name, code in vocabulary.all_messages.items()}
+    for pattern in (DJANGO, FORWARD):
+        for match in pattern.finditer(text):
+            name = match["name"].strip().casefold()
+            if name in messages and pattern is FORWARD:
+                yield Found(STROOM, messages[name], SERVER_LOG, *match.span("name"), match["name"])
+            elif name in numbers:
+                yield Found(HTTP, numbers[name], SERVER_LOG, *match.span("name"), match["name"])
 
 
 def _tunnel(match: re.Match[str]) -> Found:
-    start, end = _trimmed(match.string, *match.span())
+    start, end = trimmed(match.string, *match.span())
     return Found(HTTP, NO_STATUS, TUNNEL, start, end, match.string[start:end])
 
 
@@ -222,7 +181,7 @@ def _numbers(match: re.Match[str], kind: str) -> Iterator[Found]:
         start = match.start() if position == 0 else match.start(group)
         end = match.end() if position == len(kept) - 1 else match.end(group)
         registry = STROOM if group.startswith(STROOM) else HTTP
-        start, end = _trimmed(match.string, start, end)
+        start, end = trimmed(match.string, start, end)
         code = int(match[group]) if registry == STROOM else _http_status(match[group])
         yield Found(registry, code, kind, start, end, match.string[start:end])
 
@@ -230,12 +189,6 @@ def _numbers(match: re.Match[str], kind: str) -> Iterator[Found]:
 def _http_status(number: str) -> int:
     """The status, or `NO_STATUS` for what can be none: "000" and "-1" are written where no answer came."""
     return int(number) if _HTTP_NUMBER.fullmatch(number) else NO_STATUS
-
-
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    passage = text[start:end]
-    start += len(passage) - len(passage.lstrip())
-    return start, start + len(passage.strip())
 
 
 def _is_status_line(match: re.Match[str], vocabulary: Vocabulary) -> bool:
@@ -260,7 +213,7 @@ def _w3c_lines(text: str) -> Iterator[Found]:
         elif column is not None and not line.startswith("#"):
             fields = FIELD.findall(line)
             if len(fields) > column and re.fullmatch(r"[1-9]\d\d|0{1,3}", fields[column]):
-                begin, end = _trimmed(text, start, start + len(line))
+                begin, end = trimmed(text, start, start + len(line))
                 yield Found(HTTP, _http_status(fields[column]), ACCESS_LOG, begin, end, text[begin:end])
         start += len(line)
 
@@ -268,7 +221,7 @@ def _w3c_lines(text: str) -> Iterator[Found]:
 def _spelt_out(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """All of a Stroom code in one: `406 - 110 - Feed is not set to receive data`."""
     for match in re.finditer(r"(?<![\w.-])(?P<http>[1-5]\d\d) - (?P<stroom>0|[1-9]\d{0,2}) - (?=\w)", text):
-        rest = text[match.end() : match.end() + 120].translate(_ASCII_LOWER)
+        rest = text[match.end() : match.end() + 120].translate(ASCII_LOWER)
         stroom = int(match["stroom"])
         if any(code == stroom and rest.startswith(name) for _, name, code in vocabulary.ordered_messages):
             yield from _numbers(match, STROOM_MESSAGE)
@@ -276,25 +229,32 @@ def _spelt_out(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
 
 def _named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """A number with its own name beside it, as in `404 Not Found` or `Response code 404 (Not Found)`."""
-    for match in re.finditer(r"(?<![\w.,/-])(?<!\d:)([1-9]\d\d)(?: [-–] |: | \(| {1,2})(?=[A-Za-z(])", text):
+    for match in _NUMBER_BEFORE_NAME.finditer(text):
         rest = text[match.end() : match.end() + 80]
-        for name in vocabulary.names.get(int(match.group(1)), ()):
+        code = int(match[1] or match[2])
+        start = match.start(1) if match[1] else match.start(2)
+        for name in vocabulary.names.get(code, ()):
             if _names_it(rest, name):
                 end = match.end() + len(name)
-                yield Found(HTTP, int(match.group(1)), NAMED, match.start(), end, text[match.start() : end])
+                yield Found(HTTP, code, NAMED, start, end, text[start:end])
                 break
         else:
-            yield from _numbered_message(text, match, vocabulary)
+            yield from _numbered_message(text, code, start, match.end(), vocabulary)
 
 
-def _numbered_message(text: str, number: re.Match[str], vocabulary: Vocabulary) -> Iterator[Found]:
-    """One of Stroom's numbers with its own message behind it, however that is spelt."""
-    rest = text[number.end() : number.end() + 120].translate(_ASCII_LOWER)
+def _numbered_message(text: str, number: int, start: int, end: int, vocabulary: Vocabulary) -> Iterator[Found]:
+    """A number with one of Stroom's messages behind it: its own, or that of a code that comes with the number."""
+    rest = text[end : end + 120].translate(ASCII_LOWER)
     for _, lower, code in vocabulary.ordered_messages:
-        if code == int(number[1]) and rest.startswith(lower) and not rest[len(lower) : len(lower) + 1].isalnum():
-            end = number.end() + len(lower)
-            yield Found(STROOM, code, STROOM_MESSAGE, number.start(), end, text[number.start() : end])
-            return
+        if not rest.startswith(lower) or rest[len(lower) : len(lower) + 1].isalnum():
+            continue
+        last = end + len(lower)
+        if code == number:
+            yield Found(STROOM, code, STROOM_MESSAGE, start, last, text[start:last])
+        elif number in vocabulary.pairs.get(code, ()):
+            yield Found(HTTP, number, NAMED, start, start + 3, text[start : start + 3])
+            yield Found(STROOM, code, STROOM_MESSAGE, end, last, text[end:last])
+        return
 
 
 def _names_it(rest: str, name: str) -> bool:
@@ -320,7 +280,7 @@ def _constants(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
 
 def _messages(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """One of Stroom's messages or constants, which stand for their number even where it is missing."""
-    lowered = text.translate(_ASCII_LOWER)
+    lowered = text.translate(ASCII_LOWER)
     for message, lower, code in vocabulary.ordered_messages:
         start = lowered.find(lower)
         while start >= 0:

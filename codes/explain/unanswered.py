@@ -30,7 +30,7 @@ SHAPES: tuple[Shape, ...] = (
     _shape(rf"{_NOT_OF_OTHERS}{_KEY}{_JOINED}(?<=[\W_]){_NONE}"),
     _shape(rf"\bHTTP/\d(?:\.\d)?\ {{1,2}}{_NONE}"),
     _shape(
-        rf"""\b(?:xhr|xmlhttprequest|fetch|ajax|request|upload|post|failed|returned|got)(?:\ \w{{1,20}}){{0,2}}[ ]
+        rf"""\b(?:xhr|xmlhttprequest|fetch|ajax|request|upload|post|failed|returned|got)(?:\ \w{{1,20}}){{0,2}},?[ ]
         {_NOT_OF_OTHERS}status[:=\ ]{{1,2}}{_NONE}"""
     ),
     _shape(rf"\bHTTP/\d(?:\.\d)?\"\ {_NONE}"),
@@ -38,13 +38,9 @@ SHAPES: tuple[Shape, ...] = (
         rf"""{_NOT_OF_OTHERS}\b(?:error|returned|returns|got|received|answered|response|status|code|rc)[:=\ ]{{1,3}}
         (?P<http_none>000)(?!\w|[.,:-]\d)"""
     ),
-    _shape(rf"""["']?\bstatus["']?\ ?:\ ?{_NONE},\s{{0,40}}["']?statusText"""),
+    _shape(rf"""["']?\bstatus["']?\ ?[:=]\ ?{_NONE},?\s{{0,40}}["']?statusText"""),
     _shape(r"""["']status["']\ ?:\ ?(?P<http_none>-1)(?=\s{0,40}[,}])"""),
     _shape(r"\bHttp\ failure\ response\ for\ \S{1,2000}:\ (?P<http_none>0)\ "),
-    # curl's numbers for a connection that failed, was cut or timed out.
-    _shape(
-        r"""(?P<http_none>\bcurl:\ \((?:[5-7]|18|28|35|5[12568]|60|77|9[17])\)[^\r\n]{0,300})""",
-    ),
 )
 #: The whole input asks about such a number, alone or with a second one that then counts for nothing.
 QUESTION_SHAPE = re.compile(

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from codes.catalogue.values import HTTP, STROOM, Catalogue
-from codes.explain.recognise import Vocabulary
+from codes.explain.findings import Vocabulary
+from codes.explain.words import REASONS
 
 
 class Name(NamedTuple):
@@ -45,6 +46,11 @@ CONSTANTS: Mapping[str, int] = {
     "COMPRESSED_STREAM_INVALID": 400,
     "CONTENT_TOO_LARGE": 410,
     "UNKNOWN_ERROR": 999,
+}
+#: Messages of current Stroom where the catalogue has another name.
+MESSAGES: Mapping[str, int] = {
+    "Client Certificate DN failed authentication": 315,
+    "The provided client certificate could not be authenticated": 310,
 }
 # Other programs use these constants too; they count only as the value of `stroomStatusCode`.
 COMMON_CONSTANTS = frozenset(
@@ -93,6 +99,12 @@ def make_vocabulary(names: Iterable[Name], pairs: Mapping[int, Collection[int]])
         elif registry == STROOM:
             stroom_codes.add(code)
             messages.setdefault(name.strip(), code)
+    for message, code in MESSAGES.items():
+        if code in stroom_codes:
+            messages.setdefault(message, code)
+    for code, names_of_servers in REASONS.items():
+        for name in names_of_servers:
+            by_code[code].setdefault(name)
     http_names = {name.casefold() for found in by_code.values() for name in found}
     speaking = {m: c for m, c in messages.items() if m.casefold() not in COMMON_MESSAGES | http_names}
     constants = {name: code for name, code in CONSTANTS.items() if name not in COMMON_CONSTANTS}
@@ -103,4 +115,5 @@ def make_vocabulary(names: Iterable[Name], pairs: Mapping[int, Collection[int]])
         stroom_codes=frozenset(stroom_codes),
         pairs=pairs,
         constants=CONSTANTS,
+        all_messages=messages,
     )

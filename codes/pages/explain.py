@@ -11,7 +11,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from codes.explain.answers import Explanation, TooLong, explain
-from codes.explain.recognise import MAX_LENGTH, Found
+from codes.explain.findings import Found
+from codes.explain.recognise import MAX_LENGTH
 from codes.pages.query import query_faults, refusal
 
 
@@ -42,7 +43,7 @@ def explain_page(request: HttpRequest) -> HttpResponse:
     context = {
         "explanation": explanation,
         "pieces": list(pieces(explanation)) if explanation and explanation.passages else [],
-        "text": text,
+        "kept": text if explanation and not explanation.passages else "",
         "fault": fault,
         "limit": MAX_LENGTH,
     }

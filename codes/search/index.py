@@ -13,8 +13,9 @@ from codes.catalogue.values import HTTP, STROOM
 from codes.explain.answers import current_vocabulary
 from codes.explain.delivery import NO_ANSWER
 from codes.explain.delivery import TUNNEL as TUNNEL_OPEN
-from codes.explain.patterns import TUNNEL
-from codes.explain.recognise import Found, Vocabulary, recognise
+from codes.explain.findings import Found, Vocabulary
+from codes.explain.patterns import FAULT, SERVER_LOG, SERVER_PAGE, TUNNEL
+from codes.explain.recognise import recognise
 from codes.explain.unanswered import NO_STATUS
 from codes.explain.vocabulary import CONSTANTS
 from codes.lookup import NUMBERS
@@ -41,6 +42,11 @@ _CALLED_HEADER = re.compile(
 )
 _SEVERAL_OF_ONE = re.compile(r"\b([1-5][0-9]{2})s\b", re.IGNORECASE)  # "the 404s"
 _NUMBER = re.compile(r"(?<![\w.,/:-])([1-9][0-9]{2})(?![\w/]|[.,:-]\d)")
+# Words that the index knows too, with more to say than one number.
+_BY_WORDS = frozenset({FAULT, SERVER_PAGE, SERVER_LOG})
+_OF_CURL = re.compile(
+    r"curl:?\s+(?:(?:error|exit|code|status|exit code|exit status)\s+)?\(?\d{1,2}\)?", re.IGNORECASE
+)
 _EXPLAINED_SCORE = 500.0
 _NEARLY_AS_GOOD = 0.6
 MOST_BEST = 8
@@ -115,8 +121,8 @@ def find(query: str) -> Result:
 
 @lru_cache(maxsize=128)
 def _find(_digest: str, query: str) -> Result:
-    recognised = recognise(query, current_vocabulary())
-    if says_no_answer(recognised) and query != "0":
+    recognised = [one for one in recognise(query, current_vocabulary()) if one.kind not in _BY_WORDS]
+    if (says_no_answer(recognised) and query != "0") or _OF_CURL.fullmatch(query):
         return Result()
     result = current_index().search(_header_in(query))
     result = replace(result, places=(*_numbers_in(query), *result.places))
@@ -139,6 +145,7 @@ def says_no_answer(recognised: Iterable[Found]) -> bool:
 def no_answer_in(query: str) -> str:
     """What to say of a query that means that no server answered; empty for every other one."""
     recognised = recognise(query, current_vocabulary()) if query else []
+    recognised = [one for one in recognised if one.kind not in _BY_WORDS]
     if not says_no_answer(recognised):
         return ""
     return TUNNEL_OPEN if all(found.kind == TUNNEL for found in recognised) else NO_ANSWER

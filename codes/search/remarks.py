@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from codes.explain.faults import cause_of
+
 Link = tuple[str, str]
 
 
@@ -25,15 +27,6 @@ _IN_PLACE_OF_STATUS = (
 _LONG_NUMBER = re.compile(r"(?<![\w.,/:-])([1-9][0-9]{3,9})(?![\w/-]|[.,:]\d)")
 #: Cloudflare's own numbers run from 1000 to about 1200.
 _FIRST_OF_CLOUDFLARE, _LAST_OF_CLOUDFLARE = 1000, 1299
-# What clients say where no server answered at all: systems' names of the faults, and browsers'.
-_NO_ANSWER = re.compile(
-    r"""\b(?:E(?:CONNREFUSED|CONNRESET|CONNABORTED|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN|PIPE)
-    |ERR_(?:CONNECTION|NAME|INTERNET|ADDRESS|NETWORK|EMPTY|CERT|SSL|TIMED|HTTP2)_\w+
-    |NS_ERROR_\w+|socket\ hang\ up|connection\ reset\ by\ peer|could\ not\ resolve\ host|name\ or\ service\ not
-    \ known|no\ route\ to\ host|network\ is\ unreachable|empty\ reply\ from\ server|UnknownHostException
-    |broken\ pipe)\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
 
 
 def remarks_on(query: str, no_answer: str = "") -> Iterator[Remark]:
@@ -43,12 +36,11 @@ def remarks_on(query: str, no_answer: str = "") -> Iterator[Remark]:
         return
     for number in dict.fromkeys(_LONG_NUMBER.findall(query)):
         yield _about_number(int(number))
-    if match := _NO_ANSWER.search(query):
+    if cause := cause_of(query):
         yield Remark(
-            f"“{match.group()}” is said by the client itself: no answer came, so there is no status code. The "
-            "server was not reached, or hung up before it answered. A delivery to Stroom: keep the data and send "
-            "it again, since nothing confirms it. Anything else may have arrived all the same: send it again only "
-            "where twice does no harm.",
+            "This is said by the client itself: no answer came, so there is no status code. "
+            f"{cause} A delivery to Stroom: keep the data and send it again, since nothing confirms it. Anything "
+            "else may have arrived all the same: send it again only where twice does no harm.",
             _OF_PROXIES,
         )
 

@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from codes.explain.answers import MAX_ANSWERS, NOTHING_FOUND, TooLong, explain
+from codes.explain.answers import MAX_ANSWERS, NOT_LOADED, NOTHING_FOUND, TooLong, explain
 from codes.explain.recognise import MAX_LENGTH
-from codes.models import LocalNote, Meaning
+from codes.models import CodeClass, LocalNote, Meaning, Registry, Release, SourceEntry, StatusCode
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 
@@ -111,9 +111,9 @@ def test_an_unknown_number_is_explained_by_the_rule_of_its_class(text: str, acts
     assert not any(code["known"] for code in answer["codes"])
 
 
-def test_every_owner_of_a_number_is_heard() -> None:
+def test_a_log_line_with_499_is_about_nginx_alone() -> None:
     advice = ask('1.2.3.4 - - [24/Feb/2026:18:10:27 +0000] "GET / HTTP/1.1" 499 0')["advice"]
-    assert [item["owner"] for item in advice] == ["nginx", "esri"]
+    assert [item["owner"] for item in advice] == ["nginx"]
 
 
 def test_an_unknown_stroom_status_alone_gives_no_advice_of_its_own() -> None:
@@ -339,3 +339,64 @@ def test_a_pair_of_an_older_release_is_consistent(site: Client) -> None:
     answer = site.get("/api/v1/codes/lookup/", {"http": "403", "stroom": "311"}).json()
     assert (answer["consistent"], answer["generation"]) == (True, "older")
     assert "an older release of Stroom" in answer["explanation"]
+
+
+NGINX_PAGE = """HTTP/1.1 400 Bad Request
+Server: nginx/1.24.0
+
+<head><title>400 No required SSL certificate was sent</title></head>
+<center><h1>400 Bad Request</h1></center>
+<center>No required SSL certificate was sent</center>
+"""
+
+
+def test_the_words_of_the_page_decide_and_the_number_that_was_sent_is_kept() -> None:
+    answer = ask(NGINX_PAGE)
+    assert [(pair["http"], pair["stroom"]) for pair in answer["pairs"]] == [(496, None)]
+    assert [code["code"] for code in answer["codes"]] == [496, 400]
+    assert [item["code"] for item in answer["advice"]] == [496]
+    assert "nginx sends HTTP 400" in answer["pairs"][0]["explanation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "owner", "name"),
+    [
+        ("HTTP/1.1 451 Redirect\nX-MS-Location: https://x/", "microsoft", "Redirect"),
+        ("HTTP/1.1 451 Unavailable For Legal Reasons", "ietf", "Unavailable For Legal Reasons"),
+        ("HTTP/1.1 308 Resume Incomplete\nRange: bytes=0-42", "google", "Resume Incomplete"),
+        ('{"error":{"code":499,"message":"Token Required","details":[]}}', "esri", "Token Required"),
+    ],
+)
+def test_the_owner_that_the_text_names_is_the_one_heard(text: str, owner: str, name: str) -> None:
+    answer = ask(text)
+    assert [item["owner"] for item in answer["advice"]] == [owner]
+    assert [code["name"] for code in answer["codes"]] == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("curl: (6) Could not resolve host: x", "Check the host name"),
+        ("java.net.ConnectException: Connection refused", "nothing listens on that port"),
+        ("x509: certificate signed by unknown authority", "TLS connection failed"),
+        ("TypeError: Failed to fetch", "CORS"),
+    ],
+)
+def test_s36_a_fault_of_the_network_says_what_to_check_and_keeps_the_data(text: str, said: str) -> None:
+    (advice,) = ask(text)["advice"]
+    assert advice["sender"].startswith("Keep the data and send it again")
+    assert said in advice["sender"]
+
+
+def test_a_text_without_a_code_stays_in_the_box() -> None:
+    html = Client().post(PAGE, {"text": "We sold <404> tickets"}).content.decode()
+    assert "We sold &lt;404&gt; tickets</textarea>" in html
+    assert "ask for HTTP 404" in html
+    assert "no HTTP status" in Client().post(PAGE, {"text": "SIP/2.0 503 Service Unavailable"}).content.decode()
+
+
+def test_without_a_catalogue_it_says_what_to_load() -> None:
+    for table in (Meaning, SourceEntry, StatusCode, CodeClass, Registry, Release):
+        table.objects.all().delete()
+    assert explain("HTTP 404").message == NOT_LOADED
+    assert explain("HTTP 406 and Stroom-Status: 110").answers == ()

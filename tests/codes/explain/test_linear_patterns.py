@@ -11,8 +11,9 @@ import pytest
 
 import codes
 import portal
+from codes.explain.findings import Vocabulary
 from codes.explain.patterns import SHAPES
-from codes.explain.recognise import Vocabulary, recognise
+from codes.explain.recognise import recognise
 from codes.search import engine
 from tests.worst_texts import worst_texts
 

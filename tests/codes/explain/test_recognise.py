@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from codes.explain.findings import HTTP, STROOM, Found, Vocabulary
 from codes.explain.pairing import pair_up
-from codes.explain.recognise import HTTP, STROOM, Found, Vocabulary, recognise
+from codes.explain.recognise import recognise
 
 VOCABULARY = Vocabulary(
     names={404: ("Not Found",), 413: ("Content Too Large", "Payload Too Large"), 503: ("Service Unavailable",)},

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from codes.catalogue.reader import read_catalogue
-from codes.explain.recognise import HTTP, STROOM, Vocabulary, recognise
+from codes.explain.findings import HTTP, STROOM, Vocabulary
+from codes.explain.recognise import recognise
 from codes.explain.vocabulary import vocabulary_of
 from codes.loading import DATA_DIRECTORY
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codes.catalogue.reader import read_catalogue
+from codes.explain.findings import HTTP, STROOM, Vocabulary
 from codes.explain.pairing import pair_up
-from codes.explain.recognise import HTTP, STROOM, Vocabulary, recognise
+from codes.explain.recognise import recognise
 from codes.explain.vocabulary import vocabulary_of
 from codes.loading import DATA_DIRECTORY
 
@@ -235,7 +236,7 @@ FORMATS = [
     ("<center><h1>413 Request Entity Too Large</h1></center><hr><center>nginx/1.24.0</center>", [(HTTP, 413)]),
     ("<h1>HTTP Status 404 – Not Found</h1>", [(HTTP, 404)]),
     ("HTTP Error 404.0 - Not Found", [(HTTP, 404)]),
-    ("Error 522 Ray ID: 8a1b", []),
+    ("Error 522 Ray ID: 8a1b", [(HTTP, 522)]),
     ("Error code 522", [(HTTP, 522)]),
     ("ERROR: 406 - 110 - Feed is not set to receive data", [(HTTP, 406), (STROOM, 110), (STROOM, 110)]),
     ("StroomStreamException: Stroom Status 314 - Data feed key has expired", [(STROOM, 314)]),

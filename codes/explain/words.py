@@ -1,0 +1,242 @@
+"""Words that stand for a status: what servers write into pages and error logs in place of a number. Pure."""
+
+# ruff: noqa: E501 (a pattern reads best in as few lines as it has parts)
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: How servers name a status where its registered name is another one.
+REASONS: Mapping[int, tuple[str, ...]] = {
+    400: ("Bad request", "Invalid Hostname"),
+    401: ("Authorization Required", "Authentication Required"),
+    403: ("Access Denied", "Access Forbidden"),
+    404: ("File or directory not found", "Page Not Found", "File Not Found"),
+    405: ("Not Allowed", "HTTP verb used to access this page is not allowed"),
+    413: ("Request too large", "Entity Too Large"),
+    500: ("Server Error",),
+    502: ("Proxy Error", "Web server received an invalid response"),
+    503: (
+        "Service Temporarily Unavailable",
+        "Server Unavailable",
+        "Backend fetch failed",
+        "first byte timeout",
+        "backend read error",
+        "No healthy backends",
+        "Backend is unhealthy",
+        "Over Capacity",
+    ),
+    504: ("Server timeout", "Upstream timeout"),
+    508: ("Resource Limit Is Reached", "Resource Limit Reached"),
+}
+#: What nginx keeps for itself, and the status that the client gets in its place.
+SENT_AS: Mapping[int, int] = {494: 400, 495: 400, 496: 400, 497: 400}
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words that mean a status, an example of them, and a text that does not mean it.
+
+    `log` says that they are written into a log, one line for each answer; others are in the body of an answer.
+    """
+
+    code: int
+    pattern: re.Pattern[str]
+    example: str
+    counter_example: str
+    log: bool
+
+
+def _log(code: int, pattern: str, example: str, counter_example: str) -> Words:
+    return Words(code, re.compile(pattern, re.IGNORECASE | re.VERBOSE), example, counter_example, log=True)
+
+
+def _page(code: int, pattern: str, example: str, counter_example: str) -> Words:
+    compiled = re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.VERBOSE)
+    return Words(code, compiled, example, counter_example, log=False)
+
+
+#: In order: the first that takes a passage counts.
+WORDS: tuple[Words, ...] = (
+    # nginx's own pages
+    _page(
+        496,
+        r"\bNo\ required\ SSL\ certificate\ was\ sent\b",
+        "No required SSL certificate was sent",
+        "No SSL is required",
+    ),
+    _page(495, r"\bThe\ SSL\ certificate\ error\b", "The SSL certificate error", "The SSL certificate is valid"),
+    _page(
+        497,
+        r"\bThe\ plain\ HTTP\ request\ was\ sent\ to\ HTTPS\ port\b",
+        "The plain HTTP request was sent to HTTPS port",
+        "The request was sent to the HTTPS port",
+    ),
+    _page(
+        494,
+        r"\bRequest\ Header\ Or\ Cookie\ Too\ Large\b",
+        "400 Request Header Or Cookie Too Large",
+        "Request with a large cookie",
+    ),
+    # Envoy's bodies
+    _page(
+        503,
+        r"\bupstream\ connect\ error\ or\ disconnect/reset\ before\ headers\b",
+        "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+        "upstream connect time",
+    ),
+    _page(503, r"^[<>\ \t]{0,4}no\ healthy\ upstream\b", "no healthy upstream", "one healthy upstream"),
+    _page(504, r"^[<>\ \t]{0,4}upstream\ request\ timeout\b", "upstream request timeout", "upstream request time"),
+    _page(403, r"\bRBAC:\ access\ denied\b", "RBAC: access denied", "RBAC is on"),
+    _page(429, r"^local_rate_limited\b", "local_rate_limited", "a local rate"),
+    # Cloudflare's own numbers, each in an answer with another status
+    _page(403, r"\berror(?:\ code)?:?\ 10(?:0[6-9]|1[0-2]|20)\b", "error code: 1020", "error code: 10200"),
+    _page(429, r"\berror(?:\ code)?:?\ 1015\b", "error code: 1015", "error code: 10150"),
+    _page(530, r"\berror(?:\ code)?:?\ 10(?:16|33)\b", "error code: 1033", "error 10 of 33"),
+    _page(500, r"\berror(?:\ code)?:?\ 110[12]\b", "Error 1101 Worker threw exception", "error 11010"),
+    # nginx's error log
+    _log(
+        413,
+        r"\bclient\ intended\ to\ send\ too\ large\ (?:chunked\ )?body\b",
+        "client intended to send too large body: 9000 bytes",
+        "client sent a large body",
+    ),
+    _log(
+        504,
+        r"\bupstream\ timed\ out\ \(\d{1,5}:[^)\r\n]{0,60}\)\ while\b",
+        "upstream timed out (110: Connection timed out) while connecting to upstream",
+        "the upstream was timed",
+    ),
+    _log(
+        502,
+        r"""\b(?:connect\(\)(?:\ to\ \S{1,200})?|recv\(\)|send\(\)|SSL_do_handshake\(\)|readv\(\)|writev\(\)
+        |sendfile\(\))
+        \ failed\ \([^\r\n]{0,200}?\)\ while\ (?:connecting|reading|sending|SSL\ handshaking)[^\r\n,]{0,60}\bupstream\b""",
+        "connect() failed (111: Connection refused) while connecting to upstream",
+        "connect() failed (111: Connection refused) while resolving",
+    ),
+    _log(
+        499,
+        r"\bclient\ (?:prematurely\ )?closed\ connection,\ so\ upstream\ connection\ is\ closed\ too\b",
+        "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too",
+        "client closed keepalive connection",
+    ),
+    _log(
+        502,
+        r"""\bupstream\ prematurely\ closed\ connection\ while\ reading\ response\ header
+        |\bno\ live\ upstreams\ while\ connecting\ to\ upstream
+        |\bupstream\ sent\ (?:too\ big|invalid|duplicate|no\ valid|unexpected|unsupported)\b
+        |\bcould\ not\ be\ resolved\ \(\d{1,5}:\ [\w ]{1,60}\)""",
+        "no live upstreams while connecting to upstream",
+        "upstream sent a header",
+    ),
+    _log(
+        495,
+        r"\bclient\ SSL\ certificate\ verify\ error\b",
+        "client SSL certificate verify error: (10:certificate has expired)",
+        "client SSL certificate verified",
+    ),
+    _log(
+        496,
+        r"\bclient\ sent\ no\ required\ SSL\ certificate\b",
+        "client sent no required SSL certificate",
+        "client sent",
+    ),
+    _log(
+        497,
+        r"\bclient\ sent\ plain\ HTTP\ request\ to\ HTTPS\ port\b",
+        "client sent plain HTTP request to HTTPS port",
+        "client sent plain text",
+    ),
+    _log(
+        494,
+        r"\bclient\ sent\ (?:too\ long\ header\ line|too\ large\ request|too\ many\ headers)\b",
+        'client sent too long header line: "Cookie: x"',
+        "client sent a long header",
+    ),
+    _log(414, r"\bclient\ sent\ too\ long\ URI\b", "client sent too long URI while reading", "client sent a URI"),
+    _log(
+        400,
+        r"""\bclient\ sent\ (?:invalid\ (?:method|host|header|request|http\ version|"|chunked)
+        |HTTP/1\.1\ request\ without\ "Host"
+        |(?:duplicate|more\ than\ one)\ (?:host|")|(?:both|unknown)\ ")""",
+        "client sent invalid method while reading client request line",
+        "client sent valid data",
+    ),
+    _log(
+        408,
+        r"\bclient\ timed\ out\ \(\d{1,5}:[^)\r\n]{0,60}\)\ while\ reading\ client\ request\b",
+        "client timed out (110: Connection timed out) while reading client request headers",
+        "client timed out while waiting",
+    ),
+    _log(
+        503,
+        r"\blimiting\ (?:requests,\ excess:\ [\d.]{1,20}\ by\ zone|connections\ by\ zone)\ ",
+        'limiting requests, excess: 5.6 by zone "x"',
+        "limiting requests to ten",
+    ),
+    _log(
+        404,
+        r'\bopen\(\)\ "[^"\r\n]{1,300}"\ failed\ \((?:2|20):|\]\ File\ does\ not\ exist:|\bAH00128:',
+        'open() "/srv/x" failed (2: No such file or directory)',
+        'open() "/srv/x" failed (24: Too many open files)',
+    ),
+    _log(
+        403,
+        r"""\bdirectory\ index\ of\ "[^"\r\n]{1,300}"\ is\ forbidden|\baccess\ forbidden\ by\ rule\b
+        |\bclient\ denied\ by\ server\ configuration\b|\bopen\(\)\ "[^"\r\n]{1,300}"\ failed\ \(13:
+        |\bAH(?:01276|01630|01797):""",
+        "access forbidden by rule",
+        "access granted by rule",
+    ),
+    _log(
+        401,
+        r"""\bno\ user/password\ was\ provided\ for\ basic\ authentication
+        |\buser\ "[^"\r\n]{1,100}":\ password\ mismatch
+        |\buser\ "[^"\r\n]{1,100}"\ was\ not\ found\ in\b|\bAH0161[78]:""",
+        'user "bob": password mismatch',
+        'user "bob" signed in',
+    ),
+    _log(
+        500,
+        r"\brewrite\ or\ internal\ redirection\ cycle\b|\bEnd\ of\ script\ output\ before\ headers\b",
+        "rewrite or internal redirection cycle while processing",
+        "a rewrite of the rules",
+    ),
+    # Apache httpd's error log
+    _log(
+        504,
+        r"\(70007\)The\ timeout\ specified\ has\ expired:[^\r\n]{0,100}?AH01102:",
+        "(70007)The timeout specified has expired: AH01102: error reading status line",
+        "(70007)The timeout",
+    ),
+    _log(
+        502,
+        r"\bAH(?:01102|00898):",
+        "AH00898: Error reading from remote server returned by /x",
+        "AH00489: Apache configured",
+    ),
+    _log(
+        503,
+        r"\bAH(?:00957|01114|00959|00940):|\bbackend\ \S{1,100}\ has\ no\ server\ available\b",
+        "AH01114: HTTP: failed to make connection to backend: x",
+        "AH00094: Command line",
+    ),
+    _log(400, r"\bAH(?:00126|00524|02032):", "AH00126: Invalid URI in request", "AH00558: httpd"),
+    _log(
+        413,
+        r"\bRequested\ content-length\ of\ \d{1,20}\ is\ larger\ than\ the\ configured\ limit\b|\bAH01587:",
+        "AH01587: Requested content-length of 9 is larger than the configured limit of 8",
+        "content-length of 9",
+    ),
+)
+#: Django's log lines name the status and the path alone: `Not Found: /x`.
+DJANGO = re.compile(
+    r"""(?:^|(?<=\ ))(?P<name>Not\ Found|Bad\ Request|Internal\ Server\ Error|Service\ Unavailable|Method\ Not\ Allowed
+    |Forbidden)(?:\ \([^()\r\n]{1,80}\))?:\ (?=/)""",
+    re.MULTILINE | re.VERBOSE,
+)
+#: stroom-proxy's error.log holds the reason of the answer, and no number.
+FORWARD = re.compile(
+    r"\ -\ ForwardException\ -\ (?P<name>[A-Za-z][A-Za-z' -]{1,80})(?=\r?$)", re.MULTILINE | re.VERBOSE
+)
