@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from benchmarks.portal import Portal
 from tests.browser.public import NARROW, PAGES, TEMPLATES, VARIANTS, fetch
+from tests.helpers.tiers import some
 
 pytestmark = pytest.mark.browser
 
@@ -31,12 +32,12 @@ def faults_at(page: Page, path: str, screens: tuple[Screen, ...]) -> dict[Screen
     return {screen: faults for screen, faults in found.items() if faults}
 
 
-@pytest.mark.parametrize("path", TEMPLATES)
+@pytest.mark.parametrize("path", some(TEMPLATES, quick=6))
 def test_a_template_has_no_accessibility_faults_at_any_width(page: Page, path: str) -> None:
     assert faults_at(page, path, SCREENS) == {}
 
 
-@pytest.mark.parametrize("path", VARIANTS)
+@pytest.mark.parametrize("path", some(VARIANTS, quick=3))
 def test_a_page_has_no_accessibility_faults(page: Page, path: str) -> None:
     assert faults_at(page, path, SCREENS[:1]) == {}
 

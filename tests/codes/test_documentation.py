@@ -104,9 +104,9 @@ class TestWithTheCatalogue:
                 for http in re.findall(r"\b(\d{3})\b", line.split("|")[2].split("with")[0]):
                     generations[f"{http}/{line.rsplit('Stroom ', 1)[1][:3]}"] = generation[1]
         assert len(generations) == 13
-        for pair, generation in generations.items():
+        for pair, expected in generations.items():
             (answer,) = explain(pair).answers
-            assert answer.judged.generation == generation, pair
+            assert answer.judged.generation == expected, pair
 
     def test_pages_of_the_examples_exist(self, site: Client) -> None:
         for address in set(re.findall(r"`(/codes/[^`]*)`", TEXT)):

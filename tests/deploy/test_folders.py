@@ -52,6 +52,7 @@ def seen(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.mark.long
 def test_r29_a6_no_name_in_the_environment_chooses_a_folder_that_is_written_or_cleared(
     canary: Path, tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_no_other_name_is_read_by_the_program() -> None:
     }
 
 
+@pytest.mark.long
 def test_r29_a6_static_files_of_others_are_not_cleared(tmp_path: Path) -> None:
     """A data folder that was somebody's folder before, with one of the portal's names in it."""
     (tmp_path / "staticfiles").mkdir()
@@ -110,6 +112,7 @@ def test_only_a_marked_folder_is_cleared(tmp_path: Path) -> None:
 ODD = ("dir#1?x=1&y", "dir%41b %", 'it\'s "quoted" grün;$[x]{y}*', "file:a?mode=memory")
 
 
+@pytest.mark.long
 def test_a5_a_data_folder_may_have_any_name(tmp_path: Path) -> None:
     """The database is in it and nowhere else, and a backup and its restore find it."""
     base = tmp_path / "base"

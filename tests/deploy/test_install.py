@@ -144,6 +144,7 @@ def test_r28_newer_yanked_and_shadowing_releases_change_nothing(
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["as it is locked now", "as it was locked"])
+@pytest.mark.long
 def test_r28_a_resolver_would_not_have_kept_to_an_old_lock(kept: bool, pip_wheel: Path, tmp_path: Path) -> None:
     """What made the lock of an earlier release fail: an extra of a locked package, and a newer release of it."""
     simple = tmp_path / "simple"
@@ -259,6 +260,7 @@ def small(tmp_path: Path, quick_pip: Path) -> tuple[Path, Path, dict[str, str]]:
     )
 
 
+@pytest.mark.long
 def test_a_second_run_installs_nothing_and_a_changed_lock_leaves_no_stray(
     small: tuple[Path, Path, dict[str, str]], tmp_path: Path
 ) -> None:

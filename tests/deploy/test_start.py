@@ -97,7 +97,7 @@ def lose_database(folder: Path) -> None:
 SIGNS = ("store/received", "audit-heads", "secret_key")
 
 
-@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("sign", some(SIGNS, quick=1))
 def test_r30_a_lost_database_is_not_replaced_by_an_empty_one(folder: Path, sign: str) -> None:
     (folder / "store/received").mkdir(exist_ok=True)
     lose_database(folder)
@@ -112,6 +112,7 @@ def test_r30_a_lost_database_is_not_replaced_by_an_empty_one(folder: Path, sign:
     assert not list(folder.glob("portal.sqlite3*")), "not even an empty file"
 
 
+@pytest.mark.long
 def test_r30_a_new_database_that_is_meant_begins_a_chain_that_verifies(folder: Path) -> None:
     lose_database(folder)
     said = starts(folder, PORTAL_NEW_DATABASE="on")
@@ -134,6 +135,7 @@ def test_r30_a_database_address_that_is_mistyped(folder: Path, tmp_path: Path) -
     assert not (tmp_path / "portal.sqlit3").exists()
 
 
+@pytest.mark.long
 def test_r30_tables_without_feeds_beside_a_store_with_data(folder: Path) -> None:
     """The tables were made by hand: the feeds are still elsewhere, and no sender gets 110 for them."""
     receive(folder)
@@ -169,6 +171,7 @@ def test_r30_the_database_of_another_program(folder: Path) -> None:
     assert "belongs to another program" in refused(folder)
 
 
+@pytest.mark.long
 def test_r30_a_store_that_is_not_mounted_or_another_one(folder: Path, tmp_path: Path) -> None:
     (folder / "store").rename(tmp_path / "unmounted")
     said = refused(folder)
@@ -183,6 +186,7 @@ def test_r30_a_store_that_is_not_mounted_or_another_one(folder: Path, tmp_path: 
     assert "holds no key" in refused(folder)
 
 
+@pytest.mark.long
 def test_r30_a_store_is_adopted_only_by_a_command_that_is_recorded(folder: Path) -> None:
     shutil.rmtree(folder / "store")
     done = manage(folder, "adopt_store", "--reason", "the disk burned")
@@ -201,6 +205,7 @@ def make_old(folder: Path) -> None:
         assert manage(folder, "migrate", app, name, "--verbosity", "0").returncode == 0
 
 
+@pytest.mark.long
 def test_r30_an_older_installation_gets_its_keys_at_the_first_start(folder: Path) -> None:
     receive(folder)
     make_old(folder)
@@ -241,6 +246,7 @@ def test_r30_a_restored_older_database_starts_and_is_said(folder: Path) -> None:
     assert "older or another" not in starts(folder)
 
 
+@pytest.mark.long
 def test_r30_a_renamed_and_a_copied_data_folder_work(folder: Path, tmp_path: Path) -> None:
     receive(folder)
     starts(folder.rename(tmp_path / "renamed"))
@@ -248,6 +254,7 @@ def test_r30_a_renamed_and_a_copied_data_folder_work(folder: Path, tmp_path: Pat
     starts(tmp_path / "copied")
 
 
+@pytest.mark.long
 def test_r30_a_first_start_that_was_killed_goes_on(tmp_path: Path) -> None:
     """The key is made when the settings are read, long before there are tables."""
     settings_alone = "from portal import command_line; command_line.start_serving(); import portal.settings"

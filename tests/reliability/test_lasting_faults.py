@@ -217,7 +217,7 @@ POSTGRES: dict[str, tuple[Fault, bool]] = {
 }
 
 
-@pytest.mark.parametrize("kind", some(SQLITE, quick=2))
+@pytest.mark.parametrize("kind", some(SQLITE, quick=1))
 def test_r31_sqlite_refuses_for_good(sqlite: Site, kind: str) -> None:
     _refuses(sqlite, *SQLITE[kind])
 

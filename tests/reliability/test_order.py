@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.tiers import sizes
 from tests.reliability import tracing
 from tests.reliability.portal import Portal
 from tests.reliability.recording import Recording, record, simulate
@@ -79,8 +80,9 @@ def test_r01_new_folders_are_flushed_into_their_parents_before_anything_in_them_
         assert flushed.ended < min(answers)
 
 
-def test_r02_300_simulated_power_cuts_lose_nothing(recorded: Recording, tmp_path: Path) -> None:
-    assert list(simulate(recorded, tmp_path, CUTS)) == []
+@pytest.mark.parametrize("cuts", sizes(40, CUTS))
+def test_r02_300_simulated_power_cuts_lose_nothing(recorded: Recording, tmp_path: Path, cuts: int) -> None:
+    assert list(simulate(recorded, tmp_path, cuts)) == []
 
 
 @pytest.mark.parametrize("forgotten", [".part", "/received/", "-wal"])

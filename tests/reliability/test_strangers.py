@@ -92,7 +92,7 @@ ATTACKS: dict[str, tuple[int, Callable[[int], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("name", some(ATTACKS, quick=2))
+@pytest.mark.parametrize("name", some(ATTACKS, quick=1))
 def test_s34_users_are_served_during_an_attack(portal: Serve, name: str) -> None:
     count, said = ATTACKS[name]
     before = memory(portal)
