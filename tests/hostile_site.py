@@ -23,7 +23,7 @@ from django.urls import reverse
 from codes.models import LocalNote, Meaning
 from codes.notes import MAX_LENGTH
 from feeds.changes.apply import FeedChange, RuleValues
-from feeds.changes.approval import Item
+from feeds.changes.approval_items import Item
 from feeds.changes.snapshots import FeedState, state_of
 from feeds.history import commented
 from feeds.models import (

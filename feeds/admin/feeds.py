@@ -29,7 +29,8 @@ from feeds.admin.listing import (
 from feeds.admin.page import feed_panel
 from feeds.admin.paste import PasteMixin
 from feeds.admin.test_request import TestRequestMixin
-from feeds.changes.approval import concerning, guarded, is_on, settle, waiting
+from feeds.changes.approval import concerning, guarded, waiting
+from feeds.changes.approval_watch import is_on, settle
 from feeds.changes.permissions import is_guarded, may_delete, may_manage_certificates, may_rename
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed

@@ -20,7 +20,8 @@ from feeds.admin.display import visible
 from feeds.admin.forms import CommentField
 from feeds.admin.listing import words_of
 from feeds.changes.apply import OfficerNeeded
-from feeds.changes.approval import guarded, is_on
+from feeds.changes.approval import guarded
+from feeds.changes.approval_watch import is_on
 from feeds.changes.permissions import may_manage_certificates
 from feeds.changes.snapshots import (
     ChangedMeanwhile,

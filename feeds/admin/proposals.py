@@ -19,6 +19,8 @@ from django.utils.safestring import SafeString
 from feeds.admin.forms import CommentField
 from feeds.admin.history_pages import DiffLine, diff_lines, rule_text
 from feeds.changes import approval
+from feeds.changes.approval_items import Item, items_of
+from feeds.changes.approval_watch import is_on
 from feeds.models import Feed, Proposal
 from portal.admin_base import ReadOnlyAdmin, chip
 
@@ -51,7 +53,7 @@ class ShownItem:
     `rules` are those that would be in force; `feed_id` leads to the feed where it is there now.
     """
 
-    item: approval.Item
+    item: Item
     lines: list[DiffLine]
     rules: list[str]
     feed_id: int | None
@@ -100,7 +102,7 @@ class ProposalAdmin(ReadOnlyAdmin):
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return approval.is_on() and bool(request.user.has_perm("feeds.view_feed"))
+        return is_on() and bool(request.user.has_perm("feeds.view_feed"))
 
     @admin.display(description="feeds")
     def feeds_text(self, proposal: Proposal) -> str:
@@ -141,7 +143,7 @@ class ProposalAdmin(ReadOnlyAdmin):
 
     def _context(self, request: HttpRequest, proposal: Proposal, form: DecisionForm) -> dict[str, Any]:
         is_open = proposal.state == Proposal.State.OPEN
-        items = approval.items_of(proposal)
+        items = items_of(proposal)
         present = dict(Feed.objects.filter(name__in=[item.name for item in items]).values_list("name", "pk"))
         return {
             **self.admin_site.each_context(request),
@@ -157,11 +159,11 @@ class ProposalAdmin(ReadOnlyAdmin):
         }
 
 
-def _shown(item: approval.Item, feed_id: int | None) -> ShownItem:
+def _shown(item: Item, feed_id: int | None) -> ShownItem:
     rules = [rule_text(vars(rule)) for rule in item.after.rules] if item.after else []
     return ShownItem(item, diff_lines(item.changes), rules, feed_id)
 
 
 def _require_on() -> None:
-    if not approval.is_on():
+    if not is_on():
         raise Http404("This portal wants no second approval.")

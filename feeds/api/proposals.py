@@ -15,6 +15,7 @@ from feeds.api.feeds import checked_comment
 from feeds.api.filters import ProposalFilters
 from feeds.api.serializers import DecisionSerializer, ProposalDetailSerializer, ProposalSerializer
 from feeds.changes import approval
+from feeds.changes.approval_watch import is_on
 from feeds.models import Proposal
 from portal.access.tokens import HasScope
 from portal.rest.private import ListMixin, PrivateMixin
@@ -58,7 +59,7 @@ class ProposalViewSet(PrivateMixin, ListMixin, GenericViewSet[Proposal]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if not approval.is_on():
+        if not is_on():
             raise Http404("This portal wants no second approval.")
 
     def get_serializer_class(self) -> Any:

@@ -8,7 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from feeds.changes.apply import WRITABLE, FeedChange, RuleValues
-from feeds.changes.approval import items_of, obstacle
+from feeds.changes.approval import obstacle
+from feeds.changes.approval_items import items_of
 from feeds.models import (
     FEED_NAME_LENGTH,
     MAX_LABEL,

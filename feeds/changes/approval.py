@@ -5,33 +5,29 @@ guard of any feed would come, change or go, also with its feed or by a new name,
 and kept as a proposal. So what a proposal says is what the write really did, whichever page or address it came by,
 and a write is never done in half: everything in the same save or file as the guard waits with it.
 
-Writes of feeds run inside `guarded`, which learns of them by signals, or where there are none by `before_bulk`. A
-request that writes a feed or a rule in any other way fails.
+`approval_items` holds the change of one feed, `approval_watch` finds the changes of a write, and this module keeps
+proposals and decides on them. Writes of feeds run inside `guarded`.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
-from simple_history.models import HistoricalRecords
 
-from feeds.changes.apply import WRITABLE, FeedChange, OfficerNeeded, RuleValues, create_feed
+from feeds.changes.apply import OfficerNeeded, create_feed
+from feeds.changes.approval_items import Item, items_of
+from feeds.changes.approval_watch import TakenBack, approved, is_on, watched
 from feeds.changes.permissions import AnyUser, may_manage_certificates
-from feeds.changes.snapshots import DeletedFeed, FeedState, compare, deleted_feed, restore, revert, state_of
-from feeds.changes.timeline import ValueChange
-from feeds.history import commented, present_comment, where_from
-from feeds.models import CertificateRule, Feed, Proposal
+from feeds.changes.snapshots import deleted_feed, restore, revert
+from feeds.history import commented, where_from
+from feeds.models import Feed, Proposal
 from portal.audit.record import record, together
 
 #: One person has to be able to read what they approve.
@@ -66,176 +62,6 @@ class CannotDecide(Exception):
     """The proposal has been decided on, or does not fit what there is any more."""
 
 
-class UnwatchedWrite(RuntimeError):
-    """A fault of ours: a request wrote a feed without asking whether that may stand alone."""
-
-
-def is_on() -> bool:
-    """Return whether second approval is switched on."""
-    return bool(settings.ENVIRONMENT.second_approval)
-
-
-# --- what a write does to each feed ---
-
-
-@dataclass(frozen=True)
-class Item:
-    """Change of one feed. None stands for a feed that does not exist."""
-
-    action: str
-    feed_id: int | None
-    version: int | None
-    before: FeedState | None
-    after: FeedState | None
-    comment: str = ""
-
-    @property
-    def name(self) -> str:
-        state = self.before or self.after
-        return state.name if state else ""
-
-    @cached_property
-    def changes(self) -> tuple[ValueChange, ...]:
-        """Every difference; a feed that is not there is compared as one with nothing but defaults."""
-        blank = FeedState(self.name, FeedChange({}).with_defaults())
-        return tuple(compare(self.before or blank, self.after or blank))
-
-    @property
-    def guards(self) -> bool:
-        """Whether the guard of a name comes, changes or goes."""
-        before, after = _guard(self.before), _guard(self.after)
-        renamed = self.before is not None and self.after is not None and self.before.name != self.after.name
-        return before != after or (renamed and before != _guard(None))
-
-    def as_record(self) -> dict[str, Any]:
-        """Return the item as JSON."""
-        return {
-            "action": self.action,
-            "feed_id": self.feed_id,
-            "version": self.version,
-            "before": _told(self.before),
-            "after": _told(self.after),
-            "comment": self.comment,
-        }
-
-    @classmethod
-    def read(cls, record: Mapping[str, Any]) -> "Item":
-        """Back from JSON."""
-        return cls(**{**record, "before": _read(record["before"]), "after": _read(record["after"])})
-
-
-def _guard(state: FeedState | None) -> tuple[str, frozenset[RuleValues]]:
-    if state is None:
-        return Feed.Policy.NONE.value, frozenset()
-    return str(state.change.values["certificate_policy"]), frozenset(state.rules)
-
-
-def _told(state: FeedState | None) -> dict[str, Any] | None:
-    if state is None:
-        return None
-    rules = [{**vars(rule), "expires": rule.expires.isoformat() if rule.expires else None} for rule in state.rules]
-    values = {name: state.change.values[name] for name in WRITABLE}
-    return {"name": state.name, "values": values, "certificate_rules": rules}
-
-
-def _read(record: Mapping[str, Any] | None) -> FeedState | None:
-    if record is None:
-        return None
-    rules = [
-        RuleValues(**{**rule, "expires": datetime.fromisoformat(rule["expires"]) if rule["expires"] else None})
-        for rule in record["certificate_rules"]
-    ]
-    return FeedState(record["name"], FeedChange(record["values"], tuple(rules)))
-
-
-def items_of(proposal: Proposal) -> list[Item]:
-    """Return the effects of a proposal, first those on feeds whose guard it concerns."""
-    items = [Item.read(record) for record in proposal.items]
-    return sorted(items, key=lambda item: not item.guards)
-
-
-# --- trying a write and looking at it ---
-
-
-@dataclass(frozen=True)
-class _Present:
-    """A feed as it was before the write, with the comment that the write keeps."""
-
-    state: FeedState
-    version: int
-    comment: str
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A feed that the write makes, or brings back."""
-
-    feed: Feed
-    deleted: DeletedFeed | None
-    comment: str
-
-
-class _Watch:
-    """Notes each feed that a write touches, just before it does so for the first time."""
-
-    def __init__(self) -> None:
-        self._present: dict[int, _Present] = {}
-        self._made: list[_Made] = []
-        self._known_made: set[int] = set()
-
-    def making(self, feed: Feed) -> None:
-        deleted = deleted_feed(feed.pk) if feed.pk is not None else None
-        self._made.append(_Made(feed, deleted, present_comment()))
-
-    def touching(self, feed_ids: Iterable[int]) -> None:
-        unknown = {*feed_ids} - self._present.keys() - self._keys_made()
-        for feed in _feeds(unknown) if unknown else ():
-            self._present[feed.pk] = _Present(state_of(feed), feed.version, present_comment())
-
-    def knows(self, feed_id: int) -> bool:
-        return feed_id in self._present or feed_id in self._known_made or feed_id in self._keys_made()
-
-    def _keys_made(self) -> set[int]:
-        """Return the keys of created feeds; they have none before they are written."""
-        self._known_made = {made.feed.pk for made in self._made}
-        return self._known_made
-
-    def items(self) -> list[Item]:
-        return [*self._present_items(), *self._made_items()]
-
-    def _present_items(self) -> Iterator[Item]:
-        after = _states(self._present)
-        for feed_id, was in self._present.items():
-            action = "change" if feed_id in after else "delete"
-            yield Item(action, feed_id, was.version, was.state, after.get(feed_id), was.comment)
-
-    def _made_items(self) -> Iterator[Item]:
-        after = _states([made.feed.pk for made in self._made])
-        for made in self._made:
-            state = after[made.feed.pk]
-            if made.deleted is None:
-                yield Item("create", None, None, None, state, made.comment)
-            else:
-                yield Item("restore", made.feed.pk, made.deleted.version, None, state, made.comment)
-
-
-class _TakenBack(Exception):
-    def __init__(self, items: Sequence[Item]) -> None:
-        self.items = items
-
-
-_watch: ContextVar[_Watch | None] = ContextVar("watched_write", default=None)
-_approved: ContextVar[bool] = ContextVar("approved_write", default=False)
-
-
-def _feeds(keys: Iterable[int]) -> QuerySet[Feed]:
-    return Feed.objects.filter(pk__in=list(keys)).prefetch_related("certificate_rules")
-
-
-def _states(keys: Iterable[int]) -> dict[int, FeedState]:
-    return {feed.pk: state_of(feed) for feed in _feeds(keys)}
-
-
 @contextmanager
 def guarded(user: AnyUser) -> Iterator[None]:
     """Run one transaction that writes feeds. Where it needs a second person, it is rolled back and proposed.
@@ -250,66 +76,11 @@ def guarded(user: AnyUser) -> Iterator[None]:
         with transaction.atomic():
             yield
         return
-    token = _watch.set(_Watch())
     try:
-        with transaction.atomic():
+        with watched():
             yield
-            settle()
-    except _TakenBack as taken:
+    except TakenBack as taken:
         raise Proposed(_propose(taken.items, user)) from None
-    finally:
-        _watch.reset(token)
-
-
-def settle() -> None:
-    """Check what was written so far: for callers that report success before `guarded` ends."""
-    watch = _watch.get()
-    if watch is not None:
-        items = watch.items()
-        if any(item.guards for item in items):
-            raise _TakenBack(items)
-
-
-def before_feed(*, instance: Feed, **_: Any) -> None:
-    """Note the state of a feed before it is written or deleted (signal receiver)."""
-    if instance._state.adding:
-        before_bulk([instance], [])
-    else:
-        before_bulk([], [instance.pk])
-
-
-def before_rule(*, instance: CertificateRule, **_: Any) -> None:
-    """Note the state of a rule's feed before the rule is written or deleted (signal receiver)."""
-    before_bulk([], [instance.feed_id])
-
-
-def before_bulk(made: Iterable[Feed], touched: Iterable[int]) -> None:
-    """Note the states of feeds before they or their rules are written: for statements that send no signal."""
-    watch = _watch.get()
-    if watch is None:
-        _refuse_unwatched()
-        return
-    for feed in made:
-        watch.making(feed)
-    watch.touching(touched)
-
-
-def after_history(*, instance: Any, **_: Any) -> None:
-    """Check that a change written into the history was announced before (signal receiver)."""
-    if not isinstance(instance, Feed | CertificateRule):
-        return
-    watch = _watch.get()
-    if watch is None:
-        _refuse_unwatched()
-    elif not watch.knows(instance.pk if isinstance(instance, Feed) else instance.feed_id):
-        raise UnwatchedWrite("This feed was written before its state was noted.")
-
-
-def _refuse_unwatched() -> None:
-    """Refuse a request that did not come through `guarded`. Commands on the portal's machine are the operator's."""
-    in_request = getattr(HistoricalRecords.context, "request", None) is not None
-    if in_request and is_on() and not _approved.get():
-        raise UnwatchedWrite("This write of a feed does not ask for a second approval.")
 
 
 # --- proposals ---
@@ -400,12 +171,9 @@ def approve(key: int, user: AnyUser, comment: str = "") -> Proposal:
         list(Feed.objects.select_for_update().filter(pk__in=keys).order_by("pk").values_list("pk"))
         if reason := obstacle(proposal):
             raise CannotDecide(f"{reason} Nothing was changed.")
-        token = _approved.set(True)
-        try:
+        with approved():
             for item in items:
                 _apply(item, proposal, user, comment)
-        finally:
-            _approved.reset(token)
         return _decide(proposal, Proposal.State.APPROVED, user, comment)
 
 

@@ -15,7 +15,7 @@ from simple_history.models import HistoricalRecords
 from simple_history.signals import post_create_historical_record
 
 from feeds.changes.apply import FeedChange, RuleValues, plan_rules
-from feeds.changes.approval import before_bulk
+from feeds.changes.approval_watch import before_bulk
 from feeds.history import add_context, commented
 from feeds.models import CertificateRule, Feed, give_stroom_uuids
 from portal.audit.record import together

@@ -7,7 +7,8 @@ from django.conf import settings
 from django.template import Context
 from django.utils import timezone
 
-from feeds.changes.approval import is_on, waiting
+from feeds.changes.approval import waiting
+from feeds.changes.approval_watch import is_on
 from feeds.monitoring.figures import refusals
 from feeds.monitoring.metrics import FOLDER
 from feeds.monitoring.overview import overview, went_quiet

@@ -19,7 +19,8 @@ from simple_history.models import HistoricalRecords
 from feeds.changes import approval
 from feeds.changes import bulk as bulk_changes
 from feeds.changes.apply import FeedChange
-from feeds.changes.approval import CannotDecide, MayNotDecide, UnwatchedWrite, approve, decline, withdraw
+from feeds.changes.approval import CannotDecide, MayNotDecide, approve, decline, withdraw
+from feeds.changes.approval_watch import UnwatchedWrite
 from feeds.changes.bulk import BulkChange
 from feeds.changes.permissions import MANAGE_CERTIFICATES
 from feeds.models import CertificateRule, Feed, Proposal
@@ -407,7 +408,7 @@ def test_what_a_person_proposed_who_has_lost_their_rights_cannot_be_approved(
         User.objects.filter(pk=alice.user.pk).update(is_active=False)
     else:
         alice.user.delete()
-    with pytest.raises(CannotDecide, match=r"may not make this change any more|account that proposed this is gone"):
+    with pytest.raises(CannotDecide, match=r"may not make this change any more|account that proposed this no longer exists"):
         approve(proposal.pk, bob.user)
     assert Feed.objects.get().certificate_policy == "restricted"
     decline(proposal.pk, bob.user)
