@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from feeds.changes.apply import MAX_COMMENT
 from feeds.models import MAX_LABEL, MAX_LABELS, CertificateRule, Feed
 from feeds.rules.dn import BadDistinguishedName, parse_dn
 from feeds.rules.pasted import UnreadableCertificate, read_pasted
@@ -55,7 +56,7 @@ class CommentField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("label", "Reason")
         kwargs.setdefault("help_text", "One sentence for readers of the history: a ticket, a request, a reason.")
-        kwargs.setdefault("max_length", 1000)
+        kwargs.setdefault("max_length", MAX_COMMENT)
         kwargs.setdefault("required", settings.ENVIRONMENT.change_comment_required)
         super().__init__(**kwargs)
 

@@ -18,7 +18,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.filters import FeedFilters
 from feeds.api.serializers import FeedSerializer, HistorySerializer, NewFeedSerializer, ProposalSerializer
-from feeds.changes.apply import OfficerNeeded, change_feed, create_feed
+from feeds.changes.apply import MAX_COMMENT, OfficerNeeded, change_feed, create_feed
 from feeds.changes.approval import Proposed, TooMuch, guarded
 from feeds.changes.files_out import csv_cell as transfer_cell
 from feeds.changes.permissions import may_delete
@@ -31,7 +31,6 @@ from portal.rest.views import StrictFilterBackend, StrictOrdering, require_match
 
 #: Each takes some milliseconds, in which SQLite accepts no other write.
 MAX_BULK = 500
-MAX_COMMENT = 1000
 
 
 class NameTaken(APIException):

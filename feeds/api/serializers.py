@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from feeds.changes.apply import WRITABLE, FeedChange, RuleValues
+from feeds.changes.apply import GIVEN, MAX_COMMENT, MAX_RULES, WRITABLE, FeedChange, RuleValues
 from feeds.changes.approval import obstacle
 from feeds.changes.approval_items import items_of
 from feeds.models import (
@@ -26,11 +26,7 @@ from portal.rest.fields import Flag, Instant, Shape, StrictKeysMixin, Text
 from portal.rest.views import ChosenFieldsMixin
 from portal.site import public_link
 
-MAX_RULES = 1000
 DEFAULT_PATTERN = "^[A-Z0-9_-]{3,}$"
-MAX_COMMENT = 1000
-#: Keys that an answer has and a body may bring back.
-GIVEN = ("version", "created", "updated")
 
 
 class RuleSerializer(StrictKeysMixin):

@@ -13,6 +13,10 @@ from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 
 #: What callers may set, in the order in which it is shown.
+MAX_RULES = 1_000
+MAX_COMMENT = 1_000
+#: Read-only keys of an answer of the REST API, which a body or a file may repeat.
+GIVEN = ("version", "created", "updated")
 WRITABLE = (
     "status",
     "description",

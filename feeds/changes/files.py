@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from feeds.changes.apply import WRITABLE, RuleValues
+from feeds.changes.apply import GIVEN, MAX_RULES, WRITABLE, RuleValues
 from feeds.models import MAX_LABEL, MAX_LABELS, Feed
 from feeds.rules.metadata import parse_time
 from feeds.store.stroom_packs import (
@@ -41,11 +41,8 @@ MAX_INFLATED = 32 * 1024 * 1024
 csv.field_size_limit(MAX_FILE)
 MAX_ROWS = 10_000
 MAX_ENTRIES = 100_000
-MAX_RULES = 1_000
 RULE_KEYS = ("action", "subject_dn", "expires", "comment")
 COLUMNS = ("name", *WRITABLE[:5], "certificate_rules", *WRITABLE[5:])
-#: Read-only keys of our REST answers; a file may repeat them.
-GIVEN = frozenset({"version", "created", "updated"})
 
 #: Stroom's FeedDoc (its names) to ours. Old exports call the status feedStatus.
 FEED_DOC = {

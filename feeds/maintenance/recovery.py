@@ -15,13 +15,12 @@ from django.db import IntegrityError, transaction
 from feeds.models import FEED_NAME_LENGTH, Feed, Receipt, ReceiptFeed
 from feeds.rules.decision import FeedStatus
 from feeds.rules.metadata import parse_meta
-from feeds.store.archive import Contents
+from feeds.store.archive import MAX_LISTED_GROUPS, Contents
 from feeds.store.compression import GzipCheck, StreamInvalid
 from feeds.store.ids import meta_path, received_at
 from feeds.store.stored_zip import read_stored_archive
 
 STEP = 256 * 1024
-MAX_LISTED_GROUPS = 1000
 
 
 @dataclass(frozen=True)

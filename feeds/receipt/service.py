@@ -34,7 +34,7 @@ from feeds.rules.decision import (
     refuse,
 )
 from feeds.rules.metadata import RequestMetadata, format_meta, stamp
-from feeds.store.archive import Contents, read_archive
+from feeds.store.archive import MAX_LISTED_GROUPS, Contents, read_archive
 from feeds.store.compression import Gunzip, GzipCheck, StreamInvalid, TooLarge
 from feeds.store.ids import ReceiptIds, data_path, meta_path
 from feeds.store.slots import Slot
@@ -49,7 +49,6 @@ log = logging.getLogger(__name__)
 #: A line for each delivery.
 deliveries = logging.getLogger("feeds.deliveries")
 
-MAX_LISTED_GROUPS = 1000
 #: Most that the arguments of one refused delivery take as an example.
 SAMPLE_BYTES = 8000
 #: What a log line about the database begins with.

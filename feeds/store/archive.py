@@ -23,6 +23,8 @@ MAX_FEEDS = 10_000
 #: An archive without entries has exactly this size.
 EMPTY_SIZE = 22
 MAX_NOTES = 20
+#: Data items of an archive that its receipt lists.
+MAX_LISTED_GROUPS = 1_000
 
 META, CONTEXT, MANIFEST, DATA = "meta", "context", "manifest", "data"
 SIDECARS = (META, CONTEXT, MANIFEST)
