@@ -58,7 +58,7 @@ def _answer(outcome: DryRun) -> dict[str, Any]:
         "stroom_status": decision.status.code,
         "message": decision.status.message,
         "stored": outcome.stores,
-        "response": {"headers": dict(answer.headers), "body": answer.body},
+        "response": {"headers": dict(answer.headers), "body": answer.text},
         "trace": [vars(step) for step in decision.trace],
         "notes": list(outcome.request.notes),
     }

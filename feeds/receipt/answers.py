@@ -5,12 +5,12 @@ Pure. The dry run and the try-it endpoints show exactly what is made here.
 
 import random
 import re
-from dataclasses import dataclass
 
 from feeds.rules import stroom_status
 from feeds.rules.decision import Decision, is_encoding_supported
 from feeds.rules.metadata import RequestMetadata
 from feeds.rules.stroom_status import StroomStatus
+from portal.http.answer import Answer
 
 MAX_VALUE = 100
 MAX_LINE = 500
@@ -18,15 +18,6 @@ RETRY_AFTER_SECONDS = (30, 90)
 CONTENT_TYPE = "text/plain; charset=utf-8"
 #: Everything but printable ASCII, and the backslash: senders' scripts print the text with escapes enabled.
 _UNPRINTABLE = re.compile(r"[^\x20-\x5b\x5d-\x7e]")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole response; `body` ends with a newline."""
-
-    http: int
-    headers: tuple[tuple[str, str], ...]
-    body: str
 
 
 def accepted(receipt_id: str) -> Answer:
@@ -103,14 +94,12 @@ def answer_to(
 def framing_answer(status: StroomStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """The answer to a request that no application saw, in bytes."""
     answer = refused(status)
-    body = answer.body.encode()
-    fields = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
-    return [*fields, (b"content-length", str(len(body)).encode())], body
+    return answer.fields(), answer.body
 
 
 def _answer(status: StroomStatus, extra: tuple[tuple[str, str], ...], body: str) -> Answer:
     headers = (("Content-Type", CONTENT_TYPE), ("Stroom-Status", str(status.code)), *extra)
-    return Answer(status.http, headers, body)
+    return Answer(status.http, headers, body.encode())
 
 
 def _brackets(request: RequestMetadata | None, feed: str | None) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from feeds.models import Outcome as Counted
 from feeds.receipt import answers
-from feeds.receipt.answers import Answer
 from feeds.receipt.head import read_head
 from feeds.receipt.jobs import Busy, Job
 from feeds.receipt.service import Delivery, Outcome, ReceiptService, failure
@@ -22,6 +21,7 @@ from feeds.rules.decision import Decision, FeedStatus, refuse
 from feeds.rules.metadata import RequestMetadata
 from feeds.rules.stroom_status import StroomStatus
 from portal.database.threads import Unavailable, in_time
+from portal.http.answer import Answer
 from portal.http.body import Body, Incomplete, Scope, Send, header, is_delimited
 from portal.http.body import Receive as ReceiveMessage
 
@@ -318,15 +318,13 @@ def _refused(head: _Head, status: StroomStatus, decision: Decision | None = None
 
 async def _respond(scope: Scope, body: Body, send: Send, answer: Answer) -> None:
     """Send the answer; a body that was not read is read on a little, so that the client comes to see it."""
-    content = answer.body.encode()
-    fields = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
-    fields.append((b"content-length", str(len(content)).encode()))
+    fields = answer.fields()
     unread = body.expected and not body.complete
     endless = scope["method"] in METHODS and not is_delimited(scope)
     if unread or endless:
         fields.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.http, "headers": fields})
-    await send({"type": "http.response.body", "body": content, "more_body": True})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
     if unread and header(scope, b"expect") is None:
         await body.drain(DRAIN_BYTES, DRAIN_SECONDS)
     elif endless:

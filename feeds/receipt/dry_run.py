@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from django.conf import settings
 
 from feeds.models import Feed
-from feeds.receipt.answers import Answer, answer_to
+from feeds.receipt.answers import answer_to
 from feeds.rules.decision import NO_CERTIFICATE, Certificate, Decision, FeedPolicy, FeedStatus, decide, refuse
 from feeds.rules.metadata import RequestMetadata, from_mapping, read_certificate
 from feeds.rules.stroom_status import UNAVAILABLE, UNKNOWN_ERROR
+from portal.http.answer import Answer
 
 RECEIPT_ID = "<receipt id>"
 #: What every delivery is told while the feeds are lost (R30).

@@ -21,6 +21,7 @@ from feeds.rules.metadata import DOUBLED, read_certificate
 from feeds.store.compression import Gunzip, StreamInvalid
 from portal.access.tokens import BearerOutcome
 from portal.database.threads import Refused, Unavailable, in_time, promptly
+from portal.http.answer import JSON, Answer, send_early
 from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
 from portal.http.client import IdentityNames
 from portal.repeated import WELL, Recurring
@@ -31,7 +32,8 @@ MAX_BODY = 1024 * 1024
 #: A body up to this size is read before the key is checked: both then take one call to a thread instead of two.
 SHORT_BODY = 16 * 1024
 _NOT_GZIP = "The body is not valid gzip."
-_REALM = b'Bearer realm="portal"'
+#: Headers that a status demands.
+_EXTRA = {401: (("WWW-Authenticate", 'Bearer realm="portal"'),), 405: (("Allow", "POST"),)}
 _WHAT = "questions for a feed's status"
 
 
@@ -298,13 +300,4 @@ async def _rest(body: Body, start: Iterable[bytes], encoding: str) -> bytes:
 
 async def _respond(body: Body, send: Send, http: int, content: Mapping[str, str]) -> None:
     data = json.dumps(content, separators=(",", ":")).encode()
-    fields = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-    fields += [(b"www-authenticate", _REALM)] if http == 401 else []
-    fields += [(b"allow", b"POST")] if http == 405 else []
-    unread = body.expected and not body.complete
-    fields += [(b"connection", b"close")] if unread else []
-    await send({"type": "http.response.start", "status": http, "headers": fields})
-    await send({"type": "http.response.body", "body": data, "more_body": True})
-    if unread:
-        await body.drain(MAX_BODY, 2.0)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send_early(send, Answer(http, (("Content-Type", JSON), *_EXTRA.get(http, ())), data), body)

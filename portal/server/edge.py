@@ -13,6 +13,7 @@ from typing import cast
 
 from feeds.monitoring.health import Health
 from feeds.receipt.app import METHODS
+from portal.http.answer import JSON, Answer, send_answer
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.client import IdentityNames, client_address
 from portal.http.request_ids import current_request_id, request_id
@@ -177,14 +178,7 @@ async def _with_request_id(application: Application, scope: Scope, receive: Rece
 
 async def _send_state(scope: Scope, send: Send, http: int, content: Mapping[str, object]) -> None:
     """Answer a monitoring request, whatever Host it names."""
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", JSON), ("Cache-Control", "no-store"))
     if scope["method"] not in {"GET", "HEAD"}:
-        http, content = 405, {"error": "Ask with GET."}
-    data = json.dumps(content).encode() + b"\n"
-    fields = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(data)).encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    fields += [(b"allow", b"GET, HEAD")] if http == 405 else []
-    await send({"type": "http.response.start", "status": http, "headers": fields})
-    await send({"type": "http.response.body", "body": data})
+        http, content, headers = 405, {"error": "Use GET."}, (*headers, ("Allow", "GET, HEAD"))
+    await send_answer(send, Answer(http, headers, json.dumps(content).encode() + b"\n"))

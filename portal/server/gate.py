@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from portal.database.threads import Unavailable
+from portal.http.answer import TEXT, Answer, send_early
 from portal.http.body import Body, Incomplete, Message, Receive, Scope, Send
 from portal.http.client import network_key
 from portal.http.request_ids import request_id
@@ -189,19 +190,11 @@ async def _refuse(scope: Scope, body: Body, send: Send, refused: Refused) -> Non
     supplied = [value for name, value in scope["headers"] if name == b"x-request-id"]
     given = request_id(b",".join(supplied))
     if scope["path"].startswith(API_PREFIX):
-        kind = PROBLEM_TYPE.encode()
+        kind = PROBLEM_TYPE
         content = problem_body(refused.http, str(refused), path=scope["path"], request_id=given.decode())
         data = json.dumps(content).encode()
     else:
-        kind, data = b"text/plain; charset=utf-8", f"{refused}\n".encode()
-    fields = [(b"content-type", kind), (b"content-length", str(len(data)).encode()), (b"x-request-id", given)]
-    if refused.retry_after is not None:
-        fields.append((b"retry-after", str(refused.retry_after).encode()))
-    unread = body.expected and not body.complete
-    if unread:
-        fields.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": refused.http, "headers": fields})
-    await send({"type": "http.response.body", "body": data, "more_body": True})
-    if unread:
-        await body.drain(DRAIN_BYTES, DRAIN_SECONDS)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+        kind, data = TEXT, f"{refused}\n".encode()
+    wait = () if refused.retry_after is None else (("Retry-After", str(refused.retry_after)),)
+    answer = Answer(refused.http, (("Content-Type", kind), *wait), data)
+    await send_early(send, answer, body, extra=[(b"x-request-id", given)], drain=(DRAIN_BYTES, DRAIN_SECONDS))

@@ -9,7 +9,7 @@ import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -20,6 +20,7 @@ from feeds.monitoring.metrics import NAMESPACE
 from portal.access.tokens import bearer_secret
 from portal.database.threads import Unavailable, database
 from portal.documentation import version
+from portal.http.answer import Answer, send_answer, text_answer
 from portal.http.body import Receive, Scope, Send
 from portal.http.client import client_address, is_loopback
 from portal.models import ApiToken
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 #: What a token's user needs to see in any other way; that of the viewers.
 PERMISSIONS = ("feeds.view_feed", "feeds.view_hourlycount")
-_TEXT = "text/plain; charset=utf-8"
 _LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "[::1]"})
 #: With one of these the peer has only passed the request on.
 _PASSED_ON = frozenset(
@@ -47,19 +47,8 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer."""
-
-    http: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = (("Content-Type", _TEXT),)
-
-
-_NO_TOKEN = Answer(
-    401,
-    b"Give a token: Authorization: Bearer <token>.\n",
-    (("Content-Type", _TEXT), ("WWW-Authenticate", 'Bearer realm="portal"')),
+_NO_TOKEN = text_answer(
+    401, "Give a token: Authorization: Bearer <token>.", ("WWW-Authenticate", 'Bearer realm="portal"')
 )
 
 
@@ -92,16 +81,13 @@ class MetricsPage:
         self._recurring = Recurring(log, settle_seconds=REMIND_AFTER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a body is none of its business."""
+        """Answer one request; its body is ignored."""
         answer = await self._answer(asked(scope))
-        fields = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
-        fields += [(b"content-length", str(len(answer.body)).encode()), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": answer.http, "headers": fields})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send_answer(send, replace(answer, headers=(*answer.headers, ("Cache-Control", "no-store"))))
 
     async def _answer(self, request: Asked) -> Answer:
         if request.method not in {"GET", "HEAD"}:
-            return Answer(405, b"Ask with GET.\n", (("Content-Type", _TEXT), ("Allow", "GET, HEAD")))
+            return text_answer(405, "Use GET.", ("Allow", "GET, HEAD"))
         loop = asyncio.get_running_loop()
         try:
             refusal = self.refusal(request)
@@ -112,19 +98,19 @@ class MetricsPage:
             return await loop.run_in_executor(self._threads, self._metrics, request)
         except Unavailable as fault:
             self._recurring.tell("tokens of readers of /metrics", "cannot be looked up", fault)
-            return Answer(503, b"Tokens cannot be looked up now.\n")
+            return text_answer(503, "Tokens cannot be looked up now. Try again later.")
         except Exception:
             log.exception("/metrics failed")
-            return Answer(500, b"Something failed here.\n")
+            return text_answer(500, "Internal error. The log has the details.")
 
     def refusal(self, request: Asked) -> Answer | None:
         """The answer for somebody who may not read this, as far as it needs no database."""
         if self._readers == MetricsReaders():
-            return Answer(404, b"There is nothing at this address.\n")
+            return text_answer(404, "There is nothing at this address.")
         if self._is_free(request):
             return None
         if not self._readers.token:
-            return Answer(403, b"PORTAL_METRICS_READERS does not name your address.\n")
+            return text_answer(403, "PORTAL_METRICS_READERS does not name your address.")
         return None if bearer_secret(request.headers.get("authorization")) else _NO_TOKEN
 
     def _is_free(self, request: Asked) -> bool:
@@ -150,8 +136,8 @@ class MetricsPage:
         body = encode(self._registry)
         headers: tuple[tuple[str, str], ...] = (("Content-Type", kind), ("Vary", "Accept, Accept-Encoding"))
         if "gzip" in request.headers.get("accept-encoding", ""):
-            return Answer(200, gzip.compress(body, 4), (*headers, ("Content-Encoding", "gzip")))
-        return Answer(200, body, headers)
+            return Answer(200, (*headers, ("Content-Encoding", "gzip")), gzip.compress(body, 4))
+        return Answer(200, headers, body)
 
 
 class BuildCollector(Collector):
@@ -188,5 +174,5 @@ def _refusal_of_token(request: Asked) -> Answer | None:
             return _NO_TOKEN
         token.note_use()
         if "read" not in token.scopes or not token.user.has_perms(PERMISSIONS):
-            return Answer(403, b"This token or its user may not see feeds and counts.\n")
+            return text_answer(403, "This token or its user may not see feeds and counts.")
     return None

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from feeds.rules.metadata import is_identity_header
 from portal.environment import Environment
+from portal.http.answer import JSON, Answer, send_answer
 from portal.http.body import Body, Receive, Scope, Send
 
 PROBE_HEADER = "x-portal-probe"
@@ -76,14 +77,8 @@ class ProxyProbe:
                 ],
             }
         ).encode()
-        fields = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(data)).encode()),
-            (b"cache-control", b"no-store"),
-            (PROBE_HEADER.encode(), b"seen"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": fields})
-        await send({"type": "http.response.body", "body": data})
+        headers = (("Content-Type", JSON), ("Cache-Control", "no-store"), (PROBE_HEADER, "seen"))
+        await send_answer(send, Answer(200, headers, data))
 
     def _is_shown(self, name: str) -> bool:
         """Whether it is an identity header, also in a spelling that other programs take for one."""

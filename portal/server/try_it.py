@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +24,7 @@ from feeds.rules.metadata import RequestMetadata
 from feeds.rules.stroom_status import StroomStatus
 from feeds.store.ids import ReceiptIds
 from portal.database.threads import Unavailable, database
+from portal.http.answer import Answer, send_answer, send_early
 from portal.http.body import Body, Incomplete, Receive, Scope, Send
 from portal.http.client import IdentityNames, client_address, network_key
 from portal.http.limits import COUNTER, Counter
@@ -50,6 +51,8 @@ _JSON = "application/problem+json"
 _ETAG = '"try-it"'
 
 Fields = tuple[tuple[str, str], ...]
+#: Bytes and seconds that are read of a body after an early answer.
+_DRAIN = (1024 * 1024, 5.0)
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -63,15 +66,6 @@ class Named:
 
 
 Names = Mapping[tuple[str, int], Named]
-
-
-@dataclass(frozen=True)
-class TryAnswer:
-    """A whole response."""
-
-    http: int
-    headers: Fields
-    body: bytes = b""
 
 
 class BadRequest(Exception):  # becomes a 400
@@ -101,9 +95,7 @@ DEMANDED: Mapping[int, Fields] = {
 BODILESS = frozenset({204, 205, 304})
 
 
-def http_answer(
-    code: int, method: str, *, named: Named | None, retry_after: int | None, as_json: bool
-) -> TryAnswer:
+def http_answer(code: int, method: str, *, named: Named | None, retry_after: int | None, as_json: bool) -> Answer:
     """The answer with this status, as a well-behaved server would give it."""
     fields: dict[str, str] = {"Cache-Control": "no-store", **dict(DEMANDED.get(code, ()))}
     if code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -112,7 +104,7 @@ def http_answer(
         fields["Retry-After"] = str(retry_after)
     if code in BODILESS:
         length = {"Content-Length": "0"} if code == HTTPStatus.RESET_CONTENT else {}
-        return TryAnswer(code, (*fields.items(), *length.items()))
+        return Answer(code, (*fields.items(), *length.items()))
     kind, body = _content(code, named, as_json=as_json)
     if code == HTTPStatus.PARTIAL_CONTENT:
         fields |= {"Content-Range": f"bytes 0-{len(body) - 1}/{2 * len(body)}", "ETag": _ETAG}
@@ -137,7 +129,7 @@ def _phrase(code: int) -> str:
 
 def stroom_answer(
     code: int, named: Named, *, request: RequestMetadata | None, receipt_id: str, public_url: str
-) -> TryAnswer:
+) -> Answer:
     """The answer that the receiver gives with this Stroom-Status."""
     if code == stroom_status.OK.code:
         answer = answers.accepted(receipt_id)
@@ -146,7 +138,7 @@ def stroom_answer(
         hint = "" if code in _SENT else named.summary
         answer = answers.refused(status, request=request, hint=hint, receipt_id=receipt_id, public_url=public_url)
     fields = {name: value for name, value in answer.headers if name != "Content-Type"}
-    return _with_body(answer.http, fields, answers.CONTENT_TYPE, answer.body.encode())
+    return _with_body(answer.http, fields, answers.CONTENT_TYPE, answer.body)
 
 
 #: The outcomes that this portal itself sends, in its own words.
@@ -162,11 +154,11 @@ def _status(code: int, named: Named) -> StroomStatus:
     return replace(own, http=named.http_statuses[0])
 
 
-def _with_body(code: int, fields: Mapping[str, str], kind: str, body: bytes) -> TryAnswer:
-    return TryAnswer(code, (*fields.items(), ("Content-Type", kind), ("Content-Length", str(len(body)))), body)
+def _with_body(code: int, fields: Mapping[str, str], kind: str, body: bytes) -> Answer:
+    return Answer(code, (*fields.items(), ("Content-Type", kind), ("Content-Length", str(len(body)))), body)
 
 
-def _plain(code: int, text: str, **fields: str) -> TryAnswer:
+def _plain(code: int, text: str, **fields: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in fields.items()}
     return _with_body(code, {"Cache-Control": "no-store", **named}, _TEXT, f"{text}\n".encode())
 
@@ -232,7 +224,7 @@ class TryIt:
         body = Body(scope, receive)
         refusal = self._refusal(scope)
         if refusal is not None:
-            await _send_early(scope, body, send, refusal)
+            await send_early(send, refusal, body, head=_is_head(scope), drain=_DRAIN)
             return
         self.running += 1
         try:
@@ -241,18 +233,24 @@ class TryIt:
             while await body.next():
                 pass
             await self._delay(wishes.delay)
-            await _send(scope, send, answer)
+            await send_answer(send, answer, head=_is_head(scope))
         except BadRequest as fault:
-            await _send_early(scope, body, send, _plain(400, str(fault)))
+            await send_early(send, _plain(400, str(fault)), body, head=_is_head(scope), drain=_DRAIN)
         except Incomplete:
-            await _send_early(scope, body, send, _plain(400, "The request's body did not arrive whole."))
+            await send_early(
+                send,
+                _plain(400, "The request's body did not arrive whole."),
+                body,
+                head=_is_head(scope),
+                drain=_DRAIN,
+            )
         except _TooManyDelayed:
             text = "Too many requests are being delayed here. Ask again later, or without ?delay."
-            await _send(scope, send, _plain(503, text, Retry_After=str(WAIT_SECONDS)))
+            await send_answer(send, _plain(503, text, Retry_After=str(WAIT_SECONDS)), head=_is_head(scope))
         finally:
             self.running -= 1
 
-    def _refusal(self, scope: Scope) -> TryAnswer | None:
+    def _refusal(self, scope: Scope) -> Answer | None:
         """What is answered before a body is read: switched off, too often, too many at once."""
         if not self._enabled:
             return _plain(404, "There is nothing at this address.")
@@ -269,7 +267,7 @@ class TryIt:
         forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
         return network_key(client_address(client[0] if client else "", forwarded, self._trusts))
 
-    async def _answer(self, scope: Scope, wishes: _Wishes) -> TryAnswer:
+    async def _answer(self, scope: Scope, wishes: _Wishes) -> Answer:
         path = scope["path"]
         if path.rstrip("/") == PREFIX:
             return _plain(200, _USAGE)
@@ -288,7 +286,7 @@ class TryIt:
             as_json=_wants_json(scope),
         )
 
-    def _stroom(self, scope: Scope, code: int, names: Names, wishes: _Wishes) -> TryAnswer:
+    def _stroom(self, scope: Scope, code: int, names: Names, wishes: _Wishes) -> Answer:
         named = names.get(("stroom", code)) or _fallback(code)
         if named is None and not names:
             return _plain(503, "The catalogue cannot be read right now. Ask again later.", Retry_After="5")
@@ -423,23 +421,5 @@ def _wants_json(scope: Scope) -> bool:
     return b"json" in accept.lower()
 
 
-def _fields(headers: Sequence[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers]
-
-
-async def _send(scope: Scope, send: Send, answer: TryAnswer) -> None:
-    await send({"type": "http.response.start", "status": answer.http, "headers": _fields(answer.headers)})
-    content = b"" if scope["method"] == "HEAD" else answer.body
-    await send({"type": "http.response.body", "body": content, "more_body": False})
-
-
-async def _send_early(scope: Scope, body: Body, send: Send, answer: TryAnswer) -> None:
-    """Answer without the whole body: read on a little, so that the client comes to see it, then close."""
-    unread = body.expected and not body.complete
-    headers = (*answer.headers, ("Connection", "close")) if unread else answer.headers
-    await send({"type": "http.response.start", "status": answer.http, "headers": _fields(headers)})
-    content = b"" if scope["method"] == "HEAD" else answer.body
-    await send({"type": "http.response.body", "body": content, "more_body": True})
-    if unread:
-        await body.drain(1024 * 1024, 5.0)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+def _is_head(scope: Scope) -> bool:
+    return bool(scope["method"] == "HEAD")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from feeds.receipt import answers
+from portal.http.answer import Answer
 from tests.factories import make_feed
 from tests.live import Live
 
@@ -124,9 +125,9 @@ def test_the_script_would_lose_a_last_line_without_its_end(
     """The reason for the newline at the end of each body, shown by taking it away."""
     whole = answers.refused
 
-    def unterminated(*arguments: object, **named: object) -> answers.Answer:
+    def unterminated(*arguments: object, **named: object) -> Answer:
         answer = whole(*arguments, **named)  # passed on as it came
-        return answers.Answer(answer.http, answer.headers, answer.body.rstrip("\n"))
+        return Answer(answer.http, answer.headers, answer.body.rstrip(b"\n"))
 
     monkeypatch.setattr(answers, "refused", unterminated)
     seen = run(live, tmp_path, "Feed:NO-FEED")

@@ -33,7 +33,7 @@ def test_success() -> None:
     answer = accepted("1771956627189_0001_P_portal-1")
     assert answer.http == 200
     assert answer.headers == (("Content-Type", "text/plain; charset=utf-8"), ("Stroom-Status", "0"))
-    assert answer.body == "1771956627189_0001_P_portal-1\n"
+    assert answer.text == "1771956627189_0001_P_portal-1\n"
 
 
 def test_the_documented_failure_word_for_word() -> None:
@@ -49,7 +49,7 @@ def test_the_documented_failure_word_for_word() -> None:
         ("Stroom-Status", "110"),
         ("Stroom-Error", first),
     )
-    assert answer.body == (
+    assert answer.text == (
         f"{first}\n"
         "This feed does not exist here or is set to reject data. Keep the data and ask the Stroom administrators.\n"
         "See: /codes/stroom/110/\n"
@@ -81,12 +81,12 @@ def test_every_refusal_keeps_to_the_form(status: StroomStatus) -> None:
     assert answer.http == status.http != 200
     assert headers["Stroom-Status"] == str(status.code) != "0"
     assert (
-        headers["Stroom-Error"] == answer.body.splitlines()[0] == f"Stroom Status {status.code} - {status.message}"
+        headers["Stroom-Error"] == answer.text.splitlines()[0] == f"Stroom Status {status.code} - {status.message}"
     )
     assert ("Retry-After" in headers) == status.retry_after
-    assert answer.body.endswith("\n")
-    assert re.fullmatch(r"[\n\x20-\x5b\x5d-\x7e]+", answer.body)
-    assert "<" not in answer.body
+    assert answer.text.endswith("\n")
+    assert re.fullmatch(r"[\n\x20-\x5b\x5d-\x7e]+", answer.text)
+    assert "<" not in answer.text
 
 
 def test_r15_retry_after_is_spread_over_30_to_90_seconds() -> None:
@@ -97,8 +97,8 @@ def test_r15_retry_after_is_spread_over_30_to_90_seconds() -> None:
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_whatever_a_sender_supplies_lines_stay_short_and_printable(feed: str, kind: str) -> None:
     answer = refused(stroom_status.FEED_NOT_RECEIVING, request=asking(Feed=feed, Type=kind), hint=kind * 5)
-    assert re.fullmatch(r"[\n\x20-\x5b\x5d-\x7e]+", answer.body)
-    lines = answer.body.splitlines()
+    assert re.fullmatch(r"[\n\x20-\x5b\x5d-\x7e]+", answer.text)
+    lines = answer.text.splitlines()
     assert len(lines) == 3
     assert all(len(line) <= 500 for line in lines)
     assert dict(answer.headers)["Stroom-Error"] == lines[0]
@@ -106,11 +106,11 @@ def test_whatever_a_sender_supplies_lines_stay_short_and_printable(feed: str, ki
 
 def test_values_are_cut_at_100_characters() -> None:
     answer = refused(stroom_status.FEED_NOT_RECEIVING, request=asking(Feed="F" * 101))
-    assert answer.body.splitlines()[0].endswith(f"[Feed: {'F' * 100}]")
+    assert answer.text.splitlines()[0].endswith(f"[Feed: {'F' * 100}]")
 
 
 def test_a_hint_stands_in_the_second_line() -> None:
-    assert refused(stroom_status.STREAM_INVALID, hint="The data is not gzip.").body.splitlines()[1] == (
+    assert refused(stroom_status.STREAM_INVALID, hint="The data is not gzip.").text.splitlines()[1] == (
         "The data is not gzip."
     )
 

@@ -23,7 +23,7 @@ def make_restricted() -> Feed:
 def test_an_accepted_request_shows_where_the_receipt_id_would_be() -> None:
     make_restricted()
     outcome = dry_run({"feed": "PAYROLL-PROD"}, DescribedCertificate(DN), now=NOW)
-    assert (outcome.answer.http, outcome.answer.body) == (200, "<receipt id>\n")
+    assert (outcome.answer.http, outcome.answer.text) == (200, "<receipt id>\n")
     assert outcome.stores
     assert ("Stroom-Status", "0") in outcome.answer.headers
 
@@ -31,7 +31,7 @@ def test_an_accepted_request_shows_where_the_receipt_id_would_be() -> None:
 def test_a_dropped_request_is_answered_alike_but_stores_nothing() -> None:
     Feed.objects.create(name="NOISE", status="Drop")
     outcome = dry_run({"Feed": "NOISE"}, now=NOW)
-    assert outcome.answer.body == "<receipt id>\n"
+    assert outcome.answer.text == "<receipt id>\n"
     assert not outcome.stores
 
 
