@@ -55,8 +55,8 @@ def test_certificates_are_judged_as_on_the_wire(
     assert (outcome.answer.http, outcome.decision.status.code) == (http, code)
     first = dict(outcome.answer.headers)["Stroom-Error"]
     assert first.endswith("[Feed: PAYROLL-PROD, Compression: gzip]")
-    assert outcome.answer.body.startswith(first + "\n")
-    assert outcome.answer.body.endswith("Receipt: <receipt id>\n")
+    assert outcome.answer.text.startswith(first + "\n")
+    assert outcome.answer.text.endswith("Receipt: <receipt id>\n")
     assert outcome.decision.trace[-1].outcome == "stop"
 
 
