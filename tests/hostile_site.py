@@ -23,7 +23,7 @@ from django.urls import reverse
 from codes.models import LocalNote, Meaning
 from codes.notes import MAX_LENGTH
 from feeds.changes.apply import FeedChange, RuleValues
-from feeds.changes.approval_items import Item
+from feeds.changes.approval_items import ProposalItem
 from feeds.changes.snapshots import FeedState, state_of
 from feeds.history import commented
 from feeds.models import (
@@ -163,8 +163,8 @@ def fill_proposals(user: User) -> dict[str, str]:
     rules = [RuleValues("allow", bundle("proposedrule"), None, bundle("proposedcomment"))]
     change = FeedState(after.name, FeedChange({**after.change.values, "owner": bundle("proposedowner")}, rules))
     items = [
-        Item("change", feed.pk, feed.version, after, change, bundle("itemcomment")).as_record(),
-        Item("create", None, None, None, after, "").as_record(),
+        ProposalItem("change", feed.pk, feed.version, after, change, bundle("itemcomment")).as_record(),
+        ProposalItem("create", None, None, None, after, "").as_record(),
     ]
     texts_of = values_of(Proposal, one_of_all, items=items, digest="x")
     ready = Proposal.objects.create(**texts_of, proposed_by=user)

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from feeds.admin.forms import CommentField
 from feeds.admin.history_pages import DiffLine, diff_lines, rule_text
 from feeds.changes import approval
-from feeds.changes.approval_items import Item, items_of
+from feeds.changes.approval_items import ProposalItem, items_of
 from feeds.changes.approval_watch import is_on
 from feeds.models import Feed, Proposal
 from portal.admin_base import ReadOnlyAdmin, chip
@@ -53,7 +53,7 @@ class ShownItem:
     `rules` are those that would be in force; `feed_id` leads to the feed where it is there now.
     """
 
-    item: Item
+    item: ProposalItem
     lines: list[DiffLine]
     rules: list[str]
     feed_id: int | None
@@ -159,7 +159,7 @@ class ProposalAdmin(ReadOnlyAdmin):
         }
 
 
-def _shown(item: Item, feed_id: int | None) -> ShownItem:
+def _shown(item: ProposalItem, feed_id: int | None) -> ShownItem:
     rules = [rule_text(vars(rule)) for rule in item.after.rules] if item.after else []
     return ShownItem(item, diff_lines(item.changes), rules, feed_id)
 

@@ -113,7 +113,7 @@ def describe(text: str, *, verified: bool) -> DescribedCertificate:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TestedRequest:
     """A dry run as the page shows it."""
 
     run: DryRun
@@ -126,11 +126,11 @@ class Outcome:
         return Feed.objects.filter(name=self.run.decision.feed).first() if self.run.policy else None
 
 
-def outcome_of(run: DryRun) -> Outcome:
+def tested_request(run: DryRun) -> TestedRequest:
     trace = run.decision.trace
     last = trace[-1].step if trace else 0
     fields = "\n".join(f"{name}: {value}" for name, value in run.answer.headers)
-    return Outcome(
+    return TestedRequest(
         run=run,
         trace=trace,
         not_reached=[(step, question) for step, question in QUESTIONS.items() if step > last],
@@ -171,7 +171,7 @@ class TestRequestMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic o
         sample = _sample(request)
         form = TestRequestForm(_data(request, sample))
         asked = form.is_bound
-        outcome = outcome_of(dry_run(*form.question())) if asked and form.is_valid() else None
+        outcome = tested_request(dry_run(*form.question())) if asked and form.is_valid() else None
         context = {
             **self.admin_site.each_context(request),
             "title": "Test a request",

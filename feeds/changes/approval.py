@@ -22,7 +22,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from feeds.changes.apply import OfficerNeeded, create_feed
-from feeds.changes.approval_items import Item, items_of
+from feeds.changes.approval_items import ProposalItem, items_of
 from feeds.changes.approval_watch import TakenBack, approved, is_on, watched
 from feeds.changes.permissions import AnyUser, may_manage_certificates
 from feeds.changes.snapshots import deleted_feed, restore, revert
@@ -86,7 +86,7 @@ def guarded(user: AnyUser) -> Iterator[None]:
 # --- proposals ---
 
 
-def _propose(items: Sequence[Item], user: AnyUser) -> Proposal:
+def _propose(items: Sequence[ProposalItem], user: AnyUser) -> Proposal:
     """Keep a write that was rolled back. The same one by the same user makes no second proposal."""
     records = [item.as_record() for item in items]
     text = json.dumps([{**one, "comment": ""} for one in records], sort_keys=True)
@@ -132,7 +132,7 @@ def obstacle(proposal: Proposal) -> str:
     return next((reason for item in items_of(proposal) if (reason := _obstacle(item, proposal.proposed_by))), "")
 
 
-def _obstacle(item: Item, proposer: User | None) -> str:
+def _obstacle(item: ProposalItem, proposer: User | None) -> str:
     if proposer is None:
         return "The account that proposed this no longer exists. Decline it, and propose the change again."
     officer = item.action == "restore" or may_manage_certificates(proposer)
@@ -218,7 +218,7 @@ def _require_open(proposal: Proposal) -> None:
         raise CannotDecide(f"This proposal was {proposal.state} by {proposal.decider} already.")
 
 
-def _apply(item: Item, proposal: Proposal, user: AnyUser, decision_comment: str) -> None:
+def _apply(item: ProposalItem, proposal: Proposal, user: AnyUser, decision_comment: str) -> None:
     """Apply the change of one feed by the proposer's rights; the approver need not have them all."""
     proposer: Any = proposal.proposed_by
     why = f": {decision_comment.strip()}" if decision_comment.strip() else ""
@@ -234,7 +234,7 @@ def _apply(item: Item, proposal: Proposal, user: AnyUser, decision_comment: str)
         raise CannotDecide(f"{item.name} cannot be written so any more. Nothing was changed.") from fault
 
 
-def _write(item: Item, proposer: AnyUser, comment: str) -> None:
+def _write(item: ProposalItem, proposer: AnyUser, comment: str) -> None:
     if item.action == "restore":
         if deleted := deleted_feed(item.feed_id or 0):  # else there was an obstacle
             restore(deleted, comment=comment)
@@ -259,7 +259,7 @@ def _decide(proposal: Proposal, state: Proposal.State, user: AnyUser, comment: s
     return proposal
 
 
-def _record(action: str, proposal: Proposal, comment: str, items: Sequence[Item]) -> None:
+def _record(action: str, proposal: Proposal, comment: str, items: Sequence[ProposalItem]) -> None:
     """Into the audit record, with both sides of every difference."""
     record(
         action,

@@ -13,7 +13,7 @@ from feeds.models import Feed, Proposal
 
 
 @dataclass(frozen=True)
-class Item:
+class ProposalItem:
     """Change of one feed. None stands for a feed that does not exist."""
 
     action: str
@@ -53,7 +53,7 @@ class Item:
         }
 
     @classmethod
-    def read(cls, record: Mapping[str, Any]) -> "Item":
+    def read(cls, record: Mapping[str, Any]) -> "ProposalItem":
         """Back from JSON."""
         return cls(**{**record, "before": _state(record["before"]), "after": _state(record["after"])})
 
@@ -82,7 +82,7 @@ def _state(record: Mapping[str, Any] | None) -> FeedState | None:
     return FeedState(record["name"], FeedChange(record["values"], tuple(rules)))
 
 
-def items_of(proposal: Proposal) -> list[Item]:
+def items_of(proposal: Proposal) -> list[ProposalItem]:
     """Return the effects of a proposal, first those on feeds whose guard it concerns."""
-    items = [Item.read(record) for record in proposal.items]
+    items = [ProposalItem.read(record) for record in proposal.items]
     return sorted(items, key=lambda item: not item.guards)

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from simple_history.models import HistoricalRecords
 
-from feeds.changes.approval_items import Item
+from feeds.changes.approval_items import ProposalItem
 from feeds.changes.snapshots import DeletedFeed, FeedState, deleted_feed, state_of
 from feeds.history import present_comment
 from feeds.models import CertificateRule, Feed
@@ -73,29 +73,29 @@ class _Watch:
         self._known_made = {made.feed.pk for made in self._made}
         return self._known_made
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[ProposalItem]:
         return [*self._present_items(), *self._made_items()]
 
-    def _present_items(self) -> Iterator[Item]:
+    def _present_items(self) -> Iterator[ProposalItem]:
         after = _states(self._present)
         for feed_id, was in self._present.items():
             action = "change" if feed_id in after else "delete"
-            yield Item(action, feed_id, was.version, was.state, after.get(feed_id), was.comment)
+            yield ProposalItem(action, feed_id, was.version, was.state, after.get(feed_id), was.comment)
 
-    def _made_items(self) -> Iterator[Item]:
+    def _made_items(self) -> Iterator[ProposalItem]:
         after = _states([made.feed.pk for made in self._made])
         for made in self._made:
             state = after[made.feed.pk]
             if made.deleted is None:
-                yield Item("create", None, None, None, state, made.comment)
+                yield ProposalItem("create", None, None, None, state, made.comment)
             else:
-                yield Item("restore", made.feed.pk, made.deleted.version, None, state, made.comment)
+                yield ProposalItem("restore", made.feed.pk, made.deleted.version, None, state, made.comment)
 
 
 class TakenBack(Exception):  # named after what was done to the write
     """The write needs a second person and was rolled back; `items` are its effects."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[ProposalItem]) -> None:
         self.items = items
 
 

@@ -78,7 +78,7 @@ class Archive:
 
 
 @dataclass
-class Report:
+class HandOverReport:
     """Report of a run; `faults` are receipts that were left out, each with its reason."""
 
     archives: list[Archive] = field(default_factory=list)
@@ -133,9 +133,9 @@ class Exporter:
         self._wait = wait
         self._limits = limits or Limits()
         self._tell = tell
-        self._report = Report()
+        self._report = HandOverReport()
 
-    def run(self, selection: Selection) -> Report:
+    def run(self, selection: Selection) -> HandOverReport:
         """Finish what an earlier run left, then export the selection.
 
         Other maintenance may go on meanwhile: an export needs its own rows only, and no prune removes what it has

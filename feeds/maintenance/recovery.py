@@ -33,7 +33,7 @@ class _Shape:
 
 
 @dataclass(frozen=True)
-class Found:
+class RecoveredReceipt:
     """The row of a file that had none, not yet saved. `feeds` says of each feed whether its groups are dropped."""
 
     receipt: Receipt
@@ -57,7 +57,7 @@ def adopt(root: Path, paths: Sequence[PurePosixPath]) -> None:
         _record(found)
 
 
-def _record(found: Sequence[Found]) -> None:
+def _record(found: Sequence[RecoveredReceipt]) -> None:
     with transaction.atomic():
         known = Receipt.objects.filter(receipt_id__in=[one.receipt.receipt_id for one in found])
         recorded = set(known.values_list("receipt_id", flat=True))  # their rows came while we looked
@@ -70,7 +70,7 @@ def _record(found: Sequence[Found]) -> None:
         )
 
 
-def look_at(root: Path, path: PurePosixPath) -> Found:
+def look_at(root: Path, path: PurePosixPath) -> RecoveredReceipt:
     """Reconstruct the row of a file from the file and its metadata.
 
     Raises:
@@ -104,7 +104,9 @@ def look_at(root: Path, path: PurePosixPath) -> Found:
         guid=metadata.get("GUID", "")[:200],
         recovered=True,
     )
-    return Found(receipt, {name: name in dropping for name in sorted({feed, *(own for _, own in groups)})})
+    return RecoveredReceipt(
+        receipt, {name: name in dropping for name in sorted({feed, *(own for _, own in groups)})}
+    )
 
 
 def read_metadata(path: Path) -> dict[str, str]:

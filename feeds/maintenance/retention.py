@@ -45,7 +45,7 @@ class Due:
 
 
 @dataclass
-class Report:
+class PruneReport:
     """Removed receipts and bytes of a run, by feed."""
 
     receipts: dict[str, int] = field(default_factory=dict)
@@ -171,11 +171,11 @@ class Pruner:
         self._pause_seconds = pause_seconds
         self._sleep = sleep
 
-    def run(self, due: Iterable[Due], limit: int | None = None) -> Report:
+    def run(self, due: Iterable[Due], limit: int | None = None) -> PruneReport:
         """Finish what an earlier run began, then remove what is due, at most `limit` receipts."""
         finish_removals(self._root)
         prune_log.forget_old(self._root)
-        report = Report()
+        report = PruneReport()
         wanted = islice(due, limit)
         while listed := list(islice(wanted, self._batch)):
             batch = _unclaimed(listed)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from feeds.monitoring.figures import Slot
+from feeds.monitoring.figures import TimeSlot
 
 WIDTH = 380
 HEIGHT = 96
@@ -46,7 +46,7 @@ class Chart:
     boxes: tuple[Box, ...]
     times: tuple[Tick, ...]
     levels: tuple[Tick, ...]
-    slots: tuple[Slot, ...]
+    slots: tuple[TimeSlot, ...]
     accepted: int
     refused: int
     dropped: int
@@ -62,7 +62,7 @@ class Chart:
         return f"{self.title}: {self.accepted:,} accepted, {self.refused:,} refused, {self.dropped:,} dropped."
 
 
-def stacked_bars(title: str, slots: Sequence[Slot], *, span: timedelta, width: int = WIDTH) -> Chart:
+def stacked_bars(title: str, slots: Sequence[TimeSlot], *, span: timedelta, width: int = WIDTH) -> Chart:
     """Lay out one bar for each slot; `span` is how much time a slot holds."""
     top = nice_top(max((slot.total for slot in slots), default=0))
     pitch = (width - AXIS_ROOM) / max(1, len(slots))
@@ -83,7 +83,7 @@ def stacked_bars(title: str, slots: Sequence[Slot], *, span: timedelta, width: i
     )
 
 
-def _bar(x: float, pitch: float, slot: Slot, top: int) -> list[Box]:
+def _bar(x: float, pitch: float, slot: TimeSlot, top: int) -> list[Box]:
     y = float(HEIGHT)
     boxes = []
     for kind in KINDS:
@@ -96,7 +96,7 @@ def _bar(x: float, pitch: float, slot: Slot, top: int) -> list[Box]:
     return boxes
 
 
-def _times(slots: Sequence[Slot], span: timedelta, pitch: float) -> list[Tick]:
+def _times(slots: Sequence[TimeSlot], span: timedelta, pitch: float) -> list[Tick]:
     """Texts below the bars, none closer than about 50 units; days where slots are long."""
     form = "%m-%d" if span >= timedelta(hours=6) else "%H:%M"
     texts = [f"{slot.start:{form}}" for slot in slots]

@@ -16,7 +16,7 @@ ARRIVED = (Outcome.RECEIVED, Outcome.DROPPED, Outcome.EMPTY)
 
 
 @dataclass(frozen=True)
-class Slot:
+class TimeSlot:
     """Deliveries of one period by outcome. Empty deliveries count as accepted."""
 
     start: datetime
@@ -48,7 +48,7 @@ def first_hour(now: datetime, hours: int) -> datetime:
     return start_of_hour(now) - (hours - 1) * HOUR
 
 
-def slots(now: datetime, *, hours: int, width: int, feed: str | None = None) -> list[Slot]:
+def slots(now: datetime, *, hours: int, width: int, feed: str | None = None) -> list[TimeSlot]:
     """Deliveries of the last `hours` hours in slots of `width` hours, oldest first; of all feeds if none is named.
 
     Slots are aligned to the clock, so the first may be shorter and the last is still filling.
@@ -63,7 +63,7 @@ def slots(now: datetime, *, hours: int, width: int, feed: str | None = None) -> 
 
 def _fill(
     rows: Iterable[tuple[datetime, str, int]], since: datetime, until: datetime, width: timedelta
-) -> list[Slot]:
+) -> list[TimeSlot]:
     start = _floor(since, width)
     totals: dict[datetime, dict[str, int]] = {}
     while start <= until:
@@ -73,7 +73,7 @@ def _fill(
         slot = totals.get(_floor(hour, width))
         if slot is not None:
             slot[_KIND[Outcome(outcome)]] += total
-    return [Slot(moment, **counts) for moment, counts in totals.items()]
+    return [TimeSlot(moment, **counts) for moment, counts in totals.items()]
 
 
 _KIND = {

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Sum
 
-from feeds.maintenance.handover import Exporter, Limits, Report, Selection
+from feeds.maintenance.handover import Exporter, HandOverReport, Limits, Selection
 from feeds.maintenance.handover_folders import CannotExport, Staging
 from feeds.maintenance.identity import read_key
 from feeds.maintenance.locks import Busy
@@ -75,7 +75,7 @@ class Command(BaseCommand):
         if not found:
             self.stdout.write("There is nothing to export.")
 
-    def _export(self, selection: Selection, options: dict[str, Any]) -> Report:
+    def _export(self, selection: Selection, options: dict[str, Any]) -> HandOverReport:
         try:
             staging = Staging.of(
                 options["output"].absolute(),
@@ -96,7 +96,7 @@ class Command(BaseCommand):
         except (Busy, CannotExport, ExportFault, OSError) as fault:
             raise CommandError(str(fault)) from fault
 
-    def _finish(self, report: Report) -> None:
+    def _finish(self, report: HandOverReport) -> None:
         self.stdout.write(f"{counted(report.receipts, 'receipt')} in {counted(len(report.archives), 'archive')}.")
         for archive in report.of_unknown_type:
             self.stderr.write(

@@ -9,7 +9,7 @@ from feeds.maintenance.locks import Busy, only_one
 from feeds.maintenance.retention import (
     KEEP_COUNTS_DAYS,
     Pruner,
-    Report,
+    PruneReport,
     find_due,
     find_old_counts,
     prune_counts,
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         if options["counts_days"] < 1:
             raise CommandError("--counts-days is at least 1.")
         if options["dry_run"]:
-            report = Report()
+            report = PruneReport()
             for due in find_due():
                 report.add(due)
             self._say(report, "would be removed")
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         if number:
             self.stdout.write(f"{counted(number, 'hourly count')} {what}")
 
-    def _say(self, report: Report, what: str) -> None:
+    def _say(self, report: PruneReport, what: str) -> None:
         for feed in sorted(report.receipts):
             self.stdout.write(
                 f"{feed}: {counted(report.receipts[feed], 'receipt')}, {counted(report.bytes[feed], 'byte')} {what}"

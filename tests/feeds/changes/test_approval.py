@@ -408,7 +408,9 @@ def test_what_a_person_proposed_who_has_lost_their_rights_cannot_be_approved(
         User.objects.filter(pk=alice.user.pk).update(is_active=False)
     else:
         alice.user.delete()
-    with pytest.raises(CannotDecide, match=r"may not make this change any more|account that proposed this no longer exists"):
+    with pytest.raises(
+        CannotDecide, match=r"may not make this change any more|account that proposed this no longer exists"
+    ):
         approve(proposal.pk, bob.user)
     assert Feed.objects.get().certificate_policy == "restricted"
     decline(proposal.pk, bob.user)

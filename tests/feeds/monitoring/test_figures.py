@@ -8,7 +8,7 @@ import pytest
 
 from feeds.models import HourlyCount
 from feeds.monitoring.charts import nice_top, short, stacked_bars
-from feeds.monitoring.figures import HOUR, Slot, refusals, slots
+from feeds.monitoring.figures import HOUR, TimeSlot, refusals, slots
 
 NOW = datetime(2026, 2, 24, 18, 10, tzinfo=UTC)
 THIS_HOUR = datetime(2026, 2, 24, 18, tzinfo=UTC)
@@ -35,7 +35,7 @@ def test_the_last_24_hours_are_24_slots_that_end_with_the_present_hour() -> None
     make_count(24, "received", 1000)
     found = slots(NOW, hours=24, width=1)
     assert len(found) == 24
-    assert found[-1] == Slot(THIS_HOUR, accepted=4)
+    assert found[-1] == TimeSlot(THIS_HOUR, accepted=4)
     assert found[0].dropped == 5
     assert sum(slot.total for slot in found) == 9
 
@@ -60,7 +60,7 @@ def test_refusals_are_summed_by_status_most_frequent_first() -> None:
 
 
 def test_a_bar_is_as_high_as_its_count_and_stands_on_the_base() -> None:
-    chart = stacked_bars("T", [Slot(NOW, accepted=100, refused=50), Slot(NOW + HOUR)], span=HOUR)
+    chart = stacked_bars("T", [TimeSlot(NOW, accepted=100, refused=50), TimeSlot(NOW + HOUR)], span=HOUR)
     accepted, refused = chart.boxes
     assert (accepted.kind, refused.kind) == ("accepted", "refused")
     assert accepted.height == pytest.approx(2 * refused.height, abs=0.2)
@@ -70,12 +70,12 @@ def test_a_bar_is_as_high_as_its_count_and_stands_on_the_base() -> None:
 
 
 def test_a_single_refusal_beside_a_million_is_still_visible() -> None:
-    chart = stacked_bars("T", [Slot(NOW, accepted=1_000_000, refused=1)], span=HOUR)
+    chart = stacked_bars("T", [TimeSlot(NOW, accepted=1_000_000, refused=1)], span=HOUR)
     assert min(box.height for box in chart.boxes) >= 1.5
 
 
 def test_no_bar_leaves_the_picture_and_no_two_times_touch() -> None:
-    week = [Slot(NOW + place * 6 * HOUR, accepted=place) for place in range(29)]
+    week = [TimeSlot(NOW + place * 6 * HOUR, accepted=place) for place in range(29)]
     chart = stacked_bars("T", week, span=timedelta(hours=6))
     assert all(box.x + box.width <= chart.width and box.y >= 0 for box in chart.boxes)
     positions = [tick.position for tick in chart.times]
@@ -83,7 +83,7 @@ def test_no_bar_leaves_the_picture_and_no_two_times_touch() -> None:
 
 
 def test_no_deliveries_are_said_to_be_none() -> None:
-    assert stacked_bars("T", [Slot(NOW)], span=HOUR).empty
+    assert stacked_bars("T", [TimeSlot(NOW)], span=HOUR).empty
 
 
 @pytest.mark.parametrize(("most", "top"), [(0, 2), (1, 2), (3, 4), (7, 10), (11, 20), (61, 100), (999, 1000)])
