@@ -29,6 +29,7 @@ ELSEWHERE = {
 }
 #: Page and first line: the file that runs this block.
 ONE_ELSEWHERE = {
+    ("CONTRIBUTING.md", "portal.server   portal.urls"): "tests/test_contributing.py",
     ("docs/operating.md", "createdb --host=db.example.org"): "tests/feeds/maintenance/test_backup_postgresql.py",
     ("docs/operating.md", "python3 -m venv .venv"): "tests/deploy/test_install.py",
     ("docs/operating.md", "python3 -m pip download"): "tests/deploy/test_install.py",
