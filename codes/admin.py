@@ -1,4 +1,4 @@
-"""The admin of the catalogue: only the site's own notes are edited, all else comes from the files."""
+"""Admin of the catalogue: only the notes of this site are edited, all else comes from the files."""
 
 import difflib
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class MeaningField(forms.ModelChoiceField):  # type: ignore[type-arg]  # generic
 
 
 class LocalNoteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    """A note is on one meaning, and stays there."""
+    """Form of a note, which stays with its meaning."""
 
     meaning = MeaningField(
         Meaning.objects.none(), help_text="The code, and where a number has several owners, whose meaning of it."
@@ -88,11 +88,11 @@ class LocalNoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic onl
         return super().get_queryset(request).select_related("meaning__owner")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """A note moved to another code would take its history along to where it does not belong."""
+        """Keep the meaning fixed: a moved note would take its history to another code."""
         return [*self.readonly_fields, "code", "meaning"] if obj is not None else list(self.readonly_fields)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Where its meaning left the files, a note still says what it is on."""
+        """Return the meaning of the note, or its key where the meaning left the files."""
         return ["code" if obj is not None else "meaning", "text", "as_read", "created", "updated"]
 
     def get_view_on_site_url(self, obj: Any = None) -> str | None:
@@ -101,7 +101,7 @@ class LocalNoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic onl
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Every version of a note, also of one that is gone: who, when, and which lines."""
+        """Show every version of a note, also of a deleted one: user, time and changed lines."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         rows = (
@@ -124,7 +124,7 @@ class LocalNoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic onl
 
 
 def changes_of(rows: list[Any]) -> Iterator[NoteChange]:
-    """The rows of a note's history, newest first, each compared with the one before it."""
+    """Return the rows of a note's history, newest first, each compared with the one before it."""
     for position, row in enumerate(rows):
         earlier = rows[position + 1].text if position + 1 < len(rows) else ""
         old, new = (row.text, "") if row.history_type == "-" else (earlier, row.text)

@@ -1,4 +1,4 @@
-"""Several codes side by side: which rows to show, and in which of them the codes differ."""
+"""Comparison of several codes: the rows to show, and whether the codes differ in them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ READY_SETS = (
     ReadySet("Not there now, or gone for good", "http", (404, 410)),
     ReadySet("Bad request or bad content", "http", (400, 422)),
     ReadySet("Proxies whose server fails", "http", (502, 503, 504)),
-    ReadySet("Server errors, whoever fails", "http", (500, 502, 503, 504)),
+    ReadySet("Server errors, by the part that fails", "http", (500, 502, 503, 504)),
     ReadySet("Too much", "http", (413, 414, 429, 431)),
     ReadySet("Conditions", "http", (304, 412, 428)),
     ReadySet("Success with and without content", "http", (200, 201, 202, 204, 205)),
@@ -53,7 +53,7 @@ READY_SETS = (
 
 
 def compare(codes: Sequence[FoundCode]) -> list[Row]:
-    """The table without its heading; each cell is about the first meaning of its code."""
+    """Return the rows of the table; each cell is about the first meaning of its code."""
     return [Row(aspect, tuple(_cell(code, of) for code in codes)) for aspect, of in ASPECTS]
 
 

@@ -1,6 +1,5 @@
-"""Which codes and disagreements to list: one set of filters for the pages and for the API."""
+"""Filters of codes and disagreements, the same for the pages and for the API."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,10 +10,9 @@ from django.db.models import QuerySet
 
 from codes.catalogue.values import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
 from codes.models import CodeClass, Disagreement, Owner, Source, StatusCode, Vendor
+from codes.queries import read_numbers
 from codes.search.index import ranked
 from portal.rest.views import FlagFilter, WholeNumberFilter
-
-MAX_NUMBERS = 50
 
 
 def words(*values: str) -> list[tuple[str, str]]:
@@ -22,20 +20,20 @@ def words(*values: str) -> list[tuple[str, str]]:
 
 
 def one_of(*values: str, **kwargs: Any) -> Any:
-    """A filter with a fixed choice, whose refusal names what there is to choose from."""
+    """Filter with a fixed choice, whose refusal names the choices."""
     refusal = {"invalid_choice": f"must be one of {', '.join(values)}, not '%(value)s'"}
     return django_filters.ChoiceFilter(choices=words(*values), error_messages=refusal, **kwargs)
 
 
 def number_filter(**kwargs: Any) -> WholeNumberFilter:
-    """A filter that takes a number either registry may have."""
+    """Filter of a number that either registry can have."""
     refusal = f"must be a whole number from 0 to {LAST_THREE_DIGITS}"
     refusals = dict.fromkeys(("invalid", "min_value", "max_value"), refusal)
     return WholeNumberFilter(min_value=0, max_value=LAST_THREE_DIGITS, error_messages=refusals, **kwargs)
 
 
 class ReferenceField(forms.CharField):
-    """A value that must be one of the catalogue's own slugs, so that a misspelt one is not an empty list."""
+    """Filter of a slug that must exist in the catalogue, so that a misspelt one is refused."""
 
     def __init__(self, *, known: Callable[[], Iterable[str]], **kwargs: Any) -> None:
         self._known = known
@@ -53,7 +51,7 @@ class ReferenceFilter(django_filters.CharFilter):  # type: ignore[misc]  # untyp
 
 
 class NumbersField(forms.CharField):
-    """Numbers with commas between."""
+    """Field of numbers separated by commas."""
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
@@ -68,36 +66,6 @@ class NumbersFilter(django_filters.CharFilter):  # type: ignore[misc]  # untyped
 
     def filter(self, queryset: QuerySet[Any], value: list[int]) -> QuerySet[Any]:
         return queryset.filter(code__in=value) if value else queryset
-
-
-def read_numbers(text: str) -> list[int]:
-    """Numbers with commas between.
-
-    Raises:
-        ValueError: one is no number of up to three digits, or there are too many.
-    """
-    if not text.strip():
-        raise ValueError("give numbers with commas between, such as 301,302")
-    parts = [part.strip() for part in text.split(",")]
-    wrong = [part for part in parts if not (part.isascii() and part.isdigit() and len(part) <= 3)]
-    if wrong or len(parts) > MAX_NUMBERS:
-        shown = ", ".join(wrong)[:80] or f"{len(parts)} of them"
-        raise ValueError(f"must be up to {MAX_NUMBERS} numbers such as 301,302, not {shown!r}")
-    return [int(part) for part in parts]
-
-
-_WITH_REGISTRY = re.compile(rf"\s*(?:({HTTP}|{STROOM})[\s/:-]*)?([^,]*)", re.IGNORECASE)
-
-
-def read_codes(text: str, registry: str) -> list[tuple[str, int]]:
-    """Numbers with commas between, each with its registry: that which stands before it, as in stroom/110, or ours.
-
-    Raises:
-        ValueError: as of `read_numbers`.
-    """
-    parts = [match for part in text.split(",") if (match := _WITH_REGISTRY.fullmatch(part))]
-    numbers = read_numbers(",".join(match[2] for match in parts))
-    return [((match[1] or registry).lower(), number) for match, number in zip(parts, numbers, strict=True)]
 
 
 class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
@@ -140,7 +108,7 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     disagrees = FlagFilter(method="filter_disagrees", label="Sources differ in more than listing the code")
     header = django_filters.CharFilter(method="filter_header", max_length=80, label="A header field, in any case")
     code = number_filter(help_text="Codes with this number.")
-    code__in = NumbersFilter(label="Numbers with commas between", max_length=400)
+    code__in = NumbersFilter(label="Numbers separated by commas", max_length=400)
     q = django_filters.CharFilter(
         method="filter_q",
         max_length=200,

@@ -1,4 +1,4 @@
-"""From a header field to the codes that it belongs to."""
+"""Header fields, each with the codes that it belongs to."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Header:
 
 
 def headers(slug: str | None = None) -> list[Header]:
-    """All header fields by name, or the one with that slug."""
+    """Return all header fields by name, or the one with the slug."""
     uses = HeaderUse.objects.select_related("meaning__status_code").order_by(
         "slug", "meaning__status_code__registry__position", "meaning__status_code__code", "meaning__position"
     )

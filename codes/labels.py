@@ -1,19 +1,19 @@
-"""The fixed words of the catalogue as people read them."""
+"""Words in which pages and terminals show the fixed values of the catalogue."""
 
 from collections.abc import Mapping
 
 VERDICTS: Mapping[str, str] = {
     "not_needed": "not needed",
-    "as_is_later": "as it is, later",
+    "as_is_later": "unchanged, later",
     "after_wait": "after a wait",
     "after_change": "after a change",
     "after_auth": "after authentication",
     "elsewhere": "at another address",
     "other_protocol": "over another protocol",
     "never": "never",
-    "unknown": "not said",
+    "unknown": "no rule: do not repeat unchanged",
 }
-# For dense lists, where the word stands beside the number.
+# For dense lists, where the word is next to the number.
 SHORT_VERDICTS: Mapping[str, str] = {
     "not_needed": "",
     "as_is_later": "later",
@@ -36,7 +36,7 @@ STANDINGS: Mapping[str, str] = {
     "invalid": "not a valid status",
 }
 CACHEABILITY: Mapping[str, str] = {
-    "heuristic": "may be stored without being told so",
+    "heuristic": "may be stored without an explicit header",
     "explicit": "only when a header allows it",
     "never": "must not be stored",
 }
@@ -63,6 +63,6 @@ YES_NO: Mapping[bool, str] = {True: "yes", False: "no"}
 
 
 def aspect_words(aspect: str) -> str:
-    """An aspect's slug as words: `follow_method` is "follow method", `http_status` "HTTP status"."""
+    """Return an aspect's slug as words: `follow_method` is "follow method", `http_status` "HTTP status"."""
     words = aspect.replace("_", " ").replace("-", " ").split()
     return " ".join(PROPER.get(word, word) for word in words)

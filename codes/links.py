@@ -7,5 +7,5 @@ from django.urls import reverse
 
 @lru_cache(maxsize=4096)
 def page(name: str, *parts: str) -> str:
-    """The address of a page; the catalogue has about a thousand of them, and an odd number asked for is dropped."""
+    """Return the address of a page; the cache has room for all pages and drops addresses of unknown numbers."""
     return reverse(f"codes:{name}", args=parts)

@@ -1,4 +1,4 @@
-"""Writes the files of the catalogue into the database: what changed, in one transaction, and nothing twice."""
+"""Loads the files of the catalogue into the database: only what changed, in one transaction."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ Rows = dict[str, Row]
 
 @dataclass(frozen=True)
 class TableReport:
-    """What happened to one table; `gone` holds the keys of rows that left the files."""
+    """Changes of one table by a load; `gone` holds the keys of rows that left the files."""
 
     table: str
     created: tuple[str, ...]
@@ -40,7 +40,7 @@ class TableReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a load. Without tables the digest was known and nothing was read."""
+    """Outcome of a load; without tables the digest was known and no file was read."""
 
     digest: str
     tables: tuple[TableReport, ...] = ()
@@ -62,13 +62,13 @@ class Report:
 
 
 def default_directories() -> tuple[Path, ...]:
-    """The files of the product, and those of this site in its data dir, if it has any."""
+    """Return the files of the product, and those of this site in its data dir, if it has any."""
     own = Path(settings.DATA_DIR) / OWN_FOLDER
     return (DATA_DIRECTORY, own) if reader.catalogue_files(own) else (DATA_DIRECTORY,)
 
 
 def load(*directories: Path, prune: bool = False) -> Report:
-    """Bring the database to what the files say, unless it is there already.
+    """Load the files into the database, unless it has them already.
 
     Raises:
         CatalogueFault: the files cannot be used.
@@ -90,7 +90,7 @@ def load(*directories: Path, prune: bool = False) -> Report:
 
 
 def check(*directories: Path) -> Report:
-    """Say what a load would do, and which contradictions nobody has explained; writes nothing.
+    """Report what a load would do, and which contradictions are not explained; write nothing.
 
     Raises:
         CatalogueFault: the files cannot be used.
@@ -116,7 +116,7 @@ def _feed(digest: Any, name: str, content: bytes) -> None:
 
 
 def _note_release(report: Report) -> None:
-    """Remember the digest and which codes the load touched."""
+    """Store the digest and the codes that the load touched."""
     removed = report.pruned and report.gone
     if tables.Release.objects.latest_digest() == report.digest and not report.written and not removed:
         return
@@ -128,7 +128,7 @@ def _note_release(report: Report) -> None:
 
 
 def _changes(report: Report) -> dict[str, list[str]]:
-    """A digest of what a load changed, for those who follow the catalogue."""
+    """Return what a load changed, for the release notes of the catalogue."""
     by_table = {table.table: table for table in report.tables}
     disagreements = by_table["Disagreement"]
     return {
@@ -140,7 +140,7 @@ def _changes(report: Report) -> dict[str, list[str]]:
 
 
 def _touched_codes(report: Report) -> list[str]:
-    """The codes with a new or changed row; the keys of these tables begin with the code's own key."""
+    """Return the codes with a new or changed row; the keys of these tables begin with the code's own key."""
     touched: set[str] = set()
     for table in report.tables:
         if table.table in {"StatusCode", "Meaning", "HeaderUse"}:
@@ -152,7 +152,7 @@ def _touched_codes(report: Report) -> list[str]:
 
 
 def table_rows(joined: Catalogue) -> Iterator[tuple[type[models.Model], Rows]]:
-    """The rows of all tables, in an order in which each points only to earlier ones."""
+    """Yield the rows of all tables, in an order in which each refers only to earlier ones."""
     makers: Sequence[tuple[type[models.Model], Callable[[Catalogue], Rows]]] = (
         (tables.Registry, _registries),
         (tables.CodeClass, _classes),
@@ -171,7 +171,7 @@ def table_rows(joined: Catalogue) -> Iterator[tuple[type[models.Model], Rows]]:
 
 
 def fitting_rows(joined: Catalogue) -> list[tuple[type[models.Model], Rows]]:
-    """The rows of all tables, where each text fits its column: SQLite would not mind, PostgreSQL would fail late.
+    """Return the rows of all tables, each text within its column: SQLite does not check, PostgreSQL fails late.
 
     Raises:
         CatalogueFault: texts are too long.
@@ -193,7 +193,7 @@ def _too_long(model: type[models.Model], rows: Rows) -> Iterator[str]:
 
 
 def _plain(row: Row) -> Row:
-    """As the database gives it back: lists for tuples, plain texts for words of an enumeration."""
+    """Return a row as the database returns it: lists for tuples, plain texts for words of an enumeration."""
     plain: Row = json.loads(json.dumps(row))
     return plain
 
@@ -419,7 +419,7 @@ def meaning_key(meaning: Meaning) -> str:
 
 
 def _compare(model: type[models.Model], rows: Rows) -> tuple[TableReport, dict[str, models.Model]]:
-    """Tell new, changed, same and gone rows apart; gives back the present ones by key as well."""
+    """Compare the rows with the database; return the report, and the present rows by key."""
     present = {str(row.pk): row for row in model._default_manager.order_by()}
     created, changed = [], []
     for key, row in rows.items():
@@ -445,11 +445,11 @@ def _write(model: type[models.Model], rows: Rows) -> TableReport:
 
 
 def _delete_gone(reports: Sequence[TableReport]) -> None:
-    """Children first. Local notes are the administrators' own and stay, also where their meaning goes."""
+    """Delete the rows, children first. Local notes belong to the administrators and stay without their meaning."""
     for report in reversed(reports):
         apps.get_model("codes", report.table)._default_manager.filter(pk__in=report.gone).delete()
 
 
 def _waiting_notes() -> tuple[str, ...]:
-    """The notes that are kept but not shown, since the files no longer have their meaning."""
+    """Return the notes that are kept but not shown, because the files no longer have their meaning."""
     return tuple(str(note) for note in tables.LocalNote.objects.without_meaning())

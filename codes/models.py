@@ -58,7 +58,7 @@ class Registry(models.Model):
 
     @property
     def short_name(self) -> str:
-        """The word before a number: "HTTP 404", "Stroom 110"."""
+        """Return the word before a number: "HTTP 404", "Stroom 110"."""
         return "HTTP" if self.slug == "http" else self.slug.capitalize()
 
     @property
@@ -113,7 +113,7 @@ class Vendor(models.Model):
 
 
 class Owner(models.Model):
-    """Who gives numbers a meaning: the IETF, Stroom, a vendor, or two vendors together."""
+    """Party that gives numbers a meaning: the IETF, Stroom, a vendor, or two vendors together."""
 
     slug = models.SlugField(primary_key=True)
     name = models.CharField(max_length=100)
@@ -133,11 +133,11 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
         return self.order_by("registry__position", "code")
 
     def for_lists(self) -> Self:
-        """In page order, without the long columns that a list does not show."""
+        """Return rows in page order, without the long columns that a list does not show."""
         return self.in_page_order().defer("constants", "note", "releases")
 
     def with_meanings(self) -> Self:
-        """All that a code's page or API answer shows, in a fixed number of queries."""
+        """Load all that a code's page or API answer shows, in a fixed number of queries."""
         return self.select_related("registry", "code_class").prefetch_related(
             Prefetch("meanings", Meaning.objects.select_related("owner").prefetch_related("vendors", "headers")),
             Prefetch("entries", SourceEntry.objects.with_titles()),
@@ -189,7 +189,7 @@ class MeaningQuerySet(models.QuerySet["Meaning"]):
 
 
 class Meaning(Keyed):
-    """What one owner means by one number; the registered meaning comes first."""
+    """Meaning that one owner gives to one number; the registered meaning comes first."""
 
     status_code = models.ForeignKey(StatusCode, models.CASCADE, related_name="meanings")
     owner = models.ForeignKey(Owner, models.CASCADE, related_name="meanings")
@@ -221,7 +221,7 @@ class Meaning(Keyed):
         return f"{self.key} {self.name}"
 
     def get_absolute_url(self) -> str:
-        """The owner's permalink where a number has several owners, else the code's page."""
+        """Return the owner's permalink where a number has several owners, else the code's page."""
         registry, code, owner = self.key.split("/")
         if self.shared_number:
             return page("meaning", registry, code, owner)
@@ -299,7 +299,7 @@ class SourceEntryQuerySet(models.QuerySet["SourceEntry"]):
 
 
 class SourceEntry(Keyed):
-    """What one source says about one number of one owner, in our words, with the lines that say it."""
+    """Statement of one source about one number of one owner, in our words, with its lines."""
 
     source = models.ForeignKey(Source, models.CASCADE, related_name="entries")
     status_code = models.ForeignKey(StatusCode, models.CASCADE, related_name="entries")
@@ -331,12 +331,12 @@ class DisagreementQuerySet(models.QuerySet["Disagreement"]):
         return self.filter(source_slugs__contains=f" {source} ")
 
     def about_content(self) -> Self:
-        """Without those that only say who lists a code."""
+        """Leave out the disagreements about the mere listing of a code."""
         return self.filter(~Q(aspect="presence"))
 
 
 class Disagreement(Keyed):
-    """Sources differ about a code or, without a `status_code`, about a rule for a class ("any": the scheme)."""
+    """Difference between sources about a code or, without a `status_code`, about a class ("any": all codes)."""
 
     registry = models.ForeignKey(Registry, models.CASCADE, related_name="disagreements")
     status_code = models.ForeignKey(StatusCode, models.CASCADE, null=True, related_name="disagreements")
@@ -406,7 +406,7 @@ class Release(models.Model):
 
     @property
     def summary(self) -> str:
-        """What changed, in a few words."""
+        """Return what changed, in a few words."""
         counted = {
             "code new or changed": len(self.changes.get("codes", [])),
             "source new": len(self.changes.get("new_sources", [])),
@@ -417,19 +417,19 @@ class Release(models.Model):
 
     @property
     def few_codes(self) -> list[list[str]]:
-        """The codes it touched, where they are few enough to be named."""
+        """Return the codes that the load touched, if they are few enough to be named."""
         codes = self.changes.get("codes", [])
         return [key.split("/") for key in codes] if len(codes) <= FEW_CODES else []
 
 
 class LocalNoteQuerySet(models.QuerySet["LocalNote"]):
     def without_meaning(self) -> Self:
-        """Those that nobody sees for now: their meaning left the files."""
+        """Keep the notes that are not shown because their meaning left the files."""
         return self.filter(meaning__name__isnull=True)
 
 
 class LocalNote(models.Model):
-    """What this site wants its people to know about a meaning; kept across reloads."""
+    """Note of this site about a meaning; kept across reloads."""
 
     # By key alone: a note outlives a meaning that leaves the files, and is shown again when it comes back.
     # Nullable for the sake of the join only, which must not lose such a note; a form always asks for the meaning.
@@ -454,5 +454,5 @@ class LocalNote(models.Model):
 
     @property
     def html(self) -> SafeString:
-        """As readers see it."""
+        """Return the note as HTML."""
         return notes.render_note(self.text)

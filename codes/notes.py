@@ -1,4 +1,4 @@
-"""Local notes as readers see them: Markdown without raw HTML, pictures and headings."""
+"""Rendering of local notes: Markdown without raw HTML, pictures and headings."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def _renderer() -> MarkdownIt:
 
 
 def _link(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    """Where a link of a note leads need not learn where it was followed."""
+    """Keep the address of the page from the sites that a note links to."""
     tokens[index].attrSet("rel", "noreferrer nofollow")
     rendered: str = renderer.renderToken(tokens, index, options, env)
     return rendered
@@ -27,6 +27,6 @@ _MARKDOWN = _renderer()
 
 
 def render_note(text: str) -> SafeString:
-    """The note's HTML; what looks like HTML in it is shown as text, and links are checked by the renderer."""
+    """Return the HTML of a note; HTML in it is shown as text, and the renderer checks links."""
     html = _MARKDOWN.render(text[:MAX_LENGTH])
     return SafeString(html)  # raw HTML is off, so nothing passes as it is

@@ -20,23 +20,23 @@ LABEL = 14
 
 
 def wants_plain_text(request: HttpRequest) -> bool:
-    """Whether a page is asked for as plain text; a browser, or curl without a word about it, gets HTML."""
+    """Return whether the client prefers plain text; browsers, and curl without an Accept header, get HTML."""
     return request.get_preferred_type(["text/html", "text/plain"]) == "text/plain"
 
 
 def plain_response(text: str) -> HttpResponse:
-    """A text for a terminal."""
+    """Return a plain-text response."""
     return negotiated(HttpResponse(text, content_type=CONTENT_TYPE))
 
 
 def negotiated(response: HttpResponse) -> HttpResponse:
-    """Keep caches from giving a browser what was made for a terminal, and the other way round."""
+    """Vary by Accept, so that caches do not send plain text to a browser or HTML to a terminal."""
     patch_vary_headers(response, ["Accept"])
     return response
 
 
 def code_text(found: FoundCode, fallback: FoundCode | None = None) -> str:
-    """One number; `fallback` is what an unknown one is to be treated as."""
+    """Return one code as text; `fallback` is the code as which an unknown one is treated."""
     lines = [f"{_title(found)}", ""]
     if not found.known:
         lines += [*_wrapped(unknown_words(found)), ""]
@@ -51,7 +51,7 @@ def code_text(found: FoundCode, fallback: FoundCode | None = None) -> str:
 
 
 def explanation_text(explanation: Explanation) -> str:
-    """A pasted text explained: each passage with its line, then each answer with the advice."""
+    """Return the explanation of a pasted text: each passage with its line, then each answer with the advice."""
     if not explanation.passages:
         return _text(_wrapped(explanation.message))
     asked = all(passage.kind == QUESTION for passage in explanation.passages)
@@ -86,7 +86,7 @@ def _meaning(found: FoundCode | None, meaning: Meaning, *, several: bool = False
         yield from _labelled("Delivery", found.delivery)
     for label, advice in _advice(found, meaning):
         yield from _labelled(label, advice)
-    yield from _labelled("Send again", retry_words(meaning))
+    yield from _labelled("Retry", retry_words(meaning))
     for note in meaning.local_notes.all():
         yield from _labelled("Site note", note.text)
     specs = [f"{spec['document']} {spec['section']}".strip() for spec in meaning.specs if spec["current"]]
@@ -102,7 +102,7 @@ def _advice(found: FoundCode | None, meaning: Meaning) -> list[tuple[str, str]]:
 
 
 def retry_words(meaning: Meaning) -> str:
-    """Whether to send again, in one line."""
+    """Return the retry advice in one line."""
     retry = meaning.retry
     facts = [labels.VERDICTS[meaning.retry_verdict]]
     if meaning.retry_verdict != "not_needed":
@@ -129,7 +129,7 @@ def _title(found: FoundCode) -> str:
 
 
 def _labelled(label: str, text: str) -> list[str]:
-    """A label and its text beside it; nothing where there is no text."""
+    """Return a label with its text next to it; nothing for an empty text."""
     if not text.strip():
         return []
     paragraphs = [line for part in text.splitlines() for line in _wrapped(part, WIDTH - LABEL - 2)]
@@ -141,7 +141,7 @@ def _wrapped(text: str, width: int = WIDTH) -> list[str]:
 
 
 def _clip(line: str) -> str:
-    """One line, without what a terminal would take for a command."""
+    """Return one line without control characters, shortened to the width."""
     shown = "".join(character if character.isprintable() else " " for character in line)
     return shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"
 

@@ -1,4 +1,4 @@
-"""The whole catalogue in one piece, made once for each release and kept as ready bytes."""
+"""Exports of the whole catalogue, made once for each load and kept as bytes."""
 
 import hashlib
 import json
@@ -31,14 +31,14 @@ def current_digest() -> str:
 
 
 def entity_tag(digest: str) -> str:
-    """The ETag of all of it: the digest, and where links are absolute also what they begin with."""
+    """Return the ETag of the exports: the digest, and where links are absolute also what they begin with."""
     base = public_link("")
     return f'"{digest}-{hashlib.sha256(base.encode()).hexdigest()[:8]}"' if base else f'"{digest}"'
 
 
 @lru_cache(maxsize=2)
 def export_json(digest: str) -> bytes:
-    """Everything but the site's own notes, which are not part of a release."""
+    """Return the catalogue as JSON, without the notes of this site, which are not part of a load."""
     content = {
         "$schema": public_link(SCHEMA_ADDRESS),
         "digest": digest,
@@ -57,19 +57,19 @@ def export_json(digest: str) -> bytes:
 
 @lru_cache(maxsize=1)
 def export_schema(_digest: str) -> bytes:
-    """What `export_json` promises, as JSON Schema."""
+    """Return the JSON Schema of `export_json`."""
     return SCHEMA_FILE.read_bytes()
 
 
 @lru_cache(maxsize=2)
 def export_csv(_digest: str) -> bytes:
-    """One line for each meaning: what fits into a spreadsheet."""
+    """Return one CSV line for each meaning."""
     return csv_text(list(_meaning_lines())).encode()
 
 
 @lru_cache(maxsize=2)
 def retry_json(digest: str) -> bytes:
-    """From the number to the verdict; the whole advice of each owner below `details`."""
+    """Return the verdict of each number; `details` has the whole advice of each owner."""
     verdicts: dict[str, dict[str, str]] = {}
     details: dict[str, dict[str, dict[str, Any]]] = {}
     for found in all_codes():

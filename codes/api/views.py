@@ -30,11 +30,9 @@ from codes.api.serializers import (
 )
 from codes.catalogue.values import HTTP, STROOM
 from codes.comparison import compare
-from codes.explain.pairs import Pair, judge, unanswered
-from codes.explain.unanswered import stands_for_no_answer
-from codes.filters import CodeFilterSet, DisagreementFilterSet, read_codes
+from codes.filters import CodeFilterSet, DisagreementFilterSet
 from codes.headers import Header, headers
-from codes.lookup import NUMBERS, FoundCode, find_code, find_codes, find_meaning
+from codes.lookup import FoundCode, find_code, find_meaning
 from codes.models import (
     CodeClass,
     Disagreement,
@@ -46,6 +44,7 @@ from codes.models import (
     StatusCode,
     Vendor,
 )
+from codes.queries import asked_pair, compared_codes
 from portal.rest.problems import BadQuery, answers
 from portal.rest.views import (
     FIELDS_PARAMETER,
@@ -69,8 +68,6 @@ TEXT_PARAMETER = (
 REGISTRY_PARAMETER = OpenApiParameter(
     "registry", str, enum=[HTTP, STROOM], description="http unless said otherwise."
 )
-#: What a number of each registry can be, in words.
-POSSIBLE = {HTTP: "an HTTP status from 100 to 999", STROOM: "a Stroom-Status from 0 to 999"}
 NOT_IN_ADDRESS = "There is no such number in this registry."
 
 
@@ -162,7 +159,7 @@ class MeaningDetail(CatalogueDetail):
     def get_object(self) -> FoundCode:
         found = find_meaning(self.kwargs["registry"], self.kwargs["code"], self.kwargs["owner"])
         if found is None:
-            raise Http404("Nobody of that name gives this number a meaning.")
+            raise Http404("No owner of that name gives this number a meaning.")
         return found
 
     @reading("codes_meaning_retrieve", CodeSerializer, *TEXT_PARAMETER)
@@ -326,31 +323,6 @@ class Lookup(CatalogueDetail):
         return Response(self.get_serializer(asked_pair(**numbers)).data)
 
 
-def asked_pair(http: str, stroom: str) -> Pair:
-    """The pair that a query names; 000, 0 and -1 in place of an HTTP status say that no server answered.
-
-    Raises:
-        BadQuery: there can be no such number.
-    """
-    if stands_for_no_answer(http):
-        return unanswered(asked_code(STROOM, stroom) if NUMBERS[STROOM].fullmatch(stroom) else None)
-    return judge(asked_code(HTTP, http), asked_code(STROOM, stroom))
-
-
-def asked_code(registry: str, number: str) -> FoundCode | None:
-    """The code that a query names.
-
-    Raises:
-        BadQuery: there can be no such number.
-    """
-    if not number:
-        return None
-    found = find_code(registry, number)
-    if found is None:
-        raise BadQuery({registry: f"must be {POSSIBLE[registry]}, not {number[:40]!r}"})
-    return found
-
-
 class Compare(CatalogueDetail):
     """Codes side by side, in the order asked for."""
 
@@ -365,7 +337,7 @@ class Compare(CatalogueDetail):
             "codes",
             str,
             required=True,
-            description="Numbers with commas between; stroom/110 or http/406 where the registry is another one.",
+            description="Numbers separated by commas; stroom/110 or http/406 where the registry is another one.",
         ),
         REGISTRY_PARAMETER,
         FORMAT_PARAMETER,
@@ -375,38 +347,6 @@ class Compare(CatalogueDetail):
         codes = compared_codes(request.query_params.get("registry") or HTTP, request.query_params.get("codes", ""))
         page = {"count": len(codes), "next": None, "previous": None, "results": codes, "rows": compare(codes)}
         return Response(self.get_serializer(page).data)
-
-
-def compared_codes(registry: str, numbers: str) -> list[FoundCode]:
-    """The codes to compare, each once.
-
-    Raises:
-        BadQuery: the registry is none, or a number can be none of it.
-    """
-    refuse_unknown_registry(registry)
-    try:
-        wanted = list(dict.fromkeys(read_codes(numbers, registry)))
-    except ValueError as fault:
-        raise BadQuery({"codes": str(fault)}) from fault
-    found: dict[tuple[str, int], FoundCode] = {}
-    for space in dict.fromkeys(space for space, _ in wanted):
-        own = [str(number) for other, number in wanted if other == space]
-        codes = find_codes(space, own)
-        impossible = [number for number in own if number not in codes]
-        if impossible:
-            raise BadQuery({"codes": f"each must be {POSSIBLE[space]}, not {', '.join(impossible)}"})
-        found |= {(space, int(number)): code for number, code in codes.items()}
-    return [found[key] for key in wanted]
-
-
-def refuse_unknown_registry(registry: str) -> None:
-    """Say which there are.
-
-    Raises:
-        BadQuery: it is none of them.
-    """
-    if registry not in POSSIBLE:
-        raise BadQuery({"registry": f"must be one of {', '.join(POSSIBLE)}, not {registry[:40]!r}"})
 
 
 class WholeCatalogue(OpenToAllMixin, StrictQueryMixin, APIView):

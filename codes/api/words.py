@@ -1,8 +1,8 @@
-"""Lists of words that the API description names once, wherever they are used."""
+"""Enumerations that the API description names once."""
 
 from codes.catalogue.values import Verdict
 
 
 def retry_verdicts() -> list[str]:
-    """Return the words that stand under two names, `verdict` and `retry`, and are one type."""
+    """Return the words that are used under two names, `verdict` and `retry`, and are one type."""
     return list(Verdict)

@@ -1,4 +1,4 @@
-"""What no single table can know: doubled keys, unknown references, numbers out of place. No Django here."""
+"""Checks between the tables: doubled keys, unknown references, numbers out of place. No Django here."""
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
 
@@ -6,7 +6,7 @@ from codes.catalogue.values import FIRST_HTTP_STATUS, HTTP, LAST_HTTP_STATUS, ST
 
 
 def faults_between(catalogue: Catalogue) -> list[str]:
-    """What no single table can know: doubled keys, unknown references, numbers out of range."""
+    """Return the faults that no single table shows: doubled keys, unknown references, numbers out of range."""
     return [*_doubled(catalogue), *_unknown_references(catalogue), *_out_of_place(catalogue)]
 
 
@@ -32,7 +32,7 @@ def _doubled(catalogue: Catalogue) -> Iterable[str]:
         seen: set[Hashable] = set()
         for key in keys:
             if key in seen:
-                yield f"{kind} {_words(key)} is there twice"
+                yield f"{kind} {_words(key)} is given twice"
             seen.add(key)
 
 

@@ -18,12 +18,12 @@ _REFERENCE = re.compile(r"\[([^\]]+)\]")
 
 
 class NotTheRegistry(Exception):
-    """The file is not the registry's list of status codes."""
+    """Raised for a file that is not the registry's list of status codes."""
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """What the registry says of one value."""
+    """Entry of one value in the registry."""
 
     name: str
     remark: str
@@ -59,7 +59,7 @@ def _assigned(description: str, reference: str) -> Assigned:
 
 
 def _reference(text: str) -> str:
-    """As the catalogue writes it: "RFC9110, Section 15.2.1" is "RFC 9110 15.2.1"."""
+    """Return a reference as the catalogue writes it: "RFC9110, Section 15.2.1" is "RFC 9110 15.2.1"."""
     document, _, section = text.strip().partition(",")
     document = re.sub(r"^RFC\s*(\d+)$", r"RFC \1", document.strip(), flags=re.IGNORECASE)
     place = re.sub(r"^\s*Section\s+", "", section, flags=re.IGNORECASE).strip()
@@ -67,7 +67,7 @@ def _reference(text: str) -> str:
 
 
 def in_catalogue(catalogue: Catalogue) -> dict[int, Assigned]:
-    """The same of what the catalogue has read before."""
+    """Return the same entries from the catalogue."""
     codes = {code.code: code for code in catalogue.codes if code.registry == HTTP}
     found = {}
     for entry in catalogue.entries:
@@ -85,7 +85,7 @@ def _remark(standing: Standing, expires: str) -> str:
 
 
 def differences(ours: Mapping[int, Assigned], theirs: Mapping[int, Assigned]) -> list[str]:
-    """What the newer list would change, one line for each value and aspect."""
+    """Return the changes of the newer list, one line for each value and aspect."""
     return [line for number in sorted({*ours, *theirs}) for line in _of_value(number, ours, theirs)]
 
 
@@ -105,7 +105,7 @@ def _of_value(number: int, ours: Mapping[int, Assigned], theirs: Mapping[int, As
 
 
 def _essence(remark: str) -> tuple[str, ...]:
-    """What counts of a remark: its word, and for how long."""
+    """Return the word of a remark and its end."""
     word = re.match(r"\w+", remark)
     expires = re.search(r"expires (\d{4}-\d{2}-\d{2})", remark)
     return tuple(part.upper() for part in (word and word[0], expires and expires[1]) if part)

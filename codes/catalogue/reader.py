@@ -1,6 +1,6 @@
 """Reads the reviewed TOML files of the catalogue strictly and names every fault at once, each with file and key.
 
-A key that nobody asks for is a fault, so a misspelt optional key cannot pass for an absent one. No Django here.
+An unknown key is a fault, so a misspelt optional key cannot pass for an absent one. No Django here.
 """
 
 import re
@@ -86,12 +86,12 @@ def read_catalogue(*directories: Path) -> Catalogue:
 
 
 def catalogue_files(*directories: Path) -> list[Path]:
-    """The files in the order in which they are read."""
+    """Return the files in the order in which they are read."""
     return [path for directory in directories for path in sorted(directory.rglob("*.toml"))]
 
 
 class _Reading:
-    """Collects the tables of all files."""
+    """Tables of all files, collected."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -171,7 +171,7 @@ class _Reading:
 
 
 def _label(data: Mapping[str, Any], position: int) -> str:
-    """What a reader needs to find the table again."""
+    """Return the words by which a reader finds the table in its file."""
     names = [data.get(key) for key in ("registry", "code", "key", "class_key", "owner", "slug", "aspect", "name")]
     words = [str(name) for name in names if isinstance(name, str | int)]
     return f"number {position} ({' '.join(words)})"

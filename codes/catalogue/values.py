@@ -1,4 +1,4 @@
-"""The catalogue as plain values: what is in it, what follows from it, where its sources disagree. No Django here.
+"""Plain values of the catalogue. No Django here.
 
 `codes.catalogue.reader` makes these values from the TOML files, `codes.loading` writes them into the database.
 """

@@ -1,4 +1,4 @@
-"""The changes of the catalogue as an Atom feed, for those who follow them with a reader."""
+"""Atom feed of the changes of the catalogue."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The page with the paste box. Nothing of what is pasted is kept."""
+"""Page with the paste box. The pasted text is neither stored nor logged."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from codes.pages.query import query_faults, refusal
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the text; `answer` counts from 1 where it was recognised as part of that answer."""
+    """Part of the text; `answer` counts from 1 where it was recognised as part of that answer."""
 
     text: str
     passage: Found | None = None
@@ -29,7 +29,7 @@ class Piece:
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def explain_page(request: HttpRequest) -> HttpResponse:
-    """The paste box; after a POST also the text with its passages marked, and one card for each answer."""
+    """Show the paste box; after a POST also the text with its passages marked, and one card for each answer."""
     if faults := query_faults(request.GET, ()):
         detail = f"{' '.join(faults)} Paste the text into the box: it is sent in the body, so that no log keeps it."
         return refusal(request, detail)
@@ -54,7 +54,7 @@ def explain_page(request: HttpRequest) -> HttpResponse:
 
 
 def pieces(explanation: Explanation) -> Iterator[Piece]:
-    """Cut the text into what was recognised and what lies between."""
+    """Split the text into recognised passages and the text between them."""
     owner = {
         id(passage): number
         for number, answer in enumerate(explanation.answers, start=1)

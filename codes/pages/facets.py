@@ -1,4 +1,4 @@
-"""Filters as links: each option knows its address, and all state is in the query string."""
+"""Filters as links: each option has its address, and all state is in the query string."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def code_groups(catalogue: Snapshot) -> list[Group]:
     return [
         Group("registry", "Registry", REGISTRIES),
         Group("class", "Class", CLASSES),
-        Group("retry", "Send again", [(verdict, words.VERDICTS[verdict]) for verdict in Verdict]),
+        Group("retry", "Retry", [(verdict, words.VERDICTS[verdict]) for verdict in Verdict]),
         Group("standing", "Standing", [(standing, words.STANDINGS[standing]) for standing in Standing]),
         Group("owner", "Owner", catalogue.owners),
         Group("source", "Listed by", catalogue.sources),
@@ -64,7 +64,7 @@ def disagreement_groups(catalogue: Snapshot) -> list[Group]:
 
 
 def context(query: QueryDict, filterset: Any, groups: Sequence[Group], others: Collection[str]) -> dict[str, Any]:
-    """What the filter templates need: the groups, the active filters with their way out, and what is wrong.
+    """Return the context of the filter templates: groups, active filters with links that remove them, faults.
 
     Args:
         query: what was asked for.
@@ -86,7 +86,7 @@ def context(query: QueryDict, filterset: Any, groups: Sequence[Group], others: C
 
 
 def _usable(query: QueryDict, names: Collection[str]) -> QueryDict:
-    """The query without what cannot be used, so that no link leads to the same refusal."""
+    """Return the query without values that cannot be used, so that no link leads to the same refusal."""
     kept = QueryDict(mutable=True)
     for name, values in query.lists():
         if name in names and len(values) == 1:
@@ -95,7 +95,7 @@ def _usable(query: QueryDict, names: Collection[str]) -> QueryDict:
 
 
 def _title(name: str, groups: Sequence[Group]) -> str:
-    """A filter as the page calls it and as the address does."""
+    """Return a filter's label on the page and its parameter."""
     title = next((group.title for group in groups if group.name == name), "")
     return f"“{title}” ({name})" if title else f"“{name}”"
 
@@ -119,7 +119,7 @@ def _active(query: QueryDict, filterset: Any, groups: Sequence[Group]) -> Iterab
 
 
 def _address(query: QueryDict, name: str, value: str | None) -> str:
-    """The present query with one filter set, or without it; back to the first page."""
+    """Return the present query with one filter set or removed, back to the first page."""
     changed = query.copy()
     for gone in (name, "page", "offset"):
         changed.pop(gone, None)

@@ -1,4 +1,4 @@
-"""Before the catalogue is loaded nothing can be said of any code: it is not unknown, and no list is empty."""
+"""Answers while the catalogue is not loaded: 503, because no code is unknown and no list is empty then."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from codes.models import Registry
 from portal.rest.problems import API_PREFIX, problem, status_name
 
 NOT_LOADED = (
-    "The catalogue of status codes is not loaded yet. Whoever runs the portal loads it with "
+    "The catalogue of status codes is not loaded yet. The operator of the portal loads it with "
     "“manage.py load_catalogue”, or by starting the portal again."
 )
 _OURS = frozenset({"codes", "codes_api"})
@@ -33,7 +33,7 @@ class CatalogueMiddleware:
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        """What Django asks before each view; None where the view is to answer."""
+        """Return the 503 of an empty catalogue, or None where the view answers."""
         match = request.resolver_match
         if match is None or _OURS.isdisjoint(match.app_names) or request.method == "OPTIONS" or self._is_loaded():
             return None

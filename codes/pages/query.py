@@ -1,4 +1,4 @@
-"""What a page's address may ask for: as strict as the API, in the words of whoever reads the page.
+"""Query parameters of the pages: as strict as the API, in the words of the page.
 
 A misspelt filter that is passed over shows more than was asked for and looks like an answer. Only the permalinks of
 codes overlook what others hang on them, since they are promised for good.
@@ -17,7 +17,7 @@ Page = Callable[..., HttpResponseBase]
 
 
 def query_faults(query: QueryDict, known: Collection[str]) -> list[str]:
-    """A sentence for each parameter that the page does not know, or that stands twice."""
+    """Return a sentence for each parameter that the page does not know or that is given twice."""
     return list(_faults(query, known))
 
 
@@ -27,7 +27,7 @@ def _faults(query: QueryDict, known: Collection[str]) -> Iterator[str]:
         if name not in known:
             yield f"This page has no parameter {shown}. {_known(known)}"
         elif len(values) > 1:
-            yield f"The parameter {shown} stands {len(values)} times: give it once."
+            yield f"The parameter {shown} is given {len(values)} times: give it once."
 
 
 def _known(names: Collection[str]) -> str:
@@ -35,7 +35,7 @@ def _known(names: Collection[str]) -> str:
 
 
 def faults_in(refused: BadQuery) -> list[str]:
-    """What the API says of values that it cannot use."""
+    """Return what the API says about values that it cannot use."""
     return [f"“{name}” {reason}" for name, reason in refused.faults.items()]
 
 

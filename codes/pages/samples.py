@@ -1,4 +1,4 @@
-"""What an answer looks like on the wire: an example made from what the catalogue says about the code's headers."""
+"""Examples of answers on the wire, made from the headers that the catalogue lists for the code."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -63,7 +63,7 @@ RECEIPT_ID = "1771956627189_0001_P_portal-1"
 
 
 def http_sample(code: int, meaning: Meaning) -> str:
-    """A request, where one of its headers matters, and the answer to it."""
+    """Return an example answer, after a request if one of its headers matters."""
     if meaning.carried != "wire":
         return ""
     uses = list(meaning.headers.all())
@@ -88,7 +88,7 @@ def _lines(code: int, uses: Iterable[HeaderUse], levels: set[str]) -> Iterable[s
 
 
 def stroom_sample(http_status: int, code: int, message: str) -> str:
-    """The answer that a sender sees, from the status line to the body."""
+    """Return the answer that a sender sees, from the status line to the body."""
     head: Sequence[str] = [
         f"HTTP/1.1 {http_status} {HTTPStatus(http_status).phrase}",
         "Content-Type: text/plain; charset=utf-8",

@@ -1,4 +1,4 @@
-"""What a code's page shows of a meaning beyond its row: examples, related codes by name, references by age."""
+"""Parts of a code's page that are derived from its meanings: examples, related codes by name, references by age."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class ShownMeaning:
 
 @dataclass(frozen=True)
 class Weighty:
-    """A disagreement that the reader should know of before acting."""
+    """Disagreement that matters before the reader acts."""
 
     aspect: str
     owner: str
@@ -66,7 +66,7 @@ def show_meanings(found: FoundCode) -> list[ShownMeaning]:
 
 
 def weighty(found: FoundCode) -> list[Weighty]:
-    """Those whose severity is high or medium."""
+    """Return the disagreements whose severity is high or medium."""
     high = {Severity.HIGH, Severity.MEDIUM}
     return [Weighty(item.aspect, item.owner) for item in found.disagreements if item.severity in high]
 
@@ -92,7 +92,7 @@ def _relation(relation: Mapping[str, Any], catalogue: Snapshot) -> ShownRelation
 
 
 def _comparable(found: FoundCode, meaning: Meaning) -> str:
-    """The query that compares a code with its relations in the same registry; empty where there are none."""
+    """Return the query that compares a code with its relations in the same registry; empty where there are none."""
     registry = found.registry.slug
     others = [relation["code"] for relation in meaning.related if relation["registry"] == registry]
     if not others:

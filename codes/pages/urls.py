@@ -1,4 +1,4 @@
-"""Addresses of the catalogue's pages below /codes/. Numbers stand as they are, slugs in lower case."""
+"""Addresses of the catalogue's pages below /codes/. Numbers are not padded, slugs are in lower case."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The pages of the catalogue. None needs a login or a script."""
+"""Pages of the catalogue. None needs a login or a script."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,6 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from codes import snapshot
-from codes.api.views import asked_pair, compared_codes, refuse_unknown_registry
 from codes.catalogue.contradictions import NAME, PRESENCE
 from codes.catalogue.values import HTTP, STROOM, Severity
 from codes.comparison import READY_SETS, compare
@@ -25,6 +24,7 @@ from codes.pages.not_loaded import NOT_LOADED
 from codes.pages.query import faults_in, query_faults, takes_no_parameters
 from codes.pages.shown import show_meanings, weighty
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
+from codes.queries import asked_pair, compared_codes, refuse_unknown_registry
 from codes.search.index import best_and_others, find, no_answer_in, straight_to
 from codes.search.remarks import remarks_on
 from portal.rest.problems import BadQuery
@@ -62,7 +62,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @conditional_page
 def code_list(request: HttpRequest) -> HttpResponse:
-    """Search and filters. What can only be one page is answered with it."""
+    """Show search and filters; redirect where only one page can be meant."""
     query = request.GET.get("q", "").strip()
     if set(request.GET) == {"q"} and (target := straight_to(query)):
         return HttpResponseRedirect(target)
@@ -88,7 +88,7 @@ def code_list(request: HttpRequest) -> HttpResponse:
 def _by_class(
     rows: Iterable[StatusCode], classes: Mapping[str, CodeClass]
 ) -> list[tuple[CodeClass, list[StatusCode]]]:
-    """The rows below the heading of their class, without classes that have none."""
+    """Group the rows by class, without empty classes."""
     grouped: dict[str, list[StatusCode]] = {}
     for row in rows:
         grouped.setdefault(row.code_class_id, []).append(row)
@@ -114,7 +114,7 @@ def _codes_of(item: CodeClass, catalogue: snapshot.Snapshot) -> list[StatusCode]
 
 
 def _number_alone(text: str) -> HttpResponse:
-    """`/codes/404/` most likely means HTTP; not for good, since a number alone is ambiguous."""
+    """Redirect `/codes/404/` to HTTP, temporarily, because a number without its registry is ambiguous."""
     if text.lower() in NUMBERS:
         return HttpResponseRedirect(reverse("codes:registry", args=[text.lower()]))
     if NUMBERS[HTTP].fullmatch(text):
@@ -126,7 +126,7 @@ def _number_alone(text: str) -> HttpResponse:
 
 @conditional_page
 def detail(request: HttpRequest, registry: str, code: str) -> HttpResponseBase:
-    """A class, or a number, known or not."""
+    """Show a class or a number, known or not."""
     if registry != registry.lower() or code != code.lower():
         return HttpResponseRedirect(reverse("codes:detail", args=[registry.lower(), code.lower()]))
     if CLASS_KEY.fullmatch(code):
@@ -156,7 +156,7 @@ def _class_page(request: HttpRequest, key: str) -> HttpResponse:
 
 @conditional_page
 def meaning_page(request: HttpRequest, registry: str, code: str, owner: str) -> HttpResponse:
-    """One owner's use of a number."""
+    """Show the meaning that one owner gives to a number."""
     if f"{registry}{owner}" != f"{registry}{owner}".lower():
         return HttpResponseRedirect(reverse("codes:meaning", args=[registry.lower(), code, owner.lower()]))
     found = find_meaning(registry, code, owner)
@@ -189,13 +189,13 @@ def _code_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
 
 
 def _api_address(found: FoundCode, owner: str | None = None) -> str:
-    """The page's twin for programs."""
+    """Return the address of the same code in the API."""
     place = [found.registry.slug, str(found.code)]
     return reverse("codes_api:meaning", args=[*place, owner]) if owner else reverse("codes_api:code", args=place)
 
 
 def _seen_in_the_table(item: Disagreement) -> bool:
-    """Who lists a code and how each spells it is what the table of sources shows already."""
+    """Return whether the table of sources shows the difference already: a listing, or a computed name."""
     return item.aspect == PRESENCE or (item.aspect == NAME and not item.authored)
 
 
@@ -274,7 +274,7 @@ def header(request: HttpRequest, slug: str) -> HttpResponse:
 
 @conditional_page
 def disagreements(request: HttpRequest) -> HttpResponse:
-    """All but the mere listing differences, which are shown when asked for."""
+    """Return all disagreements, those about mere listing only on request."""
     rows = Disagreement.objects.select_related("status_code", "registry")
     if request.GET.get("aspect") != PRESENCE and request.GET.get("severity") != Severity.INFO:
         rows = rows.about_content()
@@ -290,7 +290,7 @@ def disagreements(request: HttpRequest) -> HttpResponse:
 
 
 def _page_of(paginator: "Paginator[Any]", asked: str) -> "tuple[Page[Any], str]":
-    """The page, and what is wrong with its number; then it is an empty one."""
+    """Return the page of the list, and a fault if its number is wrong; the page is empty then."""
     try:
         return paginator.page(asked), ""
     except InvalidPage:
@@ -340,7 +340,7 @@ def lookup(request: HttpRequest) -> HttpResponse:
 
 
 def _occurring_pairs() -> list[tuple[StatusCode, list[tuple[int, str]]]]:
-    """Each Stroom code with the HTTP statuses it comes with, and who alone sends it with that one."""
+    """Return each Stroom code with its HTTP statuses, and the only sender of a pair where there is one."""
     return [
         (row, [(status, "") for status in row.http_statuses] + other_statuses(row))
         for row in snapshot.current().codes.values()

@@ -170,8 +170,8 @@ def test_an_entry_without_a_meaning_is_a_fault(tmp_path: Path) -> None:
 
 def test_a_doubled_natural_key_is_a_fault(tmp_path: Path) -> None:
     found = faults(write(tmp_path, base=BASE, one=source("one"), two=source("one")))
-    assert "entry one http 404 ietf is there twice" in found
-    assert "source one is there twice" in found
+    assert "entry one http 404 ietf is given twice" in found
+    assert "source one is given twice" in found
 
 
 def test_sources_that_name_a_code_differently_disagree_about_its_name(tmp_path: Path) -> None:

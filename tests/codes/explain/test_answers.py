@@ -255,7 +255,7 @@ def test_the_page_repeats_the_text_with_marks_in_place_and_a_card_for_each_answe
     assert reader.marks[0] == "HTTP/1.1 406 Not Acceptable"
     assert reader.links == ["#answer-1"] * 4 + ["#answer-2"]
     assert [int(number) for number in re.findall(r'id="answer-(\d+)"', html)] == [1, 2]
-    assert "They fit." in html
+    assert "Consistent." in html
 
 
 def test_the_page_without_a_text_is_a_paste_box() -> None:

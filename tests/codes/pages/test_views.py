@@ -292,7 +292,7 @@ def test_a_filter_that_cannot_be_used_is_named(site: Client, address: str) -> No
 REFUSED = [
     ("/codes/?sort=name", ["“sort”", "cacheable, class, code", "vendor"]),
     ("/codes/?q=404&page=2", ["“page”", "registry"]),
-    ("/codes/?retry=often", ["“Send again” (retry)", "after_wait", "often"]),
+    ("/codes/?retry=often", ["“Retry” (retry)", "after_wait", "often"]),
     ("/codes/?class=9", ["“Class” (class)", "4xx", "9"]),
     ("/codes/?standing=old&code=x", ["“Standing” (standing)", "temporary", "“code”", "from 0 to 999"]),
     ("/codes/?vendor=acme", ["“vendor”", "cloudflare", "acme"]),
