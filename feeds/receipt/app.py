@@ -1,7 +1,8 @@
 """The receiver: a small ASGI application that turns one request into one answer (receipt contract).
 
-Reads nothing of the body before the request's arguments are accepted. Work that waits for the database or the disk
-runs in threads; while one batch is written the next is received.
+A body that has not arrived yet is read only after the request's arguments are accepted; while one batch is written
+the next is received. A body that is whole on arrival takes one job in a thread, which decides once, after the last
+byte. Either way the committer makes the data durable, together with that of other deliveries.
 """
 
 import asyncio
@@ -10,12 +11,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from feeds.models import Outcome as Counted
-from feeds.receipt import answers
+from feeds.receipt import answers, jobs
+from feeds.receipt.delivery import Accepted, Delivery
 from feeds.receipt.head import read_head
-from feeds.receipt.jobs import Busy, Job
-from feeds.receipt.service import Delivery, Outcome, ReceiptService, failure
+from feeds.receipt.jobs import Busy, Job, Ticket, Tickets
+from feeds.receipt.outcomes import Outcome, failure
+from feeds.receipt.service import ReceiptService
 from feeds.rules import stroom_status
 from feeds.rules.decision import Decision, FeedStatus, refuse
 from feeds.rules.metadata import RequestMetadata
@@ -36,8 +41,6 @@ SMALL_PACKED = 16 * 1024
 SMALL_HEAD = 4 * 1024
 DRAIN_BYTES = 1024 * 1024
 DRAIN_SECONDS = 5.0
-#: How long a sender waits for the database to answer at the end of its delivery.
-ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,13 @@ class _Head:
     is_version_1_0: bool
 
 
+class Commits(Protocol):
+    """Makes deliveries durable in a thread of its own."""
+
+    def submit(self, accepted: Accepted, ticket: Ticket[Outcome]) -> None:
+        """Record a delivery and resolve its ticket afterwards."""
+
+
 class Receiver:
     """Answers every request on a receive path."""
 
@@ -60,7 +70,9 @@ class Receiver:
         self,
         service: ReceiptService,
         *,
+        committer: Commits,
         decisions: Executor,
+        small: Executor,
         work: Executor,
         inflation: Executor,
         verification: Executor,
@@ -71,15 +83,20 @@ class Receiver:
 
         Args:
             service: does the work, in threads.
+            committer: makes deliveries durable.
             decisions: threads for the quick look at the database before a body is read.
-            work: threads for writing.
+            small: threads for deliveries that are whole on arrival.
+            work: threads for writing the others.
             inflation: threads for writing data that has to be unpacked for it.
             verification: threads for reading archives to their end, fewer than those for writing.
             most_running: deliveries at once, beyond which new ones are told to come back later.
             most_verifying: archives being verified or waiting for it, beyond which new ones are told so.
         """
         self._service = service
+        self._committer = committer
+        self._tickets = Tickets()
         self._decisions = decisions
+        self._small = small
         self._work = work
         self._inflation = inflation
         self._verification = verification
@@ -140,21 +157,102 @@ class Receiver:
         early = self._refusal_by_head(head)
         if early is not None or head.request is None:
             return _refused(head, early or stroom_status.UNKNOWN_ERROR)
+        if body.has_arrived and not head.request.is_zip:
+            batch = await _next_batch(body)
+            if body.complete:
+                return await self._take_in_whole(head, head.request, batch)
+            return await self._decide_early(head, head.request, body, batch)
+        return await self._decide_early(head, head.request, body, [])
+
+    async def _decide_early(self, head: _Head, request: RequestMetadata, body: Body, batch: list[bytes]) -> Outcome:
+        """Decide before the body is read, and refuse what cannot be taken; `batch` has been read already."""
         try:
-            decision, low = await in_time(self._decisions, self._look, head.request)
+            decision, low = await in_time(self._decisions, self._look, request)
         except Unavailable as fault:
-            self._service.database_failed(fault)
-            self._service.measures.decision_failed("delivery")
-            return Outcome(failure(_undecided(head), fault), Counted.REFUSED, head.receipt_id)
+            return self._cannot_decide(head, fault)
+        is_full = request.is_zip and self.verifying >= self._most_verifying
+        refused = self._refusal_by_decision(
+            head, decision, is_full=low or is_full or self.running > self._most_running
+        )
+        return refused or await self._take_in(head, request, decision, body, batch)
+
+    def _cannot_decide(self, head: _Head, fault: Unavailable) -> Outcome:
+        self._service.database_failed(fault)
+        self._service.measures.decision_failed("delivery")
+        return Outcome(failure(_undecided(head), fault), Counted.REFUSED, head.receipt_id)
+
+    def _refusal_by_decision(self, head: _Head, decision: Decision, *, is_full: bool) -> Outcome | None:
         if not decision.accepted:
             return Outcome(decision, Counted.REFUSED, head.receipt_id)
-        is_full = head.request.is_zip and self.verifying >= self._most_verifying
-        if low or is_full or self.running > self._most_running:
+        if is_full:
             return _refused(head, stroom_status.UNAVAILABLE, decision)
         limit = self._service.settings.limit
         if limit is not None and head.length is not None and head.length > limit:
             return _refused(head, stroom_status.CONTENT_TOO_LARGE, decision, step=8)
-        return await self._take_in(head, head.request, decision, body)
+        return None
+
+    # A body that is whole on arrival
+    async def _take_in_whole(self, head: _Head, request: RequestMetadata, batch: list[bytes]) -> Outcome:
+        """Decide, write and verify in one job, and have it recorded."""
+        ticket: Ticket[Outcome] = Ticket(is_undecided=True)
+        pool = self._pool_for(request, batch, self._small)
+        is_full = self.running > self._most_running
+        ticket.call = pool.submit(partial(self._whole, ticket, head, request, batch, is_full=is_full))
+        try:
+            with self._tickets.waiting(ticket):
+                return await ticket.future
+        except Unavailable as fault:
+            if ticket.is_undecided:
+                return self._cannot_decide(head, fault)
+            return self._not_recorded(head, _undecided(head), fault)
+
+    def _whole(
+        self, ticket: Ticket[Outcome], head: _Head, request: RequestMetadata, batch: list[bytes], *, is_full: bool
+    ) -> None:
+        """Run the job of a small body, in a thread; the ticket gets its outcome in any case."""
+        try:
+            prepared = self._prepared(ticket, head, request, batch, is_full=is_full)
+        except Exception as fault:  # noqa: BLE001  # step 11
+            prepared = Outcome(failure(_undecided(head), fault), Counted.REFUSED, head.receipt_id)
+        if isinstance(prepared, Accepted):
+            self._committer.submit(prepared, ticket)
+        else:
+            ticket.resolve(prepared)
+
+    def _prepared(
+        self, ticket: Ticket[Outcome], head: _Head, request: RequestMetadata, batch: list[bytes], *, is_full: bool
+    ) -> Outcome | Accepted:
+        try:
+            decision, is_low = self._look(request)
+        except Unavailable as fault:
+            return self._cannot_decide(head, fault)
+        if ticket.is_abandoned:  # its sender was answered 503 and sends it again
+            return _refused(head, stroom_status.UNAVAILABLE, decision)
+        ticket.decided()
+        refused = self._refusal_by_decision(head, decision, is_full=is_full or is_low)
+        if refused is not None:
+            return refused
+        return self._service.begin(request, decision, head.receipt_id, is_final=True).prepare(batch)
+
+    # The record
+    async def _recorded(self, prepared: Outcome | Accepted, head: _Head, decision: Decision) -> Outcome:
+        """Have an accepted delivery recorded. A database that does not answer is not waited for without limit.
+
+        What is recorded afterwards all the same is a delivery that the sender repeats.
+        """
+        if isinstance(prepared, Outcome):
+            return prepared
+        ticket: Ticket[Outcome] = Ticket()
+        self._committer.submit(prepared, ticket)
+        try:
+            with self._tickets.waiting(ticket):
+                return await ticket.future
+        except Unavailable as fault:
+            return self._not_recorded(head, decision, fault)
+
+    def _not_recorded(self, head: _Head, decision: Decision, fault: Unavailable) -> Outcome:
+        self._service.database_failed(fault)
+        return _refused(head, stroom_status.UNAVAILABLE, decision)
 
     def _refusal_by_head(self, head: _Head) -> StroomStatus | None:
         if head.method not in METHODS:
@@ -176,19 +274,17 @@ class Receiver:
         decision = self._service.decide(request)
         return decision, decision.accepted and self._service.settings.space.is_low()
 
-    async def _take_in(self, head: _Head, request: RequestMetadata, decision: Decision, body: Body) -> Outcome:
+    # A body that arrives bit by bit
+    async def _take_in(
+        self, head: _Head, request: RequestMetadata, decision: Decision, body: Body, batch: list[bytes]
+    ) -> Outcome:
         """Receive the body into the store, one batch being written while the next is received."""
         try:
-            batch = await _next_batch(body)
+            batch = batch + await _next_batch(body)
         except Incomplete as fault:
             refusal = failure(decision, fault, compressed=request.is_gzip or request.is_zip)
             return Outcome(refusal, Counted.REFUSED, head.receipt_id)
-        started: list[Delivery] = []
         try:
-            if body.complete and not request.is_zip:
-                pool = self._pool_for(request, batch)
-                job = Job(pool, self._whole, request, decision, head.receipt_id, batch, started)
-                return await self._recorded(job, started, head, decision)
             delivery = await Job(self._work, self._service.begin, request, decision, head.receipt_id).result()
         except Busy as fault:
             return Outcome(failure(decision, fault), Counted.REFUSED, head.receipt_id)
@@ -213,7 +309,7 @@ class Receiver:
                 await running.result()
                 running, batch = Job(self._verification, delivery.verify), []
                 await self._verified(running)
-            finishing = Job(self._pool_for(request, batch), delivery.finish, batch)
+            finishing = Job(self._pool_for(request, batch), delivery.prepare, batch)
         except BaseException as fault:
             if running is not None:
                 # The thread cannot be interrupted, and the part belongs to one thread at a time.
@@ -223,9 +319,28 @@ class Receiver:
                 return outcome
             raise
         try:
-            return await self._recorded(finishing, [delivery], head, decision)
+            prepared = await self._prepared_in_time(finishing, delivery)
         except Busy as fault:
             return await _fail(delivery, fault)
+        except Unavailable as fault:
+            return self._not_recorded(head, decision, fault)
+        return await self._recorded(prepared, head, decision)
+
+    async def _prepared_in_time(self, job: Job[Outcome | Accepted], delivery: Delivery) -> Outcome | Accepted:
+        """Wait for the last job of a body, but not without limit for a database that does not answer.
+
+        The job cannot be interrupted; what it has prepared then is given up.
+
+        Raises:
+            Busy: it has not begun in time.
+            Unavailable: the database has not answered in time.
+        """
+        while not await job.has_ended():
+            since = delivery.asking_since
+            if since is not None and time.monotonic() - since > jobs.ANSWER_SECONDS:
+                job.then(self._service.give_up)
+                raise Unavailable(f"delivery {delivery.receipt_id} is not decided in time")
+        return await job.result()
 
     async def _verified(self, job: Job[None]) -> None:
         """Wait until an archive was read to its end: few threads do that, as it may take minutes."""
@@ -235,36 +350,13 @@ class Receiver:
         finally:
             self.verifying -= 1
 
-    def _pool_for(self, request: RequestMetadata, batch: Sequence[bytes]) -> Executor:
+    def _pool_for(
+        self, request: RequestMetadata, batch: Sequence[bytes], usual: Executor | None = None
+    ) -> Executor:
         """Where a batch is written: little packed data may unpack to much, and must not hold all threads."""
         is_packed = request.is_gzip or request.is_content_encoded
-        return self._inflation if is_packed and sum(map(len, batch)) > SMALL_PACKED else self._work
-
-    def _whole(
-        self,
-        request: RequestMetadata,
-        decision: Decision,
-        receipt_id: str,
-        batch: list[bytes],
-        started: list[Delivery],
-    ) -> Outcome:
-        """A small body, whole already: one job for everything."""
-        started.append(self._service.begin(request, decision, receipt_id))
-        return started[0].finish(batch)
-
-    async def _recorded(
-        self, job: Job[Outcome], started: Sequence[Delivery], head: _Head, decision: Decision
-    ) -> Outcome:
-        """What became of it; a sender does not wait for ever for a database that does not answer.
-
-        The job cannot be interrupted: what it still records is a delivery that the sender repeats.
-        """
-        while not await job.has_ended():
-            since = started[0].asking_since if started else None
-            if since is not None and time.monotonic() - since > ANSWER_SECONDS:
-                self._service.database_failed(Unavailable(f"delivery {head.receipt_id} is not recorded in time"))
-                return _refused(head, stroom_status.UNAVAILABLE, decision)
-        return await job.result()
+        is_much = is_packed and sum(map(len, batch)) > SMALL_PACKED
+        return self._inflation if is_much else usual or self._work
 
     def _answer(self, head: _Head, outcome: Outcome) -> Answer:
         decision = outcome.decision
@@ -324,6 +416,9 @@ async def _respond(scope: Scope, body: Body, send: Send, answer: Answer) -> None
     if unread or endless:
         fields.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.http, "headers": fields})
+    if not (unread or endless):
+        await send({"type": "http.response.body", "body": answer.body})
+        return
     await send({"type": "http.response.body", "body": answer.body, "more_body": True})
     if unread and header(scope, b"expect") is None:
         await body.drain(DRAIN_BYTES, DRAIN_SECONDS)

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from feeds.monitoring.metrics import Measures
-from feeds.receipt.service import SETTLE_SECONDS, read_policy
+from feeds.receipt.policies import read_policy
+from feeds.receipt.service import SETTLE_SECONDS
 from feeds.rules import stroom_status
 from feeds.rules.decision import Certificate, Decision, decide_feed
 from feeds.rules.metadata import DOUBLED, read_certificate

@@ -150,10 +150,10 @@ class Store:
 
     def holds(self, path: PurePosixPath) -> bool:
         """Whether there is a file of this name below the root."""
-        return (self.root / path).exists()
+        return os.path.exists(f"{self.root}/{path}")  # noqa: PTH110  # several for each delivery
 
-    def place(self, part: Part, path: PurePosixPath) -> Path:
-        """Flush a part and rename it to its final path below the root; afterwards it survives a power cut.
+    def place(self, part: Part, path: PurePosixPath) -> None:
+        """Rename a part that was flushed to its final path below the root. The caller flushes the folder.
 
         The caller has made sure with `holds` that the name is free. Its lock on its slot makes sure that no other
         process makes files of this name, so that looking first is enough never to rename over an existing file.
@@ -161,12 +161,24 @@ class Store:
         Raises:
             OSError: the disk failed; nothing is promised about the part.
         """
-        target = self.root / path
-        part.sync()
-        self.make_folder(target.parent)
-        part.path.rename(target)
-        sync_folder(target.parent)
-        return target
+        os.rename(part.path, f"{self.root}/{path}")  # noqa: PTH104  # one for each delivery
+
+    def write_new(self, path: PurePosixPath, data: bytes) -> None:
+        """Write a file below the root whose loss could be made good: without a flush.
+
+        Under its final name from the beginning. It is written before the data that it belongs to gets its name, so
+        one that a crash left half written is removed by the next start.
+
+        Raises:
+            OSError: the disk failed or is full, or the file exists.
+        """
+        descriptor = os.open(f"{self.root}/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder below the root so that it survives a power cut.

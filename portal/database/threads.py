@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar, TypeVarTuple
@@ -24,9 +24,11 @@ from django.db import (
     IntegrityError,
     InternalError,
     NotSupportedError,
+    OperationalError,
     ProgrammingError,
     connection,
     connections,
+    transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -74,6 +76,8 @@ DECISION_SECONDS = 15.0
 SHORT_SECONDS = 0.25
 VAIN_SECONDS = 1.0
 VAIN_FOR_SECONDS = 10.0
+#: Pause between two attempts to get SQLite's write lock. SQLite's own busy handler sleeps up to 100 ms.
+LOCK_RETRY_SECONDS = 0.0005
 
 #: Which file each thread's connection has open, and how long it is set to wait.
 _opened = threading.local()
@@ -135,13 +139,31 @@ def promptly(*, writing: bool = False) -> Iterator[None]:
     Raises:
         Unavailable: also when the database is too slow.
     """
+    with _promptly(writing=writing):
+        yield
+
+
+@contextmanager
+def prompt_transaction() -> Iterator[None]:
+    """Write in one transaction for a sender who waits.
+
+    Raises:
+        Unavailable: also when the database is too slow.
+    """
+    with _promptly(writing=True, polling=True) as lock_seconds, ExitStack() as stack:
+        _begin(stack, lock_seconds)
+        yield
+
+
+@contextmanager
+def _promptly(*, writing: bool, polling: bool = False) -> Iterator[float]:
+    """See `promptly`; gives the seconds that a lock is waited for. With `polling` SQLite itself does not wait."""
     began = time.monotonic()
     try:
         with database():
-            _limit_waiting(short=began - _in_vain[writing] < VAIN_FOR_SECONDS)
-            yield
+            yield _limit_waiting(short=began - _in_vain[writing] < VAIN_FOR_SECONDS, polling=polling)
     except Refused:
-        raise  # it answered, and nobody waited in vain
+        raise  # it answered without a wait
     except Unavailable:
         if time.monotonic() - began >= VAIN_SECONDS or began - _in_vain[writing] < VAIN_FOR_SECONDS:
             _in_vain[writing] = time.monotonic()
@@ -149,26 +171,68 @@ def promptly(*, writing: bool = False) -> Iterator[None]:
     _in_vain[writing] = float("-inf")
 
 
-def _limit_waiting(*, short: bool) -> None:
-    """Set how long this thread's connection waits, if it is not set so."""
+def _begin(stack: ExitStack, lock_seconds: float) -> None:
+    """Begin a transaction. SQLite's write lock is polled, so that the wait ends soon after it is free."""
+    deadline = time.monotonic() + lock_seconds
+    while True:
+        try:
+            stack.enter_context(transaction.atomic())
+        except OperationalError as fault:
+            if not _is_locked(fault) or time.monotonic() >= deadline:
+                raise
+            time.sleep(LOCK_RETRY_SECONDS)
+        else:
+            return
+
+
+def _is_locked(fault: Error) -> bool:
+    code = getattr(fault.__cause__, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+
+
+def on_live_connection(read: Callable[[], T]) -> T:
+    """Read, and once more on a new connection where the first attempt fails at once.
+
+    A database server that was restarted leaves every thread with a dead connection.
+
+    Raises:
+        Unavailable: both attempts failed, or the first one took long.
+        Refused: the database refuses, which a new connection does not change.
+    """
+    began = time.monotonic()
+    try:
+        return read()
+    except Refused:
+        raise
+    except Unavailable:
+        if time.monotonic() - began >= VAIN_SECONDS:
+            raise
+        connection.close()
+    return read()
+
+
+def _limit_waiting(*, short: bool, polling: bool = False) -> float:
+    """Set how long this thread's connection waits, if it is not set so; returns the seconds for a lock."""
     own = connections[DEFAULT_DB_ALIAS]
     own.ensure_connection()
-    wanted = (own.connection, short)
-    if getattr(_opened, "limits", (None, False)) == wanted:
-        return
-    if own.vendor == "postgresql":
-        lock = SHORT_SECONDS if short else timeouts.LOCK_SECONDS
+    is_postgresql = own.vendor == "postgresql"
+    usual = timeouts.LOCK_SECONDS if is_postgresql else own.settings_dict["OPTIONS"]["timeout"]
+    lock: float = SHORT_SECONDS if short else usual
+    wanted = (own.connection, short, polling)
+    if getattr(_opened, "limits", (None, False, False)) == wanted:
+        return lock
+    if is_postgresql:
         limits = [
             f"SET lock_timeout = {lock * 1000:.0f}",
             f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}",
         ]
     else:
-        lock = SHORT_SECONDS if short else own.settings_dict["OPTIONS"]["timeout"]
-        limits = [f"PRAGMA busy_timeout = {lock * 1000:.0f}"]
+        limits = [f"PRAGMA busy_timeout = {0 if polling else lock * 1000:.0f}"]
     with own.cursor() as cursor:
         for limit in limits:
             cursor.execute(limit)
     _opened.limits = wanted
+    return lock
 
 
 def _follow_file(own: BaseDatabaseWrapper) -> None:

@@ -25,13 +25,15 @@ class Connection:
     `gone`: nothing can be written any more. `half_closed`: the client has sent its last byte, so a body that is
     not complete by now never will be, but an answer may still reach it. `spoiled`: behind the request came what is
     none, so the body was longer than announced, or the client does not know what it sends. `endless`: the request
-    says nothing about where its body ends, so whatever follows it on the connection is discarded.
+    says nothing about where its body ends, so whatever follows it on the connection is discarded. `whole`: the body
+    has arrived to its end, though the application may not have read it yet.
     """
 
     gone: bool = False
     half_closed: bool = False
     spoiled: bool = False
     endless: bool = False
+    whole: bool = False
 
 
 class Incomplete(Exception):  # names what the body is
@@ -70,6 +72,11 @@ class Body:
         self._loop = asyncio.get_running_loop()
         self._window_ends = self._loop.time() + RATE_WINDOW_SECONDS
         self._window_bytes = 0
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the whole body can be read without waiting, and nothing is wrong with its end."""
+        return self._connection.whole and not self._connection.spoiled
 
     async def next(self) -> bytes:
         """The next piece; empty only at the end.

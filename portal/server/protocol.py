@@ -285,6 +285,7 @@ class PortalProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # only the head is complete: `_ignore_upgrade` reads the body
         self._in_head = True
+        self._connection.whole = True
         super().on_message_complete()
         if self._connection.endless:
             raise _Endless

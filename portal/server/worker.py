@@ -23,6 +23,7 @@ from feeds.monitoring.metrics import FOLDER, Measures, of_all_workers, shared_me
 from feeds.monitoring.snapshot import StandingCollector, StandingKeeper
 from feeds.receipt.app import Receiver
 from feeds.receipt.feed_status import FeedStatusApp
+from feeds.receipt.recording import Committer
 from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot, take_slot
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 30.0
 CLOSE_SECONDS = 5
 DECISION_THREADS = 4
+SMALL_THREADS = 4
 WORK_THREADS = 8
 INFLATION_THREADS = 4
 VERIFICATION_THREADS = 2
@@ -68,6 +70,7 @@ class Share:
     """How much one worker does at once, by how many files it may open."""
 
     decisions: int
+    small: int
     work: int
     inflation: int
     verification: int
@@ -87,12 +90,14 @@ class Worker:
     slot: Slot
     measures: Measures
     share: Share
+    _committer: Committer
     _counts: CountWriter
     _succession: Succession
     _standing: StandingKeeper
     _pools: tuple[DatabasePool, ...]
 
     def __enter__(self) -> Self:
+        self._committer.start()
         self._counts.start()
         self.health.start()
         self._succession.start()
@@ -104,6 +109,7 @@ class Worker:
     ) -> None:
         for pool in self._pools:
             pool.close()
+        self._committer.close()  # records what the pools have prepared
         self.health.stop()
         self._succession.stop()
         self._standing.stop()
@@ -147,14 +153,18 @@ def make_worker(environment: Environment) -> Worker:
     )
     share = share_of(descriptor_limit(), environment.threads)
     decisions = DatabasePool(share.decisions, "decision")
+    small = DatabasePool(share.small, "small")
     work = DatabasePool(share.work, "receipt")
     inflation = DatabasePool(share.inflation, "inflation")
     verification = DatabasePool(share.verification, "verification")
     pages = PagePools(environment.threads, share.side)
     COUNTER.tallies = shared_tallies(environment.data_dir)
+    committer = Committer(service.recorder)
     receiver = Receiver(
         service,
+        committer=committer,
         decisions=decisions,
+        small=small,
         work=work,
         inflation=inflation,
         verification=verification,
@@ -208,10 +218,11 @@ def make_worker(environment: Environment) -> Worker:
         slot,
         measures,
         share,
+        committer,
         CountWriter(counts),
         Succession(store.root, slot),
         StandingKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
-        (*pages.all, decisions, work, inflation, verification),
+        (*pages.all, decisions, small, work, inflation, verification),
     )
 
 
@@ -301,12 +312,13 @@ def share_of(descriptors: int, page_threads: int) -> Share:
     to come back.
     """
     scarce = descriptors < SCARCE_DESCRIPTORS
-    decisions, work, side = (1, 2, 2) if scarce else (DECISION_THREADS, WORK_THREADS, SIDE_THREADS)
+    decisions, small = (1, 1) if scarce else (DECISION_THREADS, SMALL_THREADS)
+    work, side = (1, 2) if scarce else (WORK_THREADS, SIDE_THREADS)
     inflation, verification = (1, 1) if scarce else (INFLATION_THREADS, VERIFICATION_THREADS)
     # Those that verify do not use the database.
-    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + work + inflation + page_threads + side + 3)
+    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + small + work + inflation + page_threads + side + 4)
     uploads = max(4, min(MOST_UPLOADS, -(-free // 3)))
-    return Share(decisions, work, inflation, verification, uploads, max(4, free - 2 * uploads), side)
+    return Share(decisions, small, work, inflation, verification, uploads, max(4, free - 2 * uploads), side)
 
 
 def descriptor_limit() -> int:

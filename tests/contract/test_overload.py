@@ -19,8 +19,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from feeds.models import FeedQuerySet, Receipt
-from feeds.receipt import app, jobs, service
+from feeds import queries
+from feeds.models import FeedQuerySet
+from feeds.receipt import app, jobs
+from feeds.store import archive
 from portal.database import threads as pools
 from portal.database import timeouts
 from portal.models import ApiToken
@@ -105,6 +107,7 @@ def test_r13_where_the_database_answers_nobody_senders_and_proxies_are_told_in_t
 ) -> None:
     """More of them than there are threads, and none is told a final no."""
     monkeypatch.setattr(pools, "DECISION_SECONDS", 0.5)
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.05)
     key = ApiToken.objects.issue(User.objects.create_user("proxy"), scopes=["check"])[1]
     question = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     told: list[tuple[int, int | None, bool]] = []
@@ -137,9 +140,9 @@ def test_r13_a_sender_does_not_wait_for_ever_for_a_commit(
     live: Live, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """What is recorded late all the same is stored twice: nothing is lost."""
-    monkeypatch.setattr(app, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(jobs, "ANSWER_SECONDS", 0.3)
     monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.05)
-    with hanging(Receipt, "save", monkeypatch):
+    with hanging(queries, "insert_receipts", monkeypatch):
         answer = live.send("/datafeed", OPEN, b"data" * (size // 4))
         assert answer.outcome == (503, 999)
         assert answer.header("retry-after")
@@ -205,7 +208,7 @@ def test_s34_archives_that_take_long_stop_no_other_delivery_and_the_ninth_is_tol
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = zipped(("1.dat", b"data"))
-    with contextlib.ExitStack() as blocked, hanging(service, "read_archive", monkeypatch):
+    with contextlib.ExitStack() as blocked, hanging(archive, "read_archive", monkeypatch):
         outcomes = blocked.enter_context(sending(live, ARCHIVE, body, 8))
         wait_until(lambda: live.worker.receiver.verifying == 8)
         ninth = live.send("/datafeed", ARCHIVE, body)
@@ -227,7 +230,7 @@ def test_s34_an_archive_that_finds_no_thread_is_not_waited_for_without_limit(
     body = zipped(("1.dat", b"data"))
     monkeypatch.setattr(jobs, "THREAD_SECONDS", 0.2)
     monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.05)
-    with contextlib.ExitStack() as blocked, hanging(service, "read_archive", monkeypatch):
+    with contextlib.ExitStack() as blocked, hanging(archive, "read_archive", monkeypatch):
         running = blocked.enter_context(sending(live, ARCHIVE, body, 2))
         wait_until(lambda: live.worker.receiver.verifying == 2)
         third = live.send("/datafeed", ARCHIVE, body)
@@ -248,7 +251,9 @@ def test_s34_a_delivery_that_finds_no_thread_is_told_so_and_nothing_of_it_is_kep
     monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.05)
     data = random.Random(1).randbytes(size)
     body, headers = (gzip.compress(data), {**OPEN, "Compression": "GZIP"}) if packed else (data, OPEN)
-    pool = live.worker.receiver._inflation if packed and size > 5 else live.worker.receiver._work
+    monkeypatch.setattr(pools, "DECISION_SECONDS", 0.2)
+    receiver = live.worker.receiver
+    pool = receiver._inflation if packed and size > 5 else receiver._small if size == 5 else receiver._work
     released = threading.Event()
     try:
         for _ in range(8):

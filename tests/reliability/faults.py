@@ -36,9 +36,13 @@ class Bench:
     acknowledged: dict[str, str] = field(default_factory=dict)
     tried: int = 0
 
-    @property
-    def thread(self) -> int:
-        return self.portal.threads["work"]
+    #: Whose calls are counted: the thread that writes a delivery, or the one that makes it durable.
+    role: str = "writer"
+
+    def thread(self, kind: str) -> int:
+        """The thread of the role for a kind of delivery: an archive is written where large bodies are."""
+        writer = "work" if kind == "zip" else "small"
+        return self.portal.threads[writer if self.role == "writer" else "committer"]
 
     def send(self, kind: str) -> Response | None:
         """One delivery; what is acknowledged is remembered."""
@@ -51,12 +55,12 @@ class Bench:
     def count(self, kind: str, call: str, most: int = MOST_OF_A_KIND) -> list[int]:
         """Which calls of a kind a delivery makes, by number; those that wake a thread are not of the disk."""
         if call == "mkdir":
-            return [1, 2]
+            return [1, 2] if self.role == "writer" else []
         self.send(kind)  # the first one of a process makes some more
         return thinned(min((self._numbers(kind, call) for _ in range(2)), key=len), most)
 
     def _numbers(self, kind: str, call: str) -> list[int]:
-        with tracing.recording_one(self.thread, self.output, call):
+        with tracing.recording_one(self.thread(kind), self.output, call):
             answer = self.send(kind)
         assert answer is not None
         found = tracing.read(self.output)
@@ -102,7 +106,7 @@ def fail_once(bench: Bench, kind: str, call: str, number: int, error: str) -> No
     for _ in range(MOST_TRIES):
         bench.make_ready(call)
         descriptors, before = processes.descriptors([portal.pid]), set(portal.files())
-        with tracing.failing(bench.thread, bench.output, call, nth=number, error=error):
+        with tracing.failing(bench.thread(kind), bench.output, call, nth=number, error=error):
             answer = bench.send(kind)
         failed = [made for made in tracing.read(bench.output) if made.injected]
         assert answer is not None
@@ -128,7 +132,7 @@ def die_once(bench: Bench, kind: str, call: str, number: int) -> None:
     """The process is killed in one call of one delivery: its sender hears nothing."""
     for _ in range(MOST_TRIES):
         bench.make_ready(call)
-        with tracing.killing(bench.thread, bench.output, call, nth=number):
+        with tracing.killing(bench.thread(kind), bench.output, call, nth=number):
             answer = bench.send(kind)
         if answer is None:
             assert processes.wait(bench.portal.pid, 30)

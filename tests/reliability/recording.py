@@ -44,8 +44,8 @@ class Recording:
         return {found[1]: place for place, found in answers if found}
 
 
-def record(portal: Portal, folder: Path, *, seed: int = 0) -> Recording:
-    """Uploads of every kind by four senders at once, the first of which need new folders; then it is dead."""
+def record(portal: Portal, folder: Path, *, seed: int = 0, senders: int = 4) -> Recording:
+    """Uploads of every kind by some senders at once, the first of which need new folders; then it is dead."""
     # A short log to begin with; on the way it is checkpointed and begun anew.
     portal.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     portal.start("alone", threads=4)
@@ -53,19 +53,22 @@ def record(portal: Portal, folder: Path, *, seed: int = 0) -> Recording:
     shutil.copytree(portal.data_dir, before, ignore=shutil.ignore_patterns("*-shm"))
     book = Book()
     with tracing.recording([portal.pid], output):
-        senders = [threading.Thread(target=send, args=(portal, book, seed * 4 + number)) for number in range(4)]
-        for sender in senders:
-            sender.start()
-        for sender in senders:
-            sender.join()
+        threads = [
+            threading.Thread(target=send, args=(portal, book, seed * senders + number, UPLOADS // senders))
+            for number in range(senders)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     portal.kill()
     assert len(book.acknowledged) == UPLOADS, book
     return Recording(portal.data_dir, before, tracing.read(output), book.acknowledged)
 
 
-def send(portal: Portal, book: Book, seed: int) -> None:
+def send(portal: Portal, book: Book, seed: int, times: int) -> None:
     chance = random.Random(seed)
-    for _ in range(UPLOADS // 4):
+    for _ in range(times):
         sent = parcel(chance, 20_000)
         book.note(sent, deliver(portal, sent))
 

@@ -10,7 +10,8 @@ from feeds.models import Outcome as Counted
 from feeds.models import RefusalSample
 from feeds.monitoring.counts import MAX_SAMPLES, DeliveryCounts
 from feeds.monitoring.metrics import Measures
-from feeds.receipt.service import Outcome, ReceiptService
+from feeds.receipt.outcomes import Outcome
+from feeds.receipt.service import ReceiptService
 from feeds.rules.decision import Decision, FeedStatus
 from feeds.rules.metadata import read_request
 from feeds.rules.stroom_status import CERTIFICATE_REQUIRED

@@ -31,7 +31,7 @@ from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.takeover import NEWEST_HOURS
 from feeds.models import Feed
 from feeds.receipt import app, service
-from feeds.receipt.service import read_policy
+from feeds.receipt.policies import read_policy
 from feeds.store.ids import ReceiptIds
 from portal.environment import Environment
 from portal.http import body
@@ -81,19 +81,26 @@ def be_alone(listener: socket.socket, tell: Callable[[Any], None], *, threads: i
 
     def make_and_tell(environment: Environment) -> worker.Worker:
         made = make(environment)
-        pools = {"work": made.receiver._work, "decision": made.receiver._decisions}
+        pools = {
+            "work": made.receiver._work,
+            "small": made.receiver._small,
+            "decision": made.receiver._decisions,
+        }
         ids = {"loop": threading.get_native_id()}
         for name, pool in pools.items():
             ids[name] = pool.submit(threading.get_native_id).result()
             # Its connection is opened now, so that a delivery's calls are the same from the first one on.
             pool.submit(read_policy, FEEDS[0]).result()
+        made._committer.start()
+        ids["committer"] = made._committer.native_id or 0
+        made._committer.start = lambda: None  # type: ignore[method-assign]  # it runs already
         tell(ids)
         return made
 
     start_up()
     connections.close_all()
     change(**changes)
-    worker.DECISION_THREADS = worker.WORK_THREADS = threads
+    worker.DECISION_THREADS = worker.SMALL_THREADS = worker.WORK_THREADS = threads
     worker.INFLATION_THREADS = worker.VERIFICATION_THREADS = threads
     worker.make_worker = make_and_tell
     worker.serve(settings.ENVIRONMENT, [listener], None)

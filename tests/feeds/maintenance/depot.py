@@ -13,7 +13,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from feeds.models import Receipt
 from feeds.monitoring.counts import DeliveryCounts
-from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
+from feeds.receipt.outcomes import Outcome
+from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.rules.metadata import read_request
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import take_slot

@@ -18,7 +18,8 @@ from feeds.maintenance.integrity import Finding, Kind, StoreCheck
 from feeds.maintenance.locks import only_one
 from feeds.maintenance.takeover import NEWEST_HOURS, Succession
 from feeds.models import Receipt
-from feeds.receipt.service import CommitUnknown, Delivery
+from feeds.receipt.outcomes import CommitUnknown
+from feeds.receipt.recording import Recorder
 from feeds.store.ids import data_path
 from tests.factories import make_feed
 from tests.feeds.maintenance.depot import Depot, packed, running_depot
@@ -242,14 +243,14 @@ def leave_behind(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> str:
 
     def die_in_the_commit(*_: object) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(Delivery, "_commit", commit)
+            patch.setattr(Recorder, "_insert", insert)
             for hours_ago in (4, 3, 2, 1):
                 assert depot.send(FEED, b"later", receipt_id=one_from(hours_ago)).decision.accepted
         raise CommitUnknown("the process is killed here")
 
-    commit = Delivery._commit
+    insert = Recorder._insert
     with monkeypatch.context() as patch:
-        patch.setattr(Delivery, "_commit", die_in_the_commit)
+        patch.setattr(Recorder, "_insert", die_in_the_commit)
         assert not depot.send(FEED, b"five hours long", receipt_id=one_from(5)).decision.accepted
     return one_from(5)
 

@@ -18,7 +18,7 @@ from feeds.maintenance import identity
 from feeds.maintenance.identity import WrongStore, demand_own_store
 from feeds.models import Feed, Receipt, Store
 from feeds.monitoring.rehearsal import Rehearsal
-from feeds.receipt.service import read_policy
+from feeds.receipt.policies import read_policy
 from portal.audit.record import HEADS_FILE, record
 from portal.database import threads
 from portal.database.threads import Refused as DatabaseRefused

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
-from django.db.models import QuerySet
-from django.db.models.base import Model
+from django.db.backends.utils import CursorWrapper
 
+from feeds import queries
 from feeds.models import Feed, FeedQuerySet, Receipt
-from feeds.receipt import service as service_module
+from feeds.receipt import policies
 from portal.database.threads import Unavailable
 from tests.feeds.receipt.workshop import DATA, KINDS, Workshop
 
@@ -47,14 +47,13 @@ DISK: list[tuple[Any, str]] = [
     (os, "open"),
     (os, "write"),
     (os, "fsync"),
-    (Path, "rename"),
+    (os, "rename"),
     (Path, "mkdir"),
-    (Path, "write_bytes"),
-    (Path, "chmod"),
     (Path, "open"),
     (Path, "stat"),
 ]
-DATABASE: list[tuple[Any, str]] = [(Model, "save"), (QuerySet, "bulk_create"), (QuerySet, "first")]
+#: A read that fails is repeated on a new connection; see below.
+DATABASE: list[tuple[Any, str]] = [(queries, "insert_receipts"), (CursorWrapper, "executemany")]
 
 
 @pytest.fixture
@@ -126,7 +125,7 @@ def test_r13_rules_that_cannot_be_read_at_the_end_keep_nothing(
     def gone(*_: object) -> None:
         raise Unavailable("gone")
 
-    monkeypatch.setattr(service_module, "read_policy", gone)
+    monkeypatch.setattr(policies, "read_policy", gone)
     outcome = delivery.finish([DATA])
     assert outcome.decision.status.http == 503
     assert workshop.files() == []
@@ -222,8 +221,9 @@ def test_r01_the_order_of_calls_is_the_promised_one(workshop: Workshop, monkeypa
         return os.readlink(f"/proc/self/fd/{descriptor}")
 
     monkeypatch.setattr(os, "fsync", note("fsync", os.fsync, of_descriptor))
-    monkeypatch.setattr(Path, "rename", note("rename", Path.rename, lambda path, target: f"{path} {target}"))
-    monkeypatch.setattr(Model, "save", note("save", Model.save, lambda row: type(row).__name__))
+    monkeypatch.setattr(os, "rename", note("rename", os.rename, lambda path, target: f"{path} {target}"))
+    insert = note("insert", queries.insert_receipts, lambda rows, _: rows[0].receipt_id)
+    monkeypatch.setattr(queries, "insert_receipts", insert)
     for number in range(100):
         events.clear()
         kind = list(KINDS)[number % 3]
@@ -232,13 +232,13 @@ def test_r01_the_order_of_calls_is_the_promised_one(workshop: Workshop, monkeypa
         receipt = Receipt.objects.get(receipt_id=outcome.receipt_id)
         part, final = f"/parts/1/{outcome.receipt_id}.part", f"/{receipt.path}"
         folder = final.rpartition("/")[0]
-        wanted = [f"fsync {part}", f"rename {part} {final}", f"fsync {folder}", "save Receipt"]
+        wanted = [f"fsync {part}", f"rename {part} {final}", f"fsync {folder}", f"insert {outcome.receipt_id}"]
         assert [event for event in events if event in wanted] == wanted
         if number == 0:
             parents = [f"fsync {folder.rpartition('/')[0]}", "fsync /received", "fsync "]
             assert [event for event in events if event in parents][-3:] == parents
             assert events[0] == "fsync /parts/1/lock", "where the file is going to be is noted before all else"
-            assert events.index(parents[-1]) < events.index("save Receipt")
+            assert events.index(parents[-1]) < events.index(f"insert {outcome.receipt_id}")
 
 
 def test_an_id_that_is_taken_is_given_up_for_another(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,3 +264,20 @@ def test_the_trace_of_a_refusal_ends_with_the_step_that_refused(workshop: Worksh
     assert outcome.decision.trace[-1].step == 9
     accepted = workshop.receive()
     assert [step.step for step in accepted.decision.trace] == [1, 2, 3, 4, 5, 6, 7, 12]
+
+
+def test_a_dead_connection_of_the_committer_is_replaced(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart of the database server the first statement of each thread fails."""
+    faults: list[Exception] = [InterfaceError("connection already closed")]
+    real = queries.earlier_receipts
+
+    def earlier_receipts(rows: Any) -> dict[str, str]:
+        if faults:
+            raise faults.pop()
+        return real(rows)
+
+    monkeypatch.setattr(queries, "earlier_receipts", earlier_receipts)
+    assert workshop.receive().decision.accepted
+    assert faults == []

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from feeds.monitoring.counts import DeliveryCounts
-from feeds.receipt.service import Outcome, ReceiptService, ReceiptSettings
+from feeds.receipt.outcomes import Outcome
+from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.rules.metadata import RequestMetadata, read_request
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import take_slot
