@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.tiers import long
 from tests.reliability import processes, tracing
 from tests.reliability.portal import OPEN, Portal
 from tests.reliability.recording import ANSWER, UPLOADS, record, simulate
@@ -22,7 +23,6 @@ from tests.reliability.senders import Book, Load, Parcel, deliver
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.slow,
     pytest.mark.skipif(bool(tracing.unavailable()), reason=tracing.unavailable()),
 ]
 
@@ -120,7 +120,7 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+@pytest.mark.parametrize("error", ["EIO", long("ENOSPC")])
 @pytest.mark.parametrize("what", FAILURES)
 def test_r34_a_call_that_fails_in_a_batch_refuses_what_it_concerns(
     portal: Portal, tmp_path: Path, what: str, error: str
@@ -141,7 +141,7 @@ DEATHS = [("fsync", 1), ("rename", 1), ("fsync", 2), ("fdatasync", 1), ("fdatasy
 DEATHS += [("pwrite64", number) for number in (1, 6, 12, 18, 24)]
 
 
-@pytest.mark.parametrize(("call", "number"), DEATHS)
+@pytest.mark.parametrize(("call", "number"), [DEATHS[1], *(long(*death) for death in (DEATHS[0], *DEATHS[2:]))])
 def test_r34_a_process_that_dies_in_a_batch_loses_nothing_that_was_acknowledged(
     portal: Portal, tmp_path: Path, call: str, number: int
 ) -> None:
@@ -156,6 +156,7 @@ def test_r34_a_process_that_dies_in_a_batch_loses_nothing_that_was_acknowledged(
     assert not portal.files(".part")
 
 
+@pytest.mark.long
 def test_r34_300_simulated_power_cuts_between_the_steps_of_batches_lose_nothing(
     template: Path, tmp_path: Path
 ) -> None:
