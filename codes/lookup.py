@@ -165,7 +165,9 @@ def of_owner(found: FoundCode, owner: str) -> FoundCode:
     """Narrow a code to what one owner means by it; unchanged where that owner does not use it."""
     if found.row is None or owner not in found.row.owners:
         return found
-    return FoundMeaning(found.registry, found.code, found.code_class, found.row, owner)
+    return FoundMeaning(
+        found.registry, found.code, found.code_class, found.row, found.noted, found.catalogue, owner
+    )
 
 
 def find_meaning(registry: str, number: str, owner: str) -> FoundMeaning | None:
