@@ -175,6 +175,5 @@ def find_meaning(registry: str, number: str, owner: str) -> FoundMeaning | None:
     found = find_code(registry, number)
     if found is None or found.row is None or owner not in found.row.owners:
         return None
-    return FoundMeaning(
-        found.registry, found.code, found.code_class, found.row, found.noted, found.catalogue, owner
-    )
+    narrowed = of_owner(found, owner)
+    return narrowed if isinstance(narrowed, FoundMeaning) else None
