@@ -4,6 +4,7 @@ Each step first looks whether there is anything to do, so that a second start ta
 """
 
 import fcntl
+import gc
 import hashlib
 import os
 import secrets
@@ -18,6 +19,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.urls import get_resolver
 
 from codes import loading
 from codes.catalogue.toml_table import CatalogueFault
@@ -55,6 +57,16 @@ def prepare(say: Say, show: Say | None = None) -> None:
         prepare_folder(settings.DATA_DIR / FOLDER)
         # Last: what fails above can then not take the password with it.
         create_first_administrator(say, show or say)
+
+
+def share_memory() -> None:
+    """Load before the fork what each worker would load by itself, and keep it in pages that the workers share.
+
+    The collector writes to every object that it looks at, which gives each process a copy of its own.
+    """
+    get_resolver().url_patterns  # noqa: B018  # imports every view
+    gc.collect()
+    gc.freeze()
 
 
 def migrate(say: Say) -> None:

@@ -14,7 +14,7 @@ from portal.environment import Environment
 from portal.server.protocol import STOP_SIGNALS
 from portal.server.restart import TRIAL_OPTION, Inheritance
 from portal.server.sockets import CannotListen, describe, host_warning, is_held_open, open_listener
-from portal.server.startup import open_folder, prepare
+from portal.server.startup import open_folder, prepare, share_memory
 from portal.server.supervisor import Supervisor, report_started
 from portal.server.waiting import wait_until_done
 from portal.server.worker import BACKLOG, CLOSE_SECONDS, GRACE_SECONDS, serve
@@ -48,6 +48,7 @@ class Command(BaseCommand):
         )
         # A connection must not be shared with the workers.
         connections.close_all()
+        share_memory()
         supervisor = Supervisor(
             lambda lifeline: serve(
                 environment, [listener], lifeline, on_started=report_started, held_open=held_open
