@@ -151,7 +151,7 @@ def test_r29_receipts_that_vanished_without_being_pruned_are_kept(depot: Depot, 
     backup(copy)
     before = data_of(copy)
     [gone] = lose_receipts(1, depot)
-    assert "2 files of receipts that the database no longer has" in backup(copy)
+    assert "2 files of receipts that are no longer in the database" in backup(copy)
     [kept] = (copy / "previous").glob(f"*/store/{gone.path}")
     assert kept.read_bytes() == before[gone.path]
     for _ in range(3):
