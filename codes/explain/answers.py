@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from codes.catalogue.values import HTTP, STROOM
 from codes.explain.delivery import Advice, cautious, is_confirmed
-from codes.explain.faults import cause_of
+from codes.explain.faults import GAVE_UP, cause_of
 from codes.explain.findings import Found, Vocabulary
 from codes.explain.foreign import FOREIGN
 from codes.explain.owners import owner_meant
@@ -157,7 +157,9 @@ def explain(text: str) -> Explanation:
 
 def _what_would_help(text: str) -> Iterator[str]:
     """Say what of the text was left aside, and how to ask about it."""
-    if foreign := FOREIGN.search(text):
+    if GAVE_UP.pattern.search(text):
+        yield GAVE_UP.sentence
+    elif foreign := FOREIGN.search(text):
         yield f"“{foreign.group().strip()[:60]}” is a number of another protocol or program, no HTTP status."
     elif number := _BARE_NUMBER.search(text):
         yield f"If {number.group()} is meant as a status, ask for HTTP {number.group()}."

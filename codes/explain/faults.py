@@ -125,17 +125,21 @@ FAULTS: tuple[Fault, ...] = (
         "a redirect to 47 Main Street",
     ),
     _fault(
-        "With -f curl gives up on a status from 400 up: its message shows the number, and that says what to do.",
-        rf"{_curl(22)}",
-        "curl exited with code 22",
-        "22 curl processes",
-    ),
-    _fault(
         "curl stopped by itself before an answer came. Its own message says why; its exit code is no HTTP status.",
         rf"{_curl(1, 2, 3, 4, 8, 23, 26, 27, 34, 36, 37, 43, 48, 61, 63, 65, 67, 78, 88, 94, 96)}",
         "curl: (3) URL using bad/illegal format or missing URL",
         "curl 7.88.1 is installed",
     ),
+)
+
+
+#: An exit code of curl that says that there was an answer.
+GAVE_UP = _fault(
+    "curl's exit code 22 says that with -f it gave up on a status from 400 up: its message shows the number, and that "
+    "says what to do.",
+    _curl(22),
+    "curl exited with code 22",
+    "22 curl processes",
 )
 
 

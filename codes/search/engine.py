@@ -15,6 +15,8 @@ MAX_WORDS = 12
 # How much a word counts by where it stands; those from `STRONG` on are words that a slip may have meant.
 NAME, PHRASE, FORMER, SOURCE_NAME, CONSTANT, HEADER, OWNER, PRODUCT, SUMMARY, DETAIL = 10, 9, 8, 7, 6, 5, 5, 4, 2, 1
 STRONG = PRODUCT
+#: The sort of a text that is too long to be shown as the reason of a hit.
+DESCRIPTION = "description"
 
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -205,6 +207,7 @@ def _judged(indexed: _Indexed, phrase: str, words: Sequence[str], mended: frozen
     document = indexed.document
     score, why = _phrase_score(indexed, phrase)
     missing = matched = 0
+    weak: Text | None = None
     significant = _significant(words)
     if (
         document.code > 99 and str(document.code) in significant
@@ -216,11 +219,12 @@ def _judged(indexed: _Indexed, phrase: str, words: Sequence[str], mended: frozen
         missing += points == 0 and word in significant
         score += points * (_NEAR_FACTOR if word in mended else 1)
         why = why or (text if points >= STRONG else None)
+        weak = weak or text
     names_owner = any(indexed.words[word].sort == "owner" for word in words if word in indexed.words)
     if not document.registered and not names_owner:
         score *= _VENDOR_FACTOR
     score += _BONUS.get(document.code, 0) if document.registry == "http" else 3
-    return Hit(document.key, document.owner, round(score, 3), _why(why), names_owner), missing, matched
+    return Hit(document.key, document.owner, round(score, 3), _why(why or weak), names_owner), missing, matched
 
 
 def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, Text | None]:
@@ -263,7 +267,9 @@ def _number_score(code: int, word: str) -> float:
 
 
 def _why(text: Text | None) -> str:
-    return f"{text.sort}: {text.text}" if text is not None and text.sort not in {"", "name"} else ""
+    if text is None or text.sort in {"", "name"}:
+        return ""
+    return "in its description" if text.sort == DESCRIPTION else f"{text.sort}: {text.text}"
 
 
 def _best_of_each_code(hits: Iterable[Hit]) -> tuple[Hit, ...]:

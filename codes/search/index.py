@@ -13,6 +13,7 @@ from codes.catalogue.values import HTTP, STROOM
 from codes.explain.answers import current_vocabulary
 from codes.explain.delivery import NO_ANSWER
 from codes.explain.delivery import TUNNEL as TUNNEL_OPEN
+from codes.explain.faults import cause_of
 from codes.explain.findings import Found, Vocabulary
 from codes.explain.patterns import FAULT, SERVER_LOG, SERVER_PAGE, TUNNEL
 from codes.explain.recognise import recognise
@@ -109,6 +110,8 @@ class FoundRow:
     row: StatusCode
     why: str
     address: str
+    name: str
+    owner: str = ""
 
 
 def find(query: str) -> Result:
@@ -124,6 +127,8 @@ def _find(_digest: str, query: str) -> Result:
     recognised = [one for one in recognise(query, current_vocabulary()) if one.kind not in _BY_WORDS]
     if (says_no_answer(recognised) and query != "0") or _OF_CURL.fullmatch(query):
         return Result()
+    if rows := _of_stroom(query):
+        return Result(tuple(Hit(row.pk, STROOM, 1.0, f"comes with HTTP {query[-3:]}") for row in rows))
     result = current_index().search(_header_in(query))
     result = replace(result, places=(*_numbers_in(query), *result.places))
     named = [Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind) for found in recognised]
@@ -134,6 +139,18 @@ def _find(_digest: str, query: str) -> Result:
     kept = result.hits if result.complete else ()
     hits = (*first.values(), *(hit for hit in kept if hit.key not in first))
     return replace(result, hits=hits, complete=True, suggestions=())
+
+
+def _of_stroom(query: str) -> list[StatusCode]:
+    """What Stroom means by an HTTP status: its codes that come with it, for "stroom 401"."""
+    named = NAMED_NUMBER.fullmatch(query)
+    if named is None or named[1].lower() != STROOM or StatusCode.objects.filter(pk=f"{STROOM}/{named[2]}").exists():
+        return []
+    return [row for row in _stroom_rows() if int(named[2]) in row.http_statuses]
+
+
+def _stroom_rows() -> list[StatusCode]:
+    return list(StatusCode.objects.filter(registry=STROOM).order_by("code"))
 
 
 def says_no_answer(recognised: Iterable[Found]) -> bool:
@@ -174,8 +191,17 @@ def best_and_others(rows: Iterable[StatusCode], result: Result) -> tuple[list[Fo
     hits = [hit for hit in result.hits if hit.key in by_key]
     least = hits[0].score * _NEARLY_AS_GOOD if hits else 0
     best = [hit for hit in hits if hit.score >= least][:MOST_BEST]
-    shown = [FoundRow(by_key[hit.key], hit.why, _address(by_key[hit.key], hit)) for hit in best]
+    shown = [_found_row(by_key[hit.key], hit) for hit in best]
     return shown, [by_key[hit.key] for hit in hits[len(best) :]]
+
+
+def _found_row(row: StatusCode, hit: Hit) -> FoundRow:
+    """The row with the name of the meaning that is meant, and its owner where the number has several."""
+    address = _address(row, hit)
+    own = next((meaning for meaning in row.meanings.all() if meaning.owner_id == hit.owner), None)
+    if own is None or address == row.get_absolute_url():
+        return FoundRow(row, hit.why, address, row.name)
+    return FoundRow(row, hit.why, address, own.name, own.owner.name)
 
 
 def _address(row: StatusCode, hit: Hit) -> str:
@@ -213,12 +239,25 @@ def straight_to(query: str) -> str | None:
         return address
     if named := NAMED_NUMBER.fullmatch(asked):
         registry, number = named[1].lower(), named[2]
+        if _of_stroom(asked):
+            return None
         return reverse("codes:detail", args=[registry, number]) if NUMBERS[registry].fullmatch(number) else None
     if not NUMBERS[HTTP].fullmatch(asked):
-        return None
+        return _only_result(asked)
     stroom = int(asked) in current_vocabulary().stroom_codes
     http = StatusCode.objects.filter(pk=f"{HTTP}/{asked}").exists() or not stroom
     return reverse("codes:detail", args=[HTTP if http else STROOM, asked]) if http != stroom else None
+
+
+def _only_result(asked: str) -> str | None:
+    """The page of the one code that fits as it was asked, where nothing else is to be said."""
+    if not asked or no_answer_in(asked) or cause_of(asked):
+        return None
+    result = find(asked)
+    if len(result.hits) != 1 or not result.complete or result.read_as or result.places:
+        return None
+    row = StatusCode.objects.with_meanings().get(pk=result.hits[0].key)
+    return _address(row, result.hits[0])
 
 
 def _pair_page(asked: str) -> str | None:
@@ -274,15 +313,15 @@ def _documents() -> Iterator[Document]:
             Text(engine.NAME, meaning.name, "name"),
             *(Text(engine.FORMER, former["name"], "former name") for former in meaning.former_names),
             *(Text(engine.SOURCE_NAME, name, "also called") for name in said[meaning.pk]),
-            *(Text(engine.PHRASE, phrase, "") for phrase in PHRASES.get(row.pk, ()) if is_first),
+            *(Text(engine.PHRASE, phrase, "people say") for phrase in PHRASES.get(row.pk, ()) if is_first),
             *(Text(engine.CONSTANT, name, "in programs") for name in dict.fromkeys(names) if is_first),
             *headers[meaning.pk],
             Text(engine.OWNER, meaning.owner.name, "owner"),
             Text(engine.OWNER, meaning.owner_id, "owner"),
             *(Text(engine.OWNER, vendor.name, "owner") for vendor in meaning.vendors.all()),
             *(Text(engine.PRODUCT, product, "product") for v in meaning.vendors.all() for product in v.products),
-            Text(engine.SUMMARY, meaning.summary, ""),
-            Text(engine.DETAIL, meaning.detail, ""),
+            Text(engine.SUMMARY, meaning.summary, engine.DESCRIPTION),
+            Text(engine.DETAIL, meaning.detail, engine.DESCRIPTION),
         ]
         registered = meaning.owner_id in {"ietf", STROOM}
         yield Document(row.registry_id, row.code, meaning.owner_id, tuple(texts), registered=registered)

@@ -145,6 +145,7 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
     ),
     "http/413": (
         "body too large",
+        "broken pipe",
         "file too big",
         "upload too large",
         "request too large",
@@ -281,9 +282,23 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
     ),
     "stroom/100": ("feed missing", "no feed", "feed header missing"),
     "stroom/101": ("unknown feed", "feed does not exist"),
-    "stroom/110": ("feed rejected", "rejected feed", "feed unknown", "feed set to reject"),
+    "stroom/110": (
+        "wrong feed name",
+        "feed name wrong",
+        "feed not found",
+        "feed rejected",
+        "rejected feed",
+        "feed unknown",
+        "feed set to reject",
+    ),
     "stroom/113": ("policy",),
-    "stroom/200": ("wrong compression", "compression header", "zip or gzip"),
+    "stroom/200": (
+        "unsupported compression",
+        "compression not supported",
+        "wrong compression",
+        "compression header",
+        "zip or gzip",
+    ),
     "stroom/300": ("certificate missing", "no certificate", "certificate required", "client cert required"),
     "stroom/310": (
         "certificate refused",
@@ -296,6 +311,9 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         "unauthorized certificate",
     ),
     "stroom/400": (
+        "not in gzip format",
+        "unexpected eof",
+        "unexpected end of file",
         "broken zip",
         "corrupt gzip",
         "truncated stream",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codes.explain.faults import cause_of
+from codes.explain.faults import GAVE_UP, cause_of
 
 Link = tuple[str, str]
 
@@ -36,7 +36,9 @@ def remarks_on(query: str, no_answer: str = "") -> Iterator[Remark]:
         return
     for number in dict.fromkeys(_LONG_NUMBER.findall(query)):
         yield _about_number(int(number))
-    if cause := cause_of(query):
+    if GAVE_UP.pattern.search(query):
+        yield Remark(GAVE_UP.sentence, (("Explain an answer", "/codes/explain/"),))
+    elif cause := cause_of(query):
         yield Remark(
             "This is said by the client itself: no answer came, so there is no status code. "
             f"{cause} A delivery to Stroom: keep the data and send it again, since nothing confirms it. Anything "

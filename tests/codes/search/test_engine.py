@@ -410,7 +410,7 @@ def test_the_api_joins_the_search_with_the_filters() -> None:
 
 
 def test_the_page_shows_the_best_first_and_says_why() -> None:
-    html = Client().get("/codes/", {"q": "payload too large"}).content.decode()
+    html = Client().get("/codes/", {"q": "payload too large", "registry": "http"}).content.decode()
     assert html.index("/codes/http/413/") < html.index("<footer")
     assert "former name: Payload Too Large" in html
 
@@ -480,6 +480,67 @@ def test_s10_the_query_is_shown_as_text(hostile: str) -> None:
     html = Client().get("/codes/", {"q": f"{hostile} forbiden"}).content.decode()
     assert "<script>alert" not in html
     assert "<img src=x" not in html
+
+
+@pytest.mark.parametrize(
+    ("query", "codes"),
+    [
+        ("stroom 401", ["stroom/300", "stroom/301", "stroom/302"]),
+        ("stroom 403", ["stroom/310"]),
+        ("stroom 406", ["stroom/100", "stroom/101"]),
+        ("stroom 500", ["stroom/400", "stroom/999"]),
+        ("not in GZIP format", ["stroom/400"]),
+        ("unsupported compression", ["stroom/200"]),
+        ("wrong feed name", ["stroom/110"]),
+        ("feed not found", ["stroom/110"]),
+        ("unexpected eof", ["stroom/400"]),
+        ("broken pipe", ["http/413"]),
+    ],
+)
+def test_what_stroom_means_comes_first(query: str, codes: list[str]) -> None:
+    assert find(query).keys[: len(codes)] == codes
+
+
+@pytest.mark.parametrize("query", ["curl (56)", "curl 7", "curl 28", "curl error 35", "curl 60"])
+def test_an_exit_code_of_curl_is_no_status(query: str) -> None:
+    assert find(query).keys == []
+    assert "there is no status code" in listed(query)
+
+
+def test_curls_exit_code_22_leads_to_the_number_in_its_message() -> None:
+    assert "its message shows the number" in listed("curl error 22")
+
+
+@pytest.mark.parametrize(
+    ("query", "address"),
+    [
+        ("microsoft 451", "Redirect"),
+        ("google 308", "Resume Incomplete"),
+        ("499 esri", "Token Required"),
+    ],
+)
+def test_a_result_has_the_name_that_its_owner_gives_it(query: str, address: str) -> None:
+    assert f'<span class="name">{address}</span>' in listed(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "address"),
+    [
+        ("proxy authentication", "/codes/http/407/"),
+        ("feed not found", "/codes/stroom/110/"),
+        ("FEED_MUST_BE_SPECIFIED", "/codes/stroom/100/"),
+        ("forbiden", None),
+        ("connection refused", None),
+        ("cert", None),
+    ],
+)
+def test_one_result_that_is_meant_is_opened_at_once(query: str, address: str | None) -> None:
+    assert straight_to(query) == address
+
+
+def test_a_result_says_why_it_was_found() -> None:
+    assert "people say: certificate expired" in listed("certificate expired")
+    assert "comes with HTTP 401" in listed("stroom 401")
 
 
 # --- the engine by itself ---
