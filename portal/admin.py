@@ -19,7 +19,7 @@ ISSUED_FIELDS = ["name", "scopes", "expires"]
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    """A token to be issued: scopes as boxes, expiry with the browser's own picker."""
+    """Form for a new token: scopes as check boxes, expiry with the browser's picker."""
 
     scopes = forms.MultipleChoiceField(
         choices=[
@@ -29,9 +29,9 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in t
         ],
         widget=forms.CheckboxSelectMultiple,
         initial=list(SCOPES),
-        help_text="What the token is good for; never more than its user may.",
+        help_text="Permissions of the token; never more than those of its user.",
     )
-    expires = UtcDateTimeField(label="Expires (UTC)", required=False, help_text="Empty: never.")
+    expires = UtcDateTimeField(label="Expires (UTC)", required=False, help_text="Empty: does not expire.")
 
     class Meta:
         model = ApiToken
@@ -40,7 +40,7 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in t
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """Issue and revoke tokens. The secret is shown once, when it is made; only its hash is kept."""
+    """Admin to issue and revoke tokens. The secret is shown once; only its hash is kept."""
 
     form = TokenForm
     list_display = ["prefix_text", "name", "user", "scope_words", "created", "expires", "last_used", "state"]
@@ -67,7 +67,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         return chip("receive", "in force")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
-        """Everyone sees their own; only who may administer users sees those of others (S15)."""
+        """Return the user's own tokens, and all tokens for user administrators (S15)."""
         tokens = super().get_queryset(request)
         return tokens if _administers_users(request) else tokens.filter(user_id=request.user.pk)
 
@@ -80,13 +80,13 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         return self.get_fields(request, obj) if obj is not None else []
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """A superuser's token would make a superuser of whoever issues it (S30)."""
+        """Offer superusers to superusers only: their token gives its issuer all their permissions (S30)."""
         if db_field.name == "user" and not _is_superuser(request):
             kwargs["queryset"] = User.objects.filter(is_superuser=False)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A token is issued and revoked, never edited: what its owner agreed to stays so."""
+        """Refuse: a token is issued and revoked, never edited."""
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: forms.ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
@@ -100,7 +100,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         obj.__dict__.update(issued.__dict__)
         messages.warning(
             request,
-            format_html("Copy the token now, it is shown only this once: <code class='secret'>{}</code>", secret),
+            format_html("Copy the token now. It is shown only once: <code class='secret'>{}</code>", secret),
         )
 
 
@@ -114,7 +114,7 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class PortalUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """Users. Only a superuser makes superusers, grants single permissions, or touches a superuser (S30)."""
+    """Admin of users. Only a superuser creates or edits superusers and grants single permissions (S30)."""
 
     show_facets = admin.ShowFacets.ALWAYS
     list_display = ("username", "email", "role_names", "is_active", "signs_in", "is_superuser", "last_login")
@@ -127,18 +127,18 @@ class PortalUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic only in t
     )
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Roles as boxes: there are few, and one sees all of them."""
+        """Show roles as check boxes: there are few."""
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
         if field is not None and db_field.name == "groups":
             field.widget = forms.CheckboxSelectMultiple()
             field.widget.choices = field.choices
-            field.help_text = "What the user may do is the sum of these. Each role lets its users sign in here."
+            field.help_text = "The user's permissions are the sum of these. Each role lets its users sign in here."
         return field
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None and db_field.name == "is_staff":
-            field.help_text = "Lets a user without a role sign in here, as for groups of your own."
+            field.help_text = "Lets a user without a role sign in here, for example a member of your own groups."
         return field
 
     @admin.display(description="may sign in", boolean=True)
@@ -168,7 +168,7 @@ class PortalUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic only in t
 
 @admin.register(Group)
 class PortalGroupAdmin(GroupAdmin):
-    """Roles. What a role may do is changed by superusers only; everyone else gives and takes roles (S30)."""
+    """Admin of roles. Only superusers change the permissions of a role; other administrators assign roles (S30)."""
 
     actions = None
     filter_horizontal = ()
@@ -185,7 +185,7 @@ class PortalGroupAdmin(GroupAdmin):
 
 @admin.register(AuditRecord)
 class AuditRecordAdmin(ReadOnlyAdmin):
-    """Who changed what, chained. Nobody edits it, not even a superuser."""
+    """Read-only admin of the audit record; not even a superuser can edit it."""
 
     list_display = ["number", "moment", "actor", "action", "kind", "name", "comment", "remote_address"]
     list_filter = ["kind", "action"]
@@ -196,7 +196,7 @@ class AuditRecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description="time (UTC)", ordering="number")
     def moment(self, entry: AuditRecord) -> str:
-        """To the second, which fits a line; the entry itself tells the rest."""
+        """Return the time to the second, which fits a line; the entry has the full time."""
         return entry.at[:19].replace("T", " ")
 
     @admin.display(description="before")

@@ -35,7 +35,7 @@ class PortalAdminSite(AdminSite):
 
     site_title = "Stroom portal"
     site_header = "Stroom portal"
-    index_title = "How things stand"
+    index_title = "Overview"
     index_template = "admin/index.html"
     enable_nav_sidebar = False
     login_form = SignInForm

@@ -27,7 +27,7 @@ class PortalConfig(AppConfig):
 
 
 class PortalAdminConfig(admin_apps.AdminConfig):
-    """Django's admin with our site in the place of the default one."""
+    """Django's admin with the portal's site as its default site."""
 
     default = False
     default_site = "portal.admin_site.PortalAdminSite"

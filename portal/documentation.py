@@ -1,4 +1,4 @@
-"""The in-product documentation: the Markdown files of `docs/`, rendered for `/docs/`."""
+"""Documentation pages: the Markdown files of `docs/`, rendered for `/docs/`."""
 
 import re
 from dataclasses import dataclass
@@ -51,17 +51,17 @@ class DocumentationPage:
     headings: tuple[Heading, ...]
 
     def html_for(self, address: str) -> str:
-        """The page with the portal's address in its examples."""
+        """Return the HTML of the page with the portal's address in its examples."""
         return self.html.replace(EXAMPLE_ADDRESS, escape(address)) if self.slug in FOR_CALLERS else self.html
 
 
 def pages() -> list[DocumentationPage]:
-    """All pages that exist, in reading order."""
+    """Return all pages in reading order."""
     return [page for slug in PAGES if (page := page_of(slug)) is not None]
 
 
 def page_of(slug: str) -> DocumentationPage | None:
-    """One page by its slug; None when there is none."""
+    """Return the page with this slug; None if there is none."""
     if slug not in PAGES:
         return None
     path = FOLDER / f"{slug}.md"
@@ -94,7 +94,7 @@ def _render(slug: str, text: str, _modified: int) -> DocumentationPage:
 
 
 def _link_pages(text: str) -> str:
-    """Links between the files lead to the pages here; files that are no pages lose their link."""
+    """Point links between files to their pages; links to other files are removed."""
     return re.sub(
         r"\]\((?:docs/)?([a-z-]+)\.md(#[a-z0-9-]+)?\)",
         lambda match: f"](/docs/{match[1]}/{match[2] or ''})" if match[1] in PAGES else "](/docs/)",
@@ -126,6 +126,6 @@ def _plain(text: str) -> str:
 
 
 def version() -> str:
-    """The version in the newest heading of the change log."""
+    """Return the version in the newest heading of the change log."""
     match = re.search(r"^## (\S+)", Path(BASE_DIR / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     return match.group(1) if match else "0"

@@ -12,12 +12,12 @@ _PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 
 
 def is_injected(name: str, value: str) -> bool:
-    """Say whether Kubernetes may have set this: the name is of one of its forms, and so is the value."""
+    """Return whether Kubernetes may have set a variable: name and value have one of its forms."""
     return any(form.fullmatch(name) and fits(value) for form, fits in _FORMS)
 
 
 def warning(environ: Mapping[str, str], known: frozenset[str] = frozenset()) -> str:
-    """Name what is passed over, in one line; empty where there is nothing."""
+    """Return a line that names the ignored variables; empty if there are none."""
     names = sorted(name for name, value in environ.items() if name not in known and is_injected(name, value))
     if not names:
         return ""
@@ -41,7 +41,7 @@ def _is_port(value: str) -> bool:
 
 
 def _is_url(value: str) -> bool:
-    """An address such as tcp://10.96.3.7:8000; of IPv6 also without brackets, as older versions write it."""
+    """Return whether it is a URL such as tcp://10.96.3.7:8000; IPv6 may lack brackets, as in older versions."""
     scheme, separator, rest = value.partition("://")
     host, _, port = rest.rpartition(":")
     return bool(separator) and scheme in _PROTOCOLS and _is_address(host.strip("[]")) and _is_port(port)

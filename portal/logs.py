@@ -1,4 +1,4 @@
-"""What goes to the log: one line for each event, with the id of the request that it belongs to (S12).
+"""Log format: one line for each event, with the id of its request (S12).
 
 Lines go to standard error, where systemd and container engines expect them, and carry no secrets: a request is told
 without its query, headers and body.
@@ -17,7 +17,7 @@ requests = logging.getLogger("portal.requests")
 
 
 def one_line(text: str) -> str:
-    """The text with everything written out that could end, hide or reorder a line."""
+    """Return the text with all characters escaped that could end, hide or reorder a line."""
     if text.isprintable():
         return text
     return "".join(
@@ -26,7 +26,7 @@ def one_line(text: str) -> str:
 
 
 class OneLine(logging.Formatter):
-    """Time, level, logger, request id, then the message; a trace stays in the line of its event."""
+    """Formatter: time, level, logger, request id, message; a traceback stays in the line of its event."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -40,7 +40,7 @@ class OneLine(logging.Formatter):
 
 
 class WithoutTrace(logging.Filter):
-    """What strangers can cause at will is told without a trace, which would let them fill the log."""
+    """Filter that removes tracebacks of errors which any client can cause, and so fill the log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.exc_info = record.exc_text = None
@@ -48,7 +48,7 @@ class WithoutTrace(logging.Filter):
 
 
 def log_request(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
-    """Tell of a request that was answered. The query stays out: people put secrets there."""
+    """Log an answered request, without its query, which may hold secrets."""
     milliseconds = (time.monotonic() - started) * 1000
     requests.info(
         "%s %s %d %.0fms address=%s",

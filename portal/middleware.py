@@ -1,4 +1,4 @@
-"""What every request and answer of Django carries: an id, the caller's address, a content security policy."""
+"""Middleware of the portal: request id, the caller's address, content security policy."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class RequestContextMiddleware:
     """Gives each request an id and the caller's address, for history, logs and the audit record.
 
     A well-formed X-Request-ID is taken over, so that one id follows a request through every hop; the answer
-    repeats it. The address is the first hop that is not one of our proxies; a header of anyone else is ignored.
+    repeats it. The address is the first hop that is not a trusted proxy; headers of other peers are ignored.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -41,7 +41,7 @@ class RequestContextMiddleware:
 
 
 class SlashMiddleware(CommonMiddleware):
-    """Django's, but below /api/ nothing is redirected to its address with a slash: a redirected write is lost."""
+    """Django's CommonMiddleware without slash redirects below /api/: a redirected write is lost."""
 
     def should_redirect_with_slash(self, request: HttpRequest) -> bool:
         return not request.path_info.startswith("/api/") and super().should_redirect_with_slash(request)
@@ -62,7 +62,7 @@ class ContentSecurityPolicyMiddleware:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address that a request of Django's came from."""
+    """Return the client's address of a Django request."""
     peer = str(request.META.get("REMOTE_ADDR") or "")
     forwarded = request.headers.get("X-Forwarded-For", "")
     return http_client.client_address(peer, [forwarded], settings.ENVIRONMENT.trusted_proxies.trusts)

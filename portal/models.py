@@ -1,4 +1,4 @@
-"""Who may use the REST API: tokens, kept as hashes."""
+"""Models of access: API tokens, kept as hashes, and the audit record."""
 
 import contextlib
 import hashlib
@@ -35,7 +35,7 @@ class ApiTokenManager(models.Manager["ApiToken"]):
         scopes: list[str] | None = None,
         expires: datetime | None = None,
     ) -> tuple["ApiToken", str]:
-        """Make a token; the text returned beside the row is its only copy."""
+        """Create a token; the returned text is its only copy."""
         secret = f"sp_{secrets.token_urlsafe(32)}"
         token = self.create(
             user_id=user.pk,
@@ -81,7 +81,7 @@ class ApiToken(models.Model):
         return self.expires is not None and self.expires <= timezone.now()
 
     def note_use(self) -> None:
-        """Remember the last use, to the minute, so that reading does not write each time.
+        """Record the last use at most once a minute, so that a read rarely writes.
 
         A database that cannot be written just now must not turn a proxy's question into a fault: it would take
         that as leave to accept.
@@ -93,7 +93,7 @@ class ApiToken(models.Model):
 
 
 class AuditRecord(models.Model):
-    """One entry of the record of changes. Written by `portal.audit.record`, never changed or removed (S23)."""
+    """Entry of the audit record. Written by `portal.audit.record`, never changed or removed (S23)."""
 
     number = models.PositiveBigIntegerField(unique=True)
     at = models.CharField("time (UTC)", max_length=30)
@@ -120,7 +120,7 @@ class AuditRecord(models.Model):
 
 
 class LoginTry(models.Model):
-    """Tries to sign in with one user name from one network since the last success; soon forgotten."""
+    """Number of failed sign-ins with one user name from one network; removed after a while."""
 
     pair = models.CharField(max_length=64, primary_key=True)
     tries = models.PositiveSmallIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""All addresses that Django serves; wire paths are answered by the edge before Django sees them."""
+"""URLs that Django serves. The edge answers wire paths before Django sees them."""
 
 from django.contrib import admin
 from django.urls import include, path

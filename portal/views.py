@@ -1,4 +1,4 @@
-"""Pages that belong to no app: the documentation."""
+"""Pages of the documentation."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -12,13 +12,13 @@ from portal.site import own_address
 
 @conditional_page
 def documentation_index(request: HttpRequest) -> HttpResponse:
-    """All pages of the documentation with their first sentences."""
+    """Show all pages of the documentation with their first sentences."""
     return render(request, "docs/index.html", {"pages": documentation.pages(), "version": documentation.version()})
 
 
 @conditional_page
 def documentation_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """One page of the documentation."""
+    """Show one page of the documentation."""
     page = documentation.page_of(slug)
     if page is None:
         raise Http404("The documentation has no such page.")
@@ -28,5 +28,5 @@ def documentation_page(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def favicon(_request: HttpRequest) -> HttpResponse:
-    """Browsers ask for this address wherever a page names no icon, as Swagger UI and parts of the admin do."""
+    """Redirect to the icon. Browsers request this address for pages that name no icon, such as Swagger UI."""
     return redirect(static("favicon.svg"))

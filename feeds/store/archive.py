@@ -11,6 +11,7 @@ from feeds.rules.metadata import parse_meta
 from feeds.store.compression import StreamInvalid, TooLarge
 from feeds.store.zip_directory import Directory, read_directory, read_entry
 from feeds.store.zip_records import Entry, bad_entry
+from portal.text import counted
 
 MAX_META_BYTES = 1024 * 1024
 #: What reading all meta entries of an archive may cost: bytes, and more for each data item; and what a line
@@ -78,7 +79,7 @@ class Groups:
         """
         if feed not in self._feed_numbers:
             if len(self.feeds) == self.max_feeds:
-                raise StreamInvalid(f"The ZIP names more than {self.max_feeds} feeds")
+                raise StreamInvalid(f"The ZIP names more than {counted(self.max_feeds, 'feed')}")
             self._feed_numbers[feed] = len(self.feeds)
             self.feeds.append(feed)
         self._feed_of[index] = self._feed_numbers[feed]

@@ -1,4 +1,4 @@
-"""Tokens: get one for a user name and password; see and revoke one's own."""
+"""API of tokens: issue one for a user name and password, list and revoke the user's own."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -86,7 +86,7 @@ class TokenSerializer(ChosenFieldsMixin, serializers.ModelSerializer[ApiToken]):
 
 
 class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
-    """Log in for a token."""
+    """Sign-in that issues a token."""
 
     queryset = ApiToken.objects.none()
     serializer_class = TokenRequestSerializer
@@ -132,7 +132,7 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
 
 @extend_schema_view(list=extend_schema(description="Your tokens, newest first, without their secrets."))
 class TokenViewSet(PrivateMixin, ListMixin, GenericViewSet[ApiToken]):
-    """One's own tokens. Those of others do not exist here, whoever asks."""
+    """Tokens of the user. Tokens of other users do not exist here, even for administrators."""
 
     queryset = ApiToken.objects.all()
     serializer_class = TokenSerializer

@@ -1,4 +1,4 @@
-"""The roles that the portal ships, as groups: what each may do, and nothing else (threat model, S13 and S30).
+"""Roles of the portal as groups, each with exactly its permissions (threat model, S13 and S30).
 
 They are put right after every migration, so that a right that a release takes from a role is really gone. Groups
 that an installation makes itself are never touched. Certificate policies and rules are the officers' alone, also
@@ -45,14 +45,14 @@ ROLES: dict[str, frozenset[str]] = {
 
 
 def enters_admin(user: AbstractBaseUser | AnonymousUser) -> bool:
-    """Whether somebody may sign in to the admin: each role of ours lets its users in, as does *Staff status*."""
+    """Return whether a user may sign in to the admin: users with a role or *Staff status* may."""
     if not isinstance(user, User) or not user.is_active:
         return False
     return user.is_staff or user.groups.filter(name__in=ROLES).exists()
 
 
 def put_right(sender: AppConfig, **kwargs: Any) -> None:
-    """Make the shipped groups what they should be (receiver of post_migrate, which comes once for each app)."""
+    """Create or reset the shipped groups (receiver of post_migrate, which is sent once for each app)."""
     if sender.label != "portal":
         return
     using: str = kwargs.get("using", "default")

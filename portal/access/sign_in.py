@@ -1,4 +1,4 @@
-"""Signing in: passwords with a lock-out after failures (S17), and the name that a trusted proxy's sign-on gives.
+"""Sign-in: passwords with lock-out after failures (S17), and single sign-on through a trusted proxy.
 
 Both serve every way in alike: the admin's login page, and getting a token over REST.
 """
@@ -28,7 +28,7 @@ from portal.middleware import GetResponse
 from portal.models import ApiToken, LoginTry
 from portal.rest.problems import API_PREFIX
 
-#: Failed sign-ins that one network may make in a minute, and all networks together that nobody has signed in from.
+#: Failed sign-ins that one network may make in a minute, and all networks without a recent sign-in together.
 SIGN_INS, ALL_SIGN_INS = 20, 600
 #: For how long a network is known after somebody has signed in from it.
 KNOWN_SECONDS = 30 * 24 * 3600
@@ -42,7 +42,7 @@ _SIGNED_ON = "signed_on_by_header"
 
 
 class TooManySignIns(APIException):
-    """More failed sign-ins than one network, or all unknown ones together, may make in a minute."""
+    """Error for more failed sign-ins in a minute than one network, or all unknown networks together, may make."""
 
     status_code = 429
     default_detail = "Too many failed sign-ins from your network. Wait a minute, then try again."
@@ -54,11 +54,11 @@ class TooManySignIns(APIException):
 
 
 class PasswordBackend(ModelBackend):
-    """Django's own, for ten failures; then user name and address are locked together for a quarter of an hour.
+    """Django's backend with a limit: after ten failures, user name and address are locked for a quarter of an hour.
 
-    A locked pair is answered as a wrong password is, in the same time, so that nobody learns which names exist or
-    are locked. Another address is not affected: nobody can lock others out. Each try is counted before the password
-    is looked at, so that many at once are not more than ten either.
+    A locked pair gets the answer of a wrong password, in the same time, so that a client cannot learn which names
+    exist or are locked. Other addresses are not affected. Each try is counted before the password is checked:
+    concurrent tries stay within the ten too.
     """
 
     def authenticate(
@@ -80,7 +80,7 @@ class PasswordBackend(ModelBackend):
 
 
 def _take_allowance(request: HttpRequest, network: str) -> None:
-    """Count a sign-in as failed, in advance: looking at a password is slow by design.
+    """Count a sign-in as failed in advance: checking a password is slow by design.
 
     A network from which somebody has signed in before does not depend on what strangers leave of the common limit.
 
@@ -107,7 +107,7 @@ def _note_success(network: str) -> None:
 
 
 def is_known(network: str) -> bool:
-    """Whether somebody has signed in from this network lately."""
+    """Return whether a user has signed in from this network recently."""
     found = COUNTER.tallies.find(_known_key(network))
     return found is not None and found[0] > time.time() - KNOWN_SECONDS
 
@@ -121,7 +121,7 @@ def _known_key(network: str) -> str:
 
 
 def is_signed_in(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether a request, by headers that may be believed, has a token, a session or a sign-on name that counts.
+    """Return whether trusted headers of a request hold a valid token, session or sign-on name.
 
     Raises:
         Unavailable: the database cannot be read.
@@ -147,14 +147,14 @@ def _has_session(cookie: str) -> bool:
 
 
 def pair_of(username: str, address: str) -> str:
-    """One key for a user name and the network it comes from. Hashed: people type passwords into the wrong field."""
+    """Return the key of a user name and network, hashed because users type passwords into the wrong field."""
     told = f"{username.strip().casefold()}\0{network_key(address)}"
     return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()
 
 
 @transaction.atomic
 def take_try(pair: str, now: datetime) -> bool:
-    """Count one try as failed, in advance; False when there is none left."""
+    """Count one try as failed in advance; return False when none is left."""
     row, _ = LoginTry.objects.select_for_update().get_or_create(pk=pair, defaults={"tries": 0, "last": now})
     tries = 0 if row.last <= now - LOCKED_FOR else row.tries
     if tries >= MAX_TRIES:
@@ -167,7 +167,7 @@ def take_try(pair: str, now: datetime) -> bool:
 
 
 def _forget(now: datetime) -> None:
-    """Remove what is over, and the oldest of too many."""
+    """Remove expired rows, and the oldest rows above the limit."""
     LoginTry.objects.filter(last__lt=now - LOCKED_FOR).delete()
     surplus = LoginTry.objects.order_by("-last").values_list("pk", flat=True)[MAX_ROWS : MAX_ROWS + 1000]
     keys = list(surplus)
@@ -176,12 +176,12 @@ def _forget(now: datetime) -> None:
 
 
 class HeaderSignOnMiddleware:
-    """Signs in the user whom a trusted proxy names in the header of PORTAL_SIGNIN_HEADER; off without that setting.
+    """Signs in the user that a trusted proxy names in the header of PORTAL_SIGNIN_HEADER; off without the setting.
 
     It counts on pages and the admin alone: programs that call the API have tokens, and a proxy does not ask them to
     sign in. Only users that exist here and are active are signed in. From any other peer the header is ignored, and
     so is one with two values. The session that came from it ends when the proxy names somebody else, and below the
-    admin when it names nobody; elsewhere an empty header changes nothing, as a proxy may guard the admin alone.
+    admin when it is empty; elsewhere an empty header changes nothing, as a proxy may guard the admin alone.
     """
 
     def __init__(self, get_response: GetResponse) -> None:

@@ -1,4 +1,4 @@
-"""The record of who changed what: appended only, each entry chained to the one before by its digest (S23).
+"""Audit record: append-only, each entry chained to the previous one by its digest (S23).
 
 An entry that is edited, taken out or moved breaks the chain. A tail that is cut off does not, so the head of the
 chain is also written to the log and to a file beside the data; `manage.py verify_audit` compares all three. The
@@ -63,7 +63,7 @@ _new_database: ContextVar[bool] = ContextVar("audit_new_database", default=False
 
 @dataclass(frozen=True)
 class Head:
-    """The last entry of the chain at some time."""
+    """Number and digest of the last entry of the chain at some time."""
 
     number: int
     digest: str
@@ -78,13 +78,13 @@ _heads: ContextVar[list[Head] | None] = ContextVar("audit_heads", default=None)
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
-    """The fingerprint of one entry, its predecessor's included."""
+    """Return the digest of an entry, which covers the digest of its predecessor."""
     told = [values[name] for name in COVERED]
     return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()
 
 
 def told_at(moment: datetime) -> str:
-    """An instant in the one spelling that every database gives back alike."""
+    """Return a time in a form that every database returns unchanged."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -99,7 +99,7 @@ def record(
     comment: str = "",
     actor: str = "",
 ) -> None:
-    """Append an entry; who, from where and by which request are the present request's unless given.
+    """Append an entry; user, address and request id default to those of the current request.
 
     Args:
         action: created, changed, deleted, or another word for what was done.
@@ -131,7 +131,7 @@ def record(
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Append the entries of many changes at once, at the end: the chain is read once instead of for each.
+    """Append the entries of many changes together at the end of the block: the chain is read once.
 
     Use it inside the transaction that makes the changes; if that fails, nothing is appended.
     """
@@ -171,12 +171,12 @@ def expect_new_database() -> None:
 
 
 def accept_heads(reason: str) -> None:
-    """Go on with this database, though heads of another or of a newer one were announced."""
+    """Accept this database although heads of another or a newer one were announced."""
     _append([_beginning(reason)])
 
 
 def _beginning(comment: str) -> dict[str, Any]:
-    """The entry that begins a chain: heads announced before it may belong to another."""
+    """Return the entry that begins a chain: heads announced before it may belong to another chain."""
     after = last_announced()
     return {
         "at": told_at(datetime.now(UTC)),
@@ -205,23 +205,23 @@ def _last_with_chain() -> tuple[int, str, str] | None:
 
 
 def origin() -> str:
-    """The digest of the first entry, which tells this database from every other; empty where there is none."""
+    """Return the digest of the first entry, which identifies this database; empty for an empty record."""
     return AuditRecord.objects.filter(number=1).values_list("digest", flat=True).first() or ""
 
 
 def latest_head() -> Head | None:
-    """The last entry; None for an empty record."""
+    """Return the last entry; None for an empty record."""
     last = AuditRecord.objects.order_by("-number").values_list("number", "digest").first()
     return Head(*last) if last else None
 
 
 def plain(values: Mapping[str, Any] | None) -> str:
-    """Values as JSON text: what is hashed is what is stored, letter by letter."""
+    """Return values as JSON text: exactly the stored text is hashed."""
     return json.dumps(dict(values or {}), default=str, ensure_ascii=False, sort_keys=True)
 
 
 def _hold_chain() -> None:
-    """Let one writer at a time read the head and append. In SQLite a transaction that writes is alone anyway."""
+    """Serialise writers of the chain. In SQLite a writing transaction is exclusive anyway."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
@@ -229,7 +229,7 @@ def _hold_chain() -> None:
 
 @contextmanager
 def one_head_announced() -> Iterator[None]:
-    """Log only the last of many heads, at the end; the file has them all."""
+    """Log only the last of many heads, at the end of the block; the file has all of them."""
     heads: list[Head] = []
     token = _heads.set(heads)
     try:
@@ -241,7 +241,7 @@ def one_head_announced() -> Iterator[None]:
 
 
 def announce(*heads: Head) -> None:
-    """Tell heads where somebody who rewrites the table cannot take them back."""
+    """Write heads to the log and the file, where rewriting the table cannot change them."""
     gathered = _heads.get()
     if gathered is None:
         log.info("audit chain head %s", heads[-1])
@@ -257,7 +257,7 @@ def announce(*heads: Head) -> None:
 
 
 def last_announced() -> Head | None:
-    """The head that was written last to the portal's own file."""
+    """Return the head that was last written to the portal's own file."""
     try:
         with (Path(settings.DATA_DIR) / HEADS_FILE).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
@@ -268,7 +268,7 @@ def last_announced() -> Head | None:
 
 
 def holds(head: Head) -> bool:
-    """Whether the database has the entry that was announced."""
+    """Return whether the database has an announced entry."""
     return AuditRecord.objects.filter(number=head.number, digest=head.digest).exists()
 
 
@@ -276,7 +276,7 @@ def holds(head: Head) -> bool:
 
 
 def record_settings(values: Mapping[str, str]) -> bool:
-    """Append an entry where the portal starts with other settings than the last time; tell whether it did.
+    """Append an entry if the settings differ from those of the last start; return whether they do.
 
     `values` must hold no secret: give its fingerprint instead.
     """
@@ -298,7 +298,7 @@ def record_settings(values: Mapping[str, str]) -> bool:
 
 
 def told_settings(environment: Any) -> dict[str, str]:
-    """The settings in words; of secrets a short keyed fingerprint, which shows a change and nothing else."""
+    """Return the settings as text; secrets as a short keyed fingerprint, which only shows a change."""
     told = {}
     for name, value in sorted(vars(environment).items()):
         if name in {"secret_key", "admin_password", "database_url"}:
@@ -348,7 +348,7 @@ def _link_faults(entry: Mapping[str, Any], previous: str, expected: int) -> Iter
 
 
 def _head_faults(digests: Mapping[int, str], began: set[int], heads: Iterable[Head]) -> list[str]:
-    """Heads that the chain does not have, but for those announced before an entry that explains them."""
+    """Return announced heads that are missing in the chain, except those explained by a later entry."""
     faults: list[str] = []
     for head in heads:
         found = digests.get(head.number)
@@ -362,12 +362,12 @@ def _head_faults(digests: Mapping[int, str], began: set[int], heads: Iterable[He
 
 
 def stored_entries() -> Iterator[Mapping[str, Any]]:
-    """All entries, oldest first, without holding them all in memory."""
+    """Yield all entries, oldest first."""
     yield from AuditRecord.objects.order_by("number").values(*COVERED, "digest").iterator()
 
 
 def read_heads(lines: Iterable[str]) -> list[Head]:
-    """Heads as `announce` writes them, also from a log: whatever else stands in a line is passed over."""
+    """Yield heads as `announce` writes them, from its file or a log; other text of a line is ignored."""
     heads = []
     for line in lines:
         words = line.split()

@@ -40,7 +40,7 @@ def connect() -> None:
 
 
 def on_history(*, instance: Any, history_instance: Any, **_: Any) -> None:
-    """A row of history was written: the same change, chained."""
+    """Append the entry of a change when its row of history is written."""
     row = history_instance
     names = [field.attname for field in row.tracked_fields if field.name not in _BY_USE and field.name != "id"]
     present = {name: getattr(row, name) for name in names}
@@ -70,7 +70,7 @@ def _sides(row: Any, names: list[str], present: dict[str, Any]) -> tuple[dict[st
 
 
 def _former(row: Any, names: list[str]) -> dict[str, Any]:
-    """What the row before said; many changes at once know it without asking."""
+    """Return the values before the change; a bulk change has them already."""
     known: dict[str, Any] | None = getattr(row, "known_before", None)
     if known is not None:
         return known
@@ -82,7 +82,7 @@ def _former(row: Any, names: list[str]) -> dict[str, Any]:
 
 
 def before_save(sender: type[Model], *, instance: Any, raw: bool = False, **_: Any) -> None:
-    """Remember what the row was, for the entry after the save."""
+    """Keep the values before a save for the entry after it."""
     if not raw and instance.pk is not None:
         instance._audit_before = sender._default_manager.filter(pk=instance.pk).first()
 
@@ -113,7 +113,7 @@ def after_delete(sender: type[Model], *, instance: Any, **_: Any) -> None:
 
 
 def after_set(sender: Any, *, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **_: Any) -> None:
-    """Roles of a user, permissions of a user, rights of a role."""
+    """Append the entry of changed roles or permissions of a user or a role."""
     if action not in {"post_add", "post_remove", "pre_clear"} or (action != "pre_clear" and not pk_set):
         return
     names = _names(sender, instance, pk_set, reverse=reverse)
@@ -131,7 +131,7 @@ def after_set(sender: Any, *, instance: Any, action: str, reverse: bool, pk_set:
 
 
 def _names(sender: Any, instance: Any, keys: set[int] | None, *, reverse: bool) -> list[str]:
-    """The other side of the relation in words; everything there is, where all of it is taken away."""
+    """Return the names on the other side of the relation; for a removal of all, all current names."""
     if reverse:
         users = User.objects.filter(pk__in=keys or ())
         return sorted(str(user) for user in users) if sender is not Group.permissions.through else []

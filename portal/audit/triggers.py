@@ -1,4 +1,4 @@
-"""Triggers by which the database itself refuses to change or remove entries of the audit record (S23)."""
+"""Database triggers that refuse to change or remove entries of the audit record (S23)."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ _REMOVE = {
 
 
 def install(connection: Any) -> None:
-    """Put the triggers in place."""
+    """Create the triggers."""
     _execute(connection, _INSTALL)
 
 
 def remove(connection: Any) -> None:
-    """Take them away: to undo the migration, and for tests that empty every table."""
+    """Drop the triggers, to undo the migration and for tests that empty every table."""
     _execute(connection, _REMOVE)
 
 

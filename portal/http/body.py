@@ -1,4 +1,4 @@
-"""Reading a request's body from the server: whole or not at all, and not for ever (receipt contract, section 4)."""
+"""Reader of request bodies: complete or not at all, within time limits (receipt contract, section 4)."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ LINGER_SECONDS = 1.0
 
 @dataclass
 class Connection:
-    """What an application may want to know of the connection under its request.
+    """Connection of a request, as far as applications use it.
 
     `gone`: nothing can be written any more. `half_closed`: the client has sent its last byte, so a body that is
     not complete by now never will be, but an answer may still reach it. `spoiled`: behind the request came what is
@@ -37,28 +37,28 @@ class Connection:
 
 
 class Incomplete(Exception):  # names what the body is
-    """The body will never be complete: the client went away, sent less than announced, or is far too slow."""
+    """Error for a body that stays incomplete: the client left, sent less than announced, or is too slow."""
 
 
 def connection_of(scope: Scope) -> Connection:
-    """The connection under a request; a server that is not ours says nothing about it."""
+    """Return the connection of a request; unknown under another server."""
     extensions = scope.get("extensions") or {}
     found = extensions.get(EXTENSION)
     return found if isinstance(found, Connection) else Connection()
 
 
 def is_delimited(scope: Scope) -> bool:
-    """Whether a request says where its body ends, however badly."""
+    """Return whether a request declares where its body ends, even if wrongly."""
     return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first value of a header, by lower-case name."""
+    """Return the first value of a header, by lower-case name."""
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
 class Body:
-    """One request's body, piece by piece."""
+    """Body of one request, read piece by piece."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         announced = header(scope, b"content-length")
@@ -79,7 +79,7 @@ class Body:
         return self._connection.whole and not self._connection.spoiled
 
     async def next(self) -> bytes:
-        """The next piece; empty only at the end.
+        """Return the next piece; empty only at the end.
 
         Raises:
             Incomplete: there will be no end.
@@ -104,11 +104,11 @@ class Body:
         return b""
 
     def excuse(self, seconds: float) -> None:
-        """Do not hold our own work against the sender's rate."""
+        """Exclude the time of our own work from the sender's rate."""
         self._window_ends += seconds
 
     async def drain(self, most: int, seconds: float) -> None:
-        """Read and forget the rest, up to a limit: many clients look for an answer only once they have written.
+        """Read and discard the rest up to a limit: many clients read the answer only after they have written.
 
         At the limit the connection stays open for a moment without being read. Closed at once, with data unread,
         it would be reset, and the reset can overtake the answer: nginx then says 502.

@@ -13,13 +13,13 @@ MAX_ADDRESS = 128
 
 @dataclass(frozen=True)
 class TrustedProxies:
-    """Peers whose identity headers are believed. Empty means nobody (contract section 9)."""
+    """Peers whose identity headers are trusted. Empty: none (contract section 9)."""
 
     networks: tuple[Network, ...] = ()
     unix: bool = False
 
     def trusts(self, peer: str | None) -> bool:
-        """Say whether `peer`, the address at the other end of our connection, is on the list.
+        """Return whether `peer`, the address at the other end of our connection, is on the list.
 
         An empty or absent address is a Unix socket, trusted only where `unix` was listed.
         """
@@ -28,7 +28,7 @@ class TrustedProxies:
         return is_in(peer, self.networks)
 
     def caller(self, peer: str, forwarded: str) -> str:
-        """The client's address, see `client_address`."""
+        """Return the client's address, see `client_address`."""
         return client_address(peer, [forwarded], self.trusts)
 
 
@@ -51,7 +51,7 @@ class IdentityNames:
 
 
 def client_address(peer: str | None, forwarded: Iterable[str], trusts: Callable[[str | None], bool]) -> str:
-    """The address that a request came from: the first hop, from the right, that is not one of our proxies.
+    """Return the client's address: the first hop, from the right, that is not a trusted proxy.
 
     Where every hop is trusted, the oldest counts, and without any hop the peer itself: a trusted machine may be a
     client too. A peer that is not trusted is the client, whatever its headers say.
@@ -71,7 +71,7 @@ def client_address(peer: str | None, forwarded: Iterable[str], trusts: Callable[
 
 
 def network_key(address: str) -> str:
-    """The network that an address counts with in limits: itself for IPv4, its /64 for IPv6.
+    """Return the network of an address for limits: the address itself for IPv4, its /64 for IPv6.
 
     A socket that listens on both families shows IPv4 clients as IPv6 ones; they are not neighbours.
     """
@@ -84,7 +84,7 @@ def network_key(address: str) -> str:
 
 
 def is_in(address: str, networks: Iterable[Network]) -> bool:
-    """Whether an address is in one of the networks, in its IPv4 or its IPv6 form."""
+    """Return whether an address is in one of the networks, in its IPv4 or IPv6 form."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -95,13 +95,13 @@ def is_in(address: str, networks: Iterable[Network]) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own."""
+    """Return whether an address is a loopback address."""
     parsed = parse_address(address)
     return parsed is not None and parsed.is_loopback
 
 
 def parse_address(address: str) -> Address | None:
-    """An address without its zone; an IPv4-mapped one as IPv4. None where the text is no address."""
+    """Return an address without its zone, and an IPv4-mapped one as IPv4; None if the text is not an address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""Two numbers for each key, in a table of fixed size that all workers share: what limits are counted in.
+"""Fixed-size table of counters in a memory-mapped file that all workers share; limits are counted in it.
 
 The table is a mapped file, so that a limit holds for the portal and not for each of its workers, and costs no
-query. It forgets whoever was not seen for longest when there is no room for somebody new.
+query. The least recently used entry is evicted when it is full.
 """
 
 import fcntl
@@ -27,17 +27,17 @@ _ROW_BYTES = ENTRIES * _ENTRY.size
 #: All entries of a row in one go, three numbers each.
 _ROW = struct.Struct("=" + _ENTRY.format[1:] * ENTRIES)
 
-#: How long the table's lock is waited for, once: whoever holds it needs some microseconds.
+#: Seconds to wait for the table's lock; its holder needs some microseconds.
 PATIENCE_SECONDS = 0.5
 
 Pair = tuple[float, float]
 
 
 class Tallies:
-    """The table. Without a path it lies in memory, for one process alone."""
+    """Table of counters: two numbers for each key. Without a path it is in the memory of one process."""
 
     def __init__(self, path: Path | None = None, *, rows: int = ROWS) -> None:
-        """Map the table, and make its file where there is none.
+        """Map the table; create its file where there is none.
 
         Args:
             path: the file that all workers share.
@@ -53,7 +53,7 @@ class Tallies:
         self._table = mmap.mmap(self._file, rows * _ROW_BYTES)
 
     def update(self, key: str, change: Callable[[Pair | None], Pair]) -> Pair:
-        """Put what `change` makes of a key's pair in its place, with nobody in between; the new pair.
+        """Replace a key's pair by the result of `change` atomically; return the new pair.
 
         Args:
             key: whose pair it is.
@@ -76,7 +76,7 @@ class Tallies:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def find(self, key: str) -> Pair | None:
-        """A key's pair, without taking room for one that is not known."""
+        """Return a key's pair, without adding an entry for an unknown key."""
         digest = _digest(key)
         row = _ROW.unpack_from(self._table, digest % self._rows * _ROW_BYTES)
         if digest not in row[::3]:
@@ -103,12 +103,12 @@ def _digest(key: str) -> int:
 
 
 def _longest_unseen(digests: Sequence[int], seen: Sequence[float]) -> int:
-    """An empty entry, else the one whose key was seen longest ago."""
+    """Return an empty entry, else the least recently used one."""
     return min(range(ENTRIES), key=lambda n: (digests[n] != 0, seen[n]))
 
 
 def shared_tallies(folder: Path) -> Tallies:
-    """The table of all workers; where the disk has no room for it, one of this worker alone."""
+    """Return the table of all workers; if the disk is full, one of this worker alone."""
     try:
         return Tallies(folder / FILE)
     except OSError as fault:

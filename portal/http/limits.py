@@ -11,7 +11,7 @@ MOST_WAIT = 5.0
 
 
 class Allowance(NamedTuple):  # made for every request: a dataclass takes several times as long
-    """What a client has left in its window of a minute."""
+    """Remaining requests of a client in the current window."""
 
     allowed: bool
     limit: int
@@ -20,13 +20,13 @@ class Allowance(NamedTuple):  # made for every request: a dataclass takes severa
 
 
 class Counter:
-    """Counts by key in windows of a minute; of all workers together once they share their tallies."""
+    """Rate limiter with fixed windows of a minute; shared by all workers once they share their table."""
 
     def __init__(self, tallies: Tallies | None = None) -> None:
         self.tallies = tallies or Tallies()
 
     def take(self, key: str, limit: int, now: float) -> Allowance:
-        """Count one request. A refused one counts for nothing, so that waiting always helps."""
+        """Count one request. A refused request is not counted, so that waiting always helps."""
         allowed = False
 
         def count(window: Pair | None) -> Pair:
@@ -40,7 +40,7 @@ class Counter:
         return Allowance(allowed, limit, max(0, limit - int(used)), resets_in)
 
     def give_back(self, key: str, now: float) -> None:
-        """Take back one request that shall not count after all."""
+        """Give back one counted request."""
 
         def uncount(window: Pair | None) -> Pair:
             started, used = _current(window, now)
@@ -50,7 +50,7 @@ class Counter:
 
 
 def _current(window: Pair | None, now: float) -> Pair:
-    """The window that `now` is in.
+    """Return the current window.
 
     One of another boot of the machine may lie in what is now the future; one that another worker has begun while we
     waited for the table lies there by a moment.

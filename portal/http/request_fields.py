@@ -1,4 +1,4 @@
-"""What the header fields and the query of a request say. Callers bound their length: what was parsed is kept."""
+"""Parsers of header fields and queries. Results are cached, so callers bound the length of the input."""
 
 import re
 from functools import lru_cache
@@ -9,7 +9,7 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 @lru_cache(maxsize=1024)
 def is_known(tag: bytes, known: bytes) -> bool:
-    """Whether If-None-Match names the tag; weak and strong ones compare alike (RFC 9110, section 13.1.2)."""
+    """Return whether If-None-Match has the tag, by weak comparison (RFC 9110, section 13.1.2)."""
     opaque = tag.removeprefix(b"W/")
     tags = {part.strip().removeprefix(b"W/") for part in known.split(b",")}
     return opaque in tags or b"*" in tags
@@ -17,7 +17,7 @@ def is_known(tag: bytes, known: bytes) -> bool:
 
 @lru_cache(maxsize=256)
 def accepts_gzip(header: bytes) -> bool:
-    """Whether Accept-Encoding names gzip, not with q=0, and does not prefer the plain form (RFC 9110, 12.5.3)."""
+    """Return whether Accept-Encoding allows gzip and does not prefer the plain form (RFC 9110, 12.5.3)."""
     weights = {"identity": 0.0}
     for part in header.decode("latin-1").lower().split(","):
         coding, _, parameters = part.partition(";")
@@ -26,7 +26,7 @@ def accepts_gzip(header: bytes) -> bool:
 
 
 def _weight(parameters: str) -> float:
-    """The value of `q`: 1 where there is none, 0 where it cannot be read."""
+    """Return the value of `q`: 1 where it is missing, 0 where it is invalid."""
     name, _, value = parameters.partition("=")
     if name.strip() != "q":
         return 1.0
@@ -34,12 +34,12 @@ def _weight(parameters: str) -> float:
 
 
 def cookie_names(header: bytes) -> frozenset[str]:
-    """The names in one Cookie header."""
+    """Return the names in a Cookie header."""
     return frozenset(part.partition("=")[0].strip() for part in header.decode("latin-1").split(";"))
 
 
 @lru_cache(maxsize=1024)
 def canonical(query: bytes) -> str:
-    """The query with its names in order; values of one name stay in theirs, in which they can matter."""
+    """Return the query sorted by name; values of one name keep their order."""
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
     return urlencode(sorted(pairs, key=lambda pair: pair[0]), encoding="latin-1")

@@ -1,4 +1,4 @@
-"""The id that follows one request through every hop: in the answer, the log, the history, and with a receipt."""
+"""Request id, which follows a request through every hop: answer, log, history and receipt."""
 
 import random
 import re
@@ -12,13 +12,13 @@ current_request_id: ContextVar[str] = ContextVar("current_request_id", default=N
 
 
 def request_id(supplied: bytes) -> bytes:
-    """The caller's own where it is well-formed, else a new one."""
+    """Return the caller's id where it is well-formed, else a new one."""
     if supplied and _WELL_FORMED.fullmatch(supplied):
         return supplied
     return b"%032x" % random.getrandbits(128)  # to tell requests apart; no secret
 
 
 def told_request_id() -> str:
-    """The id of the request that is being answered; empty outside of any."""
+    """Return the id of the current request; empty outside of requests."""
     current = current_request_id.get()
     return "" if current == NONE else current

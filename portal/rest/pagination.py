@@ -67,7 +67,7 @@ class CursorPages(BasePagination):
 
     The order is that in which rows were made, which no clock can turn round. However much there is and whatever
     is asked, a page takes a bounded time (threat model, S27). In rising order each page, the last one too, has the
-    address of what comes after it: whoever keeps that misses no row (R33).
+    address of what comes after it: a collector that keeps it misses no row (R33).
     """
 
     query_names = frozenset({"limit", "cursor", "ordering"})
@@ -216,7 +216,7 @@ def _readable(listing: CursorView, *, falling: bool) -> KeyRange:
 
 
 def _behind(shown: list[Any], place: Place | None, ordering: str, looked_to: int) -> Place:
-    """The place behind everything that was shown, or looked through in vain."""
+    """Return the position after all rows that were shown or examined."""
     begun = 0 if place is None else place.key - place.back
     return Place(back=False, ordering=ordering, key=max(begun if not shown else shown[-1].key, looked_to, 0))
 

@@ -44,7 +44,7 @@ class PrivateMixin(ConditionalMixin, StrictQueryMixin):
     with nothing but defaults.
     """
 
-    #: Query names of single actions or methods, beside those of lists.
+    #: Query names of single actions or methods, in addition to those of lists.
     query_of: Mapping[str, frozenset[str]] = {}
 
     def known_query(self) -> set[str]:

@@ -121,7 +121,7 @@ class Conflict(exceptions.APIException):
 
 
 def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
-    """DRF's exception handler. An exception that nobody foresaw goes on to Django, which answers 500."""
+    """Turn an exception into problem details (DRF's handler); Django answers 500 to others."""
     request = context.get("request")
     if isinstance(exception, Http404):
         exception = exceptions.NotFound(str(exception) or None)

@@ -1,4 +1,4 @@
-"""The OpenAPI description: every answer of every endpoint, errors included, without each view repeating them."""
+"""OpenAPI description: adds the answers, headers and parameters that all endpoints share."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -21,24 +21,24 @@ _TEXT: Mapping[str, Any] = {"type": "string"}
 #: Headers of answers, by the name under which the description refers to them.
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Request-ID": {
-        "description": "Id of this request: the caller's own, or one made here. It stands in logs and history.",
+        "description": "Id of this request: the caller's own, or one made here. It appears in logs and history.",
         "schema": _TEXT,
     },
-    "ETag": {"description": "Version of what was read. See If-None-Match and If-Match.", "schema": _TEXT},
+    "ETag": {"description": "Version of the answer. See If-None-Match and If-Match.", "schema": _TEXT},
     "Link": {
         "description": 'Neighbouring pages, `rel="next"` and `rel="prev"` (RFC 8288); of receipts with the oldest '
         'first also `rel="resume"`.',
         "schema": _TEXT,
     },
-    "Location": {"description": "Address of what was made.", "schema": _TEXT},
-    "WWW-Authenticate": {"description": "The challenge: a bearer token is wanted.", "schema": _TEXT},
+    "Location": {"description": "URL of the new object.", "schema": _TEXT},
+    "WWW-Authenticate": {"description": "Challenge: a bearer token is required.", "schema": _TEXT},
     "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}},
     "RateLimit": {
-        "description": "How many requests are left (`r`) and for how many seconds (`t`).",
+        "description": "Remaining requests (`r`) and seconds until the limit resets (`t`).",
         "schema": _TEXT,
     },
     "RateLimit-Policy": {
-        "description": "How many requests (`q`) one address has in how many seconds (`w`).",
+        "description": "Requests (`q`) that one address may make in `w` seconds.",
         "schema": _TEXT,
     },
 }
@@ -50,18 +50,18 @@ _HEADERS_OF_PROBLEM = {
 #: When an endpoint of ours gives each of these.
 PROBLEMS: Mapping[int, str] = {
     400: "A parameter or key is unknown or cannot be used; `errors` names each.",
-    401: "No token or session, or one that is worth nothing.",
-    403: "The caller is known and may not do this.",
+    401: "Missing or invalid credentials.",
+    403: "The user lacks the permission.",
     404: "There is nothing at this address.",
-    406: "The Accept header names no form that there is.",
+    406: "No available format matches the Accept header.",
     408: "The body did not arrive in time.",
-    409: "It conflicts with what is stored.",
-    412: "If-Match or If-None-Match does not fit what is stored.",
+    409: "The request conflicts with the stored state.",
+    412: "If-Match or If-None-Match does not match the stored version.",
     413: "The body is too long.",
     415: "The body is not `application/json`.",
     429: "Too many requests.",
-    500: "Something failed here; it is logged under the request id.",
-    503: "The database does not answer now, or too many such requests are waiting; try again.",
+    500: "Internal error; it is logged with the request id.",
+    503: "The database is unavailable, or too many such requests are waiting; try again later.",
 }
 
 
@@ -82,7 +82,7 @@ _PARAMETERS: Mapping[str, str] = {
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Our tokens, in words that Swagger UI understands."""
+    """Bearer tokens as a security scheme."""
 
     target_class = "portal.access.tokens.BearerAuthentication"
     name = "token"
@@ -151,7 +151,7 @@ class PortalSchema(AutoSchema):
     def _insert_field_validators(self, field: Any, schema: Any) -> None:
         """The description is one and the same, whichever database it is made with.
 
-        SQLite's whole numbers have one range, PostgreSQL's several. A limit that is only the database's is told as
+        SQLite's whole numbers have one range, PostgreSQL's several. A limit of the database alone is described as
         PostgreSQL has it, whose ranges are the narrower.
         """
         super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
@@ -320,7 +320,7 @@ def _words(names: list[str]) -> dict[str, Any]:
 
 
 def describe_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Put the answers that the operations refer to beside the schemas (hook of drf-spectacular)."""
+    """Add the shared answers and headers to the components (hook of drf-spectacular)."""
     components = result["components"]
     _describe_parameters(result["paths"])
     add_examples(result["paths"])

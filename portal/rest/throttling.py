@@ -15,7 +15,7 @@ from portal.http.limits import COUNTER, WINDOW, Allowance
 if TYPE_CHECKING:  # DRF's views read our settings while they load
     from rest_framework.views import APIView
 
-#: Longer chains of proxies than this are looked through anew each time, so that nobody fills our memory with them.
+#: Longer chains of proxies are parsed each time, so that they cannot fill the memory.
 MOST_REMEMBERED = 200
 
 #: Fields of an answer.
@@ -56,10 +56,10 @@ def rate_limit_headers(request: Request) -> dict[str, str]:
 
 
 class ReadyThrottle:
-    """Counts whoever is answered before Django as `AnonymousThrottle` counts all others, in the same windows."""
+    """Counts requests answered by the response cache in the windows of `AnonymousThrottle`."""
 
     def __init__(self, *, trusts: Callable[[str], bool], caller: Callable[[str, str], str]) -> None:
-        """Begin with nobody known.
+        """Create the limiter.
 
         Args:
             trusts: whose forwarding headers are believed.

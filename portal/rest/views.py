@@ -212,7 +212,7 @@ class StrictQueryMixin(ViewBase):
             self.refuse_unknown_query(request)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
-        """The methods of this address stand in `Allow`, whoever asks; scripts of other sites learn nothing more."""
+        """Answer OPTIONS with the methods in `Allow`; scripts of other sites learn nothing more."""
         return Response(status=HTTPStatus.NO_CONTENT)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
@@ -226,7 +226,7 @@ class StrictQueryMixin(ViewBase):
             hint = f"known are {', '.join(sorted(known))}" if known else "there are no parameters"
             raise BadQuery({name[:80]: f"is not known here; {hint}" for name in unknown})
         if twice := [name for name, values in request.query_params.lists() if len(values) > 1]:
-            raise BadQuery(dict.fromkeys(twice, "stands twice"))
+            raise BadQuery(dict.fromkeys(twice, "is given twice"))
         given = {name: values[0] for name, values in request.query_params.lists() if name not in self.flags}
         faults = {name: _fault_in(value) for name, value in given.items()}
         if found := {name: fault for name, fault in faults.items() if fault}:
@@ -337,7 +337,7 @@ def _structure(value: Any) -> str:
 
 
 def _is_word(item: Any) -> bool:
-    """Whether an item of a list can stand between blanks and be told from its neighbours."""
+    """Return whether an item of a list can be separated by blanks."""
     return isinstance(item, int) or (isinstance(item, str) and item != "" and " " not in item)
 
 
@@ -388,7 +388,7 @@ class OpenToAllMixin(ConditionalMixin):
     throttle_classes: Sequence[Any] = (AnonymousThrottle,)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
-        """Who asks for a form that there is not is counted too, and told what is left."""
+        """Count requests for an unavailable format too, and add the rate limit headers."""
         if not force:
             self.check_throttles(request)
         return super().perform_content_negotiation(request, force)

@@ -102,7 +102,7 @@ class DjangoBridge:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
 
     def _start(self, environ: dict[str, Any], connection: Connection) -> _Started | None:
-        """Let Django answer; None when nobody is there any more to be answered."""
+        """Let Django answer; None when the client has disconnected."""
         if connection.gone:
             return None
         head: list[Any] = []

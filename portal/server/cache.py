@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _WHAT = "the catalogue's version"
 
 LOOK_EVERY_SECONDS = 1.0
-#: A database that is slower than this holds nobody up: what lies ready is given meanwhile.
+#: Seconds to wait for the database; after that the cached answers are used meanwhile.
 PATIENCE_SECONDS = 0.5
 MAX_ANSWERS = 1024
 MAX_BYTES = 32 * 1024 * 1024
@@ -164,7 +164,7 @@ class ReadyAnswers:
         self._looking: asyncio.Task[None] | None = None
 
     def asked(self, scope: Scope, scheme: Callable[[Scope], str]) -> Asked | None:
-        """What is asked for; None where it is not public or not simple, and Django has to answer.
+        """Return the cache key of a request; None where only Django can answer.
 
         Args:
             scope: the request.
@@ -192,13 +192,13 @@ class ReadyAnswers:
         )
 
     def _is_private(self, name: bytes, value: bytes) -> bool:
-        """Whether a header makes the request one for Django."""
+        """Return whether a header makes the request private."""
         if name == _COOKIE:
             return len(value) > MAX_COOKIES or not self._private_cookies.isdisjoint(cookie_names(value))
         return name in self._private or (name == b"content-length" and value != b"0")
 
     def at_once(self, scope: Scope, scheme: Callable[[Scope], str]) -> AtOnce | None:
-        """What lies ready and need not be looked at; None where anything has to be waited for."""
+        """Return a cached answer that is known to be current; None where it has to be checked."""
         asked = self.asked(scope, scheme) if time.monotonic() < self._look_at else None
         ready = self._answers.get(asked.key) if asked else None
         if asked is None or ready is None:
@@ -211,7 +211,7 @@ class ReadyAnswers:
         return AtOnce(form.status, lines, b"" if asked.head else form.body)
 
     async def answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
-        """Answer from what lies ready, or let Django answer and keep that."""
+        """Answer from the cache, or let Django answer and cache the result."""
         if time.monotonic() >= self._look_at:
             await self._look()
         ready = self._answers.get(asked.key)
@@ -228,7 +228,7 @@ class ReadyAnswers:
         await _send(self._take(ready, asked), asked, own, send)
 
     def _own_fields(self, asked: Asked, scope: Scope) -> Fields | None:
-        """What only this caller is told; None where the caller has asked too often, which is Django's to say."""
+        """Return the headers for this caller alone; None above the rate limit, where Django answers."""
         rate = self._count(scope) if asked.key[0].startswith(_COUNTED) else []
         return None if rate is None else [*rate, (b"x-request-id", request_id(asked.request_id))]
 
@@ -239,7 +239,7 @@ class ReadyAnswers:
         return form
 
     async def _make(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
-        """Let Django answer; whoever asks for the same meanwhile waits until that is kept, or cannot be."""
+        """Let Django answer; concurrent requests for the same key wait for the result."""
         decided = self._being_made[asked.key] = asyncio.Event()
         caught = _Caught(send, head=asked.head, on_pass=decided.set)
         try:
@@ -255,7 +255,7 @@ class ReadyAnswers:
     async def _from_django(
         self, asked: Asked, scope: Scope, receive: Receive, caught: "_Caught", django: Application
     ) -> Ready | None:
-        """Ask for a plain GET, which can be kept whoever asked; None where the answer was passed on as it is."""
+        """Request a plain GET from Django, which can be cached; None where the answer was passed on as it is."""
         version = self._version
         headers = [field for field in scope["headers"] if field[0] not in _NOT_SHOWN]
         await django({**scope, "method": "GET", "headers": headers}, receive, caught)
@@ -276,7 +276,7 @@ class ReadyAnswers:
             self._bytes -= _size(*self._answers.popitem(last=False))
 
     async def _look(self) -> None:
-        """Compare versions; whoever comes meanwhile waits for the same comparison, but not for long."""
+        """Compare versions; concurrent requests wait for the same comparison, for a limited time."""
         if self._looking is None:
             self._looking = asyncio.create_task(self._compare())
         _, late = await asyncio.wait({self._looking}, timeout=PATIENCE_SECONDS)

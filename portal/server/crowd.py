@@ -1,7 +1,7 @@
-"""Connections of one server when they are too many: those give way whose client keeps them waiting.
+"""Limit on connections: when there are too many, those that wait for their client are closed.
 
-Nobody is refused for being the last to come. Where few places are left, connections close that wait for a request,
-for a body that does not move, or for a client that does not read; first those of the network that has most.
+Where few places are left, connections are closed that wait for a request, for a stalled body, or for a client that
+does not read; first those of the network with the most connections.
 """
 
 import logging
@@ -62,7 +62,7 @@ class Member(Protocol):
 
 
 class Crowd:
-    """Decides which connections of a server give way."""
+    """Chooses the connections that are closed."""
 
     def __init__(
         self, most: int, *, trusts: Callable[[str | None], bool] = lambda _: False, now: Callable[[], float]

@@ -39,7 +39,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Edge:
-    """The one ASGI application that the server runs."""
+    """ASGI application that the server runs."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Edge:
         identity: IdentityNames,
         probe: ProxyProbe | None = None,
     ) -> None:
-        """Put the parts together.
+        """Create the edge from its applications.
 
         Args:
             receiver: takes deliveries.
@@ -81,8 +81,8 @@ class Edge:
         self._probe = probe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request to whoever answers it."""
-        # A base address that ends with a slash is the commonest slip: doubled ones do not change who answers.
+        """Pass a request to the application that answers it."""
+        # A base address that ends with a slash is a common mistake: repeated slashes are ignored.
         path = _SLASHES.sub("/", scope["path"])
         scope = {**scope, "path": path}
         if self._probe is not None and self._probe.recognises(scope):
@@ -107,11 +107,11 @@ class Edge:
             await self._to_django(scope, receive, send)
 
     def at_once(self, scope: Scope) -> AtOnce | None:
-        """An answer that lies ready, for the protocol to write without waiting for anything."""
+        """Return a cached answer that the protocol can write immediately."""
         return self._ready.at_once(scope, self._scheme)
 
     def demands_length(self, scope: Scope) -> bool:
-        """Whether this request may not leave open where its body ends."""
+        """Return whether this request has to declare where its body ends."""
         return scope["method"] in METHODS and RECEIVE.fullmatch(_SLASHES.sub("/", scope["path"])) is not None
 
     async def _to_django(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,10 +124,10 @@ class Edge:
         return client_address(client[0] if client else "", forwarded, self._trusts)
 
     def _believable(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        """The headers that Django may see.
+        """Return the headers that Django may see.
 
-        Names with an underscore would pass for those with a dash. Identity and forwarding headers count only from
-        a trusted peer, and an identity header that stands twice from nobody.
+        Django would read a name with an underscore as one with a dash. Identity and forwarding headers are accepted
+        from a trusted peer only, and a repeated identity header never.
         """
         client = scope.get("client")
         trusted = self._trusts(client[0] if client else None)
@@ -140,7 +140,7 @@ class Edge:
         ]
 
     def _scheme(self, scope: Scope) -> str:
-        """What the browser used, as far as a trusted proxy says so."""
+        """Return the scheme that the browser used, if a trusted proxy states it."""
         told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
         client = scope.get("client")
         if told == [b"https"] and self._trusts(client[0] if client else None):
@@ -160,7 +160,7 @@ class Edge:
 
 
 async def _with_request_id(application: Application, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let the answer and what is logged bear the request's id, as Django's middleware does for its own."""
+    """Add the request id to answer and log, as Django's middleware does."""
     supplied = [value for name, value in scope["headers"] if name == b"x-request-id"]
     given = request_id(b",".join(supplied))
 
@@ -177,7 +177,7 @@ async def _with_request_id(application: Application, scope: Scope, receive: Rece
 
 
 async def _send_state(scope: Scope, send: Send, http: int, content: Mapping[str, object]) -> None:
-    """Answer a monitoring request, whatever Host it names."""
+    """Answer a monitoring request, for any Host."""
     headers: tuple[tuple[str, str], ...] = (("Content-Type", JSON), ("Cache-Control", "no-store"))
     if scope["method"] not in {"GET", "HEAD"}:
         http, content, headers = 405, {"error": "Use GET."}, (*headers, ("Allow", "GET, HEAD"))

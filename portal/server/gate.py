@@ -1,4 +1,4 @@
-"""The gate in front of Django: how much of a body is read, for whom, and which threads answer."""
+"""Gate in front of Django: limits on bodies, and the choice of threads."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ DRAIN_BYTES, DRAIN_SECONDS = 64 * 1024, 1.0
 
 
 class Refused(Exception):  # becomes an answer
-    """A request that Django does not get."""
+    """Error for a request that does not reach Django."""
 
     def __init__(self, http: int, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -42,7 +42,7 @@ class Refused(Exception):  # becomes an answer
 
 @dataclass(frozen=True)
 class Rules:
-    """How requests are judged before their bodies are read.
+    """Rules that apply before a request's body is read.
 
     Attributes:
         route: says of a method and path how large a body may be, and what kind of request it is.
@@ -62,7 +62,7 @@ class Rules:
 
 
 class Gate:
-    """Hands requests to Django, whose headers may be believed by now."""
+    """Application that passes requests with trusted headers to Django."""
 
     def __init__(self, django: DjangoBridge, rules: Rules) -> None:
         self._django = django
@@ -86,7 +86,7 @@ class Gate:
             await _refuse(scope, body, send, refused)
 
     async def _answer(self, scope: Scope, body: Body, send: Send, network: str, held: ExitStack) -> None:
-        """Read what the route has a use for, and let Django answer.
+        """Read the body that the route accepts, and let Django answer.
 
         `held` is given back once Django has answered, however slowly the client reads that.
         """
@@ -135,7 +135,7 @@ class Gate:
 
 
 class _Draining:
-    """Sends an answer, then reads a little of a body that has no use: many clients write before they read."""
+    """Send function that reads some of an unused body after the answer: many clients write before they read."""
 
     def __init__(self, body: Body, send: Send) -> None:
         self._body = body
@@ -153,7 +153,7 @@ class _Draining:
 
 
 def _check_host(scope: Scope) -> None:
-    """Refuse a Host that no host has.
+    """Refuse an invalid Host.
 
     Raises:
         Refused: it is too long.
@@ -163,7 +163,7 @@ def _check_host(scope: Scope) -> None:
 
 
 def _check_room(lane: Lane | None, network: str) -> None:
-    """Refuse a request, before its body is read, that would find no place in its lane.
+    """Refuse a request before its body is read if its lane is full.
 
     Raises:
         Refused: there is none.
@@ -186,7 +186,7 @@ def _too_large(most: int, route: Route) -> str:
 
 
 async def _refuse(scope: Scope, body: Body, send: Send, refused: Refused) -> None:
-    """Answer in the shape of the REST API where the request was for that."""
+    """Send a refusal; below the API as problem details."""
     supplied = [value for name, value in scope["headers"] if name == b"x-request-id"]
     given = request_id(b",".join(supplied))
     if scope["path"].startswith(API_PREFIX):

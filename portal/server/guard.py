@@ -39,7 +39,7 @@ _STORE_COMMANDS = frozenset({"backup", "check_store", "export_receipts", "prune_
 
 
 class Refused(CommandError):
-    """The portal must not start, or the command must not run; the text says why in one line."""
+    """Error that stops a start or a command; its text gives the reason in one line."""
 
 
 def demand_own_database(store: Path, *, say: Say) -> None:
@@ -116,7 +116,7 @@ def _check_command(command: str) -> None:
 
 
 def describe_database() -> str:
-    """The database in words, without a password."""
+    """Return the database's name for messages, without a password."""
     found = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"The database {found['NAME']}"
@@ -124,7 +124,7 @@ def describe_database() -> str:
 
 
 def has_tables() -> bool:
-    """Whether the portal's schema was ever begun. Never makes a database file by looking."""
+    """Return whether the database has a schema of the portal, without creating a database file."""
     if connection.vendor == "sqlite":
         file = Path(connection.settings_dict["NAME"])
         if not file.exists() or not file.stat().st_size:
@@ -202,7 +202,7 @@ def _demand_meant_to_be_new(store: Path) -> None:
 
 
 def _is_new(key: Path) -> bool:
-    """Whether a secret key was made by a start that has not made a database yet: one that was killed, say."""
+    """Return whether the key was created by a start that did not get as far as creating a database."""
     return key.is_file() and key.read_bytes().endswith(NEW_KEY_MARK.encode())
 
 
@@ -251,7 +251,7 @@ def _demand_undamaged(say: Say) -> None:
 
 
 def _find_damage() -> str:
-    """The first fault; empty where there is none."""
+    """Return the first fault; empty if there is none."""
     tables = set(connection.introspection.table_names())
     checks = [f"PRAGMA integrity_check({table})" for table in DECIDING if table in tables]
     try:

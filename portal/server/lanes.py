@@ -1,4 +1,4 @@
-"""Lanes: small pools of threads for requests that cost much, so that they never hold up pages."""
+"""Lanes: small thread pools for expensive requests, which must not delay pages."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from portal.database.threads import DatabasePool
 
 RETRY_SECONDS = 5
-#: Threads beside those of pages.
+#: Threads in addition to those of pages.
 SIDE_THREADS = 5
 
 
 class LaneFull(Exception):  # becomes a 503
-    """As many requests of this kind are waiting as may wait."""
+    """Error for a lane whose queue is full."""
 
 
 class Lane:
-    """A pool for one kind of request, and how many requests may be in it."""
+    """Thread pool for one kind of request, with a limit on waiting requests."""
 
     def __init__(self, threads: Executor, *, most: int, most_of_one: int) -> None:
-        """Begin with an empty lane.
+        """Create an empty lane.
 
         Args:
             threads: run the requests.
@@ -51,10 +51,10 @@ class Lane:
 
 
 class PagePools:
-    """Threads of everything but deliveries: what costs much and what may not wait have their own."""
+    """Thread pools of everything except deliveries."""
 
     def __init__(self, threads: int, side: int = SIDE_THREADS) -> None:
-        """Make the pools of one worker.
+        """Create the pools of one worker.
 
         Args:
             threads: those of pages.
@@ -72,6 +72,6 @@ class PagePools:
 
     @property
     def all(self) -> tuple[DatabasePool, ...]:
-        """Every pool once."""
+        """Return each pool once."""
         pools = (self.pages, self.passwords, self.metrics, self.known_passwords, self.explain, self.callers)
         return tuple(dict.fromkeys(pools))

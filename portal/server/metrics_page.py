@@ -1,4 +1,4 @@
-"""/metrics: what Prometheus reads, for those whom PORTAL_METRICS_READERS names.
+"""Application of /metrics for Prometheus, open to the clients in PORTAL_METRICS_READERS.
 
 Answered by the edge and not by Django, so that any Host will do: Prometheus asks by address.
 """
@@ -40,7 +40,7 @@ _PASSED_ON = frozenset(
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, as far as the answer depends on it; `peer` is who connected, headers are by lower-case name."""
+    """Request as far as the answer depends on it; header names are in lower case."""
 
     method: str
     peer: str
@@ -53,7 +53,7 @@ _NO_TOKEN = text_answer(
 
 
 class MetricsPage:
-    """Judges the reader, and shows what the registry collects."""
+    """Application that checks the client and shows the registry's metrics."""
 
     def __init__(
         self,
@@ -64,14 +64,14 @@ class MetricsPage:
         callers: Executor,
         threads: Executor,
     ) -> None:
-        """Make the page of one worker.
+        """Create the page of one worker.
 
         Args:
-            readers: who may read it.
-            trusts: whose X-Forwarded-For is believed.
-            registry: collects what is shown.
+            readers: clients that may read it.
+            trusts: tells trusted proxies by their address.
+            registry: the metrics.
             callers: threads that look up tokens.
-            threads: threads that read the figures, for nothing else.
+            threads: threads that collect the metrics.
         """
         self._readers = readers
         self._trusts = trusts
@@ -104,7 +104,7 @@ class MetricsPage:
             return text_answer(500, "Internal error. The log has the details.")
 
     def refusal(self, request: Asked) -> Answer | None:
-        """The answer for somebody who may not read this, as far as it needs no database."""
+        """Return the refusal of a client, as far as it needs no database."""
         if self._readers == MetricsReaders():
             return text_answer(404, "There is nothing at this address.")
         if self._is_free(request):
@@ -114,18 +114,18 @@ class MetricsPage:
         return None if bearer_secret(request.headers.get("authorization")) else _NO_TOKEN
 
     def _is_free(self, request: Asked) -> bool:
-        """Whether the reader needs no token."""
+        """Return whether the client needs no token."""
         return (self._readers.local and self._is_local(request)) or self._is_named(request)
 
     def _is_local(self, request: Asked) -> bool:
-        """Whether a program on this machine asks for itself: no proxy, and no page of a foreign site by DNS."""
+        """Return whether a local program connects directly: no proxy, no web page by DNS rebinding."""
         host = request.headers.get("host", "").lower()
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         passed_on = self._trusts(request.peer) or not _PASSED_ON.isdisjoint(request.headers)
         return is_loopback(request.peer) and not passed_on and name in _LOCAL_HOSTS
 
     def _is_named(self, request: Asked) -> bool:
-        """Whether the client's address is in a listed network; of a request passed on without it, none is known."""
+        """Return whether the client's address is in a listed network; False where a proxy hides it."""
         forwarded = request.headers.get("x-forwarded-for", "")
         if self._trusts(request.peer) and not forwarded and not _PASSED_ON.isdisjoint(request.headers):
             return False
@@ -141,7 +141,7 @@ class MetricsPage:
 
 
 class BuildCollector(Collector):
-    """Says which portal this is."""
+    """Metric with the versions of the portal and Python."""
 
     def collect(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(
@@ -152,7 +152,7 @@ class BuildCollector(Collector):
 
 
 def asked(scope: Scope) -> Asked:
-    """What the page needs of a request; of a header that stands twice, all values."""
+    """Return the parts of a request that the page needs; repeated headers are joined."""
     client = scope.get("client")
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
@@ -162,7 +162,7 @@ def asked(scope: Scope) -> Asked:
 
 
 def _refusal_of_token(request: Asked) -> Answer | None:
-    """The answer for a token that may not read this.
+    """Return the refusal of a token; None if it may read the metrics.
 
     Raises:
         Unavailable: it cannot be looked up.

@@ -1,4 +1,4 @@
-"""Asks the portal through its public address which forged identity headers get there (`manage.py check_proxy`)."""
+"""Test of a proxy: which forged identity headers reach the portal (`manage.py check_proxy`)."""
 
 import http.client
 import json
@@ -37,13 +37,13 @@ USUAL = ("RemoteDN", "RemoteCertExpiry", "UploadUserId", "UploadUsername", "X-Fo
 Headers = list[tuple[str, str]]
 
 
-class CannotCheck(Exception):  # named after what the operator is told
-    """No probe came to the portal; the text says why, and what to do."""
+class CannotCheck(Exception):  # becomes the message to the operator
+    """Error for probes that did not reach the portal; the text gives reason and remedy."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the probes go: the public address, and how it is reached."""
+    """Public address to which probes are sent."""
 
     secure: bool
     host: str
@@ -53,7 +53,7 @@ class Address:
 
     @classmethod
     def of(cls, url: str, *, tls: ssl.SSLContext, connect: str = "") -> "Address":
-        """Read an address.
+        """Parse an address.
 
         Raises:
             CannotCheck: it is none of a site.
@@ -78,7 +78,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the portal says of one probe."""
+    """Report of the portal about one probe."""
 
     peer: str
     trusted: bool
@@ -97,7 +97,7 @@ class Report:
 
 
 class ProxyCheck:
-    """One run: every forgery at every place, each beside what arrives without it."""
+    """Run of the check: every forgery at every place, each compared with a request without it."""
 
     def __init__(self, environment: Environment, address: Address, key: str) -> None:
         self._address = address
@@ -107,7 +107,7 @@ class ProxyCheck:
         self._marker = f"check-proxy-{secrets.token_hex(8)}"
 
     def run(self) -> Report:
-        """Send all probes.
+        """Send all probes and return the report.
 
         Raises:
             CannotCheck: the portal was not reached, or is another one.

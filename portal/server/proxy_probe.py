@@ -1,4 +1,4 @@
-"""How the portal helps `manage.py check_proxy`: it says which identity headers of a probe reached it.
+"""Answers probes of `manage.py check_proxy` with the identity headers that reached the portal.
 
 Only somebody who may write to the data folder can make a probe: its key is random, lies there as a fingerprint, and
 ends with the command or after ten minutes. A probe is answered and nothing else: it is not stored, not counted, and
@@ -41,7 +41,7 @@ def probe_key(data_dir: Path) -> Iterator[str]:
 
 
 class ProxyProbe:
-    """Recognises probes, and answers them."""
+    """Application that recognises and answers probes."""
 
     def __init__(self, environment: Environment) -> None:
         self._path = environment.data_dir / _FILE
@@ -49,7 +49,7 @@ class ProxyProbe:
         self._identity = environment.identity_headers
 
     def recognises(self, scope: Scope) -> bool:
-        """Whether the request carries the key of a check that is running."""
+        """Return whether the request carries the key of a running check."""
         given = [value for name, value in scope["headers"] if name == PROBE_HEADER.encode()]
         if len(given) != 1:
             return False
@@ -81,7 +81,7 @@ class ProxyProbe:
         await send_answer(send, Answer(200, headers, data))
 
     def _is_shown(self, name: str) -> bool:
-        """Whether it is an identity header, also in a spelling that other programs take for one."""
+        """Return whether it is an identity header, also in spellings that other programs accept."""
         return is_identity_header(name.lower().replace("_", "-"), self._identity)
 
 

@@ -8,7 +8,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from codes.explain.recognise import MAX_LENGTH
 
 KIBIBYTE = 1024
-#: A body that nobody has a special use for.
+#: Body limit of an ordinary request.
 SMALL_BODY = 64 * KIBIBYTE
 #: Files of feeds and changes of many; what reads them refuses those over 8 MiB in its own words.
 LARGE_BODY = 32 * 1024 * KIBIBYTE
@@ -31,7 +31,7 @@ _PASSWORDS = frozenset(
 
 
 class Kind(Enum):
-    """The threads that answer a request."""
+    """Kind of threads that answer a request."""
 
     PAGE = "page"
     PASSWORD = "password"  # noqa: S105  # no password
@@ -51,7 +51,7 @@ NO_BODY = Route()
 
 
 def route_of(method: str, path: str) -> Route:
-    """What a request deserves; no body where the address is unknown or does not take one."""
+    """Return the route of a request; without a body where the address is unknown or accepts none."""
     if method not in _BODY_METHODS:
         return NO_BODY
     try:
@@ -69,7 +69,7 @@ def route_of(method: str, path: str) -> Route:
 
 
 def _takes(match: ResolverMatch, method: str) -> bool:
-    """Whether a view has a use for a body with this method."""
+    """Return whether a view accepts a body with this method."""
     if match.namespace == "admin" or match.view_name == "codes:explain":
         return method == "POST"
     actions = getattr(match.func, "actions", None)

@@ -1,4 +1,4 @@
-"""The try-it endpoints: every status code on demand, so that a client can be tested without a server that fails.
+"""Try-it endpoints: every status code on demand, to test a client without a failing server.
 
 `/try/http/503/` answers any method with that status and the headers it demands, `/try/stroom/310/` as `/datafeed`
 would. What was posted is read and thrown away. The texts are made here and never repeat what came from the request,
@@ -58,7 +58,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Named:
-    """What the catalogue says of a code, as far as an answer needs it."""
+    """Entry of the catalogue, as far as an answer needs it."""
 
     name: str
     summary: str
@@ -69,7 +69,7 @@ Names = Mapping[tuple[str, int], Named]
 
 
 class BadRequest(Exception):  # becomes a 400
-    """A value of the query, or the number asked for, cannot be used."""
+    """Error for an unusable value of the query or number."""
 
 
 # --- what each status demands ---
@@ -96,7 +96,7 @@ BODILESS = frozenset({204, 205, 304})
 
 
 def http_answer(code: int, method: str, *, named: Named | None, retry_after: int | None, as_json: bool) -> Answer:
-    """The answer with this status, as a well-behaved server would give it."""
+    """Return an answer with this status as a conforming server would send it."""
     fields: dict[str, str] = {"Cache-Control": "no-store", **dict(DEMANDED.get(code, ()))}
     if code == HTTPStatus.METHOD_NOT_ALLOWED:
         fields["Allow"] = "POST, PUT" if method in {"GET", "HEAD"} else "GET, HEAD"
@@ -130,7 +130,7 @@ def _phrase(code: int) -> str:
 def stroom_answer(
     code: int, named: Named, *, request: RequestMetadata | None, receipt_id: str, public_url: str
 ) -> Answer:
-    """The answer that the receiver gives with this Stroom-Status."""
+    """Return the answer of the receiver with this Stroom-Status."""
     if code == stroom_status.OK.code:
         answer = answers.accepted(receipt_id)
     else:
@@ -149,7 +149,7 @@ _SENT: Mapping[int, StroomStatus] = {
 
 
 def _status(code: int, named: Named) -> StroomStatus:
-    """Ours where we send the code, else made from the catalogue; with the first of its HTTP statuses."""
+    """Return our own status for the code, else one from the catalogue, with its first HTTP status."""
     own = _SENT.get(code) or StroomStatus(code, 0, named.name, "", named.summary)
     return replace(own, http=named.http_statuses[0])
 
@@ -168,14 +168,14 @@ def _plain(code: int, text: str, **fields: str) -> Answer:
 
 @dataclass(frozen=True)
 class _Wishes:
-    """What the query asks of an answer."""
+    """Options of the query."""
 
     delay: float = 0.0
     retry_after: int | None = None
 
 
 class TryIt:
-    """Answers every request below /try/."""
+    """Application for all paths below /try/."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class TryIt:
         counter: Counter = COUNTER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make the endpoints of one worker.
+        """Create the endpoints of one worker.
 
         Args:
             enabled: PORTAL_TRY_ENDPOINTS; off means that there is nothing here.
@@ -251,7 +251,7 @@ class TryIt:
             self.running -= 1
 
     def _refusal(self, scope: Scope) -> Answer | None:
-        """What is answered before a body is read: switched off, too often, too many at once."""
+        """Return the answer that needs no body: switched off, above the rate limit, too many at once."""
         if not self._enabled:
             return _plain(404, "There is nothing at this address.")
         allowance = self._counter.take(f"try {self._network(scope)}", MOST_A_MINUTE, self._clock())
@@ -307,7 +307,7 @@ class TryIt:
         return read_head(scope, trusts=self._trusts, identity=self._identity, require_verify=self._require_verify)
 
     async def _current_names(self) -> Names:
-        """The catalogue's names; the last ones known while it cannot be read."""
+        """Return the names of the catalogue; the last known ones while it cannot be read."""
         async with self._reading:
             if self._clock() >= self._names_until:
                 try:
@@ -338,7 +338,7 @@ class TryIt:
 
 
 class _TooManyDelayed(Exception):  # becomes a 503
-    """As many requests as may be are waiting for their delay to pass."""
+    """Error for too many delayed requests."""
 
 
 _USAGE = (
@@ -351,7 +351,7 @@ _USAGE = (
 
 
 def catalogue_names() -> Names:
-    """What the answers need of the catalogue, from the database.
+    """Read the names of all codes from the database.
 
     Raises:
         Unavailable: it cannot be read right now.
@@ -369,13 +369,13 @@ def catalogue_names() -> Names:
 
 
 def _fallback(code: int) -> Named | None:
-    """What we send ourselves is known also while the catalogue cannot be read."""
+    """Return the name of a code that we send ourselves, also while the catalogue cannot be read."""
     own = _SENT.get(code)
     return Named(own.message, own.explanation, (own.http,)) if own else None
 
 
 def _check_http(code: int) -> None:
-    """Refuse what cannot be the final status of an answer.
+    """Refuse a number that cannot be a final status.
 
     Raises:
         BadRequest: the reason, in words.
@@ -390,7 +390,7 @@ def _check_http(code: int) -> None:
 
 
 def _wishes(scope: Scope) -> _Wishes:
-    """Read the query; names that are not ours may be the client's own.
+    """Parse the query; unknown names are ignored.
 
     Raises:
         BadRequest: a value cannot be used.

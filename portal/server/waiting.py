@@ -1,6 +1,6 @@
-"""Waits at the start for what passes by itself: a database that is away, a disk that is full.
+"""Waits at start for temporary faults to end: an unreachable database, a full disk.
 
-Meanwhile callers are answered instead of being kept waiting: deliveries are told to come back (503 with
+Meanwhile requests are answered at once: deliveries get 503 with Retry-After (
 Stroom-Status 999 and Retry-After), and `/livez` says that the process lives.
 """
 
@@ -36,7 +36,7 @@ _PASSING_IN_SQLITE = ("is locked", "is full", "disk I/O error")
 
 
 def wait_until_done(work: Callable[[], None], listener: socket.socket | None = None) -> None:
-    """Do `work`, again and again while it fails for a reason that passes; one line a minute says why.
+    """Run `work`, and repeat it while it fails for a temporary reason; log the reason once a minute.
 
     Args:
         work: may be done again after it has failed half-way.
@@ -62,7 +62,7 @@ def wait_until_done(work: Callable[[], None], listener: socket.socket | None = N
 
 
 def passes(fault: Exception) -> bool:
-    """Whether the fault may end without anything being changed on this side."""
+    """Return whether the fault may end without a change on this side."""
     if isinstance(fault, OSError):
         return fault.errno in {errno.ENOSPC, errno.EDQUOT}
     text = str(fault)
@@ -72,14 +72,14 @@ def passes(fault: Exception) -> bool:
 
 
 class WaitingRoom:
-    """A thread that answers every caller with 503 until the portal has started."""
+    """Thread that answers every request with 503 until the portal has started."""
 
     def __init__(self, listener: socket.socket | None) -> None:
         self._listener = listener
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Begin to answer, unless that is done already."""
+        """Start to answer, unless it has started already."""
         if self._listener is None or self._thread is not None:
             return
         self._loop = asyncio.new_event_loop()
@@ -87,7 +87,7 @@ class WaitingRoom:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread. The listening socket stays open: its next callers wait for the portal."""
+        """End the thread. The listening socket stays open, and new connections wait for the portal."""
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()

@@ -1,4 +1,4 @@
-"""One server process: receiver, feed status, Django and health checks put together, served, and stopped."""
+"""Worker process: composes receiver, feed status, Django and health checks, serves and stops them."""
 
 import logging
 import resource
@@ -67,7 +67,7 @@ SCARCE_DESCRIPTORS = 256
 
 @dataclass(frozen=True)
 class Share:
-    """How much one worker does at once, by how many files it may open."""
+    """Limits of one worker, by the number of files it may open."""
 
     decisions: int
     small: int
@@ -81,7 +81,7 @@ class Share:
 
 @dataclass
 class Worker:
-    """Everything that one process runs. As a context manager it starts and ends its threads."""
+    """Parts of one worker process. As a context manager it starts and ends its threads."""
 
     edge: Edge
     receiver: Receiver
@@ -118,12 +118,12 @@ class Worker:
         self.slot.release()
 
     def stop_taking(self) -> None:
-        """From now on new deliveries are told to come back later."""
+        """Refuse new deliveries with 503 from now on."""
         self.receiver.stopping = True
 
 
 def make_worker(environment: Environment) -> Worker:
-    """Take a worker's number and put its parts together."""
+    """Take a worker's number and create its parts."""
     store = Store(environment.data_dir / "store")
     slot = take_slot(store.root)
     node = f"{environment.node_id}-{slot.number}"
@@ -227,7 +227,7 @@ def make_worker(environment: Environment) -> Worker:
 
 
 def _rules(pools: PagePools, disk: DatabasePool) -> Rules:
-    """How requests for Django are judged, and which threads answer them.
+    """Return the rules of the gate, with the threads that answer.
 
     Passwords of networks that nobody has signed in from are looked at one at a time, so that strangers neither take
     the processor nor keep waiting those who have.
@@ -252,7 +252,7 @@ def _start_measuring(environment: Environment, slot: Slot) -> Measures:
 
 
 def _collected(environment: Environment, measures: Measures, space: SpaceMark) -> CollectorRegistry:
-    """Everything that is shown at /metrics, by whichever worker is asked."""
+    """Return the registry of /metrics, which covers all workers."""
     folder = environment.data_dir / FOLDER
     registry = CollectorRegistry()
     registry.register(of_all_workers(folder, measures))
@@ -270,7 +270,7 @@ def serve(
     on_started: Callable[[], None] = lambda: None,
     held_open: bool = False,
 ) -> None:
-    """Run one worker until it is told to stop.
+    """Run one worker until it is stopped.
 
     Args:
         environment: the settings.
@@ -279,7 +279,7 @@ def serve(
         on_started: called once connections are accepted.
         held_open: the sockets outlive us (systemd, gunicorn).
     """
-    # uvicorn raises the signal that stopped it once more when it is done: there is no one left to be told.
+    # uvicorn raises the signal that stopped it once more when it is done: the signal has no receiver left.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     with make_worker(environment) as worker:
@@ -305,7 +305,7 @@ def serve(
 
 
 def share_of(descriptors: int, page_threads: int) -> Share:
-    """Divide the descriptors that one process may have.
+    """Derive a worker's limits from its number of file descriptors.
 
     A database connection of a thread takes two or three, a delivery its connection and up to two files. Where they
     are few, connections are limited to what deliveries need: senders then wait to be let in instead of being told
@@ -322,7 +322,7 @@ def share_of(descriptors: int, page_threads: int) -> Share:
 
 
 def descriptor_limit() -> int:
-    """How many descriptors this process may have; asks for as many as it is allowed."""
+    """Raise the limit on file descriptors as far as allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -35,7 +35,7 @@ def sign_in(page: Page, name: str) -> None:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_text("How things stand").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Overview").first).to_be_visible()
 
 
 def test_a_rule_is_in_force_when_a_second_officer_has_approved_it(chromium: Browser, strict_portal: Portal) -> None:

@@ -1,4 +1,4 @@
-"""Dates and times as ISO 8601 writes them; every time in the portal is UTC."""
+"""Formats of dates and times: ISO 8601. All times in the portal are UTC."""
 
 DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
 TIME_FORMAT = "H:i:s"

@@ -1,4 +1,4 @@
-"""Send forged identity headers to the public address, and say which of them get to the portal."""
+"""Send forged identity headers to the public address and report which of them reach the portal."""
 
 import ssl
 from argparse import ArgumentParser

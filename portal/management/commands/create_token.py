@@ -1,4 +1,4 @@
-"""Make an API token for a user; its text is printed once, alone on its line."""
+"""Create an API token for a user and print it once, on a line of its own."""
 
 from datetime import UTC, datetime
 from typing import Any

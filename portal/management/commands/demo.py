@@ -120,7 +120,7 @@ class Command(BaseCommand):
 
 
 def _delivery(chance: random.Random, number: int) -> tuple[dict[str, str], bytes]:
-    """One sample delivery: mostly good, with each kind of refusal among them."""
+    """Return one sample delivery: most are accepted, and each kind of refusal occurs."""
     lines = "".join(
         f"2026-02-24T18:10:{n % 60:02d}Z host{n % 7} event {number}.{n}\n" for n in range(1, 60)
     ).encode()
@@ -157,7 +157,7 @@ def _zip(lines: bytes) -> bytes:
 
 
 def _call(url: str, *, method: str, data: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
-    """Status, Stroom-Status and body of one request; an error status is an answer too."""
+    """Return status, Stroom-Status and body of one request, also for an error status."""
     request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310  # our own portal
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310

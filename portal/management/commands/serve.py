@@ -1,4 +1,4 @@
-"""`manage.py serve`: prepare what is missing, then serve until told to stop."""
+"""Server command: prepares the data folder and database, then serves until it is stopped."""
 
 import logging
 import signal
@@ -74,7 +74,7 @@ class Command(BaseCommand):
             raise CommandError(str(fault)) from fault
 
     def _warn(self, environment: Environment, listener: socket.socket) -> None:
-        """Name what an operator may not have meant."""
+        """Warn about settings that an operator may not have intended."""
         for line in (
             "" if is_held_open() else host_warning(environment.host, listener),
             open_folder(environment.data_dir),

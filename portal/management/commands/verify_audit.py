@@ -1,4 +1,4 @@
-"""Check that nobody has edited, removed or reordered entries of the audit record."""
+"""Check that no entry of the audit record was edited, removed or reordered."""
 
 import json
 from argparse import ArgumentParser
