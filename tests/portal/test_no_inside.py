@@ -415,7 +415,7 @@ def test_s25_what_fails_inside_is_told_without_it(boss: Client, monkeypatch: pyt
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError(f"SELECT * FROM feeds_feed at {django_settings.BASE_DIR} /root/x.py")
 
-    monkeypatch.setattr("feeds.monitoring.overview.overview", fail)
+    monkeypatch.setattr("feeds.templatetags.feeds_overview.overview", fail)
     monkeypatch.setattr("feeds.api.feeds.FeedViewSet.get_queryset", fail)
     for path in ("/admin/", "/api/v1/feeds/"):
         answer = boss.get(path)

@@ -266,7 +266,7 @@ def test_s24_no_secret_is_in_a_log_or_on_an_error_page(lines: list[str], monkeyp
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("made to fail")
 
-    monkeypatch.setattr("feeds.monitoring.overview.overview", fail)
+    monkeypatch.setattr("feeds.templatetags.feeds_overview.overview", fail)
     get("/admin/", Authorization=f"Bearer {issued}")
     assert pages[-1].count("HTTP") >= 1
     post("/admin/", {"password": right, "token": issued})

@@ -1,6 +1,7 @@
 """DATABASE_URL in Django's form."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -16,7 +17,7 @@ def database(name: str, **given: Any) -> dict[str, Any]:
     [
         ("postgres:///portal", database("portal")),
         ("postgres://u:p@h:5432/n", database("n", USER="u", PASSWORD="p", HOST="h", PORT=5432)),
-        ("postgresql://u%40x:p%3A%2F@h/n", database("n", USER="u@x", PASSWORD="p:/", HOST="h")),
+        (f"postgresql://u%40x:{quote(':/', safe='')}@h/n", database("n", USER="u@x", PASSWORD=":/", HOST="h")),
         ("postgres://[::1]:5433/n", database("n", HOST="::1", PORT=5433)),
         ("postgres:////run/postgresql/n", database("n", HOST="/run/postgresql")),
         ("postgres://h1:5432,h2:5433/n", database("n", HOST="h1,h2", PORT="5432,5433")),

@@ -247,14 +247,14 @@ def test_a_running_upload_shows(live: Live) -> None:
 
 
 def test_r13_a_decision_that_the_database_prevents_is_a_fault(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    from feeds.receipt import service
+    from feeds.receipt import policies
     from portal.database.threads import Unavailable
 
     def gone(_: object) -> None:
         raise Unavailable("gone")
 
     before = samples(get(live, LOCAL).text)
-    monkeypatch.setattr(service, "read_policy", gone)
+    monkeypatch.setattr(policies, "read_policy", gone)
     assert live.send(headers={"Feed": "OPEN-FEED"}, body=b"x").outcome == (503, 999)
     after = samples(get(live, LOCAL).text)
     for name, labels in {
