@@ -53,10 +53,13 @@ def kill_supervisor(portal: Portal) -> int:
 
 
 def cut_under_load(cutting: CutDisk, portal: Portal, seconds: float, seed: int, **options: bool) -> Book:
-    """Start, deliver for a moment, cut, and give the power back."""
+    """Start, deliver until one is acknowledged and a moment longer, cut, and give the power back."""
     portal.start("alone", threads=4, **options)
     book = Book()
     with Load(portal, book, seed=seed, largest=100_000, patience=5) as load:
+        deadline = time.monotonic() + 20
+        while not book.acknowledged and time.monotonic() < deadline:
+            time.sleep(0.005)
         time.sleep(seconds)
         # Whoever has power when the disk has none might still be told that a flush has worked.
         processes.freeze(portal.pid)
