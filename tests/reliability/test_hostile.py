@@ -108,13 +108,14 @@ def attacked(
             thread.join()
         portal.stop()
         assert wrong == []
+        # Most requests are refused; at least one in twenty-five is well-formed enough to be stored.
+        assert len(portal.rows()) > request.param // 25
         yield portal
 
 
 def test_s09_no_name_becomes_a_path(attacked: Portal) -> None:
     strange = [path for path in attacked.store.rglob("*") if path.is_file() and not is_ours(attacked, path)]
     assert strange == []
-    assert len(attacked.rows()) > 20
     beside = {path.name for path in attacked.data_dir.iterdir()}
     assert beside <= {
         "limits",
