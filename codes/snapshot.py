@@ -39,13 +39,14 @@ class Snapshot:
 
 def current() -> Snapshot:
     """The catalogue as of the latest load: one query where this process has it already."""
-    digest = Release.objects.latest_digest()
+    # The number too: rows that a load left in place or pruned can differ for the same files.
+    release = Release.objects.order_by("-pk").values_list("pk", "digest").first()
     # Without a release there is no name for what the tables hold.
-    return _kept(digest) if digest else _read()
+    return _kept(release) if release else _read()
 
 
 @lru_cache(maxsize=2)
-def _kept(_digest: str) -> Snapshot:
+def _kept(_release: tuple[int, str]) -> Snapshot:
     return _read()
 
 
