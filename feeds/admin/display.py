@@ -2,10 +2,11 @@
 
 import math
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 BAR_WIDTH = 48
@@ -19,6 +20,19 @@ def visible(value: object) -> str:
         f"⟨U+{ord(character):04X}⟩" if unicodedata.category(character) in _INVISIBLE else character
         for character in str(value)
     )
+
+
+def visible_lines(text: str) -> str:
+    """Do the same for text of several lines: tabs and ends of lines stay."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in lines)
+
+
+def name_value_table(values: Mapping[str, object]) -> SafeString:
+    """Format metadata as a table of names and values, in the order of names."""
+    rows = ((visible(name), visible(value)) for name, value in sorted(values.items()))
+    cells = format_html_join("", '<tr><th scope="row">{}</th><td class="mono"><bdi>{}</bdi></td></tr>', rows)
+    return format_html('<table class="plain metadata"><tbody>{}</tbody></table>', cells)
 
 
 def size(count: int | None) -> str:

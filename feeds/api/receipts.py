@@ -3,7 +3,6 @@
 from collections import defaultdict
 from datetime import timedelta
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +20,7 @@ from feeds.api.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
 from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
 from feeds.commit_order import settled_key
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
+from feeds.store.spool import stored_path
 from portal.access.tokens import HasScope, ModelPermissions
 from portal.audit import record
 from portal.rest.pagination import CursorPages, KeyRange
@@ -125,7 +125,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
             unchanged["ETag"] = etag
             return unchanged
         try:
-            file = _stored_file(receipt).open("rb")
+            file = stored_path(settings.STORE_DIR, receipt.path).open("rb")
         except FileNotFoundError:
             raise Http404(f"The stored file of receipt {receipt_id} is missing.") from None
         if request.method != "HEAD":
@@ -142,15 +142,6 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         if request.method == "HEAD":
             file.close()  # its length is known, and it is not read
         return response
-
-
-def _stored_file(receipt: Receipt) -> Path:
-    """Return the path of the bytes. It comes from the portal; that it lies in the store is checked anyway."""
-    store: Path = settings.STORE_DIR.resolve()
-    path = (store / receipt.path).resolve()
-    if not path.is_relative_to(store):
-        raise FileNotFoundError(receipt.path)
-    return path
 
 
 class RejectionPages(Pages):

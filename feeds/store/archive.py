@@ -255,6 +255,11 @@ def _doubled(entry: Entry, kind: str) -> StreamInvalid:
     return bad_entry(entry.raw_name, f"there are two {kind} entries for one base name")
 
 
+def kind_of(name: str) -> str:
+    """Return what an entry is by its name: data, meta, context or manifest."""
+    return _kind(name)[1]
+
+
 def _kind(name: str) -> tuple[str, str]:
     """Base name and kind by extension; an unknown extension belongs to the base name."""
     stem, extension = _split(name)

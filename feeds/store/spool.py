@@ -202,6 +202,19 @@ class Store:
         (self.root / path).unlink(missing_ok=True)
 
 
+def stored_path(root: Path, path: str) -> Path:
+    """Return the full path of a stored file.
+
+    Raises:
+        FileNotFoundError: the path leads out of the store. The portal writes it, so this only guards a foreign row.
+    """
+    store = root.resolve()
+    full = (store / path).resolve()
+    if not full.is_relative_to(store):
+        raise FileNotFoundError(path)
+    return full
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a directory, so that the names in it survive a power cut.
 
