@@ -16,10 +16,10 @@ from feeds.models import (
     Receipt,
     ReceiptFeed,
     RefusalSample,
-    _instant,
     validate_feed_name,
     validate_rule_dn,
 )
+from feeds.models.feed import stored_instant
 from feeds.rules.decision import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
 from tests.factories import DN, LATER, NOW, make_feed, make_receipt, make_rule
 
@@ -131,7 +131,7 @@ def test_r19_nothing_is_cached() -> None:
     ],
 )
 def test_instants_are_read_from_every_database_driver(stored: Any, instant: datetime | None) -> None:
-    found = _instant(stored)
+    found = stored_instant(stored)
     assert found == instant
     assert found is None or found.tzinfo is not None
 

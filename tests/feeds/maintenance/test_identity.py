@@ -13,10 +13,10 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from feeds import models
 from feeds.maintenance import identity
 from feeds.maintenance.identity import WrongStore, demand_own_store
 from feeds.models import Feed, Receipt, Store
+from feeds.models import feed as feed_models
 from feeds.monitoring.rehearsal import Rehearsal
 from feeds.receipt.policies import read_policy
 from portal.audit.record import HEADS_FILE, record
@@ -35,7 +35,7 @@ FEED = "PAYROLL-PROD-EVENTS"
 @pytest.fixture
 def depot(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depot]:
     settings.DATA_DIR = tmp_path
-    monkeypatch.setattr(models, "_seen_feeds", [])
+    monkeypatch.setattr(feed_models, "_seen_feeds", [])
     make_feed(FEED)
     yield from running_depot(tmp_path / "store", settings, monkeypatch)
 
@@ -55,7 +55,7 @@ def test_r30_a_database_that_lost_its_feeds_is_not_ready(depot: Depot, monkeypat
     """Every delivery is 503 then: a balancer must not send more."""
     depot.keep(FEED, b"data")
     Rehearsal("one").run()
-    monkeypatch.setattr(models, "_seen_feeds", [])
+    monkeypatch.setattr(feed_models, "_seen_feeds", [])
     Feed.objects.all().delete()
     Feed.history.all().delete()
     with pytest.raises(DatabaseRefused, match="never was a feed"):

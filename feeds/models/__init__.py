@@ -1,0 +1,30 @@
+"""Tables of the feeds: one module for each subject."""
+
+from feeds.models.counts import HourlyCount, Outcome, RefusalSample
+from feeds.models.feed import CertificateRule, Feed, FeedQuerySet, give_stroom_uuids
+from feeds.models.names import FEED_NAME_LENGTH, MAX_LABEL, MAX_LABELS, validate_feed_name, validate_rule_dn
+from feeds.models.pending import PendingImport, Proposal
+from feeds.models.receipt import Receipt, ReceiptFeed, ReceiptQuerySet, Store
+from feeds.models.retention import RetentionPolicy
+
+__all__ = [
+    "FEED_NAME_LENGTH",
+    "MAX_LABEL",
+    "MAX_LABELS",
+    "CertificateRule",
+    "Feed",
+    "FeedQuerySet",
+    "HourlyCount",
+    "Outcome",
+    "PendingImport",
+    "Proposal",
+    "Receipt",
+    "ReceiptFeed",
+    "ReceiptQuerySet",
+    "RefusalSample",
+    "RetentionPolicy",
+    "Store",
+    "give_stroom_uuids",
+    "validate_feed_name",
+    "validate_rule_dn",
+]
