@@ -23,6 +23,7 @@ from codes.pages import facets
 from codes.pages.not_loaded import NOT_LOADED
 from codes.pages.query import faults_in, query_faults, takes_no_parameters
 from codes.pages.shown import show_meanings, weighty
+from codes.pages.trying import try_it
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
 from codes.queries import asked_pair, compared_codes, refuse_unknown_registry
 from codes.search.index import best_and_others, find, no_answer_in, straight_to
@@ -184,6 +185,7 @@ def _code_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
         "disputes": [item for item in found.disagreements if not _seen_in_the_table(item)],
         "differences": [item for item in found.disagreements if _seen_in_the_table(item)],
         "weighty": weighty(found),
+        "try_it": try_it(request, found),
     }
     return negotiated(render(request, "codes/detail.html", context))
 
@@ -206,6 +208,7 @@ def _unknown_page(request: HttpRequest, found: FoundCode) -> HttpResponse:
         "found": found,
         "neighbours": neighbours,
         "fallback_name": fallback.name if fallback else "",
+        "try_it": try_it(request, found),
         "api_address": _api_address(found),
         "canonical": public_link((found.code_class or found.registry).get_absolute_url()),
     }

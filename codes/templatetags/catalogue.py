@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import slugify
 
 from codes import labels
 from codes.links import page
@@ -21,6 +24,24 @@ KINDS: Mapping[str, Mapping[Any, str]] = {
     "severity": labels.SEVERITIES,
     "flag": labels.YES_NO,
 }
+
+
+@register.simple_tag
+def heading(level: int, text: str, within: str = "", name: str = "", *, linked: Any = True) -> SafeString:
+    """Return a heading with a link to itself.
+
+    Args:
+        level: 2 or 3.
+        text: what it says.
+        within: what it stands in, where a page has the same heading several times: the owner of a meaning.
+        name: its id; made from the text unless given.
+        linked: false on pages that show a part several times, where ids would clash.
+    """
+    if not linked:
+        return format_html("<h{level}>{text}</h{level}>", level=level, text=text)
+    place = "-".join(filter(None, (within, name or slugify(text))))
+    link = format_html('<a class="anchor" href="#{}" aria-label="Link to: {}">#</a>', place, text)
+    return format_html('<h{} id="{}">{} {}</h{}>', level, place, text, link, level)
 
 
 @register.filter

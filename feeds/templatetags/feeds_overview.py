@@ -41,3 +41,15 @@ def feeds_at_a_glance(context: Context) -> dict[str, Any]:
         "refused": sum(row.count for row in refusals(now, hours=1)),
         "quiet": went_quiet(now),
     }
+
+
+@register.inclusion_tag("includes/_feeds_refused_with.html", takes_context=True)
+def feeds_refused_with(context: Context, registry: str, code: int) -> dict[str, Any]:
+    """Show how many deliveries this portal refused with a status in 24 hours, to users who may view counts."""
+    user = context["request"].user
+    if not user.has_perms(["feeds.view_hourlycount", "feeds.view_refusalsample"]):
+        return {"may_view": False}
+    counted = refusals(timezone.now(), hours=24)
+    rows = [row for row in counted if code == (row.http_status if registry == "http" else row.stroom_status)]
+    may_refuse = bool(rows) or (registry == "stroom" and code != 0) or (registry == "http" and code >= 400)
+    return {"may_view": may_refuse, "rows": rows, "may_test": user.has_perm("feeds.view_feed")}
