@@ -15,6 +15,7 @@ FOLDER = BASE_DIR / "docs"
 #: In reading order. Files that are not named here are for developers and stay on disk.
 PAGES = (
     "sending-data",
+    "retry",
     "feeds",
     "admin",
     "catalogue",
@@ -29,7 +30,17 @@ PAGES = (
 
 #: The address in the examples of the files, and the pages whose readers are to see their own portal's in its place.
 EXAMPLE_ADDRESS = "http://127.0.0.1:8000"
-FOR_CALLERS = frozenset({"sending-data", "catalogue", "api", "second-approval"})
+FOR_CALLERS = frozenset({"sending-data", "retry", "catalogue", "api", "second-approval"})
+#: Files that the page `retry` offers, with their media types.
+RETRY_FOLDER = BASE_DIR / "clients" / "retry"
+RETRY_FILES = {
+    "retry.py": "text/x-python",
+    "retry.mjs": "text/javascript",
+    "retry.go": "text/x-go",
+    "Retry.java": "text/x-java",
+    "retry.sh": "text/x-sh",
+    "cases.json": "application/json",
+}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ urlpatterns = [
     path("favicon.ico", views.favicon),
     path("admin/", admin.site.urls),
     path("docs/", views.documentation_index, name="documentation-index"),
+    path("docs/retry/retry.json", codes.pages.views.retry_json, name="retry-json"),
+    path("docs/retry/<str:name>", views.retry_file, name="retry-file"),
     path("docs/<slug:slug>/", views.documentation_page, name="documentation"),
     path("api/v1/", include("codes.api.urls")),
     path("api/v1/", include("feeds.api.urls")),

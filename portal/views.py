@@ -26,6 +26,16 @@ def documentation_page(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "docs/page.html", context)
 
 
+@conditional_page
+def retry_file(_request: HttpRequest, name: str) -> HttpResponse:
+    """Return a file that senders copy."""
+    kind = documentation.RETRY_FILES.get(name)
+    if kind is None:
+        raise Http404("There is no such file.")
+    content = (documentation.RETRY_FOLDER / name).read_bytes()
+    return HttpResponse(content, content_type=f"{kind}; charset=utf-8")
+
+
 @require_safe
 def favicon(_request: HttpRequest) -> HttpResponse:
     """Redirect to the icon. Browsers request this address for pages that name no icon, such as Swagger UI."""

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from codes.catalogue.values import HTTP, Catalogue, Standing
 
@@ -15,6 +16,11 @@ _RANGE = re.compile(r"[1-9][0-9]{2}-[1-9][0-9]{2}")
 # The registry writes its remarks behind the name, as in Not Extended (OBSOLETED).
 _REMARK = re.compile(r"(?P<name>.*?)\s*\((?P<remark>TEMPORARY\b[^)]*|OBSOLETED|DEPRECATED)\)", re.IGNORECASE)
 _REFERENCE = re.compile(r"\[([^\]]+)\]")
+
+
+#: The registry's own list as of its last update that the catalogue follows; the date of the update is in the name.
+COPIES = Path(__file__).parents[1] / "data" / "iana"
+_EXPIRES = re.compile(r"expires (\d{4}-\d{2}-\d{2})")
 
 
 class NotTheRegistry(Exception):
@@ -28,6 +34,17 @@ class Assigned:
     name: str
     remark: str
     references: tuple[str, ...]
+
+
+def newest_copy() -> Path:
+    """Return the newest copy of the registry's list that comes with the portal."""
+    return max(COPIES.glob("http-status-codes-1.*.csv"))
+
+
+def expiry_of(remark: str) -> str:
+    """Return the day on which a temporary registration ends, as YYYY-MM-DD; empty for others."""
+    match = _EXPIRES.search(remark)
+    return match[1] if match else ""
 
 
 def read_registry(text: str) -> dict[int, Assigned]:
@@ -107,8 +124,7 @@ def _of_value(number: int, ours: Mapping[int, Assigned], theirs: Mapping[int, As
 def _essence(remark: str) -> tuple[str, ...]:
     """Return the word of a remark and its end."""
     word = re.match(r"\w+", remark)
-    expires = re.search(r"expires (\d{4}-\d{2}-\d{2})", remark)
-    return tuple(part.upper() for part in (word and word[0], expires and expires[1]) if part)
+    return tuple(part.upper() for part in (word and word[0], expiry_of(remark)) if part)
 
 
 def _listed(references: Iterable[str]) -> str:

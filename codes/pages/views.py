@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from codes import snapshot
+from codes.api import export
 from codes.catalogue.contradictions import NAME, PRESENCE
 from codes.catalogue.values import HTTP, STROOM, Severity
 from codes.comparison import READY_SETS, compare
@@ -355,3 +356,10 @@ def _occurring_pairs() -> list[tuple[StatusCode, list[tuple[int, str]]]]:
 @takes_no_parameters
 def data(request: HttpRequest) -> HttpResponseBase:
     return render(request, "codes/data.html", {"releases": Release.objects.all()[:10]})
+
+
+@conditional_page
+@takes_no_parameters
+def retry_json(_request: HttpRequest) -> HttpResponseBase:
+    """Return the retry verdicts of all numbers, as the API does."""
+    return HttpResponse(export.retry_json(export.current_digest()), content_type="application/json")

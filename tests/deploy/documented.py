@@ -16,7 +16,7 @@ _FENCE = re.compile(
 #: Run by the tests in `test_documented_blocks.py` and `test_documented_nginx.py`, wherever they stand.
 BY_LANGUAGE = frozenset({"nginx", "systemd", "ini"})
 #: Pages whose shell blocks run in `test_documented_blocks.py`, each page from its top to its end.
-SHELL_PAGES = ("README.md", "docs/sending-data.md", "docs/operating.md", "docs/sign-in.md")
+SHELL_PAGES = ("README.md", "docs/sending-data.md", "docs/retry.md", "docs/operating.md", "docs/sign-in.md")
 #: Page and language: the file that runs all such blocks.
 ELSEWHERE = {
     ("docs/api.md", "sh"): "tests/portal/test_api_documentation.py",

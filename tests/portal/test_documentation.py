@@ -80,3 +80,17 @@ def test_a_host_that_is_not_ours_never_stands_in_an_example(client: Client, host
 def test_the_tag_of_a_page_differs_where_its_address_does(client: Client) -> None:
     tags = {client.get("/docs/api/", headers={"host": host})["ETag"] for host in ("localhost", "127.0.0.1")}
     assert len(tags) == 2
+
+
+@pytest.mark.django_db
+def test_the_files_for_senders_are_served_as_they_are(client: Client) -> None:
+    for name in documentation.RETRY_FILES:
+        response = client.get(f"/docs/retry/{name}")
+        assert response.status_code == 200, name
+        assert response.content == (documentation.RETRY_FOLDER / name).read_bytes()
+        assert response["ETag"]
+        assert client.get(f"/docs/retry/{name}", headers={"If-None-Match": response["ETag"]}).status_code == 304
+        assert f'href="/docs/retry/{name}"' in client.get("/docs/retry/").content.decode()
+    assert {path.name for path in documentation.RETRY_FOLDER.iterdir()} == set(documentation.RETRY_FILES)
+    for wrong in ("LICENSE", "..%2fretry.py", "retry.pyc"):
+        assert client.get(f"/docs/retry/{wrong}").status_code == 404

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from codes.catalogue.iana import Assigned, NotTheRegistry, differences, in_catalogue, read_registry
+from codes.catalogue.iana import (
+    Assigned,
+    NotTheRegistry,
+    differences,
+    expiry_of,
+    in_catalogue,
+    newest_copy,
+    read_registry,
+)
 from codes.catalogue.values import Catalogue
 
 # As the registry writes its file; the whole of it, update of 2025-09-15.
@@ -93,7 +101,7 @@ def test_the_command_prints_the_differences_and_fails(authored: Catalogue, tmp_p
     path.write_text(registry_file(authored))
     output = io.StringIO()
     call_command("catalogue_diff_iana", path, stdout=output)
-    assert output.getvalue() == "No difference: 64 values.\n"
+    assert output.getvalue().startswith("No difference to http-status-codes-1.csv: 64 values.\n")
     path.write_text(registry_file(authored).replace("Not Found", "Nowhere"))
     output = io.StringIO()
     with pytest.raises(SystemExit) as ended:
@@ -108,3 +116,27 @@ def test_the_command_names_a_file_that_it_cannot_use(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_bytes(b"\xff\xfe")
     with pytest.raises(CommandError, match="cannot be used"):
         call_command("catalogue_diff_iana", tmp_path / "odd.csv")
+
+
+def test_the_kept_copy_of_the_registry_is_the_catalogues(authored: Catalogue) -> None:
+    copy = newest_copy()
+    source = next(source for source in authored.sources if source.slug == "iana")
+    assert copy.name == f"http-status-codes-1.{source.date}.csv"
+    theirs = read_registry(copy.read_text(encoding="utf-8"))
+    assert len(theirs) == 64
+    assert differences(in_catalogue(authored), theirs) == []
+
+
+def test_the_command_compares_with_the_kept_copy_and_names_what_has_expired() -> None:
+    output = io.StringIO()
+    call_command("catalogue_diff_iana", stdout=output)
+    assert output.getvalue().startswith(f"No difference to {newest_copy().name}: 64 values.")
+    assert "104 Upload Resumption Supported was registered until 2026-11-13." in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("remark", "end"),
+    [("TEMPORARY - registered 2024-11-13, expires 2026-11-13", "2026-11-13"), ("OBSOLETED", ""), ("", "")],
+)
+def test_the_end_of_a_temporary_registration_is_read(remark: str, end: str) -> None:
+    assert expiry_of(remark) == end
