@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from portal.models import ApiToken
+from portal.rest.reasons import REASONS
 
 #: What the test client answers: a response with `json()` and, for a stream, `streaming_content`.
 Answer = Any
@@ -87,6 +88,8 @@ def problem_of(response: Answer, status: int) -> Any:
     assert body["type"] == f"/codes/http/{status}/"
     assert body["title"]
     assert body["detail"]
+    assert body["code"] in REASONS, body
+    assert all(error["code"] for error in body.get("errors", ()))
     return body
 
 

@@ -21,12 +21,13 @@ from feeds.api.serializers import FeedSerializer, HistorySerializer, NewFeedSeri
 from feeds.changes.apply import MAX_COMMENT, OfficerNeeded, change_feed, create_feed
 from feeds.changes.approval import Proposed, TooMuch, guarded
 from feeds.changes.files_out import csv_cell as transfer_cell
-from feeds.changes.permissions import may_delete
+from feeds.changes.permissions import MANAGE_CERTIFICATES, may_delete
 from feeds.changes.timeline import feeds_once_called, story_of
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import PreconditionFailed, RefusedItems
+from portal.rest.reasons import PermissionMissing
 from portal.rest.views import StrictFilterBackend, StrictOrdering, require_match
 
 #: Each takes some milliseconds, in which SQLite accepts no other write.
@@ -37,7 +38,7 @@ class NameTaken(APIException):
     """A feed of this name exists already."""
 
     status_code = 409
-    default_code = "conflict"
+    default_code = "name_taken"
 
     def __init__(self, name: str) -> None:
         super().__init__(f"A feed called {name} exists already. Change it with PATCH, or replace it with PUT.")
@@ -140,7 +141,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
             self._check_preconditions(feed)
             if feed is None:
                 if not request.user.has_perm("feeds.add_feed"):
-                    raise PermissionDenied("You may not make feeds.")
+                    raise PermissionMissing("feeds.add_feed", "You may not make feeds.")
                 serializer = self.get_serializer(data=_named(request.data, name))
                 serializer.is_valid(raise_exception=True)
                 if serializer.validated_data["name"] != name:
@@ -175,7 +176,10 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
             if feed is None:
                 raise Http404(f"There is no feed called {name}.")
             if not may_delete(request.user, feed):
-                raise PermissionDenied("Only a certificate officer may delete a feed that certificates guard.")
+                raise PermissionMissing(
+                    "feeds.delete_feed" if not request.user.has_perm("feeds.delete_feed") else MANAGE_CERTIFICATES,
+                    "Only a certificate officer may delete a feed that certificates guard.",
+                )
             with commented(comment):
                 feed.delete()
         return Response(status=204)
@@ -199,7 +203,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
                 feed = feeds.get(item["name"])
                 serializer = self.get_serializer(feed, data=item)
                 if feed is None:
-                    faults.append(_fault(index, "name", f"There is no feed called {item['name']}."))
+                    faults.append(_fault(index, "name", f"There is no feed called {item['name']}.", "not_found"))
                 elif not serializer.is_valid():
                     faults += RefusedItems.of(index, serializer.errors)
                 else:
@@ -276,7 +280,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
             if not isinstance(name, str) or not name.isprintable():
                 faults.append(_fault(index, "name", "Each item is an object with the name of a feed."))
             elif name in seen:
-                faults.append(_fault(index, "name", f"{name} is given twice."))
+                faults.append(_fault(index, "name", f"{name} is given twice.", "given_twice"))
             else:
                 seen.add(name)
         if faults:
@@ -290,11 +294,14 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
             except ValidationError as fault:
                 raise RefusedItems(RefusedItems.of(index, fault.detail)) from None
             except PermissionDenied as fault:
-                raise PermissionDenied(f"{items[index]['name']} (index {index}): {fault.detail}") from None
+                place = f"{items[index]['name']} (index {index})"
+                if isinstance(fault, PermissionMissing):
+                    raise PermissionMissing(fault.lacks["permission"], f"{place}: {fault.detail}") from None
+                raise PermissionDenied(f"{place}: {fault.detail}") from None
 
 
-def _fault(index: int, field: str, detail: str) -> dict[str, Any]:
-    return {"index": index, "field": field, "detail": detail}
+def _fault(index: int, field: str, detail: str, code: str = "invalid") -> dict[str, Any]:
+    return {"index": index, "field": field, "detail": detail, "code": code}
 
 
 def _named(data: Any, name: str) -> Any:
@@ -315,4 +322,6 @@ def _comment_of_deletion(request: Request) -> str:
 
 
 def _officer_needed() -> PermissionDenied:
-    return PermissionDenied("Only a certificate officer may change a feed's certificate policy and rules.")
+    return PermissionMissing(
+        MANAGE_CERTIFICATES, "Only a certificate officer may change a feed's certificate policy and rules."
+    )

@@ -17,7 +17,7 @@ from feeds.api.serializers import HistoryChangeSerializer
 from feeds.changes.files import MAX_FILE, ImportFile, UnreadableFile, read_file
 from feeds.changes.import_plan import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 from feeds.models import Feed
-from portal.access.tokens import HasScope
+from portal.access.tokens import HasScope, demand_permissions
 from portal.rest.fields import Shape
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import BadQuery, RefusedItems
@@ -49,9 +49,12 @@ class MayImport(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         user = request.user
-        return user.has_perm("feeds.view_feed") and (
-            user.has_perm("feeds.add_feed") or user.has_perm("feeds.change_feed")
-        )
+        if not user.is_authenticated:
+            return False
+        demand_permissions(request, "feeds.view_feed", detail=self.message)
+        if not user.has_perm("feeds.add_feed"):
+            demand_permissions(request, "feeds.change_feed", detail=self.message)
+        return True
 
 
 class ImportCountsSerializer(Shape):

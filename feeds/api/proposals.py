@@ -17,7 +17,7 @@ from feeds.api.serializers import DecisionSerializer, ProposalDetailSerializer, 
 from feeds.changes import approval
 from feeds.changes.approval_watch import is_on
 from feeds.models import Proposal
-from portal.access.tokens import HasScope
+from portal.access.tokens import HasScope, demand_permissions
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import Conflict
 from portal.rest.views import StrictFilterBackend, StrictOrdering
@@ -29,7 +29,10 @@ class MaySeeFeeds(BasePermission):
     message = "Seeing proposals needs the right to see feeds."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return bool(request.user.has_perm("feeds.view_feed"))
+        if not request.user.is_authenticated:
+            return False
+        demand_permissions(request, "feeds.view_feed", detail=self.message)
+        return True
 
 
 @extend_schema_view(

@@ -21,7 +21,7 @@ from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
 from feeds.commit_order import settled_key
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
 from feeds.store.spool import stored_path
-from portal.access.tokens import HasScope, ModelPermissions
+from portal.access.tokens import HasScope, ModelPermissions, demand_permissions
 from portal.audit import record
 from portal.rest.pagination import CursorPages, KeyRange
 from portal.rest.private import ListMixin, PrivateMixin
@@ -40,6 +40,8 @@ class MayDownload(BasePermission):
     message = "Downloading received data needs its own permission."
 
     def has_permission(self, request: Request, view: Any) -> bool:
+        if request.user.is_authenticated:
+            demand_permissions(request, "feeds.download_receipt", detail=self.message)
         return request.user.has_perm("feeds.download_receipt")
 
 

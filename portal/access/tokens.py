@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from portal.access.queries import find_token, note_use
 from portal.models import ApiToken
+from portal.rest.reasons import PermissionMissing, ScopeMissing
 
 if TYPE_CHECKING:  # DRF imports these classes while it makes its APIView
     from rest_framework.views import APIView
@@ -40,6 +41,13 @@ def authenticate_bearer(authorization: str | None, scope: str) -> BearerOutcome:
     return BearerOutcome.ALLOWED if scope in token.scopes else BearerOutcome.MISSING_SCOPE
 
 
+class InvalidToken(AuthenticationFailed):
+    """The token is unknown, expired or revoked (RFC 6750, section 3.1)."""
+
+    default_code = "invalid_token"
+    default_detail = "This token is unknown, expired or revoked."
+
+
 class BearerAuthentication(BaseAuthentication):
     """Takes `Authorization: Bearer <token>`; `request.auth` is the token."""
 
@@ -50,12 +58,14 @@ class BearerAuthentication(BaseAuthentication):
         secret = bearer_secret(authorization)
         token = ApiToken.objects.usable(secret) if secret else None
         if token is None:
-            raise AuthenticationFailed("This token is unknown, expired or revoked.")
+            raise InvalidToken
         token.note_use()
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="portal"'
+        """Return the challenge of a 401; it names an error where a token was sent (RFC 6750, section 3)."""
+        sent = bearer_secret(request.META.get("HTTP_AUTHORIZATION"))
+        return 'Bearer realm="portal", error="invalid_token"' if sent else 'Bearer realm="portal"'
 
 
 class HasScope(BasePermission):
@@ -71,7 +81,9 @@ class HasScope(BasePermission):
         wanted = getattr(view, "required_scopes", None) or (
             ("read",) if request.method in SAFE_METHODS else ("write",)
         )
-        return any(scope in token.scopes for scope in wanted)
+        if not any(scope in token.scopes for scope in wanted):
+            raise ScopeMissing(wanted[0])
+        return True
 
 
 class ModelPermissions(DjangoModelPermissions):
@@ -83,6 +95,26 @@ class ModelPermissions(DjangoModelPermissions):
         "HEAD": ["%(app_label)s.view_%(model_name)s"],
         "OPTIONS": ["%(app_label)s.view_%(model_name)s"],
     }
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        """Name the permission that a signed-in user lacks."""
+        if super().has_permission(request, view):
+            return True
+        if request.user.is_authenticated:
+            needed = self.get_required_permissions(str(request.method), self._queryset(view).model)
+            demand_permissions(request, *needed)
+        return False
+
+
+def demand_permissions(request: Request, *permissions: str, detail: str = "") -> None:
+    """Let a user pass who has all of these permissions.
+
+    Raises:
+        PermissionMissing: naming the first that is missing.
+    """
+    for permission in permissions:
+        if not request.user.has_perm(permission):
+            raise PermissionMissing(permission, detail)
 
 
 def token_of(request: Request) -> ApiToken | None:

@@ -46,5 +46,6 @@ class StrictKeysMixin(Shape):
         if isinstance(data, Mapping):
             unknown = [str(name)[:80] for name in data if name not in self.fields]
             if unknown:
-                raise serializers.ValidationError({name: ["There is no such key."] for name in unknown})
+                reason = serializers.ErrorDetail("There is no such key.", "unknown_key")
+                raise serializers.ValidationError({name: [reason] for name in unknown})
         return super().to_internal_value(data)

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import set_rollback
 
 from portal.repeated import Recurring
+from portal.rest.reasons import REASONS, reason_of
 from portal.site import public_link
 
 log = logging.getLogger(__name__)
@@ -45,25 +46,29 @@ def problem(
     status: int,
     detail: str,
     *,
+    code: str = "",
+    lacks: Mapping[str, str] | None = None,
     errors: Sequence[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """An answer in the error shape of our API: RFC 9457, its type being the page of the status code."""
     path = "" if request is None else request.path
-    body = problem_body(status, detail, path=path, request_id=getattr(request, "request_id", ""))
+    body = problem_body(status, detail, path=path, request_id=getattr(request, "request_id", ""), code=code)
+    body |= lacks or {}
     if errors:
         body["errors"] = list(errors)
     content = json.dumps(body, ensure_ascii=False).encode()
     return HttpResponse(content, content_type=PROBLEM_TYPE, status=status, headers=dict(headers or {}))
 
 
-def problem_body(status: int, detail: str, *, path: str, request_id: str) -> dict[str, Any]:
+def problem_body(status: int, detail: str, *, path: str, request_id: str, code: str = "") -> dict[str, Any]:
     """The members that every problem has, and, where they are known, where it arose and in which request."""
     body: dict[str, Any] = {
         "type": public_link(f"/codes/http/{status}/"),
         "title": status_name(status),
         "status": status,
         "detail": detail,
+        "code": code or reason_of(status),
     }
     return body | {name: text for name, text in (("instance", path), ("request_id", request_id)) if text}
 
@@ -72,7 +77,7 @@ class BadQuery(exceptions.APIException):
     """A query parameter that we do not know or cannot use."""
 
     status_code = 400
-    default_code = "bad_query"
+    default_code = "invalid_parameter"
 
     def __init__(self, faults: Mapping[str, str]) -> None:
         self.faults = dict(faults)
@@ -94,7 +99,7 @@ class RefusedItems(exceptions.APIException):
     default_code = "refused_items"
 
     def __init__(self, faults: Sequence[Mapping[str, Any]]) -> None:
-        self.faults = [dict(fault) for fault in faults]
+        self.faults = [{**fault, "code": fault.get("code", "invalid")} for fault in faults]
         super().__init__(f"Nothing was changed: {_in_words(self.faults)}")
 
     @staticmethod
@@ -139,14 +144,32 @@ def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpRes
     set_rollback()
     errors = list(_errors_of(exception))
     return problem(
-        request, exception.status_code, _detail_of(exception, errors), errors=errors, headers=_headers_of(exception)
+        request,
+        exception.status_code,
+        _detail_of(exception, errors),
+        code=_code_of(exception),
+        lacks=getattr(exception, "lacks", None),
+        errors=errors,
+        headers=_headers_of(exception),
     )
+
+
+def _code_of(exception: exceptions.APIException) -> str:
+    """Return the word of an exception: its own, or the usual one of its status."""
+    detail: Any = exception.detail
+    code = str(exception.default_code if isinstance(detail, list | dict) else getattr(detail, "code", ""))
+    return code if code in REASONS else reason_of(exception.status_code)
 
 
 def _detail_of(exception: exceptions.APIException, errors: Sequence[Mapping[str, Any]]) -> str:
     if not errors or not isinstance(exception, exceptions.ValidationError):
         return str(exception.detail)
     return _in_words(errors)
+
+
+def reason(code: str, detail: str) -> exceptions.ErrorDetail:
+    """Return a reason for `BadQuery` or a validation error with its word."""
+    return exceptions.ErrorDetail(detail, code)
 
 
 def _in_words(errors: Sequence[Mapping[str, Any]]) -> str:
@@ -162,7 +185,7 @@ def _in_words(errors: Sequence[Mapping[str, Any]]) -> str:
 def _errors_of(exception: exceptions.APIException) -> Iterator[dict[str, Any]]:
     if isinstance(exception, BadQuery):
         for name, reason in exception.faults.items():
-            yield {"parameter": name, "detail": reason}
+            yield {"parameter": name, "detail": str(reason), "code": getattr(reason, "code", "invalid")}
     elif isinstance(exception, RefusedItems):
         yield from exception.faults
     elif isinstance(exception, exceptions.ValidationError):
@@ -181,9 +204,9 @@ def _flat(field: str, detail: Any) -> Iterator[dict[str, str]]:
                 yield from _flat(".".join(part for part in (field, str(position)) if part), inner)
     elif isinstance(detail, list):
         for message in detail:
-            yield {"field": field, "detail": str(message)}
+            yield {"field": field, "detail": str(message), "code": getattr(message, "code", "invalid")}
     else:
-        yield {"field": field, "detail": str(detail)}
+        yield {"field": field, "detail": str(detail), "code": getattr(detail, "code", "invalid")}
 
 
 def _headers_of(exception: exceptions.APIException) -> dict[str, str]:
@@ -257,6 +280,7 @@ class ProblemErrorSerializer(serializers.Serializer[Any]):
         required=False, help_text="Key of the body, with dots for what lies deeper; empty for the whole."
     )
     detail = serializers.CharField(help_text="Fault.")
+    code = serializers.CharField(help_text="Reason in one word, for programs. There may be new ones.")
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
@@ -266,6 +290,11 @@ class ProblemSerializer(serializers.Serializer[Any]):
     title = serializers.CharField(help_text="Name of the status.")
     status = serializers.IntegerField(help_text="The HTTP status.")
     detail = serializers.CharField(help_text="Fault of this request.")
+    code = serializers.CharField(help_text="Reason in one word, for programs. There may be new ones.")
+    scope = serializers.CharField(required=False, help_text="Only of a 403: the scope that the token lacks.")
+    permission = serializers.CharField(
+        required=False, help_text="Only of a 403: the permission that the user lacks, such as `feeds.change_feed`."
+    )
     instance = serializers.CharField(required=False, help_text="URL of the request.")
     request_id = serializers.CharField(
         required=False, help_text="`X-Request-ID` of this request, to find it in the log."

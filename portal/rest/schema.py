@@ -11,6 +11,7 @@ from drf_spectacular.openapi import AutoSchema
 from portal.documentation import version
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import PROBLEM_TYPE, ProblemSerializer, status_name
+from portal.rest.reasons import reason_of
 from portal.rest.schema_examples import add_examples
 from portal.rest.views import MAX_LIMIT, ChosenFieldsMixin, FlagFilter, Pages, WholeNumberFilter
 
@@ -348,6 +349,7 @@ def _problem(status: int, when: str) -> dict[str, Any]:
         "title": status_name(status),
         "status": status,
         "detail": when,
+        "code": reason_of(status),
         "instance": "/api/v1/feeds/",
         "request_id": "0f3c9d0e5b7a4c1e8a2d6b90c4f1e7aa",
     }

@@ -32,7 +32,7 @@ from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
 from portal import text
-from portal.rest.problems import API_PREFIX, BadQuery, PreconditionFailed, problem, read_only
+from portal.rest.problems import API_PREFIX, BadQuery, PreconditionFailed, problem, read_only, reason
 from portal.rest.throttling import AnonymousThrottle, rate_limit_headers
 
 if TYPE_CHECKING:
@@ -154,7 +154,10 @@ class StrictOrdering(OrderingFilter):
         valid = {name for name, _ in self.get_valid_fields(queryset, view, {"request": request})}
         for name in fields:
             if name.removeprefix("-") not in valid:
-                raise BadQuery({"ordering": f"unknown field {name[:40]!r}; known are {', '.join(sorted(valid))}"})
+                known = ", ".join(sorted(valid))
+                raise BadQuery(
+                    {"ordering": reason("unknown_field", f"unknown field {name[:40]!r}; known are {known}")}
+                )
         return list(fields)
 
 
@@ -224,9 +227,11 @@ class StrictQueryMixin(ViewBase):
         unknown = [name for name in request.query_params if name not in known]
         if unknown:
             hint = f"known are {', '.join(sorted(known))}" if known else "there are no parameters"
-            raise BadQuery({name[:80]: f"is not known here; {hint}" for name in unknown})
+            raise BadQuery(
+                {name[:80]: reason("unknown_parameter", f"is not known here; {hint}") for name in unknown}
+            )
         if twice := [name for name, values in request.query_params.lists() if len(values) > 1]:
-            raise BadQuery(dict.fromkeys(twice, "is given twice"))
+            raise BadQuery(dict.fromkeys(twice, reason("given_twice", "is given twice")))
         given = {name: values[0] for name, values in request.query_params.lists() if name not in self.flags}
         faults = {name: _fault_in(value) for name, value in given.items()}
         if found := {name: fault for name, fault in faults.items() if fault}:
@@ -240,7 +245,7 @@ class StrictQueryMixin(ViewBase):
         known = [name for name, field in serializer.fields.items() if not field.write_only]
         unknown = sorted({name for name in chosen.split(",") if name not in known})
         if unknown:
-            raise BadQuery({"fields": f"unknown {', '.join(unknown)[:200]!r}; known are {', '.join(known)}"})
+            raise BadQuery({"fields": _unknown_fields(unknown, known)})
 
     def known_query(self) -> set[str]:
         known = {settings.REST_FRAMEWORK.get("URL_FORMAT_OVERRIDE", "format"), "fields", *self.extra_query}
@@ -266,10 +271,14 @@ class StrictQueryMixin(ViewBase):
         return context
 
 
+def _unknown_fields(unknown: Sequence[str], known: Iterable[str]) -> str:
+    return reason("unknown_field", f"unknown {', '.join(unknown)[:200]!r}; known are {', '.join(known)}")
+
+
 def _fault_in(value: str) -> str:
     """Why nothing can be meant by a parameter's value; empty where something may be."""
     if not value.strip():
-        return "is empty; leave it out to ask for everything"
+        return reason("empty", "is empty; leave it out to ask for everything")
     return "contains a NUL character" if "\0" in value else ""
 
 
@@ -284,7 +293,7 @@ class ChosenFieldsMixin(serializers.Serializer[Any]):
             return fields
         unknown = [name for name in chosen if name not in fields]
         if unknown:
-            raise BadQuery({"fields": f"unknown {', '.join(unknown)[:200]!r}; known are {', '.join(fields)}"})
+            raise BadQuery({"fields": _unknown_fields(unknown, fields)})
         return {name: field for name, field in fields.items() if name in chosen}
 
 

@@ -1,6 +1,7 @@
 """The shipped roles: what each may do, address by address (threat model, S13, S14, S15, S30)."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def second_approval(settings: Any) -> None:
+def second_approval(settings: Any, tmp_path: Path) -> None:
     """With it on there are more pages, and those that are there without it stay as open as they were."""
+    settings.STORE_DIR = tmp_path
+    (tmp_path / "x").write_bytes(b"x")  # of the one receipt
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
 
 
@@ -54,6 +57,7 @@ READERS: dict[str, set[str]] = {
     "feeds_proposal_change": EVERYONE,
     "feeds_receipt_changelist": EVERYONE,
     "feeds_receipt_change": EVERYONE,
+    "feeds_receipt_data": ADMINISTRATORS,
     "feeds_receipt_history": EVERYONE,
     "feeds_receipt_add": NOBODY,
     "feeds_receipt_delete": NOBODY,
@@ -147,7 +151,8 @@ def address(name: str, objects: dict[str, object]) -> str:
         "feeds_feed_export": ["csv"],
         "feeds_feed_import_confirm": ["00000000-0000-0000-0000-000000000000"],
     }
-    needs_object = name.endswith(("_change", "_delete", "_history", "_revert")) and name != "password_change"
+    of_an_object = ("_change", "_delete", "_history", "_revert", "_data")
+    needs_object = name.endswith(of_an_object) and name != "password_change"
     arguments = special.get(name, [objects[model]] if needs_object and model in objects else [])
     url = reverse(f"admin:{name}", args=arguments)
     if name == "feeds_feed_revert":
