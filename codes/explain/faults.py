@@ -30,6 +30,13 @@ def _curl(*numbers: int) -> str:
         |^curl:?\ (?:{listed})\b(?=\s*\Z)"""
 
 
+# 22 is missing: it says that there was an answer.
+_OTHERS_OF_CURL = sorted(
+    {*range(1, 100)}
+    - {5, 6, 7, 16, 18, 22, 28, 35, 47, 51, 52, 53, 54, 55, 56, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91}
+    - {92, 95, 97, 98}
+)
+
 FAULTS: tuple[Fault, ...] = (
     _fault(
         "The browser refused to show the answer to a page of another site (CORS), or no answer came. The "
@@ -45,7 +52,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "The name of the server was not found. Check the host name for a typing error, then name resolution (DNS).",
-        rf"""{_curl(5, 6)}|\bE(?:NOTFOUND|AI_AGAIN)\b|\bUnknownHostException\b
+        rf"""{_curl(5, 6)}|\bcould\ not\ look\ up\ host\b|\bRemotename\ konnte\ nicht\ aufgelöst\b|\bnom\ distant\ n['’]a\ pas\ pu\ être\ résolu\b
+        |\bno\ se\ puede\ resolver\ el\ nombre\ remoto\b|\bE(?:NOTFOUND|AI_AGAIN)\b|\bUnknownHostException\b
         |\b(?:could|can)\ ?not\ resolve\ host\b
         |\b(?:unable|failed)\ to\ resolve\ host\b|\bname\ or\ service\ not\ known\b|\bno\ such\ host\b
         |\bremote\ name\ could\ not\ be\ resolved\b|\bERR_NAME_NOT_RESOLVED\b|\bDNS_PROBE_\w{{1,30}}|\bdns\ error:
@@ -59,7 +67,12 @@ FAULTS: tuple[Fault, ...] = (
         "The TLS connection failed: a certificate was not trusted, has expired or is missing, or the two "
         "sides share "
         "no protocol. Check the server's certificate, your list of authorities, and your own certificate and key.",
-        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91)}|\bSSLHandshakeException\b
+        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\bERR_BAD_SSL_\w{{1,40}}|\bAH02039:|\balert\ handshake\ failure\b
+        |\bSSL\ handshake\ failure\b|\bwhile\ SSL\ handshaking,|\bbefore\ secure\ TLS\ connection\ was\ established\b
+        |\bUnable\ to\ establish\ SSL\ connection\b|\bConnectorCertificateError\b|\bCertificate(?:Expired|NotYetValid)Exception\b
+        |\btls:\ certificate\ required\b|\bverify\ SSL\ peers\b|\bSSL\ negotiation\ failed\b|\bremote\ certificate\ (?:is\ invalid|was\ rejected)\b
+        |\bunable\ to\ get\ local\ issuer\ certificate\b|\balert\ (?:bad\ certificate|unknown\ ca|certificate\ (?:expired|required|revoked|unknown)|protocol\ version)\b
+        |\bSSLHandshakeException\b
         |\bPKIX\ path\b|\bCERTIFICATE_VERIFY_FAILED\b|\bcertificate\ verify\ failed\b|\bx509:
         |\btls:\ (?:bad|handshake|failed|unknown|protocol|first)|\bTLS\ handshake\ timeout\b
         |\bgave\ HTTP\ response\ to\ HTTPS\ client\b|\b(?:NET::)?ERR_(?:CERT|SSL)_\w{{1,40}}
@@ -76,7 +89,12 @@ FAULTS: tuple[Fault, ...] = (
         "The server's address refused the connection: nothing listens on that port, or a firewall rejects it. "
         "Check "
         "address, port and scheme, and whether the server runs.",
-        rf"""{_curl(7)}|\bECONNREFUSED\b|\bconnection\ refused\b|\bConnectionRefusedError\b
+        rf"""{_curl(7)}|\b(?:Firefox|Safari)\ can[’']t\ (?:establish\ a\ connection|connect)\ to\ the\ server\b|\bCannot\ connect\ to\ host\b|\bConnectionRefused\b
+        |\btcp\ connect\ error\b|\bVerbindung\ (?:verweigert|abgelehnt)|\bVerbindung(?:saufbau)?\ (?:verweigert|abgelehnt)\b
+        |\bZielcomputer\ die\ Verbindung\ verweigerte\b|\bRemoteserver\ kann\ nicht\ hergestellt\ werden\b|\bConnexion\ refusée\b
+        |\bImpossible\ de\ se\ connecter\ au\ serveur\ distant\b|\bConexión\ (?:rechazada|rehusada)\b|\bNo\ es\ posible\ conectar\ con\ el\ servidor\ remoto\b
+        |\bConnessione\ rifiutata\b|\bImpossibile\ effettuare\ la\ connessione\ al\ server\ remoto\b|\bConexão\ recusada\b
+        |\bLayer4\ connection\ problem\b|\bECONNREFUSED\b|\bconnection\ refused\b|\bConnectionRefusedError\b
         |\bERR_(?:CONNECTION_REFUSED|ADDRESS_UNREACHABLE|INTERNET_DISCONNECTED|PROXY_CONNECTION_FAILED|NETWORK_\w{{1,20}})\b
         |\bNS_ERROR_(?:CONNECTION|PROXY_CONNECTION)_REFUSED\b|\bactively\ refused\ it\b|\bWinError\ 1006[15]\b
         |\bunable\ to\ connect\ to\ the\ remote\ server\b|\bno\ route\ to\ host\b|\bE(?:HOSTUNREACH|NETUNREACH)\b
@@ -89,7 +107,10 @@ FAULTS: tuple[Fault, ...] = (
         "No answer came in time: the server or the way to it was too slow, or a firewall drops packets. The "
         "delivery "
         "may have arrived all the same. Wait longer, and send smaller files.",
-        rf"""{_curl(28)}|\bETIMEDOUT\b|\bESOCKETTIMEDOUT\b|\bconnection\ timed\ out\b|\bSocketTimeoutException\b
+        rf"""{_curl(28)}|\bTimeout\ awaiting\ 'request'|\basyncio\.exceptions\.TimeoutError\b|\bconnect\ timed\ out\b|\bClient\.Timeout\ exceeded\b
+        |\bOpenTimeout\b|\bTimed\ out\ connecting\ to\ server\b|\bexecution\ expired\b|\bTimeout\ was\ reached\b|\bRequest\ timed\ out\ \(
+        |\bProblem:\ timeout\.\ Will\ retry\b|\bZeitlimit\ für\ den\ Vorgang\b|\bZeitüberschreitung\b|\bdélai\ d['’]attente\ (?:de\ l['’]opération\ )?(?:a\ )?(?:été\ )?(?:dépassé|expiré)\b
+        |\bConnexion\ terminée\ par\ expiration\b|\bExpiró\ el\ tiempo\b|\btempo\ limite\b|\bETIMEDOUT\b|\bESOCKETTIMEDOUT\b|\bconnection\ timed\ out\b|\bSocketTimeoutException\b
         |\bConnectTimeout(?:Error)?\b|\bReadTimeout(?:Error)?\b|\bHttp(?:Connect)?TimeoutException\b
         |\bread\ timed\ out\b
         |\bread\ operation\ timed\ out\b|^500\ read\ timeout\b|\bi/o\ timeout\b|\bcontext\ deadline\ exceeded\b
@@ -102,7 +123,13 @@ FAULTS: tuple[Fault, ...] = (
     _fault(
         "The connection was closed before an answer came: by the server, a proxy or a firewall, often because of "
         "the size of the body or a missing certificate. Look into the log of the nearest proxy at that time.",
-        rf"""{_curl(16, 18, 52, 55, 56, 92, 95, 97)}|\bECONNRESET\b|\bEPIPE\b|\bbroken\ ?pipe\b
+        rf"""{_curl(16, 18, 52, 55, 56, 92, 95, 97)}|\bunexpectedly\ dropped\ the\ connection\b|\bIncompleteRead\b|\bServer\ ?disconnected\b
+        |\bServerDisconnectedError\b|\bstream\ was\ reset\b|\bStreamResetException\b|\bheader\ parser\ received\ no\ bytes\b|\bEOFException:\ \\n\ not\ found
+        |\bClosedChannelException\b|\bprematurely\ closed\ BEFORE\ response\b|\bserver\ closed\ idle\ connection\b|\bserver\ sent\ GOAWAY\b
+        |\bhyper::Error\(IncompleteMessage\)|\bconnection\ closed\ before\ message\ completed\b|^EOFError:\ end\ of\ file\ reached
+        |\bServer\ closed\ connection\ without\ sending\b|\bresponse\ ended\ prematurely\b|\bconnection\ was\ closed\ unexpectedly\b
+        |\bKommunikationspartner\ zurückgesetzt\b|\bVerbindung\ wurde\ (?:zurückgesetzt|geschlossen|unterbrochen)\b|\bConnexion\ ré-?initialisée\b
+        |\bConexión\ reinicializada\b|\bECONNRESET\b|\bEPIPE\b|\bbroken\ ?pipe\b
         |\bsocket\ hang\ up\b
         |\bconnection\ (?:was\ )?(?:reset|aborted)\b|\bConnectionResetError\b|\bempty\ reply\ from\ server\b
         |\bRemoteDisconnected\b|\bRemote\ end\ closed\ connection\b|\bNoHttpResponseException\b
@@ -120,13 +147,29 @@ FAULTS: tuple[Fault, ...] = (
     _fault(
         "The client followed redirects in a circle and gave up, so it shows no final status. Look at the Location "
         "headers with curl -v, and send to the last address that is right.",
-        rf"{_curl(47)}",
+        rf"""{_curl(47)}|\bERR_TOO_MANY_REDIRECTS\b|\bstopped\ after\ \d{{1,3}}\ redirects\b|\bExceeded\ (?:\d{{1,3}}\ redirects|maxRedirects)\b
+        |\bmaximum\ (?:number\ of\ )?redirects?\ (?:followed|exceeded|reached)\b|\bredirected\ you\ too\ many\ times\b""",
         "curl: (47) Maximum (50) redirects followed",
         "a redirect to 47 Main Street",
     ),
     _fault(
+        "This is a status of gRPC, which is none of HTTP. UNAVAILABLE (14) and DEADLINE_EXCEEDED (4) pass: send again "
+        "later. UNAUTHENTICATED (16) and PERMISSION_DENIED (7) need other credentials.",
+        r"""\brpc\ error:\ code\ =\ [A-Z]\w{2,30}|\bgrpc-status:\ ?[1-9]\d?\b|\bStatusRuntimeException:\ [A-Z_]{4,30}""",
+        "rpc error: code = Unavailable desc = transport is closing",
+        "the rpc error count",
+    ),
+    _fault(
+        "This is a close code of WebSocket, which is no HTTP status. 1006 says that the connection ended without a "
+        "word: look at the status of the handshake, which the browser's network panel shows, and at timeouts of proxies.",
+        r"""\b(?:WebSocket|ws)\b[^\r\n\d]{0,60}\b(?:code|closed)[:=\ ]{1,3}\(?(?:1\d{3}|[34]\d{3})\b
+        |\bCloseEvent\b[^\r\n]{0,40}?\bcode:\ ?(?:1\d{3}|[34]\d{3})\b|\bcode:?\ 1006\b""",
+        "WebSocket closed with code 1006",
+        "the code 10061",
+    ),
+    _fault(
         "curl stopped by itself before an answer came. Its own message says why; its exit code is no HTTP status.",
-        rf"{_curl(1, 2, 3, 4, 8, 23, 26, 27, 34, 36, 37, 43, 48, 61, 63, 65, 67, 78, 88, 94, 96)}",
+        rf"{_curl(*_OTHERS_OF_CURL)}",
         "curl: (3) URL using bad/illegal format or missing URL",
         "curl 7.88.1 is installed",
     ),

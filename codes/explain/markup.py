@@ -30,13 +30,14 @@ _BLOCK = (
 _MARKUP = re.compile(
     rf"""(?P<control>\x1b\[[0-?]{{0,40}}[ -/]{{0,4}}[@-~]|(?:\^\[|\\(?:033|e|x1b|u001b))\[[\d;]{{0,40}}m
         |\x1b\][^\x07\x1b]{{0,400}}(?:\x07|\x1b\\)|\x1b[()][AB0])
-    |(?P<invisible>[\u200b-\u200d\u2060\ufeff\u00ad])
+    |(?P<invisible>[\u200b-\u200d\u2060\ufeff\u00ad]|\r(?=\r\n))
     |(?P<blank>[\u00a0\u2007\u2009\u202f\u3000])
     |(?P<colon>：)
+    |(?P<slash>／)
     |&(?P<entity>nbsp|quot|apos|lt|gt|amp|[nm]dash|\#160|\#34|\#39|\#x27|\#8211);
     |\\u00(?P<escaped>3c|3e|22|27|26)
-    |(?P<quote>\\"(?=[\w.-]{{1,40}}\\"\s{{0,4}}:)|(?<=[\w.-])\\"(?=\s{{0,4}}[:,}}])|(?<=:)\\"(?=\d)
-    |(?<=:\ )\\"(?=\d))
+    |(?P<quote>\\{{1,7}}"(?=[\w.-]{{1,40}}\\{{1,7}}"\s{{0,4}}:)|(?<=[\w.-])\\{{1,7}}"(?=\s{{0,4}}[:,}}])
+    |(?<=:)\\{{1,7}}"(?=\d)|(?<=:\ )\\{{1,7}}"(?=\d))
     |(?P<line>(?:\\r\\n|\\n|\\r)(?=[A-Za-z-]{{2,40}}:\ ?|HTTP/|\\|['"<]|\s|\Z))
     |(?P<only_number><(?:title|h1)>\s{{0,4}}(?=[45]\d\d\s{{0,4}}</))
     |(?P<cloudflare><span\ class="cf-error-code">)
@@ -49,6 +50,7 @@ _MARKUP = re.compile(
 _FIXED: Mapping[str, str] = {
     "blank": " ",
     "colon": ":",
+    "slash": "/",
     "quote": '"',
     "line": "\n",
     "only_number": "\nHTTP ",

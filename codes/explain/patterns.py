@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of passage and how to find it."""
+    """A kind of passage and how to find it, with an example and a text that it does not match."""
 
     kind: str
     pattern: re.Pattern[str]
+    example: str = ""
+    counter_example: str = ""
 
 
 def _shape(kind: str, pattern: str) -> Shape:
@@ -54,7 +56,7 @@ NO_COUNT = r"""(?![.,]?\d|[:/-]\d|\ ?%|\ ?(?:ms|µs|[kmg]i?b|bytes?|secs?|second
 NO_NOUN = r"""(?=\r?$|\W{1,3}$|[^\w\s]|\ (?:[^\w\s]|(?-i:[A-Z])|(?:for|from|when|on|in|at|with|while|after|because|
     but|and|or|to|by|via|as|is|was|reading|again)\b))"""
 # What may stand on a line before a response's own first line: marks of curl, quoting, dumps and proxies' logs.
-_BEFORE_LINE = r"""^(?:[<>*|\ \t]{0,12}|[\d:.]{8,15}\ [<=]\ |[0-9a-f]{4}:\ |[^\r\n]{0,120}\bResponse:\ |(?:reply:\ |header:\ )?b?["']?)"""
+_BEFORE_LINE = r"""^(?:[<>*|\ \t]{0,12}|[\d:.]{8,15}\ [<=]\ |[0-9a-f]{4}:\ |[^\r\n]{0,120}(?:\bResponse:|\ <<)\ |(?:reply:\ |header:\ )?b?["']?)"""
 _HTTP_PART = r"(?:http|response|resp|upstream|downstream|origin|elb|target|edge|backend|sc)[._-]?"
 # Keys under which JSON logs, logfmt lines and API bodies keep a status.
 _HTTP_KEY = rf"(?:(?:{_HTTP_PART}){{0,3}}status(?:[._-]?code)?|(?:http|response|resp)[._-]?(?:response[._-]?)?code)"
@@ -275,8 +277,8 @@ SHAPES: tuple[Shape, ...] = (
 QUESTION_SHAPE = re.compile(
     r"""\s*(?:
         (?P<http_word>http(?:\ status)?\s*)?(?P<http>[1-9]\d\d)
-            (?:\s*[/+&]\s*|\s*,\s*|\s+(?:and\s+|with\s+)?)
-            (?P<stroom_word>stroom(?:[- ]status)?\s*:?\s*)?(?P<stroom>0|[1-9]\d{0,2})
+            (?:\s*[/+&(-]\s*|\s*,\s*|\s+(?:and\s+|with\s+)?)
+            (?P<stroom_word>stroom(?:[- ]status)?\s*:?\s*)?(?P<stroom>0|[1-9]\d{0,2})\)?
         | (?:http(?:\ status)?\s*)?(?P<http_only>[1-9]\d\d)
         | stroom(?:[- ]status)?\s*:?\s*(?P<stroom_only>0|[1-9]\d{0,2})
         | (?P<http_named>[1-9]\d\d)[ :,-]{1,3}(?P<name>[^\r\n]{1,100}?)[.!?]?

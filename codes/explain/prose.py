@@ -52,7 +52,8 @@ _SAID = re.compile(
     rf"""(?<![\w/.'’-])
     (?:(?P<answers>return(?:s|ed|ing)?|respond(?:s|ed|ing)?(?:\ with)?|answer(?:s|ed|ing)?(?:\ with)?
             |repl(?:y|ies|ied|ying)\ with|throw(?:s|ing)?|threw|c[oa]mes?\ back\ with|coming\ back\ with)
-        |(?P<fails>fail(?:s|ed|ing)?\ with|reject(?:s|ed)?\ (?:it\ |them\ |us\ )?with|refused?\ with|die[sd]?\ with)
+        |(?P<fails>fail(?:s|ed|ing)?\ with|reject(?:s|ed)?\ (?:it\ |them\ |us\ )?with|refused?\ with|die[sd]?\ with
+            |end(?:s|ed)?\ (?:in|with|up\ (?:in|with)))
         |(?P<gets>gets?|got|getting|receive[sd]?|receiving|give[sn]?|gave|giving|see|sees|saw|seeing)
     )[ ](?P<filler>{_FILLER})
     (?P<http>{_STATUS})

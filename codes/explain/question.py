@@ -9,6 +9,18 @@ from codes.explain.patterns import PADDED_PAIR, QUESTION, QUESTION_SHAPE
 from codes.explain.unanswered import NO_STATUS
 
 _LONGEST_QUESTION = 200
+_SERVERS = r"""(?:nginx|apache|httpd|haproxy|envoy|traefik|caddy|iis|varnish|cloudflare|cloudfront|tomcat|jetty
+    |akamai|aws|alb|elb|kong|istio|lighttpd|gunicorn|uvicorn|(?:stroom[ -])?proxy|gateway|ingress|load[ ]balancer
+    |server|backend)"""
+#: "nginx 502", "503 from the proxy".
+OF_SERVER = re.compile(
+    rf"""\s*(?:{_SERVERS}(?::\s?|\s)(?:(?:http|error|status|code)\s){{0,2}}(?P<after>[1-5]\d\d)
+    |(?:(?:http|error)\s)?(?P<before>[1-5]\d\d)\s(?:error\s)?(?:from|by|in|at|on|behind)\s(?:(?:an?|the|our)\s)?{_SERVERS})
+    [.!?]?\s*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_LEAST_WORDS_OF_NAME = 2
+_NAMED_ALONE = range(300, 512)  # the registered ones that are no success
 
 
 def asked(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
@@ -22,8 +34,12 @@ def asked(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     if padded := PADDED_PAIR.fullmatch(text):
         yield _asked(padded, "http", HTTP)
         return
+    if server := OF_SERVER.fullmatch(text):
+        yield _asked(server, "after" if server["after"] else "before", HTTP)
+        return
     match = QUESTION_SHAPE.fullmatch(text)
     if match is None:
+        yield from _named(text, vocabulary)
         return
     if match["http"]:
         yield from _asked_pair(match, vocabulary)
@@ -41,7 +57,8 @@ def _asked_pair(match: re.Match[str], vocabulary: Vocabulary) -> Iterator[Found]
     first, second = int(match["http"]), int(match["stroom"])
     words = match["http_word"] or match["stroom_word"]
     joined_by = match.string[match.end("http") : match.start("stroom")]
-    if not words and not any(sign in joined_by for sign in "/+&"):
+    loosely = any(sign in joined_by for sign in "-(") and first in vocabulary.pairs.get(second, ())
+    if not words and not loosely and not any(sign in joined_by for sign in "/+&"):
         return
     yield _asked(match, "http", HTTP)
     if match["stroom_word"] or vocabulary.may_be_stroom(second):
@@ -52,6 +69,21 @@ def _asked_pair(match: re.Match[str], vocabulary: Vocabulary) -> Iterator[Found]
 
 def _asked(match: re.Match[str], group: str, registry: str) -> Found:
     return Found(registry, int(match[group]), QUESTION, *match.span(group), match[group])
+
+
+def _named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
+    """The whole text is the name of a status that is no success: "Bad Gateway"."""
+    start, end = trimmed(text, 0, len(text))
+    words = text[start:end]
+    if len(words.split()) < _LEAST_WORDS_OF_NAME:
+        return
+    asked = _letters(words)
+    if any(_letters(message) == asked for message in vocabulary.all_messages):
+        return
+    for code in sorted(vocabulary.names):
+        if code in _NAMED_ALONE and any(_letters(name) == asked for name in vocabulary.names[code]):
+            yield Found(HTTP, code, QUESTION, start, end, words)
+            return
 
 
 def _registry_of(code: int, vocabulary: Vocabulary) -> str:

@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
 from codes.explain import unanswered
+from codes.explain.dialects import DIALECTS, OF_STROOM
 from codes.explain.faults import FAULTS
 from codes.explain.findings import ASCII_LOWER, HTTP, STROOM, Found, Vocabulary, trimmed
 from codes.explain.foreign import FOREIGN
@@ -34,7 +35,7 @@ from codes.explain.prose import spoken
 from codes.explain.question import asked
 from codes.explain.tables import table_cells
 from codes.explain.unanswered import NO_STATUS, Tunnels
-from codes.explain.words import DJANGO, FORWARD, WORDS
+from codes.explain.words import DJANGO, ENUM, FORWARD, KUBERNETES, WORDS
 
 MAX_LENGTH = 64 * 1024
 MAX_FINDINGS = 1000
@@ -43,11 +44,15 @@ _BLANKS_OF_SHORT_MESSAGE = 3
 _OF_TUNNELS = frozenset({STATUS_LINE, ACCESS_LOG})
 _HTTP_NUMBER = re.compile(r"[1-9]\d\d")
 _NUMBER_BEFORE_NAME = re.compile(
-    r"""(?<![\w.,/-])(?<!\d:)([1-9]\d\d)(?:\ [-–]\ |:\ |\ \(|\)\ |\ {1,2})(?=[A-Za-z(])
+    r"""(?<![\w.,/-])(?<!\d:)([1-9]\d\d)(?:\ [-–]\ |:\ |\ \(|\)\ |\ {1,2}|\ ["'])(?=[A-Za-z(])
     |(?<=[|,;\t])(?<!\d,)\ ?([1-9]\d\d)\ ?[|,;\t]\ ?(?=[A-Z])""",
     re.VERBOSE,
 )
-_LOWER_CASE_WORD = re.compile(r"\s(?!(?:errors?|responses?|status|page|for url|from GET|from POST)\b)[a-z]")
+_LOWER_CASE_WORD = re.compile(
+    r"""\s(?!(?:errors?|responses?|status|page|for[ ]url|from[ ]GET|from[ ]POST|nginx|apache|haproxy|cloudflare|iis
+    |envoy|traefik)\b)[a-z]""",
+    re.VERBOSE,
+)
 
 
 def recognise(text: str, vocabulary: Vocabulary) -> list[Found]:
@@ -90,7 +95,7 @@ def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     yield from _server_words(text)
     yield from _spelt_out(text, vocabulary)
     tunnels = Tunnels(text)
-    for shape in SHAPES:
+    for shape in (*OF_STROOM, *SHAPES, *DIALECTS):
         for match in shape.pattern.finditer(text):
             if shape.kind in _OF_TUNNELS and tunnels.opened_by(match, shape.kind):
                 yield _tunnel(match)
@@ -152,15 +157,19 @@ def _named_before(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
 def _only_named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """A name alone where a log is known to write no number: Django's and stroom-proxy's."""
     ordered = sorted(vocabulary.names.items(), reverse=True)  # so that the registered number counts
-    numbers = {name.casefold(): code for code, names in ordered for name in names if code >= 300}
+    numbers = {_letters(name): code for code, names in ordered for name in names if code >= 300}
     messages = {name.casefold(): code for name, code in vocabulary.all_messages.items()}
-    for pattern in (DJANGO, FORWARD):
+    for pattern in (DJANGO, FORWARD, ENUM, KUBERNETES):
         for match in pattern.finditer(text):
             name = match["name"].strip().casefold()
             if name in messages and pattern is FORWARD:
                 yield Found(STROOM, messages[name], SERVER_LOG, *match.span("name"), match["name"])
-            elif name in numbers:
-                yield Found(HTTP, numbers[name], SERVER_LOG, *match.span("name"), match["name"])
+            elif (letters := _letters(name)) in numbers:
+                yield Found(HTTP, numbers[letters], SERVER_LOG, *match.span("name"), match["name"])
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def _tunnel(match: re.Match[str]) -> Found:
@@ -223,7 +232,8 @@ def _spelt_out(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     for match in re.finditer(r"(?<![\w.-])(?P<http>[1-5]\d\d) - (?P<stroom>0|[1-9]\d{0,2}) - (?=\w)", text):
         rest = text[match.end() : match.end() + 120].translate(ASCII_LOWER)
         stroom = int(match["stroom"])
-        if any(code == stroom and rest.startswith(name) for _, name, code in vocabulary.ordered_messages):
+        messages = vocabulary.all_messages or vocabulary.messages
+        if any(code == stroom and rest.startswith(name.translate(ASCII_LOWER)) for name, code in messages.items()):
             yield from _numbers(match, STROOM_MESSAGE)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-_SIGNS = ("|", "\t", ",")
+_SIGNS = ("|", "\t", ";", ",")
 _HTTP_HEAD = re.compile(
     r"(?:http|(?:http|response|sc)?[ _-]?(?:status|code)(?:[ _-]?code)?|http[ _-]?status[ _-]?code)", re.I
 )

@@ -117,7 +117,7 @@ WORDS: tuple[Words, ...] = (
     ),
     _log(
         499,
-        r"\bclient\ (?:prematurely\ )?closed\ connection,\ so\ upstream\ connection\ is\ closed\ too\b",
+        r"\bclient\ (?:prematurely\ closed\ connection\b|closed\ connection,\ so\ upstream\ connection\ is\ closed\ too\b)",
         "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too",
         "client closed keepalive connection",
     ),
@@ -199,11 +199,32 @@ WORDS: tuple[Words, ...] = (
     ),
     _log(
         500,
-        r"\brewrite\ or\ internal\ redirection\ cycle\b|\bEnd\ of\ script\ output\ before\ headers\b",
+        r"\brewrite\ or\ internal\ redirection\ cycle\b|\bpwritev?\(\)\ \"[^\"\r\n]{1,300}\"\ failed\ \(\d{1,3}:|\bEnd\ of\ script\ output\ before\ headers\b",
         "rewrite or internal redirection cycle while processing",
         "a rewrite of the rules",
     ),
     # Apache httpd's error log
+    _log(408, r"\bAH01382:", "AH01382: Request header read timeout", "AH01381: timeout"),
+    _log(501, r"\bAH00135:", "AH00135: Invalid method in request", "AH00136: method"),
+    # other servers
+    _log(
+        503,
+        r"\ball\ handlers\ for\ \S{1,300}\ (?:on\ \S{1,100}\ )?are\ down\b",
+        "(gw_backend.c.200) all handlers for /datafeed on .php are down.",
+        "all handlers for /datafeed are up",
+    ),
+    _page(
+        403,
+        r"\bYou\ don['’]t\ have\ permission\ to\ access\ (?:[\"/]|this\ resource|the\ requested)",
+        "You don't have permission to access this resource.",
+        "You have permission to access this",
+    ),
+    _page(
+        400,
+        r"\bInvalid\ HTTP_HOST\ header:|^DisallowedHost\ at\ /",
+        "Invalid HTTP_HOST header: 'x'. You may need to add 'x' to ALLOWED_HOSTS.",
+        "The HTTP_HOST header is valid",
+    ),
     _log(
         504,
         r"\(70007\)The\ timeout\ specified\ has\ expired:[^\r\n]{0,100}?AH01102:",
@@ -236,6 +257,14 @@ DJANGO = re.compile(
     |Forbidden)(?:\ \([^()\r\n]{1,80}\))?:\ (?=/)""",
     re.MULTILINE | re.VERBOSE,
 )
+#: .NET prints a status by the name of its constant: `Response code: NotAcceptable`.
+ENUM = re.compile(
+    r"""\b(?i:response[ ]code|(?:http[ ]?)?status[ ]?(?:code)?)[ ]?[:=][ ]?(?P<name>(?:[A-Z][a-z]{1,20}){2,6}|Unauthorized|Forbidden)
+    (?=\s*\r?$|[ ]\(|,)""",
+    re.MULTILINE | re.VERBOSE,
+)
+#: kubectl prints the reason of the API server: `Error from server (NotFound): …`.
+KUBERNETES = re.compile(r"\bError from server \((?P<name>[A-Z][A-Za-z]{2,40})\):")
 #: stroom-proxy's error.log holds the reason of the answer, and no number.
 FORWARD = re.compile(
     r"\ -\ ForwardException\ -\ (?P<name>[A-Za-z][A-Za-z' -]{1,80})(?=\r?$)", re.MULTILINE | re.VERBOSE

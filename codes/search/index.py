@@ -15,7 +15,8 @@ from codes.explain.delivery import NO_ANSWER
 from codes.explain.delivery import TUNNEL as TUNNEL_OPEN
 from codes.explain.faults import cause_of
 from codes.explain.findings import Found, Vocabulary
-from codes.explain.patterns import FAULT, SERVER_LOG, SERVER_PAGE, TUNNEL
+from codes.explain.patterns import FAULT, QUESTION, SERVER_LOG, SERVER_PAGE, TUNNEL
+from codes.explain.question import OF_SERVER
 from codes.explain.recognise import recognise
 from codes.explain.unanswered import NO_STATUS
 from codes.explain.vocabulary import CONSTANTS
@@ -124,7 +125,7 @@ def find(query: str) -> Result:
 
 @lru_cache(maxsize=128)
 def _find(_digest: str, query: str) -> Result:
-    recognised = [one for one in recognise(query, current_vocabulary()) if one.kind not in _BY_WORDS]
+    recognised = list(_recognised(query))
     if (says_no_answer(recognised) and query != "0") or _OF_CURL.fullmatch(query):
         return Result()
     if rows := _of_stroom(query):
@@ -139,6 +140,14 @@ def _find(_digest: str, query: str) -> Result:
     kept = result.hits if result.complete else ()
     hits = (*first.values(), *(hit for hit in kept if hit.key not in first))
     return replace(result, hits=hits, complete=True, suggestions=())
+
+
+def _recognised(query: str) -> Iterator[Found]:
+    """What the query names, but for words alone and a server's name: of these the index knows more."""
+    words = not any(character.isdigit() for character in query) or OF_SERVER.fullmatch(query)
+    for found in recognise(query, current_vocabulary()):
+        if found.kind not in _BY_WORDS and not (words and found.kind == QUESTION):
+            yield found
 
 
 def _of_stroom(query: str) -> list[StatusCode]:

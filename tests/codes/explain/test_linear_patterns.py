@@ -11,6 +11,7 @@ import pytest
 
 import codes
 import portal
+from codes.explain.dialects import DIALECTS, OF_STROOM
 from codes.explain.findings import Vocabulary
 from codes.explain.patterns import SHAPES
 from codes.explain.recognise import recognise
@@ -26,6 +27,7 @@ OUR_OWN = ("codes.catalogue.reader", "codes.catalogue.iana", "codes.catalogue.to
 SHORT = {
     "codes.explain.patterns.QUESTION_SHAPE": 200,
     "codes.explain.patterns.PADDED_PAIR": 200,
+    "codes.explain.question.OF_SERVER": 200,
     "codes.explain.unanswered.QUESTION_SHAPE": 200,
     "codes.explain.prose._ABOUT_ONESELF": 120,
     "codes.search.index.PAIR": engine.MAX_QUERY,
@@ -94,7 +96,7 @@ def test_s39_a_pattern_takes_linear_time_on_its_worst_texts(name: str) -> None:
 )
 def test_s39_no_shape_is_slow_for_texts_that_were(unit: str) -> None:
     text = (unit * SIZE)[:SIZE]
-    for shape in SHAPES:
+    for shape in (*OF_STROOM, *SHAPES, *DIALECTS):
         taken = min(seconds(shape.pattern, text) for _ in range(2))
         assert taken < MOST_SECONDS, shape.pattern.pattern[:60]
     began = time.process_time()
