@@ -8,10 +8,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from codes import snapshot
 from codes.catalogue.values import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
-from codes.models import CodeClass, Disagreement, Owner, Source, StatusCode, Vendor
+from codes.models import Disagreement, StatusCode
 from codes.queries import read_numbers
-from codes.search.index import ranked
+from codes.search.index import matching
 from portal.rest.views import FlagFilter, WholeNumberFilter
 
 
@@ -68,23 +69,35 @@ class NumbersFilter(django_filters.CharFilter):  # type: ignore[misc]  # untyped
         return queryset.filter(code__in=value) if value else queryset
 
 
-class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+class CatalogueFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+    """Filters whose form is the same for each request, so that its class is made once."""
+
+    _form_class: Any = None
+
+    def get_form_class(self) -> Any:
+        own = type(self)
+        if own._form_class is None:
+            own._form_class = super().get_form_class()
+        return own._form_class
+
+
+class CodeFilterSet(CatalogueFilterSet):
     """All filters of the list of codes."""
 
     registry = one_of(HTTP, STROOM, help_text="The number space.")
     code_class = ReferenceFilter(
-        known=lambda: CodeClass.objects.order_by("slug").values_list("slug", flat=True),
+        known=lambda: sorted(row.slug for row in snapshot.current().classes.values()),
         field_name="code_class__slug",
         label="The first digit, as in 4xx",
     )
     owner = ReferenceFilter(
-        known=lambda: Owner.objects.values_list("slug", flat=True),
+        known=lambda: dict(snapshot.current().owners),
         field_name="meanings__owner",
         distinct=True,
         help_text="Codes to which this owner gives a meaning.",
     )
     vendor = ReferenceFilter(
-        known=lambda: Vendor.objects.values_list("slug", flat=True),
+        known=lambda: snapshot.current().vendors,
         field_name="meanings__vendors",
         distinct=True,
         help_text="Slug of a vendor.",
@@ -100,7 +113,7 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         help_text="Codes with a meaning of this cacheability.",
     )
     source = ReferenceFilter(
-        known=lambda: Source.objects.values_list("slug", flat=True),
+        known=lambda: snapshot.current().sources,
         field_name="entries__source",
         distinct=True,
         help_text="Slug of a source.",
@@ -133,22 +146,22 @@ class CodeFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         return queryset.filter(meanings__headers__slug=value.lower()).distinct()
 
     def filter_q(self, queryset: Any, _name: str, value: str) -> QuerySet[StatusCode]:
-        return ranked(queryset, value)
+        return matching(queryset, value)
 
 
-class DisagreementFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # untyped
+class DisagreementFilterSet(CatalogueFilterSet):
     """All filters of the list of disagreements."""
 
     registry = one_of(HTTP, STROOM, help_text="The number space.")
     code = number_filter(field_name="status_code__code", help_text="The number.")
     aspect = ReferenceFilter(
-        known=lambda: Disagreement.objects.order_by("aspect").values_list("aspect", flat=True),
+        known=lambda: snapshot.current().aspects,
         field_name="aspect",
         help_text="Property in which the sources differ.",
     )
     severity = one_of(*Severity, help_text="Severity of the disagreement.")
     source = ReferenceFilter(
-        known=lambda: Source.objects.values_list("slug", flat=True),
+        known=lambda: snapshot.current().sources,
         method="filter_source",
         help_text="Slug of a source.",
     )

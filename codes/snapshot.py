@@ -1,32 +1,63 @@
 """The catalogue in memory: read once for each release, since nothing but a load changes it.
 
 The models remain the source of truth: rows are loaded, filtered and searched there. Site notes change at any time:
-a snapshot has none; `with_notes` adds them to what one request shows.
+they are read again when their version changes, and `with_notes` adds them to the meanings that are shown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from threading import Lock
 
-from django.db.models import prefetch_related_objects
+from django.db.models import Prefetch, prefetch_related_objects
 
-from codes.models import CodeClass, Disagreement, Meaning, Owner, Registry, Release, Source, StatusCode
+from codes.headers import Header, headers
+from codes.models import (
+    CodeClass,
+    Disagreement,
+    LocalNote,
+    Meaning,
+    Owner,
+    Registry,
+    Source,
+    SourceEntry,
+    StatusCode,
+    Vendor,
+)
+from codes.release import ContentVersion, LoadVersion, content_version
 
 Choices = Sequence[tuple[str, str]]
+
+_reading = Lock()
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """Rows of one release with all their relations. Shared by all threads: never change them."""
 
+    #: By slug, with their classes and the number of their codes.
     registries: Mapping[str, Registry]
     #: By key, as in http/404, in page order.
     codes: Mapping[str, StatusCode]
     classes: Mapping[str, CodeClass]
     owners: Choices
-    sources: Choices
-    aspects: Sequence[str]
+    #: By slug, with their entries in page order and the number of them.
+    sources: Mapping[str, Source]
+    #: By slug, with their meanings in page order.
+    vendors: Mapping[str, Vendor]
+    #: By slug, in alphabetical order.
+    headers: Mapping[str, Header]
+    #: By key, the weightiest first, those about classes too.
+    disagreements: Mapping[str, Disagreement]
+
+    @cached_property
+    def aspects(self) -> Sequence[str]:
+        return sorted({row.aspect for row in self.disagreements.values()})
+
+    @cached_property
+    def source_titles(self) -> Choices:
+        return [(row.slug, row.title) for row in self.sources.values()]
 
     def in_order(self, keys: Iterable[str]) -> list[StatusCode]:
         """Return the rows with these keys; one that a load has added meanwhile is left out."""
@@ -36,43 +67,74 @@ class Snapshot:
         found = (row for row in self.classes.values() if row.registry_id == registry)
         return next((row for row in found if row.first <= number <= row.last), None)
 
+    def codes_of(self, code_class: CodeClass) -> list[StatusCode]:
+        return [row for row in self.codes.values() if row.code_class_id == code_class.pk]
+
+    def about_class(self, registry: str, class_key: str) -> list[Disagreement]:
+        """Return the disagreements about a whole class; "any" stands for all codes of the registry."""
+        rows = self.disagreements.values()
+        return [row for row in rows if row.registry_id == registry and row.class_key == class_key]
+
 
 def current() -> Snapshot:
-    """The catalogue as of the latest load: one query where this process has it already."""
-    # The number too: rows that a load left in place or pruned can differ for the same files.
-    release = Release.objects.order_by("-pk").values_list("pk", "digest").first()
+    """Return the catalogue as of the latest load."""
+    load = content_version().load
     # Without a release there is no name for what the tables hold.
-    return _kept(release) if release else _read()
+    return _kept(load) if load else _read()
+
+
+def _kept(load: LoadVersion) -> Snapshot:
+    with _reading:  # after a load many requests ask at once; one of them reads
+        return _of_load(load)
 
 
 @lru_cache(maxsize=2)
-def _kept(_release: tuple[int, str]) -> Snapshot:
+def _of_load(_load: LoadVersion) -> Snapshot:
     return _read()
 
 
 def _read() -> Snapshot:
-    classes = list(CodeClass.objects.select_related("registry"))
-    aspects = Disagreement.objects.order_by("aspect").values_list("aspect", flat=True).distinct()
     return Snapshot(
-        registries={row.pk: row for row in Registry.objects.all()},
+        registries={row.pk: row for row in Registry.objects.with_counts()},
         codes={row.pk: row for row in StatusCode.objects.with_meanings().in_page_order()},
-        classes={row.pk: row for row in classes},
+        classes={row.pk: row for row in CodeClass.objects.select_related("registry")},
         owners=list(Owner.objects.values_list("slug", "name")),
-        sources=list(Source.objects.values_list("slug", "title")),
-        aspects=list(aspects),
+        sources={row.pk: row for row in _sources()},
+        vendors={row.pk: row for row in _vendors()},
+        headers={header.slug: header for header in headers()},
+        disagreements={row.pk: row for row in Disagreement.objects.select_related("status_code", "registry")},
     )
 
 
-def with_notes(rows: Sequence[StatusCode]) -> dict[str, list[Meaning]]:
-    """Read the site's notes of some codes, in one query; the codes' meanings with them, by the key of the code.
+def _sources() -> Iterable[Source]:
+    entries = SourceEntry.objects.select_related("status_code").in_page_order()
+    return Source.objects.with_counts().prefetch_related(Prefetch("entries", entries))
 
-    The meanings are copies: a snapshot's own must not hold what another request has read.
-    """
-    found = {row.pk: [_without_notes(meaning) for meaning in row.meanings.all()] for row in rows}
-    meanings = [meaning for own in found.values() for meaning in own]
-    if meanings:
-        prefetch_related_objects(meanings, "local_notes")
-    return found
+
+def _vendors() -> Iterable[Vendor]:
+    meanings = Meaning.objects.select_related("status_code").in_page_order()
+    return Vendor.objects.prefetch_related(Prefetch("meanings", meanings))
+
+
+def with_notes(rows: Sequence[StatusCode]) -> dict[str, list[Meaning]]:
+    """Return the meanings of some codes, each with the current notes of the site, by the key of the code."""
+    version = content_version()
+    noted = _noted(version) if version.load else _read_notes(current())
+    return {row.pk: noted[row.pk] for row in rows if row.pk in noted}
+
+
+@lru_cache(maxsize=2)
+def _noted(_version: ContentVersion) -> Mapping[str, list[Meaning]]:
+    return _read_notes(current())
+
+
+def _read_notes(catalogue: Snapshot) -> Mapping[str, list[Meaning]]:
+    """Read all notes, into copies of the meanings: the snapshot's own outlive the notes."""
+    rows = catalogue.codes.values()
+    noted = {row.pk: [_without_notes(meaning) for meaning in row.meanings.all()] for row in rows}
+    meanings = [meaning for own in noted.values() for meaning in own]
+    prefetch_related_objects(meanings, Prefetch("local_notes", LocalNote.objects.all()))
+    return noted
 
 
 def _without_notes(meaning: Meaning) -> Meaning:

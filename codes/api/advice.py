@@ -6,7 +6,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from codes.api.serializers import CodeSerializer, RetrySerializer
+from codes.api.code_serializers import CodeSerializer
+from codes.api.parts import RetrySerializer
 from codes.catalogue.values import HTTP
 from codes.explain.delivery import NO_ANSWER, Advice
 from codes.explain.pairs import Pair

@@ -7,18 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from codes.api.serializers import (
-    ClassSerializer,
-    CodeSerializer,
-    ListedDisagreementSerializer,
-    RegistrySerializer,
-    RetrySerializer,
-    SourceSerializer,
-    VendorSerializer,
-)
+from codes.api.code_serializers import CodeSerializer, ListedDisagreementSerializer
+from codes.api.parts import RetrySerializer
+from codes.api.serializers import ClassSerializer, RegistrySerializer, SourceSerializer, VendorSerializer
 from codes.labels import VERDICTS
 from codes.lookup import all_codes
-from codes.models import CodeClass, Disagreement, Owner, Registry, Release, Source, Vendor
+from codes.models import CodeClass, Disagreement, Owner, Registry, Source, Vendor
+from codes.release import content_version
 from portal.rest.views import csv_text
 from portal.site import public_link
 
@@ -27,7 +22,7 @@ SCHEMA_ADDRESS = "/api/v1/codes/export.schema.json"
 
 
 def current_digest() -> str:
-    return Release.objects.latest_digest()
+    return content_version().digest
 
 
 def entity_tag(digest: str) -> str:

@@ -1,359 +1,21 @@
-"""The JSON of the catalogue, as interface section 4 has it; keys beyond it are additions."""
+"""JSON of sources, registries, classes, vendors, headers and releases, as interface section 4 has it."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from codes.catalogue.values import Severity, Standing, Verdict
-from codes.lookup import FoundCode
-from codes.models import CodeClass, Disagreement, Meaning, Registry, SourceEntry, StatusCode, Vendor
+from codes import snapshot
+from codes.api.code_serializers import EntrySerializer, ListedCodeSerializer
+from codes.api.parts import KeptMixin, LinesField, PageLink, Shape, SpecSerializer
+from codes.models import CodeClass, Registry, SourceEntry, Vendor
 from portal.rest.views import ChosenFieldsMixin
 from portal.site import public_link
 
 
-class Shape(serializers.Serializer[Any]):
-    """Serializer whose `keys` map attributes to JSON keys that Python or DRF reserves: `class`, `source`."""
+class SourceSerializer(KeptMixin, ChosenFieldsMixin, Shape):
+    """A document that the catalogue was made from."""
 
-    keys: ClassVar[Mapping[str, str]] = {}
-
-    def get_fields(self) -> dict[str, Any]:
-        fields = super().get_fields()
-        for name in self.keys:
-            fields[name].source = fields[name].source or name
-        return {self.keys.get(name, name): field for name, field in fields.items()}
-
-
-class LinkField(serializers.Field[Any, Any, str, Any]):
-    """The object's page."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(source="*", read_only=True, **kwargs)
-
-    def to_representation(self, value: Any) -> str:
-        return public_link(value.url if isinstance(value, FoundCode) else value.get_absolute_url())
-
-
-PageLink = extend_schema_field(str)(LinkField)
-
-
-class SpecSerializer(Shape):
-    """A document that defines the code."""
-
-    document = serializers.CharField(help_text="Short name of the document, as in RFC 9110.")
-    section = serializers.CharField(help_text="Section of the document; empty for the whole document.")
-    url = serializers.CharField(help_text="URL of the document.")
-    current = serializers.BooleanField(help_text="Whether it is in force, and not replaced by another.")
-    cited_by = serializers.ListField(child=serializers.CharField(), help_text="Slugs of the sources that cite it.")
-
-
-class ReferenceSerializer(Shape):
-    """A section of a document."""
-
-    document = serializers.CharField(help_text="Short name of the document, as in RFC 9110.")
-    section = serializers.CharField(help_text="Section of the document; empty for the whole document.")
-    url = serializers.CharField(help_text="URL of the document.")
-
-
-class FormerNameSerializer(Shape):
-    """Name that a code had before."""
-
-    name = serializers.CharField(help_text="The former name.")
-    until = serializers.CharField(help_text="Until when, or in which document, it was called so.")
-
-
-class AdviceSerializer(Shape):
-    """Advice for each reader."""
-
-    sender = serializers.CharField(help_text="For the sender of the request.")
-    server = serializers.CharField(help_text="For the operator of the server that answered.")
-    administrator = serializers.CharField(help_text="For the administrator of Stroom or of the network.")
-
-
-RETRY_SOURCE = (
-    "What the verdict is based on: `document`, `section` and `url`; or `source` and `lines`; or, where no source "
-    "says it, `judgement`, the reason for our own verdict."
-)
-
-
-class RetrySerializer(Shape):
-    """Whether and how to send the request again."""
-
-    verdict = serializers.ChoiceField(choices=list(Verdict), help_text="Whether to send again.")
-    same_request = serializers.BooleanField(help_text="Whether the same request can work later, unchanged.")
-    honours_retry_after = serializers.BooleanField(help_text="Whether to wait for as long as Retry-After says.")
-    idempotent_only = serializers.BooleanField(help_text="Whether only requests that may be repeated safely.")
-    needs_person = serializers.CharField(help_text="Role that has to act first; empty for none.")
-    backoff = serializers.CharField(help_text="How long to wait between attempts.")
-    note = serializers.CharField(help_text="Further remarks; may be empty.")
-
-    def get_fields(self) -> dict[str, Any]:
-        return {**super().get_fields(), "source": serializers.DictField(help_text=RETRY_SOURCE)}
-
-
-class HeaderUseSerializer(Shape):
-    """A header that belongs to a code."""
-
-    name = serializers.CharField(help_text="The header as it is usually written.")
-    direction = serializers.CharField(help_text="Message that carries the header: `request` or `response`.")
-    level = serializers.CharField(help_text="How binding it is: `must`, `should` or `may`.")
-    note = serializers.CharField(help_text="Further remarks; may be empty.")
-
-
-class RelatedSerializer(Shape):
-    """A code that is confused with this one, replaces it or follows it."""
-
-    registry = serializers.CharField(help_text="`http` or `stroom`.")
-    code = serializers.IntegerField(help_text="The number.")
-    kind = serializers.CharField(help_text="How they are related, such as `confused_with`.")
-    when = serializers.CharField(help_text="Case in which the relation applies.")
-    url = serializers.SerializerMethodField(help_text="Page in this portal.")
-
-    def get_url(self, relation: dict[str, Any]) -> str:
-        return public_link(f"/codes/{relation['registry']}/{relation['code']}/")
-
-
-class MeaningSerializer(Shape):
-    """What one owner means by the number."""
-
-    owner = serializers.CharField(
-        source="owner_id", help_text="Slug of the owner that gives the number this meaning."
-    )
-    name = serializers.CharField(help_text="Name.")
-    former_names = FormerNameSerializer(many=True, help_text="Former names.")
-    vendors = serializers.SerializerMethodField(help_text="Slugs of the vendors that use it so.")
-    summary = serializers.CharField(help_text="In a sentence or two.")
-    detail = serializers.CharField(help_text="More than the summary, where there is more to say.")
-    what_to_do = AdviceSerializer(help_text="Advice for each reader.")
-    retry = RetrySerializer(help_text="Whether and how to send again.")
-    carried = serializers.CharField(help_text="Content of an answer with this code.")
-    cacheability = serializers.CharField(help_text="Whether it may be cached: `heuristic`, `explicit` or `never`.")
-    body = serializers.CharField(help_text="Whether it may have a body.")
-    methods = serializers.CharField(help_text="The request methods that it answers; empty for all.")
-    headers = HeaderUseSerializer(many=True, help_text="Headers that belong to it.")
-    specs = SpecSerializer(many=True, help_text="Documents that define it.")
-    related = RelatedSerializer(
-        many=True, help_text="Codes that it is confused with, that replace it or that follow it."
-    )
-    url = PageLink(help_text="Page in this portal.")
-
-    def get_vendors(self, meaning: Meaning) -> list[str]:
-        return [vendor.slug for vendor in meaning.vendors.all()]
-
-
-class ClaimSerializer(Shape):
-    """One comparable statement of a source."""
-
-    key = serializers.CharField(help_text="Subject of the claim, such as `retry`.")
-    value = serializers.JSONField(help_text="Statement of the source.")
-    level = serializers.CharField(help_text="How binding it is.")
-
-
-class LinesField(serializers.ListField):
-    """First and last line in the source's document, counted from 1; null where it has none."""
-
-    child = serializers.IntegerField()
-
-
-class EntrySerializer(Shape):
-    """Statement of one source about the code."""
-
-    owner = serializers.CharField(
-        source="owner_id", help_text="Slug of the owner that gives the number this meaning."
-    )
-    name = serializers.CharField(help_text="The name as the source spells it.")
-    lines = LinesField(
-        allow_null=True,
-        help_text="First and last line in the source's document, counted from 1; null where it has none.",
-    )
-    summary = serializers.CharField(help_text="In a sentence or two.")
-    claims = ClaimSerializer(many=True, help_text="Statements of the source in comparable form.")
-    rfcs = serializers.SerializerMethodField(help_text="Documents that the source cites here.")
-    local_note = serializers.SerializerMethodField(help_text="Note of this site; null without one.")
-
-    def get_fields(self) -> dict[str, Any]:
-        return {
-            "source": serializers.CharField(source="source_id", help_text="Slug of the source."),
-            **super().get_fields(),
-        }
-
-    @extend_schema_field(ReferenceSerializer(many=True))
-    def get_rfcs(self, entry: SourceEntry) -> list[dict[str, str]]:
-        return [{key: cited[key] for key in ("document", "section", "url")} for cited in entry.rfcs]
-
-    def get_local_note(self, entry: SourceEntry) -> str | None:
-        return entry.local_note or None
-
-
-class PositionSerializer(Shape):
-    """Statement of one source in a disagreement."""
-
-    lines = LinesField(
-        allow_null=True,
-        help_text="First and last line in the source's document, counted from 1; null where it has none.",
-    )
-    text = serializers.CharField(help_text="Statement of the source.")
-
-    def get_fields(self) -> dict[str, Any]:
-        return {"source": serializers.CharField(help_text="Slug of the source."), **super().get_fields()}
-
-
-class DisagreementSerializer(Shape):
-    """Inside a code's answer."""
-
-    aspect = serializers.CharField(help_text="Property in which they differ, such as `retry` or `name`.")
-    severity = serializers.ChoiceField(choices=list(Severity), help_text="Severity of the disagreement.")
-    positions = PositionSerializer(many=True, help_text="Statements of the sources that differ; at least two.")
-    standard = serializers.CharField(help_text="What the standard says.")
-    standard_reference = ReferenceSerializer(allow_null=True, help_text="Section of the standard.")
-    advice = serializers.CharField(help_text="Recommended action.")
-    owner = serializers.CharField(
-        help_text="Slug of the owner whose meaning it is about; empty for the whole number."
-    )
-    authored = serializers.BooleanField(
-        help_text="Whether the text was written by a person; otherwise it is computed."
-    )
-
-
-class ListedDisagreementSerializer(ChosenFieldsMixin, DisagreementSerializer):
-    """In the list of all: with the code, or the class, that it is about."""
-
-    keys = {"class_key": "class"}
-    registry = serializers.CharField(source="registry_id", help_text="`http` or `stroom`.")
-    code = serializers.IntegerField(
-        source="status_code.code",
-        default=None,
-        allow_null=True,
-        help_text="The number; null where it is about a class.",
-    )
-    class_key = serializers.SerializerMethodField(
-        "get_class_key", help_text="Key of the class that it is about; null where it is about a number."
-    )
-    url = PageLink(help_text="Page in this portal.")
-
-    def get_fields(self) -> dict[str, Any]:
-        fields = super().get_fields()
-        first = [name for name in ("registry", "code", "class") if name in fields]
-        return {name: fields[name] for name in [*first, *(name for name in fields if name not in first)]}
-
-    def get_class_key(self, disagreement: Disagreement) -> str | None:
-        return disagreement.class_key or None
-
-
-class LocalNoteSerializer(Shape):
-    """Note of this site about a code."""
-
-    owner = serializers.CharField(
-        source="meaning.owner_id", help_text="Slug of the owner whose meaning the note is about."
-    )
-    text = serializers.CharField(help_text="Markdown.")
-    html = serializers.CharField(help_text="The same as HTML.")
-    updated = serializers.DateTimeField(help_text="Time of the last change.")
-
-
-class ConstantSerializer(Shape):
-    """Name of the code in a programming language or library."""
-
-    language = serializers.CharField(help_text="Programming language.")
-    library = serializers.CharField(help_text="Library or module.")
-    name = serializers.CharField(help_text="The constant as it is written in programs.")
-    since = serializers.CharField(help_text="Version that brought it; empty if it was always there.")
-    until = serializers.CharField(help_text="Last version that has it; empty if it is still there.")
-    note = serializers.CharField(help_text="Further remarks; may be empty.")
-
-
-class ClassNameSerializer(Shape):
-    """Key and name of a class."""
-
-    key = serializers.CharField(source="slug", help_text="Name in URLs, such as `4xx`.")
-    name = serializers.CharField(help_text="Name.")
-
-
-class ReleaseRangeSerializer(Shape):
-    """Releases of Stroom that send a code with one HTTP status and one message."""
-
-    first = serializers.CharField(help_text="First release of Stroom, as in 7.2.")
-    last = serializers.CharField(help_text="Last release; empty for the newest.")
-    http_status = serializers.IntegerField(help_text="HTTP status that these releases send.")
-    name = serializers.CharField(help_text="The message that these releases send.")
-
-
-class CodeSerializer(ChosenFieldsMixin, Shape):
-    """One number, known or not. `meanings` and `entries` are always lists."""
-
-    keys = {"code_class": "class"}
-    registry = serializers.CharField(source="registry.slug", help_text="`http` or `stroom`.")
-    code = serializers.IntegerField(help_text="The number.")
-    known = serializers.BooleanField(help_text="Whether the catalogue knows the number.")
-    valid = serializers.BooleanField(help_text="Whether the number is within the range of the registry.")
-    treat_as = serializers.IntegerField(
-        allow_null=True, help_text="Number as which a client treats an unknown one; null where none is defined."
-    )
-    name = serializers.CharField(help_text="Name of its first meaning; empty for a number without one.")
-    code_class = ClassNameSerializer(
-        allow_null=True, help_text="Class by the first digit; null for a Stroom-Status without a class."
-    )
-    standing = serializers.ChoiceField(
-        choices=[*Standing, "unassigned", "invalid"], help_text="How official the number is."
-    )
-    registered = serializers.CharField(
-        source="row.registered", default="", help_text="When IANA registered it; empty where it did not."
-    )
-    expires = serializers.CharField(
-        source="row.expires", default="", help_text="When a temporary registration ends; empty otherwise."
-    )
-    standing_note = serializers.CharField(source="row.note", default="", help_text="Remark on the standing.")
-    http_statuses = serializers.ListField(
-        child=serializers.IntegerField(),
-        help_text="For a Stroom-Status, the HTTP statuses it is sent with, the documented one first.",
-    )
-    releases = ReleaseRangeSerializer(
-        many=True, help_text="Releases of Stroom that send the code; empty for HTTP statuses."
-    )
-    delivery = serializers.CharField(
-        help_text="What an HTTP status by itself says about a delivery to Stroom; empty for Stroom's own codes."
-    )
-    meanings = MeaningSerializer(many=True, help_text="One for each owner; the registered one first.")
-    entries = EntrySerializer(many=True, help_text="Statement of each source, in the order of the sources.")
-    disagreements = DisagreementSerializer(many=True, help_text="Disagreements between sources.")
-    constants = ConstantSerializer(many=True, help_text="Constants in programming languages.")
-    local_notes = LocalNoteSerializer(many=True, help_text="Notes of this site.")
-    url = PageLink(help_text="Page in this portal.")
-
-
-class ListedCodeSerializer(ChosenFieldsMixin, Shape):
-    keys = {"code_class": "class"}
-    registry = serializers.CharField(source="registry_id", help_text="`http` or `stroom`.")
-    code = serializers.IntegerField(help_text="The number.")
-    name = serializers.CharField(help_text="Name of its first meaning.")
-    owners = serializers.ListField(child=serializers.CharField(), help_text="Slugs of all who give it a meaning.")
-    code_class = serializers.SerializerMethodField(
-        "get_code_class", help_text="Key of the class, by the first digit."
-    )
-    standing = serializers.ChoiceField(choices=list(Standing), help_text="How official the number is.")
-    retry = serializers.ChoiceField(choices=list(Verdict), help_text="Verdict of its first meaning.")
-    url = PageLink(help_text="Page in this portal.")
-
-    def get_code_class(self, row: StatusCode) -> str:
-        return row.code_class_id.partition("/")[2]
-
-    def to_representation(self, row: StatusCode) -> dict[str, Any]:
-        """The same as field by field, at a fifth of the time: a list has a hundred of these."""
-        item = {
-            "registry": row.registry_id,
-            "code": row.code,
-            "name": row.name,
-            "owners": row.owners,
-            "class": self.get_code_class(row),
-            "standing": row.standing,
-            "retry": row.retry,
-            "url": public_link(row.get_absolute_url()),
-        }
-        return {name: value for name, value in item.items() if name in self.fields}
-
-
-class SourceSerializer(ChosenFieldsMixin, Shape):
     slug = serializers.CharField(help_text="Name in URLs.")
     title = serializers.CharField(help_text="Title of the document.")
     kind = serializers.CharField(help_text="What sort of document it is.")
@@ -376,10 +38,7 @@ class SourceNoteSerializer(Shape):
     keys = {"class_key": "class"}
     registry = serializers.CharField(help_text="`http` or `stroom`.")
     class_key = serializers.CharField(source="key", help_text="Key of the class, by the first digit.")
-    lines = LinesField(
-        allow_null=True,
-        help_text="First and last line in the source's document, counted from 1; null where it has none.",
-    )
+    lines = LinesField()
     summary = serializers.CharField(help_text="In a sentence or two.")
 
 
@@ -400,6 +59,8 @@ class SourceEntryOfSourceSerializer(EntrySerializer):
 
 
 class SourceDetailSerializer(SourceSerializer):
+    """A document with all that it says about codes and classes."""
+
     notes = SourceNoteSerializer(many=True, help_text="Statements about whole classes.")
     entries = SourceEntryOfSourceSerializer(
         many=True, help_text="Statement of each source, in the order of the sources."
@@ -420,7 +81,9 @@ class ClassInRegistrySerializer(Shape):
     url = PageLink(help_text="Page in this portal.")
 
 
-class RegistrySerializer(ChosenFieldsMixin, Shape):
+class RegistrySerializer(KeptMixin, ChosenFieldsMixin, Shape):
+    """A number space with its classes."""
+
     slug = serializers.CharField(help_text="Name in URLs.")
     name = serializers.CharField(help_text="Name.")
     found_in = serializers.CharField(help_text="Part of an answer that carries the number.")
@@ -438,17 +101,14 @@ class RegistrySerializer(ChosenFieldsMixin, Shape):
 class ClassNoteSerializer(Shape):
     """Statement of a source about a whole class."""
 
-    lines = LinesField(
-        allow_null=True,
-        help_text="First and last line in the source's document, counted from 1; null where it has none.",
-    )
+    lines = LinesField()
     summary = serializers.CharField(help_text="In a sentence or two.")
 
     def get_fields(self) -> dict[str, Any]:
         return {"source": serializers.CharField(help_text="Slug of the source."), **super().get_fields()}
 
 
-class ClassSerializer(ChosenFieldsMixin, Shape):
+class ClassSerializer(KeptMixin, ChosenFieldsMixin, Shape):
     """A class with its rules and its codes."""
 
     registry = serializers.CharField(source="registry_id", help_text="`http` or `stroom`.")
@@ -471,7 +131,7 @@ class ClassSerializer(ChosenFieldsMixin, Shape):
 
     @extend_schema_field(ListedCodeSerializer(many=True))
     def get_codes(self, code_class: CodeClass) -> Any:
-        return ListedCodeSerializer(code_class.codes.order_by("code"), many=True).data
+        return ListedCodeSerializer(snapshot.current().codes_of(code_class), many=True).data
 
 
 class UseSerializer(Shape):
@@ -486,7 +146,9 @@ class UseSerializer(Shape):
     url = PageLink(help_text="Page in this portal.")
 
 
-class VendorSerializer(ChosenFieldsMixin, Shape):
+class VendorSerializer(KeptMixin, ChosenFieldsMixin, Shape):
+    """A vendor with the meanings that it gives to codes."""
+
     slug = serializers.CharField(help_text="Name in URLs.")
     name = serializers.CharField(help_text="Name.")
     products = serializers.ListField(child=serializers.CharField(), help_text="Products that answer so.")
@@ -512,33 +174,13 @@ class HeaderCodeSerializer(Shape):
     url = serializers.CharField(help_text="Page in this portal.")
 
 
-class HeaderSerializer(ChosenFieldsMixin, Shape):
+class HeaderSerializer(KeptMixin, ChosenFieldsMixin, Shape):
     """A header field with the codes that it belongs to."""
 
     slug = serializers.CharField(help_text="Name in URLs.")
     name = serializers.CharField(help_text="The header as it is usually written.")
     codes = HeaderCodeSerializer(many=True, help_text="The codes that it belongs to.")
     url = serializers.CharField(help_text="Page in this portal.")
-
-
-class ComparisonRowSerializer(Shape):
-    """One property of the compared codes."""
-
-    aspect = serializers.CharField(help_text="Compared property.")
-    values = serializers.ListField(
-        child=serializers.CharField(), help_text="One for each code, in the order asked for."
-    )
-    differs = serializers.BooleanField(help_text="Whether the codes differ.")
-
-
-class ComparisonSerializer(ChosenFieldsMixin, Shape):
-    """Codes side by side."""
-
-    count = serializers.IntegerField(help_text="Number of codes.")
-    next = serializers.CharField(allow_null=True, help_text="URL of the next page; null on the last page.")
-    previous = serializers.CharField(allow_null=True, help_text="URL of the previous page; null on the first page.")
-    results = CodeSerializer(many=True, help_text="The codes, in the order asked for.")
-    rows = ComparisonRowSerializer(many=True, help_text="One for each aspect.")
 
 
 class ReleaseChangesSerializer(Shape):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from codes.api import explain, views
+from codes.api import downloads, explain, views
 
 app_name = "codes_api"
 
@@ -11,10 +11,10 @@ urlpatterns = [
     path("codes/lookup/", views.Lookup.as_view(), name="lookup"),
     path("codes/explain/", explain.Explain.as_view(), name="explain"),
     path("codes/compare/", views.Compare.as_view(), name="compare"),
-    path("codes/export.json", views.ExportJson.as_view(), name="export-json"),
-    path("codes/export.schema.json", views.ExportSchema.as_view(), name="export-schema"),
-    path("codes/export.csv", views.ExportCsv.as_view(), name="export-csv"),
-    path("codes/retry.json", views.RetryJson.as_view(), name="retry"),
+    path("codes/export.json", downloads.ExportJson.as_view(), name="export-json"),
+    path("codes/export.schema.json", downloads.ExportSchema.as_view(), name="export-schema"),
+    path("codes/export.csv", downloads.ExportCsv.as_view(), name="export-csv"),
+    path("codes/retry.json", downloads.RetryJson.as_view(), name="retry"),
     path("codes/<slug:registry>/<slug:code>/", views.CodeDetail.as_view(), name="code"),
     path("codes/<slug:registry>/<slug:code>/<slug:owner>/", views.MeaningDetail.as_view(), name="meaning"),
     path("releases/", views.ReleaseList.as_view(), name="releases"),

@@ -1,6 +1,9 @@
-"""Enumerations that the API description names once."""
+"""Words that the API description uses in several places."""
 
 from codes.catalogue.values import Verdict
+
+#: Tag of the operations in the API description.
+CATALOGUE = ["catalogue"]
 
 
 def retry_verdicts() -> list[str]:

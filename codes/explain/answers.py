@@ -23,7 +23,8 @@ from codes.explain.unanswered import NO_STATUS
 from codes.explain.vocabulary import Name, make_vocabulary
 from codes.explain.words import SENT_AS
 from codes.lookup import NUMBERS, FoundCode, find_codes, of_owner
-from codes.models import Meaning, Release, SourceEntry, StatusCode
+from codes.models import Meaning, SourceEntry, StatusCode
+from codes.release import content_version
 
 MAX_ANSWERS = 40
 # Says that the answers are those to a delivery: Stroom's paths and fields, or something beside the HTTP status.
@@ -179,7 +180,7 @@ def unknown_words(code: FoundCode) -> str:
 
 def current_vocabulary() -> Vocabulary:
     """The words of the loaded catalogue."""
-    return _vocabulary(Release.objects.latest_digest())
+    return _vocabulary(content_version().digest)
 
 
 @lru_cache(maxsize=2)

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from codes.models import Registry
+from codes.release import one_version
 from portal.rest.problems import API_PREFIX, problem, status_name
 
 NOT_LOADED = (
@@ -21,7 +22,8 @@ _OURS = frozenset({"codes", "codes_api"})
 class CatalogueMiddleware:
     """Answers 503 for everything below /codes/ and for the catalogue's API while there is no catalogue.
 
-    A catalogue that was there once is not asked for again: no load ever leaves none.
+    A catalogue that was there once is not asked for again: no load ever leaves none. Each request shows one version
+    of the catalogue.
     """
 
     was_seen = False
@@ -30,7 +32,8 @@ class CatalogueMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self._get_response(request)
+        with one_version():
+            return self._get_response(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
         """Return the 503 of an empty catalogue, or None where the view answers."""

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.paginator import InvalidPage, Page, Paginator
-from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -15,11 +14,9 @@ from codes.api import export
 from codes.catalogue.contradictions import NAME, PRESENCE
 from codes.catalogue.values import HTTP, STROOM, Severity
 from codes.comparison import READY_SETS, compare
-from codes.explain.pairs import other_statuses
 from codes.filters import CodeFilterSet, DisagreementFilterSet
-from codes.headers import headers
 from codes.lookup import NUMBERS, FoundCode, find_code, find_meaning
-from codes.models import CodeClass, Disagreement, Meaning, Registry, Release, Source, StatusCode, Vendor
+from codes.models import CodeClass, Disagreement, Release, StatusCode
 from codes.pages import facets
 from codes.pages.not_loaded import NOT_LOADED
 from codes.pages.query import faults_in, query_faults, takes_no_parameters
@@ -27,7 +24,7 @@ from codes.pages.shown import show_meanings, weighty
 from codes.pages.trying import try_it
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
 from codes.queries import asked_pair, compared_codes, refuse_unknown_registry
-from codes.search.index import best_and_others, find, no_answer_in, straight_to
+from codes.search.index import best_and_others, by_rank, find, no_answer_in, straight_to
 from codes.search.remarks import remarks_on
 from portal.rest.problems import BadQuery
 from portal.rest.views import conditional_page
@@ -50,13 +47,14 @@ EXAMPLES = (
 
 @conditional_page
 def home(request: HttpRequest) -> HttpResponse:
-    weights = list(Disagreement.objects.about_content().values_list("severity", "status_code"))
+    catalogue = snapshot.current()
+    differing = [row for row in catalogue.disagreements.values() if row.aspect != PRESENCE]
     context = {
-        "registries": Registry.objects.with_counts(),
+        "registries": list(catalogue.registries.values()),
         "not_loaded": NOT_LOADED,
-        "source_count": Source.objects.count(),
-        "disputed_count": len({code for _, code in weights if code}),
-        "high_count": sum(severity == "high" for severity, _ in weights),
+        "source_count": len(catalogue.sources),
+        "disputed_count": len({row.status_code_id for row in differing if row.status_code_id}),
+        "high_count": sum(row.severity == Severity.HIGH for row in differing),
         "examples": EXAMPLES,
     }
     return render(request, "codes/home.html", context)
@@ -72,8 +70,10 @@ def code_list(request: HttpRequest) -> HttpResponse:
     catalogue = snapshot.current()
     shown = facets.context(request.GET, filterset, facets.code_groups(catalogue), others=())
     usable = not shown["faults"]
-    rows = catalogue.in_order(filterset.qs.values_list("pk", flat=True)) if usable else []
+    keys = filterset.qs.values_list("pk", flat=True) if request.GET else catalogue.codes
+    rows = catalogue.in_order(keys) if usable else []
     result = find(query) if query and usable else None
+    rows = by_rank(rows, query) if result else rows
     best, others = best_and_others(rows, result) if result else ([], rows)
     context = {
         "query": query,
@@ -105,14 +105,10 @@ def registry_page(request: HttpRequest, registry: str) -> HttpResponse:
     if space is None:
         return _number_alone(registry)
     classes = [row for row in catalogue.classes.values() if row.registry_id == registry]
-    by_class = [(item, _codes_of(item, catalogue)) for item in classes]
-    disputes = space.disagreements.filter(class_key="any").select_related("registry")
+    by_class = [(item, catalogue.codes_of(item)) for item in classes]
+    disputes = catalogue.about_class(registry, "any")
     context = {"registry": space, "by_class": by_class, "disagreements": disputes}
     return render(request, "codes/registry.html", context)
-
-
-def _codes_of(item: CodeClass, catalogue: snapshot.Snapshot) -> list[StatusCode]:
-    return [row for row in catalogue.codes.values() if row.code_class_id == item.pk]
 
 
 def _number_alone(text: str) -> HttpResponse:
@@ -121,7 +117,7 @@ def _number_alone(text: str) -> HttpResponse:
         return HttpResponseRedirect(reverse("codes:registry", args=[text.lower()]))
     if NUMBERS[HTTP].fullmatch(text):
         return HttpResponseRedirect(reverse("codes:detail", args=[HTTP, text]))
-    if StatusCode.objects.filter(pk=f"{STROOM}/{text}").exists():
+    if f"{STROOM}/{text}" in snapshot.current().codes:
         return HttpResponseRedirect(reverse("codes:detail", args=[STROOM, text]))
     raise Http404
 
@@ -147,11 +143,10 @@ def _class_page(request: HttpRequest, key: str) -> HttpResponse:
     code_class = catalogue.classes.get(key)
     if code_class is None:
         raise Http404
-    disputes = Disagreement.objects.filter(registry=code_class.registry, class_key=code_class.slug)
     context = {
         "class": code_class,
-        "rows": _codes_of(code_class, catalogue),
-        "disagreements": disputes.select_related("registry"),
+        "rows": catalogue.codes_of(code_class),
+        "disagreements": catalogue.about_class(code_class.registry_id, code_class.slug),
     }
     return render(request, "codes/class.html", context)
 
@@ -226,43 +221,38 @@ def _neighbours(found: FoundCode) -> list[StatusCode]:
 @conditional_page
 @takes_no_parameters
 def sources(request: HttpRequest) -> HttpResponse:
-    return render(request, "codes/sources.html", {"sources": Source.objects.with_counts()})
+    return render(request, "codes/sources.html", {"sources": list(snapshot.current().sources.values())})
 
 
 @conditional_page
 @takes_no_parameters
 def source(request: HttpRequest, slug: str) -> HttpResponse:
-    found = Source.objects.filter(pk=slug).first()
+    found = snapshot.current().sources.get(slug)
     if found is None:
         raise Http404
-    entries = found.entries.select_related("status_code").in_page_order()
-    return render(request, "codes/source.html", {"source": found, "entries": entries, "notes": found.notes})
-
-
-def _vendors() -> Any:
-    meanings = Meaning.objects.select_related("status_code").in_page_order()
-    return Vendor.objects.prefetch_related(Prefetch("meanings", meanings))
+    context = {"source": found, "entries": found.entries.all(), "notes": found.notes}
+    return render(request, "codes/source.html", context)
 
 
 @conditional_page
 @takes_no_parameters
 def vendors(request: HttpRequest) -> HttpResponse:
-    return render(request, "codes/vendors.html", {"vendors": _vendors()})
+    return render(request, "codes/vendors.html", {"vendors": list(snapshot.current().vendors.values())})
 
 
 @conditional_page
 @takes_no_parameters
 def vendor(request: HttpRequest, slug: str) -> HttpResponse:
-    found = list(_vendors().filter(pk=slug))
-    if not found:
+    found = snapshot.current().vendors.get(slug)
+    if found is None:
         raise Http404
-    return render(request, "codes/vendors.html", {"vendors": found, "single": True})
+    return render(request, "codes/vendors.html", {"vendors": [found], "single": True})
 
 
 @conditional_page
 @takes_no_parameters
 def header_list(request: HttpRequest) -> HttpResponse:
-    return render(request, "codes/headers.html", {"headers": headers()})
+    return render(request, "codes/headers.html", {"headers": list(snapshot.current().headers.values())})
 
 
 @conditional_page
@@ -270,21 +260,23 @@ def header_list(request: HttpRequest) -> HttpResponse:
 def header(request: HttpRequest, slug: str) -> HttpResponse:
     if slug != slug.lower():
         return HttpResponseRedirect(reverse("codes:header", args=[slug.lower()]))
-    found = headers(slug)
-    if not found:
+    found = snapshot.current().headers.get(slug)
+    if found is None:
         raise Http404
-    return render(request, "codes/headers.html", {"headers": found, "single": True})
+    return render(request, "codes/headers.html", {"headers": [found], "single": True})
 
 
 @conditional_page
 def disagreements(request: HttpRequest) -> HttpResponse:
     """Return all disagreements, those about mere listing only on request."""
-    rows = Disagreement.objects.select_related("status_code", "registry")
+    catalogue, rows = snapshot.current(), Disagreement.objects.all()
     if request.GET.get("aspect") != PRESENCE and request.GET.get("severity") != Severity.INFO:
         rows = rows.about_content()
     filterset = DisagreementFilterSet(request.GET, rows)
-    shown = facets.context(request.GET, filterset, facets.disagreement_groups(snapshot.current()), others=("page",))
-    paginator = Paginator(rows.none() if shown["faults"] else filterset.qs, DISPUTES_PER_PAGE)
+    shown = facets.context(request.GET, filterset, facets.disagreement_groups(catalogue), others=("page",))
+    keys = [] if shown["faults"] else filterset.qs.values_list("pk", flat=True)
+    found = [catalogue.disagreements[key] for key in keys if key in catalogue.disagreements]
+    paginator = Paginator(found, DISPUTES_PER_PAGE)
     page, fault = _page_of(paginator, request.GET.get("page", "1"))
     if not shown["faults"] and fault:
         shown["faults"] = [fault]
@@ -338,18 +330,9 @@ def lookup(request: HttpRequest) -> HttpResponse:
         "pair": pair,
         "asked": asked,
         "faults": faults,
-        "occurring": _occurring_pairs(),
+        "of_stroom": [row for row in snapshot.current().codes.values() if row.registry_id == STROOM],
     }
     return render(request, "codes/lookup.html", context, status=400 if faults else 200)
-
-
-def _occurring_pairs() -> list[tuple[StatusCode, list[tuple[int, str]]]]:
-    """Return each Stroom code with its HTTP statuses, and the only sender of a pair where there is one."""
-    return [
-        (row, [(status, "") for status in row.http_statuses] + other_statuses(row))
-        for row in snapshot.current().codes.values()
-        if row.registry_id == STROOM
-    ]
 
 
 @conditional_page

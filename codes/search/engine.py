@@ -4,8 +4,10 @@ Forgiving of typing slips: a word that nobody uses counts as the nearest one tha
 """
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -129,8 +131,30 @@ class Index:
         return {length: sorted(found) for length, found in by_length.items()}
 
     @cached_property
-    def _all_words(self) -> frozenset[str]:
-        return frozenset(word for indexed in self._documents for word in indexed.words)
+    def _having(self) -> Mapping[str, Collection[int]]:
+        """The documents that have each word, by their place; the words in alphabetical order."""
+        having: dict[str, list[int]] = defaultdict(list)
+        for place, indexed in enumerate(self._documents):
+            for word in indexed.words:
+                having[word].append(place)
+        return {word: having[word] for word in sorted(having)}
+
+    @cached_property
+    def _all_words(self) -> Sequence[str]:
+        return list(self._having)
+
+    def _beginning(self, word: str) -> Iterator[str]:
+        """The words that begin with another one, which may be among them."""
+        for place in range(bisect_left(self._all_words, word), len(self._all_words)):
+            if not self._all_words[place].startswith(word):
+                return
+            yield self._all_words[place]
+
+    def _places_of(self, word: str) -> AbstractSet[int]:
+        """The documents in which a word can match."""
+        if word.isdigit():  # it may be the number of any
+            return frozenset(range(len(self._documents)))
+        return {place for other in self._beginning(word) for place in self._having[other]}
 
     def search(self, query: str) -> Result:
         """The codes that fit, best first."""
@@ -160,7 +184,7 @@ class Index:
         return mended
 
     def _is_used(self, word: str) -> bool:
-        return word in self._all_words or any(other.startswith(word) for other in self._all_words)
+        return next(self._beginning(word), None) is not None
 
     def _nearest(self, word: str, most: int) -> str | None:
         best: tuple[int, int, str] | None = None
@@ -183,9 +207,12 @@ class Index:
         """Each document that has any of the words, with how many of the significant ones it lacks."""
         phrase = letters(" ".join(words) if mended else asked)
         found = []
-        for indexed in self._documents:
+        places = {word: self._places_of(word) for word in words}
+        for place in sorted(frozenset().union(*places.values())):
+            indexed = self._documents[place]
             if registry in {None, indexed.document.registry}:
-                hit, missing, matched = _judged(indexed, phrase, words, mended)
+                here = frozenset(word for word in words if place in places[word])
+                hit, missing, matched = _judged(indexed, phrase, words, here, mended)
                 if matched:
                     found.append((hit, missing))
         return found
@@ -202,8 +229,13 @@ class Index:
         return tuple(place for place, names in self._places if place.in_passing and names & set(words))
 
 
-def _judged(indexed: _Indexed, phrase: str, words: Sequence[str], mended: frozenset[str]) -> tuple[Hit, int, int]:
-    """The hit, how many significant words are missing, and how many words matched at all."""
+def _judged(
+    indexed: _Indexed, phrase: str, words: Sequence[str], here: frozenset[str], mended: frozenset[str]
+) -> tuple[Hit, int, int]:
+    """The hit, how many significant words are missing, and how many words matched at all.
+
+    `here` are the words that can match in this document.
+    """
     document = indexed.document
     score, why = _phrase_score(indexed, phrase)
     missing = matched = 0
@@ -214,7 +246,7 @@ def _judged(indexed: _Indexed, phrase: str, words: Sequence[str], mended: frozen
     ):  # whose number was asked for is meant, whatever else was said
         significant = frozenset()
     for word in words:
-        points, text = _word_score(indexed, word)
+        points, text = _word_score(indexed, word) if word in here else (0.0, None)
         matched += points > 0
         missing += points == 0 and word in significant
         score += points * (_NEAR_FACTOR if word in mended else 1)

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import QuerySet
 from django.urls import reverse
 
+from codes import snapshot
 from codes.catalogue.values import HTTP, STROOM
 from codes.explain.answers import current_vocabulary
 from codes.explain.delivery import NO_ANSWER
@@ -21,7 +22,8 @@ from codes.explain.recognise import recognise
 from codes.explain.unanswered import NO_STATUS
 from codes.explain.vocabulary import CONSTANTS
 from codes.lookup import NUMBERS
-from codes.models import CodeClass, HeaderUse, Meaning, Registry, Release, SourceEntry, StatusCode, Vendor
+from codes.models import CodeClass, HeaderUse, Meaning, Registry, SourceEntry, StatusCode, Vendor
+from codes.release import content_version
 from codes.search import engine
 from codes.search.engine import Document, Hit, Index, Place, Result, Text
 from codes.search.phrases import PHRASES
@@ -101,7 +103,7 @@ _PAGES: Sequence[tuple[tuple[str, ...], str, str]] = (
 
 
 def current_index() -> Index:
-    return _index(Release.objects.latest_digest())
+    return _index(content_version().digest)
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,12 @@ def find(query: str) -> Result:
 
     None fits what says that no server answered: a remark says what to do then. A plain 0 may be Stroom's too.
     """
-    return _find(Release.objects.latest_digest(), _SEVERAL_OF_ONE.sub(r"\1", query.strip()[: engine.MAX_QUERY]))
+    return _find(content_version().digest, _SEVERAL_OF_ONE.sub(r"\1", query.strip()[: engine.MAX_QUERY]))
 
 
 @lru_cache(maxsize=128)
-def _find(_digest: str, query: str) -> Result:
-    recognised = list(_recognised(query))
+def _find(digest: str, query: str) -> Result:
+    recognised = _recognised(digest, query)
     if (says_no_answer(recognised) and query != "0") or _OF_CURL.fullmatch(query):
         return Result()
     if rows := _of_stroom(query):
@@ -133,7 +135,7 @@ def _find(_digest: str, query: str) -> Result:
     result = current_index().search(_header_in(query))
     result = replace(result, places=(*_numbers_in(query), *result.places))
     named = [Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind) for found in recognised]
-    known = set(StatusCode.objects.filter(pk__in=[hit.key for hit in named]).values_list("pk", flat=True))
+    known = snapshot.current().codes
     first = {hit.key: hit for hit in named if hit.key in known}
     if not first:
         return result
@@ -142,24 +144,27 @@ def _find(_digest: str, query: str) -> Result:
     return replace(result, hits=hits, complete=True, suggestions=())
 
 
-def _recognised(query: str) -> Iterator[Found]:
+@lru_cache(maxsize=128)
+def _recognised(_digest: str, query: str) -> Sequence[Found]:
     """What the query names, but for words alone and a server's name: of these the index knows more."""
     words = not any(character.isdigit() for character in query) or OF_SERVER.fullmatch(query)
-    for found in recognise(query, current_vocabulary()):
-        if found.kind not in _BY_WORDS and not (words and found.kind == QUESTION):
-            yield found
+    return tuple(
+        found
+        for found in recognise(query, current_vocabulary())
+        if found.kind not in _BY_WORDS and not (words and found.kind == QUESTION)
+    )
 
 
 def _of_stroom(query: str) -> list[StatusCode]:
     """What Stroom means by an HTTP status: its codes that come with it, for "stroom 401"."""
     named = NAMED_NUMBER.fullmatch(query)
-    if named is None or named[1].lower() != STROOM or StatusCode.objects.filter(pk=f"{STROOM}/{named[2]}").exists():
+    if named is None or named[1].lower() != STROOM or f"{STROOM}/{named[2]}" in snapshot.current().codes:
         return []
     return [row for row in _stroom_rows() if int(named[2]) in row.http_statuses]
 
 
 def _stroom_rows() -> list[StatusCode]:
-    return list(StatusCode.objects.filter(registry=STROOM).order_by("code"))
+    return [row for row in snapshot.current().codes.values() if row.registry_id == STROOM]
 
 
 def says_no_answer(recognised: Iterable[Found]) -> bool:
@@ -170,8 +175,7 @@ def says_no_answer(recognised: Iterable[Found]) -> bool:
 
 def no_answer_in(query: str) -> str:
     """What to say of a query that means that no server answered; empty for every other one."""
-    recognised = recognise(query, current_vocabulary()) if query else []
-    recognised = [one for one in recognised if one.kind not in _BY_WORDS]
+    recognised = _recognised(content_version().digest, query) if query else ()
     if not says_no_answer(recognised):
         return ""
     return TUNNEL_OPEN if all(found.kind == TUNNEL for found in recognised) else NO_ANSWER
@@ -227,18 +231,18 @@ def _header_in(query: str) -> str:
         name = called["after"] or called["before"]
     elif not (sign and value.strip()):
         return query
-    return name if HeaderUse.objects.filter(slug=name.strip().lower()).exists() else query
+    return name if name.strip().lower() in snapshot.current().headers else query
 
 
-def ranked(queryset: QuerySet[StatusCode], query: str) -> QuerySet[StatusCode]:
-    """The rows that fit a query, the one meant first."""
-    keys = find(query).keys
-    order = Case(
-        *(When(pk=key, then=Value(position)) for position, key in enumerate(keys)),
-        default=Value(len(keys)),
-        output_field=IntegerField(),
-    )
-    return queryset.filter(pk__in=keys).order_by(order, "registry__position", "code")
+def matching(queryset: QuerySet[StatusCode], query: str) -> QuerySet[StatusCode]:
+    """The rows that fit a query, in their own order."""
+    return queryset.filter(pk__in=find(query).keys)
+
+
+def by_rank(rows: Iterable[StatusCode], query: str) -> list[StatusCode]:
+    """The rows that fit a query, the one meant first. Sorted here: SQL that does it is slow to write."""
+    rank = {key: position for position, key in enumerate(find(query).keys)}
+    return sorted(rows, key=lambda row: rank.get(row.pk, len(rank)))
 
 
 def straight_to(query: str) -> str | None:
@@ -254,7 +258,7 @@ def straight_to(query: str) -> str | None:
     if not NUMBERS[HTTP].fullmatch(asked):
         return _only_result(asked)
     stroom = int(asked) in current_vocabulary().stroom_codes
-    http = StatusCode.objects.filter(pk=f"{HTTP}/{asked}").exists() or not stroom
+    http = f"{HTTP}/{asked}" in snapshot.current().codes or not stroom
     return reverse("codes:detail", args=[HTTP if http else STROOM, asked]) if http != stroom else None
 
 
@@ -265,8 +269,8 @@ def _only_result(asked: str) -> str | None:
     result = find(asked)
     if len(result.hits) != 1 or not result.complete or result.read_as or result.places:
         return None
-    row = StatusCode.objects.with_meanings().get(pk=result.hits[0].key)
-    return _address(row, result.hits[0])
+    hit = result.hits[0]
+    return _address(snapshot.current().codes[hit.key], hit)
 
 
 def _pair_page(asked: str) -> str | None:

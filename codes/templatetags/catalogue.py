@@ -1,15 +1,18 @@
 """What the catalogue's pages say in fixed words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import template
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
 from codes import labels
+from codes.explain.pairs import other_statuses
 from codes.links import page
+from codes.models import StatusCode
 
 register = template.Library()
 
@@ -69,6 +72,12 @@ def tone(row: Any) -> str:
 
 
 @register.filter
+def occurring_statuses(row: StatusCode) -> list[tuple[int, str]]:
+    """The HTTP statuses that come with a code of Stroom, and the only sender of a pair where there is one."""
+    return [(status, "") for status in row.http_statuses] + other_statuses(row)
+
+
+@register.filter
 def source_page(slug: str) -> str:
     return page("source", slug)
 
@@ -85,3 +94,19 @@ def line_range(lines: list[int] | None) -> str:
         return ""
     first, last = lines
     return f"line {first}" if first == last else f"lines {first}–{last}"
+
+
+@register.simple_tag
+def rendered_once(name: str, rows: Iterable[Any]) -> SafeString:
+    """Return the template for each row, one after the other. Each is rendered once and kept with its row.
+
+    Only for rows of a snapshot, which never change, and for templates that depend on nothing but `row`.
+    """
+    return SafeString("".join(_rendered(name, row) for row in rows))
+
+
+def _rendered(name: str, row: Any) -> str:
+    kept: dict[str, str] = vars(row).setdefault("_rendered", {})
+    if name not in kept:
+        kept[name] = render_to_string(name, {"row": row})
+    return kept[name]

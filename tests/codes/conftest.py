@@ -7,7 +7,7 @@ from django.db import transaction
 from django.test import Client
 from pytest_django import DjangoDbBlocker
 
-from codes import loading, snapshot
+from codes import loading
 from codes.catalogue.reader import read_catalogue
 from codes.catalogue.values import Catalogue
 
@@ -22,8 +22,6 @@ def authored() -> Catalogue:
 def catalogue(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[loading.Report]:
     """The files of the product in the database; what a test adds is undone by its own `db` fixture."""
     with django_db_blocker.unblock(), transaction.atomic():
-        # What another module's rows left there belongs to a release of the same number.
-        snapshot._kept.cache_clear()
         yield loading.load()
         transaction.set_rollback(True)
 

@@ -409,30 +409,37 @@ def test_writing_is_refused_as_a_problem(site: Client) -> None:
     assert "GET" in answer["Allow"]
 
 
+# The version of the catalogue and its notes; where a filter is set, the keys of the rows too.
 QUERIES = [
-    ("codes/", 2, "count, rows"),
-    ("codes/?owner=nginx&limit=1", 3, "known owners, count, rows"),
-    ("codes/http/404/", 2, "release, notes"),
-    ("codes/http/499/", 2, "the same for two owners"),
-    ("codes/http/471/", 1, "release"),
-    ("sources/", 2, "count, rows"),
-    ("sources/iana/", 2, "source, entries with their codes"),
-    ("registries/", 3, "count, rows, classes"),
-    ("classes/http/4xx/", 2, "class, codes"),
-    ("disagreements/", 2, "count, rows"),
-    ("vendors/", 3, "count, rows, meanings"),
-    ("headers/", 1, "uses"),
-    ("codes/compare/?codes=301,302,307,308,404,503", 2, "as for one code"),
-    ("codes/lookup/?http=403&stroom=310", 4, "one code twice"),
+    ("codes/", 1),
+    ("codes/?owner=nginx&limit=1", 2),
+    ("codes/?q=too+large", 2),
+    ("codes/?ordering=-code&limit=5", 2),
+    ("codes/http/404/", 1),
+    ("codes/http/499/", 1),
+    ("codes/http/471/", 1),
+    ("codes/http/451/microsoft/", 1),
+    ("sources/", 1),
+    ("sources/iana/", 1),
+    ("registries/", 1),
+    ("classes/http/4xx/", 1),
+    ("disagreements/", 1),
+    ("disagreements/?severity=high&source=iana", 2),
+    ("vendors/", 1),
+    ("vendors/nginx/", 1),
+    ("headers/", 1),
+    ("headers/retry-after/", 1),
+    ("codes/compare/?codes=301,302,307,308,404,503", 1),
+    ("codes/lookup/?http=403&stroom=310", 1),
 ]
 
 
-@pytest.mark.parametrize(("address", "count", "which"), QUERIES)
+@pytest.mark.parametrize(("address", "count"), QUERIES)
 def test_the_number_of_queries_is_fixed(
-    site: Client, django_assert_num_queries: Any, address: str, count: int, which: str
+    site: Client, django_assert_num_queries: Any, address: str, count: int
 ) -> None:
     get(site, address)  # the first request after a load reads the catalogue into memory
-    with django_assert_num_queries(count, info=which):
+    with django_assert_num_queries(count):
         get(site, address)
 
 

@@ -389,37 +389,42 @@ def test_pages_are_conditional(site: Client) -> None:
     assert "Set-Cookie" not in first
 
 
+# The version of the catalogue and its notes; where a filter is set, the keys of the rows too.
 QUERIES = [
-    ("/", 4, "registries, their classes, disagreements, sources"),
-    ("/codes/", 2, "release, codes in order"),
-    ("/codes/http/", 2, "release, disagreements about the scheme"),
-    ("/codes/http/4xx/", 2, "release, disagreements about the class"),
-    ("/codes/http/404/", 2, "release, notes"),
-    ("/codes/http/499/", 2, "the same for two owners"),
-    ("/codes/http/471/", 1, "release"),
-    ("/codes/stroom/110/", 2, "the same as for HTTP"),
-    ("/codes/sources/", 1, "sources with their counts"),
-    ("/codes/sources/iana/", 2, "source, entries with their codes"),
-    ("/codes/vendors/", 2, "vendors, meanings"),
-    ("/codes/headers/", 1, "uses"),
-    ("/codes/disagreements/", 3, "release, count, rows"),
-    ("/codes/compare/?codes=301,302,307,308,404,503", 2, "as for one code"),
-    ("/codes/compare/?codes=406,503,stroom/110,stroom/310", 4, "as for one code of each registry"),
-    ("/codes/lookup/?http=406&stroom=110", 5, "as for one code of each registry, and the pairs that occur"),
-    ("/codes/http/799/", 1, "release"),
-    ("/codes/stroom/3xx/", 2, "release, disagreements about the class"),
-    ("/codes/vendors/nginx/", 2, "vendor, meanings"),
-    ("/codes/headers/retry-after/", 1, "uses"),
-    ("/codes/data/", 1, "releases"),
+    ("/", 1),
+    ("/codes/", 1),
+    ("/codes/?retry=after_wait", 2),
+    ("/codes/?q=too+large", 2),
+    ("/codes/http/", 1),
+    ("/codes/http/4xx/", 1),
+    ("/codes/http/404/", 1),
+    ("/codes/http/499/", 1),
+    ("/codes/http/471/", 1),
+    ("/codes/http/451/microsoft/", 1),
+    ("/codes/stroom/110/", 1),
+    ("/codes/sources/", 1),
+    ("/codes/sources/iana/", 1),
+    ("/codes/vendors/", 1),
+    ("/codes/vendors/nginx/", 1),
+    ("/codes/headers/", 1),
+    ("/codes/headers/retry-after/", 1),
+    ("/codes/disagreements/", 2),
+    ("/codes/disagreements/?severity=high&source=iana", 2),
+    ("/codes/compare/?codes=301,302,307,308,404,503", 1),
+    ("/codes/compare/?codes=406,503,stroom/110,stroom/310", 1),
+    ("/codes/lookup/?http=406&stroom=110", 1),
+    ("/codes/http/799/", 1),
+    ("/codes/stroom/3xx/", 1),
+    ("/codes/data/", 1),
 ]
 
 
-@pytest.mark.parametrize(("address", "count", "which"), QUERIES)
+@pytest.mark.parametrize(("address", "count"), QUERIES)
 def test_the_number_of_queries_is_fixed(
-    site: Client, django_assert_num_queries: Any, address: str, count: int, which: str
+    site: Client, django_assert_num_queries: Any, address: str, count: int
 ) -> None:
     page(site, address)  # the first request after a load reads the catalogue into memory
-    with django_assert_num_queries(count, info=which):
+    with django_assert_num_queries(count):
         page(site, address)
 
 
