@@ -127,7 +127,7 @@ def find(query: str) -> Result:
 
 @lru_cache(maxsize=128)
 def _find(digest: str, query: str) -> Result:
-    recognised = _recognised(digest, query)
+    recognised = _named(query, _recognised(digest, query))
     if (says_no_answer(recognised) and query != "0") or _OF_CURL.fullmatch(query):
         return Result()
     if rows := _of_stroom(query):
@@ -146,13 +146,13 @@ def _find(digest: str, query: str) -> Result:
 
 @lru_cache(maxsize=128)
 def _recognised(_digest: str, query: str) -> Sequence[Found]:
+    return tuple(found for found in recognise(query, current_vocabulary()) if found.kind not in _BY_WORDS)
+
+
+def _named(query: str, recognised: Iterable[Found]) -> list[Found]:
     """What the query names, but for words alone and a server's name: of these the index knows more."""
     words = not any(character.isdigit() for character in query) or OF_SERVER.fullmatch(query)
-    return tuple(
-        found
-        for found in recognise(query, current_vocabulary())
-        if found.kind not in _BY_WORDS and not (words and found.kind == QUESTION)
-    )
+    return [found for found in recognised if not (words and found.kind == QUESTION)]
 
 
 def _of_stroom(query: str) -> list[StatusCode]:
