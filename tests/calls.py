@@ -63,8 +63,8 @@ class Caller:
     def patch(self, path: str, body: Any, **headers: str) -> Answer:
         return self.call("PATCH", path, body, _dashed(headers))
 
-    def delete(self, path: str, **headers: str) -> Answer:
-        return self.call("DELETE", path, headers=_dashed(headers))
+    def delete(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.call("DELETE", path, body, headers=_dashed(headers))
 
 
 def caller(*permissions: str, scopes: list[str] | None = None) -> Caller:

@@ -208,11 +208,11 @@ class ReceiptAdmin(ReadOnlyAdmin):
         same = Receipt.objects.filter(sha256=receipt.sha256, bytes=receipt.bytes, duplicate_of=receipt.receipt_id)
         return _receipts(same.order_by("pk")) or "no later receipt"
 
-    @admin.display(description="handed over")
+    @admin.display(description="handed over at")
     def handed_over(self, receipt: Receipt) -> SafeString | str:
         return _time(receipt.forwarded_at) if receipt.forwarded_at else "not yet"
 
-    @admin.display(description="in archives")
+    @admin.display(description="handed over in")
     def stored_archives(self, receipt: Receipt) -> SafeString | str:
         rows = [
             " · ".join(f"{name} {value}" for name, value in archive.items()) for archive in receipt.archives or []

@@ -1,6 +1,6 @@
 """Feeds by name: read, make, replace, change, delete, many at once, and what happened to them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,14 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.filters import FeedFilters
-from feeds.api.serializers import FeedSerializer, HistorySerializer, NewFeedSerializer, ProposalSerializer
+from feeds.api.serializers import (
+    FeedSerializer,
+    HistorySerializer,
+    NewFeedSerializer,
+    ProposalSerializer,
+    VersionConflict,
+    etag_of,
+)
 from feeds.changes.apply import MAX_COMMENT, OfficerNeeded, change_feed, create_feed
 from feeds.changes.approval import Proposed, TooMuch, guarded
 from feeds.changes.files_out import csv_cell as transfer_cell
@@ -32,6 +39,16 @@ from portal.rest.views import StrictFilterBackend, StrictOrdering, require_match
 
 #: Each takes some milliseconds, in which SQLite accepts no other write.
 MAX_BULK = 500
+
+
+VERSION_CONFLICT = "version_conflict"
+
+
+class StaleItems(RefusedItems):
+    """A list of changes of feeds of which some have changed since they were read."""
+
+    status_code = 412
+    default_code = "precondition_failed"
 
 
 class NameTaken(APIException):
@@ -74,11 +91,6 @@ def checked_comment(text: str) -> str:
     return text
 
 
-def etag_of(feed: Feed) -> str:
-    """Return the feed's ETag. The version increases with every change; a feed created again is another row."""
-    return f'"{feed.pk}-{feed.version}"'
-
-
 class ProposingMixin(APIView):
     """Answers 202 with the proposal where a write waits for a second person."""
 
@@ -105,7 +117,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
     csv_name = "feeds"
     list_actions = frozenset({"list", "history"})
     schema_tags = ["feeds"]
-    schema_marks = ("etag", "location")
+    schema_marks: Sequence[str] = ("etag", "location")
     schema_problems: Mapping[str, tuple[int, ...]] = {
         "create": (409,),
         "update": (409, 412),
@@ -176,10 +188,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
             if feed is None:
                 raise Http404(f"There is no feed called {name}.")
             if not may_delete(request.user, feed):
-                raise PermissionMissing(
-                    "feeds.delete_feed" if not request.user.has_perm("feeds.delete_feed") else MANAGE_CERTIFICATES,
-                    "Only a certificate officer may delete a feed that certificates guard.",
-                )
+                raise deletion_refused(request.user)
             with commented(comment):
                 feed.delete()
         return Response(status=204)
@@ -203,13 +212,13 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
                 feed = feeds.get(item["name"])
                 serializer = self.get_serializer(feed, data=item)
                 if feed is None:
-                    faults.append(_fault(index, "name", f"There is no feed called {item['name']}.", "not_found"))
-                elif not serializer.is_valid():
-                    faults += RefusedItems.of(index, serializer.errors)
+                    faults.append(no_such_feed(index, item["name"]))
+                elif found := _item_faults(index, serializer):
+                    faults += found
                 else:
                     changes.append(partial(self._change, feed, serializer))
             if faults:
-                raise RefusedItems(faults)
+                raise bulk_refusal(faults)
             self._apply(changes, items)
         changed = {feed.name: feed for feed in self.get_queryset().filter(name__in=names)}
         return Response(FeedSerializer([changed[name] for name in names], many=True).data)
@@ -278,21 +287,23 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
         for index, item in enumerate(data):
             name = item.get("name") if isinstance(item, dict) else None
             if not isinstance(name, str) or not name.isprintable():
-                faults.append(_fault(index, "name", "Each item is an object with the name of a feed."))
+                faults.append(bulk_fault(index, "name", "Each item is an object with the name of a feed."))
             elif name in seen:
-                faults.append(_fault(index, "name", f"{name} is given twice.", "given_twice"))
+                faults.append(bulk_fault(index, "name", f"{name} is given twice.", "given_twice"))
             else:
                 seen.add(name)
         if faults:
             raise RefusedItems(faults)
         return data
 
-    def _apply(self, changes: list[Callable[[], None]], items: list[dict[str, Any]]) -> None:
+    def _apply(self, changes: Sequence[Callable[[], None]], items: list[dict[str, Any]]) -> None:
         for index, change in enumerate(changes):
             try:
                 change()
             except ValidationError as fault:
                 raise RefusedItems(RefusedItems.of(index, fault.detail)) from None
+            except OfficerNeeded:
+                raise PermissionMissing(MANAGE_CERTIFICATES, f"{items[index]['name']} (index {index})") from None
             except PermissionDenied as fault:
                 place = f"{items[index]['name']} (index {index})"
                 if isinstance(fault, PermissionMissing):
@@ -300,8 +311,26 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
                 raise PermissionDenied(f"{place}: {fault.detail}") from None
 
 
-def _fault(index: int, field: str, detail: str, code: str = "invalid") -> dict[str, Any]:
+def bulk_fault(index: int, field: str, detail: str, code: str = "invalid") -> dict[str, Any]:
     return {"index": index, "field": field, "detail": detail, "code": code}
+
+
+def no_such_feed(index: int, name: str) -> dict[str, Any]:
+    return bulk_fault(index, "name", f"There is no feed called {name}.", "not_found")
+
+
+def _item_faults(index: int, serializer: Any) -> list[dict[str, Any]]:
+    """Return what is wrong with one item of a list, a stale version included."""
+    try:
+        return [] if serializer.is_valid() else RefusedItems.of(index, serializer.errors)
+    except VersionConflict as conflict:
+        return [bulk_fault(index, conflict.field, str(conflict.detail), VERSION_CONFLICT)]
+
+
+def bulk_refusal(faults: list[dict[str, Any]]) -> RefusedItems:
+    """Return the refusal of a list: 412 where nothing but versions is wrong."""
+    stale = all(fault.get("code") == VERSION_CONFLICT for fault in faults)
+    return StaleItems(faults) if stale else RefusedItems(faults)
 
 
 def _named(data: Any, name: str) -> Any:
@@ -319,6 +348,11 @@ def _comment_of_deletion(request: Request) -> str:
     if not fits or (in_query and body):
         raise ValidationError({"comment": ["Give it as ?comment=… or as the only key of the body."]})
     return str(body.get("comment", in_query))
+
+
+def deletion_refused(user: Any) -> PermissionDenied:
+    missing = MANAGE_CERTIFICATES if user.has_perm("feeds.delete_feed") else "feeds.delete_feed"
+    return PermissionMissing(missing, "Only a certificate officer may delete a feed that certificates guard.")
 
 
 def _officer_needed() -> PermissionDenied:

@@ -23,6 +23,7 @@ from feeds.models import (
     validate_rule_dn,
 )
 from portal.rest.fields import Flag, Instant, Shape, StrictKeysMixin, Text
+from portal.rest.problems import PreconditionFailed
 from portal.rest.views import ChosenFieldsMixin
 from portal.site import public_link
 
@@ -51,6 +52,19 @@ class RuleSerializer(StrictKeysMixin):
 @extend_schema_field({"type": "string", "maxLength": FEED_NAME_LENGTH, "pattern": DEFAULT_PATTERN})
 class FeedName(Text):
     """The name by which senders call the feed. Its pattern is a setting; the description has the default."""
+
+
+def etag_of(feed: Feed) -> str:
+    """Return the feed's ETag. The version increases with every change; a feed created again is another row."""
+    return f'"{feed.pk}-{feed.version}"'
+
+
+class VersionConflict(PreconditionFailed):
+    """The `version` or `etag` in a body is not the current one."""
+
+    def __init__(self, field: str, current: int | str) -> None:
+        super().__init__(f"{field}: the current one is {current}. Read the feed again, then send your change.")
+        self.field = field
 
 
 class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerializer[Feed]):
@@ -98,11 +112,17 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
         help_text="Reason for the change; kept with the history.",
     )
 
+    etag = serializers.SerializerMethodField(
+        help_text="The ETag of the feed, as If-Match takes it. In a write: 412 if it is not the current one."
+    )
+
     class Meta:
         model = Feed
         fields = ["name", *WRITABLE[:5], "certificate_rules", *WRITABLE[5:], *GIVEN, "comment"]
         extra_kwargs = {
-            "version": {"help_text": "Version, incremented by every change; part of the ETag."},
+            "version": {
+                "help_text": "Version, incremented by every change. In a write: 412 if it is not the current one."
+            },
             "created": {"help_text": "Time of creation."},
             "updated": {"help_text": "Time of the last change."},
         }
@@ -116,7 +136,11 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
                 faults["name"] = f"This is the address of {self.instance.name}; a feed is not renamed here."
             if faults:
                 raise serializers.ValidationError({name: [reason] for name, reason in faults.items()})
+            _demand_current(self.instance, data)
         return values
+
+    def get_etag(self, feed: Feed) -> str:
+        return etag_of(feed)
 
     def change(self) -> FeedChange:
         """Return the change that the validated body describes."""
@@ -126,12 +150,14 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
 
     def _fault(self, name: str, value: Any) -> str:
         """Return why a read-only key may not come so; values that an earlier answer gave are fine."""
+        if name == "etag":
+            return "" if isinstance(value, str) else "The ETag is text; leave it out or repeat what you were given."
         present = getattr(self.instance, name)
         if isinstance(present, datetime):
             given = _instant(value)
             fine = given is not None and (given == present if name == "created" else given <= present)
         else:
-            fine = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= present
+            fine = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         return "" if fine else "This key cannot be set; leave it out or repeat what you were given."
 
 
@@ -142,6 +168,18 @@ class NewFeedSerializer(FeedSerializer):
         fields = super().get_fields()
         fields["name"].required = True
         return fields
+
+
+def _demand_current(feed: Feed, data: Any) -> None:
+    """Refuse a change of a state that the caller has not seen.
+
+    Raises:
+        VersionConflict: naming the key that is not current.
+    """
+    current: dict[str, int | str] = {"version": feed.version, "etag": etag_of(feed)}
+    for name, value in current.items():
+        if name in data and data[name] != value:
+            raise VersionConflict(name, value)
 
 
 def _instant(value: Any) -> datetime | None:

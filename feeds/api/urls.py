@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from feeds.api.bulk import BulkViewSet
 from feeds.api.check import CheckViewSet
 from feeds.api.exporting import ExportViewSet
 from feeds.api.feeds import FeedViewSet
@@ -17,6 +18,8 @@ urlpatterns = [
         FeedViewSet.as_view({"get": "list", "post": "create", "patch": "bulk"}),
         name="feeds",
     ),
+    path("feeds/bulk/", BulkViewSet.as_view({"post": "create_many"}), name="feeds-bulk"),
+    path("feeds/bulk/delete/", BulkViewSet.as_view({"post": "destroy_many"}), name="feeds-bulk-delete"),
     path("feeds/export/", ExportViewSet.as_view({"get": "to_file"}), name="feeds-export"),
     path("feeds/import/", ImportViewSet.as_view({"post": "from_file"}), name="feeds-import"),
     path(

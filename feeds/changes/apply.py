@@ -16,7 +16,7 @@ from feeds.models import CertificateRule, Feed
 MAX_RULES = 1_000
 MAX_COMMENT = 1_000
 #: Read-only keys of an answer of the REST API, which a body or a file may repeat.
-GIVEN = ("version", "created", "updated")
+GIVEN = ("version", "etag", "created", "updated")
 WRITABLE = (
     "status",
     "description",

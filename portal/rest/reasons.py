@@ -55,6 +55,7 @@ ERROR_REASONS: Mapping[str, str] = {
     "unknown_field": "There is no such field to choose or to order by.",
     "given_twice": "It is given more than once.",
     "not_found": "There is no such item.",
+    "name_taken": "A feed of this name exists already.",
     "version_conflict": "The `version` or `etag` is not the current one.",
 }
 #: The word where an exception has none of its own, by HTTP status.

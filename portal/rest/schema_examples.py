@@ -29,6 +29,14 @@ BODIES: Mapping[str, Any] = {
         {"name": "WEB-ACCESS-EVENTS", "status": "Receive"},
         {"name": "DNS-QUERIES", "status": "Receive", "comment": "ticket 4712"},
     ],
+    "feeds_bulk_create": [
+        {"name": "PRINT-SERVER-EVENTS", "owner": "Print team"},
+        {"name": "BADGE-READER-EVENTS", "status": "Reject", "comment": "ticket 4713"},
+    ],
+    "feeds_bulk_delete": [
+        {"name": "PRINT-SERVER-EVENTS", "comment": "ticket 4714"},
+        {"name": "BADGE-READER-EVENTS"},
+    ],
     "proposals_approve": {"comment": "asked Finance"},
     "proposals_decline": {"comment": "the sender has a certificate now"},
     "proposals_withdraw": {"comment": "a slip"},

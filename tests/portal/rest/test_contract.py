@@ -153,6 +153,8 @@ def the_feeds(contract: Contract, who: Caller) -> None:
     changes = [{"name": "FEED-A", "owner": "o"}, {"name": "FEED-B", "status": "Reject"}]
     changed = contract.call("feeds_bulk", who, 200, changes)
     assert [feed["name"] for feed in json.loads(changed.content)] == ["FEED-A", "FEED-B"]
+    contract.call("feeds_bulk_create", who, 201, [{"name": "FEED-M"}, {"name": "FEED-N", "status": "Drop"}])
+    contract.call("feeds_bulk_delete", who, 204, [{"name": "FEED-M", "version": 1}, {"name": "FEED-N"}])
     contract.read("feeds_list", who)
     contract.read("feeds_retrieve", who, name="FEED-A")
     contract.read("feeds_history", who, name="FEED-A")
@@ -195,6 +197,8 @@ def the_proposals(contract: Contract, who: Caller) -> None:
         contract.call("feeds_partial_update", who, 202, guarded, name="FEED-B"),
         contract.call("feeds_bulk", who, 202, [{"name": "FEED-D", **guarded}]),
         contract.call("feeds_destroy", who, 202, name="FEED-A"),
+        contract.call("feeds_bulk_create", who, 202, [{"name": "FEED-M", **guarded}, {"name": "FEED-N"}]),
+        contract.call("feeds_bulk_delete", who, 202, [{"name": "FEED-A"}]),
         contract.call(
             "feeds_import", who, 202, b"name,certificate_policy\r\nFEED-Z,required\r\n", kind="text/csv",
             query={"dry_run": "false"},
