@@ -8,7 +8,7 @@ from typing import Self
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.db.models import Count, Exists, OuterRef, Prefetch, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.safestring import SafeString
 from simple_history.models import HistoricalRecords
 
@@ -135,14 +135,6 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
     def for_lists(self) -> Self:
         """Return rows in page order, without the long columns that a list does not show."""
         return self.in_page_order().defer("constants", "note", "releases")
-
-    def with_meanings(self) -> Self:
-        """Load all that a code's page or API answer shows, in a fixed number of queries."""
-        return self.select_related("registry", "code_class").prefetch_related(
-            Prefetch("meanings", Meaning.objects.select_related("owner").prefetch_related("vendors", "headers")),
-            Prefetch("entries", SourceEntry.objects.with_titles()),
-            "disagreements",
-        )
 
     def disputed(self, *, disputed: bool) -> Self:
         """Keep the codes whose sources differ in more than listing them, or the others."""
@@ -291,9 +283,6 @@ class Source(models.Model):
 
 
 class SourceEntryQuerySet(models.QuerySet["SourceEntry"]):
-    def with_titles(self) -> Self:
-        return self.select_related("source").defer("source__notes", "source__summary")
-
     def in_page_order(self) -> Self:
         return self.order_by("status_code__registry__position", "status_code__code", "owner__position")
 

@@ -94,26 +94,58 @@ def _of_load(_load: LoadVersion) -> Snapshot:
 
 
 def _read() -> Snapshot:
-    return Snapshot(
-        registries={row.pk: row for row in Registry.objects.with_counts()},
-        codes={row.pk: row for row in StatusCode.objects.with_meanings().in_page_order()},
-        classes={row.pk: row for row in CodeClass.objects.select_related("registry")},
-        owners=list(Owner.objects.values_list("slug", "name")),
+    registries = {row.pk: row for row in Registry.objects.with_counts()}
+    classes = {row.pk: row for row in CodeClass.objects.all()}
+    owners = {row.pk: row for row in Owner.objects.all()}
+    catalogue = Snapshot(
+        registries=registries,
+        codes={row.pk: row for row in _codes()},
+        classes=classes,
+        owners=[(row.slug, row.name) for row in owners.values()],
         sources={row.pk: row for row in _sources()},
         vendors={row.pk: row for row in _vendors()},
         headers={header.slug: header for header in headers()},
-        disagreements={row.pk: row for row in Disagreement.objects.select_related("status_code", "registry")},
+        disagreements={row.pk: row for row in Disagreement.objects.all()},
+    )
+    _join(catalogue, owners)
+    return catalogue
+
+
+def _codes() -> Iterable[StatusCode]:
+    rows = StatusCode.objects.in_page_order()
+    return rows.prefetch_related(
+        Prefetch("meanings", Meaning.objects.prefetch_related("vendors", "headers")), "entries", "disagreements"
     )
 
 
 def _sources() -> Iterable[Source]:
-    entries = SourceEntry.objects.select_related("status_code").in_page_order()
-    return Source.objects.with_counts().prefetch_related(Prefetch("entries", entries))
+    return Source.objects.with_counts().prefetch_related(Prefetch("entries", SourceEntry.objects.in_page_order()))
 
 
 def _vendors() -> Iterable[Vendor]:
-    meanings = Meaning.objects.select_related("status_code").in_page_order()
-    return Vendor.objects.prefetch_related(Prefetch("meanings", meanings))
+    return Vendor.objects.prefetch_related(Prefetch("meanings", Meaning.objects.in_page_order()))
+
+
+def _join(catalogue: Snapshot, owners: Mapping[str, Owner]) -> None:
+    """Join the rows: each is one object, where the database would give a copy of it to each of its neighbours."""
+    for class_row in catalogue.classes.values():
+        class_row.registry = catalogue.registries[class_row.registry_id]
+    for code in catalogue.codes.values():
+        code.registry = catalogue.registries[code.registry_id]
+        code.code_class = catalogue.classes[code.code_class_id]
+        for meaning in code.meanings.all():
+            meaning.owner = owners[meaning.owner_id]
+        for entry in code.entries.all():
+            entry.source = catalogue.sources[entry.source_id]
+    for source in catalogue.sources.values():
+        for entry in source.entries.all():
+            entry.status_code = catalogue.codes[entry.status_code_id]
+    for vendor in catalogue.vendors.values():
+        for meaning in vendor.meanings.all():
+            meaning.status_code = catalogue.codes[meaning.status_code_id]
+    for item in catalogue.disagreements.values():
+        item.registry = catalogue.registries[item.registry_id]
+        item.status_code = catalogue.codes[item.status_code_id] if item.status_code_id else None
 
 
 def with_notes(rows: Sequence[StatusCode]) -> dict[str, list[Meaning]]:

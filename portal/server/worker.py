@@ -14,6 +14,7 @@ from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.handlers.wsgi import WSGIHandler
 from prometheus_client import CollectorRegistry
 
+from codes.pages.warm import Warmer
 from codes.release import content_version
 from feeds.maintenance.takeover import Succession
 from feeds.monitoring.counts import CountWriter, DeliveryCounts
@@ -47,6 +48,7 @@ from portal.server.routes import Kind, route_of
 from portal.server.try_it import TryIt, catalogue_names
 
 log = logging.getLogger(__name__)
+_warmer = Warmer()
 
 GRACE_SECONDS = 30.0
 CLOSE_SECONDS = 5
@@ -90,6 +92,7 @@ class Worker:
     slot: Slot
     measures: Measures
     share: Share
+    _decisions: DatabasePool
     _committer: Committer
     _counts: CountWriter
     _succession: Succession
@@ -116,6 +119,11 @@ class Worker:
         self._counts.stop()
         self.measures.close()
         self.slot.release()
+
+    def read_catalogue(self) -> None:
+        """Begin to read the catalogue into memory, so that the first page does not wait for it."""
+        _warmer.is_started = True
+        self._decisions.submit(_catalogue_version)
 
     def stop_taking(self) -> None:
         """Refuse new deliveries with 503 from now on."""
@@ -218,6 +226,7 @@ def make_worker(environment: Environment) -> Worker:
         slot,
         measures,
         share,
+        decisions,
         committer,
         CountWriter(counts),
         Succession(store.root, slot),
@@ -282,6 +291,11 @@ def serve(
     # uvicorn raises the signal that stopped it once more when it is done: the signal has no receiver left.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+
+    def started() -> None:
+        on_started()
+        worker.read_catalogue()
+
     with make_worker(environment) as worker:
         config = make_config(
             worker.edge,
@@ -296,7 +310,7 @@ def serve(
             running=lambda: worker.receiver.running,
             grace_seconds=GRACE_SECONDS,
             lifeline=lifeline,
-            on_started=on_started,
+            on_started=started,
             held_open=held_open,
             most_connections=worker.share.connections,
             trusts=environment.trusted_proxies.trusts,
@@ -333,7 +347,9 @@ def descriptor_limit() -> int:
 
 def _catalogue_version() -> Hashable:
     with database():
-        return content_version()
+        version = content_version()
+    _warmer.follow(version.load)
+    return version
 
 
 def _authenticate(authorization: str | None) -> BearerOutcome:
