@@ -55,6 +55,7 @@ class Environment:
     signin_header: str = ""
     anonymous_rate: int | None = None
     metrics_readers: MetricsReaders = _USUAL_READERS
+    cors_origins: tuple[str, ...] = ()
     metrics_feeds: int = 500
     keepalive_seconds: int = 75
     new_database: str = "off"
@@ -314,6 +315,15 @@ SETTINGS = (
         hint="empty, or a header name",
         doc="header in which a trusted proxy names the user it has signed in, such as `X-Remote-User`; see "
         "[Signing in](sign-in.md)",
+    ),
+    Setting(
+        name="PORTAL_CORS_ORIGINS",
+        field="cors_origins",
+        shown_default="empty: none",
+        parse=values.origins,
+        hint="origins such as https://app.example.org, separated by commas",
+        doc="origins whose scripts may use the REST API with a token; those of other sites may read the catalogue. "
+        "Cookies are never allowed across sites",
     ),
     Setting(
         name="PORTAL_METRICS_READERS",

@@ -40,6 +40,18 @@ def host(value: str) -> str:
     return value
 
 
+_ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Parse origins as browsers send them: lower case, no path, no usual port."""
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin) or origin.endswith((":80", ":443")[origin.startswith("https")]):
+            raise ValueError(f"{origin} is not an origin")
+    return found
+
+
 def number(value: str, least: int, most: int | None = None) -> int:
     if not re.fullmatch(r"-?[0-9]+", value):
         raise ValueError("not a whole number")

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 import codes.pages.views
 from portal import views
+from portal.rest.index import IndexView
 from portal.rest.schema_views import DocsView, SchemaView
 
 handler400 = "portal.rest.problems.bad_request"
@@ -21,6 +22,7 @@ urlpatterns = [
     path("docs/retry/retry.json", codes.pages.views.retry_json, name="retry-json"),
     path("docs/retry/<str:name>", views.retry_file, name="retry-file"),
     path("docs/<slug:slug>/", views.documentation_page, name="documentation"),
+    path("api/v1/", IndexView.as_view(), name="api-index"),
     path("api/v1/", include("codes.api.urls")),
     path("api/v1/", include("feeds.api.urls")),
     path("api/v1/", include("portal.access.api")),

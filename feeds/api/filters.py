@@ -11,7 +11,7 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.utils import timezone
 
 from feeds.changes.approval import concerning
-from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Proposal, Receipt
+from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Outcome, Proposal, Receipt
 from feeds.rules.decision import COMPRESSIONS
 from feeds.rules.metadata import parse_time
 from portal.rest.views import FlagFilter, WholeNumberFilter
@@ -162,6 +162,17 @@ class RejectionFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyp
     http_status = WholeNumberFilter(min_value=100, max_value=599, help_text="With this HTTP status.")
     stroom_status = WholeNumberFilter(min_value=0, max_value=999, help_text="With this Stroom-Status.")
     known = FlagFilter(label="Whether a feed of this name existed.")
+
+    class Meta:
+        model = HourlyCount
+        fields: list[str] = []
+
+
+class DeliveryFilters(RejectionFilters):
+    """Of the hourly counts of all deliveries."""
+
+    feed = TextFilter(max_length=FEED_NAME_LENGTH, help_text="Deliveries for this feed.")
+    outcome = django_filters.ChoiceFilter(choices=Outcome.choices, empty_label=None, help_text="With this outcome.")
 
     class Meta:
         model = HourlyCount

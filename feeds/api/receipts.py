@@ -1,48 +1,27 @@
-"""Receipts (the list, one receipt, its bytes) and counts of refusals."""
+"""Receipts (the list and one receipt), counts of refusals and of all deliveries."""
 
 from collections import defaultdict
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Any
 
-from django.conf import settings
 from django.db.models import F, Max, Min, QuerySet
-from django.http import FileResponse, Http404, HttpResponseBase
-from django.utils.cache import get_conditional_response
-from drf_spectacular.types import OpenApiTypes
+from django.http import Http404
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from feeds.api.filters import WITHOUT_INDEX, ReceiptFilters, RejectionFilters
-from feeds.api.serializers import ReceiptSerializer, RejectionSerializer
+from feeds.api.filters import WITHOUT_INDEX, DeliveryFilters, ReceiptFilters, RejectionFilters
+from feeds.api.serializers import DeliverySerializer, ReceiptSerializer, RejectionSerializer
 from feeds.commit_order import settled_key
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
-from feeds.store.spool import stored_path
-from portal.access.tokens import HasScope, ModelPermissions, demand_permissions
-from portal.audit import record
 from portal.rest.pagination import CursorPages, KeyRange
 from portal.rest.private import ListMixin, PrivateMixin
-from portal.rest.problems import PreconditionFailed
 from portal.rest.views import Pages, StrictFilterBackend, StrictOrdering
 
 SAMPLES_OF_A_COUNT = 3
 MAX_SAMPLES_READ = 5000
 NOWHERE = KeyRange(1, 0)
-SUFFIXES = {"GZIP": "gz", "ZIP": "zip"}
-
-
-class MayDownload(BasePermission):
-    """Content is more confidential than the fact that something was received (S31)."""
-
-    message = "Downloading received data needs its own permission."
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        if request.user.is_authenticated:
-            demand_permissions(request, "feeds.download_receipt", detail=self.message)
-        return request.user.has_perm("feeds.download_receipt")
 
 
 @extend_schema_view(
@@ -96,56 +75,6 @@ def find_receipt(receipts: QuerySet[Receipt], receipt_id: str) -> Receipt:
     return receipt
 
 
-class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
-    """The stored bytes of a receipt."""
-
-    queryset = Receipt.objects.all()
-    serializer_class = ReceiptSerializer
-    permission_classes = [HasScope, ModelPermissions, MayDownload]
-    filter_backends = []
-    pagination_class = None
-    schema_tags = ["receipts"]
-    schema_problems = {"retrieve": (412,)}
-
-    def known_query(self) -> set[str]:
-        return set()
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
-        """Ignore the Accept header: the bytes exist in one form only."""
-        return super().perform_content_negotiation(request, True)  # noqa: FBT003
-
-    @extend_schema(
-        operation_id="receipts_content", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}
-    )
-    def retrieve(self, request: Request, receipt_id: str) -> HttpResponseBase:
-        """Download the stored bytes, as received after any Content-Encoding. Needs the right to download."""
-        receipt = find_receipt(self.get_queryset(), receipt_id)
-        etag = f'"{receipt.sha256}"'
-        if unchanged := get_conditional_response(request._request, etag=etag):
-            if unchanged.status_code == HTTPStatus.PRECONDITION_FAILED:
-                raise PreconditionFailed
-            unchanged["ETag"] = etag
-            return unchanged
-        try:
-            file = stored_path(settings.STORE_DIR, receipt.path).open("rb")
-        except FileNotFoundError:
-            raise Http404(f"The stored file of receipt {receipt_id} is missing.") from None
-        if request.method != "HEAD":
-            record.record("downloaded", kind="receipt", key=receipt.receipt_id, name=receipt.feed)
-        response = FileResponse(
-            file,
-            as_attachment=True,
-            filename=f"{receipt.receipt_id}.{SUFFIXES.get(receipt.compression, 'dat')}",
-            content_type="application/octet-stream",
-        )
-        response["X-Content-Type-Options"] = "nosniff"
-        response["Content-Security-Policy"] = "sandbox"
-        response["ETag"] = etag
-        if request.method == "HEAD":
-            file.close()  # its length is known, and it is not read
-        return response
-
-
 class RejectionPages(Pages):
     """Pagination without deep offsets, as skipped rows cost as much as rows that are read (S27)."""
 
@@ -175,6 +104,23 @@ class RejectionViewSet(PrivateMixin, ListMixin, GenericViewSet[HourlyCount]):
         if items and self.request.user.has_perm("feeds.view_refusalsample"):
             _add_samples(items)
         return items
+
+
+@extend_schema_view(
+    list=extend_schema(description="Deliveries counted by feed, hour, outcome and answer, refused ones included.")
+)
+class DeliveryViewSet(PrivateMixin, ListMixin, GenericViewSet[HourlyCount]):
+    """Counts of deliveries by feed, hour and outcome, newest hour first."""
+
+    queryset = HourlyCount.objects.all()
+    serializer_class = DeliverySerializer
+    filterset_class = DeliveryFilters
+    filter_backends = [StrictFilterBackend, StrictOrdering]
+    ordering_fields = ["hour", "feed", "outcome", "count", "bytes"]
+    ordering = ["-hour", "feed", "outcome", "stroom_status"]
+    pagination_class = RejectionPages
+    csv_name = "deliveries"
+    schema_tags = ["receipts"]
 
 
 def _add_samples(counts: list[HourlyCount]) -> None:

@@ -422,6 +422,23 @@ class RejectionSerializer(ChosenFieldsMixin, serializers.ModelSerializer[HourlyC
         return SampleSerializer(getattr(count, "samples", ()), many=True).data
 
 
+class DeliverySerializer(ChosenFieldsMixin, serializers.ModelSerializer[HourlyCount]):
+    """Number and bytes of the deliveries of one feed with one outcome and answer in one hour."""
+
+    outcome = serializers.CharField(help_text="received, dropped, empty or refused. There may be new ones.")
+
+    class Meta:
+        model = HourlyCount
+        fields = ["hour", "feed", "known", "outcome", "http_status", "stroom_status", "count", "bytes"]
+        extra_kwargs = {
+            "feed": {"help_text": "Feed as named by the sender; few unknown names are listed separately."},
+            "http_status": {"help_text": "HTTP status of the answer."},
+            "stroom_status": {"help_text": "Stroom-Status of the answer."},
+            "count": {"help_text": "Number of deliveries."},
+            "bytes": {"help_text": "Bytes of the stored data of them; 0 for refusals."},
+        }
+
+
 class DescribedCertificateSerializer(StrictKeysMixin):
     """A client certificate as the proxy would report it."""
 

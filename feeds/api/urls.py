@@ -3,12 +3,14 @@
 from django.urls import path
 
 from feeds.api.bulk import BulkViewSet
+from feeds.api.changes import ChangeViewSet
 from feeds.api.check import CheckViewSet
+from feeds.api.content import ContentViewSet
 from feeds.api.exporting import ExportViewSet
 from feeds.api.feeds import FeedViewSet
 from feeds.api.importing import ImportViewSet
 from feeds.api.proposals import ProposalViewSet
-from feeds.api.receipts import ContentViewSet, ReceiptViewSet, RejectionViewSet
+from feeds.api.receipts import DeliveryViewSet, ReceiptViewSet, RejectionViewSet
 
 app_name = "feeds_api"
 
@@ -42,5 +44,7 @@ urlpatterns = [
     path("receipts/<str:receipt_id>/", ReceiptViewSet.as_view({"get": "retrieve"}), name="receipt"),
     path("receipts/<str:receipt_id>/content", ContentViewSet.as_view({"get": "retrieve"}), name="receipt-content"),
     path("rejections/", RejectionViewSet.as_view({"get": "list"}), name="rejections"),
+    path("changes/", ChangeViewSet.as_view({"get": "list"}), name="changes"),
+    path("deliveries/", DeliveryViewSet.as_view({"get": "list"}), name="deliveries"),
     path("receipt/check/", CheckViewSet.as_view({"post": "check"}), name="check"),
 ]

@@ -54,6 +54,37 @@ class TokenRequestSerializer(StrictKeysMixin):
         return [scope for scope in SCOPES if scope in value]
 
 
+class OwnTokenRequestSerializer(StrictKeysMixin):
+    """Request of a token for another one of the same user: at most its own scopes, at most its own expiry."""
+
+    name = Text(max_length=100, allow_blank=True, default="", help_text="What will use the token.")
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=SCOPES),
+        allow_empty=False,
+        max_length=len(SCOPES),
+        required=False,
+        help_text="Those of this token when left out; at most those.",
+    )
+    expires = Instant(
+        allow_null=True,
+        required=False,
+        help_text="At the latest when this token expires, and then when left out; null: does not expire.",
+    )
+
+    validate_expires = TokenRequestSerializer.validate_expires
+    validate_scopes = TokenRequestSerializer.validate_scopes
+
+    def validate(self, attrs: Any) -> Any:
+        """Fill in what was left out, and refuse more than the token has."""
+        own: ApiToken = self.context["token"]
+        wanted = {"scopes": own.scopes, "expires": own.expires, **attrs}
+        if excess := [scope for scope in wanted["scopes"] if scope not in own.scopes]:
+            raise serializers.ValidationError({"scopes": [f"This token does not have {', '.join(excess)}."]})
+        if own.expires is not None and (wanted["expires"] is None or wanted["expires"] > own.expires):
+            raise serializers.ValidationError({"expires": [f"This token expires at {own.expires.isoformat()}."]})
+        return wanted
+
+
 class NewTokenSerializer(Shape):
     """A new token. `token` is shown here and never again."""
 
@@ -117,17 +148,22 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
         user = authenticate(request._request, username=asked["username"], password=asked["password"])
         if not isinstance(user, User):
             raise NotAuthenticated("The user name or the password is wrong.")
-        token, secret = ApiToken.objects.issue(
-            user, name=asked["name"], scopes=asked["scopes"], expires=asked["expires"]
-        )
-        answer = {
-            "token": secret,
-            "id": token.pk,
-            "name": token.name,
-            "scopes": token.scopes,
-            "expires": token.expires,
-        }
-        return Response(NewTokenSerializer(answer).data, status=201, headers={"Cache-Control": "no-store"})
+        return _issued(user, asked)
+
+
+def _issued(user: User, asked: Mapping[str, Any]) -> Response:
+    """Issue a token and show its secret once."""
+    token, secret = ApiToken.objects.issue(
+        user, name=asked["name"], scopes=asked["scopes"], expires=asked["expires"]
+    )
+    answer = {
+        "token": secret,
+        "id": token.pk,
+        "name": token.name,
+        "scopes": token.scopes,
+        "expires": token.expires,
+    }
+    return Response(NewTokenSerializer(answer).data, status=201, headers={"Cache-Control": "no-store"})
 
 
 @extend_schema_view(list=extend_schema(description="Your tokens, newest first, without their secrets."))
@@ -143,6 +179,46 @@ class TokenViewSet(PrivateMixin, ListMixin, GenericViewSet[ApiToken]):
     csv_name = "tokens"
     schema_tags = ["tokens"]
     query_of = {"revoke_all": frozenset({"all"})}
+    schema_problems: Mapping[str, tuple[int, ...]] = {"rotate": (403,), "current": (404,)}
+
+    def get_permissions(self) -> Any:
+        """A token may know, replace and revoke itself whatever its scopes are."""
+        if self.action in {"rotate", "current", "revoke_current"}:
+            return [IsAuthenticated()]
+        return super().get_permissions()
+
+    def get_serializer_class(self) -> Any:
+        return OwnTokenRequestSerializer if self.action == "rotate" else TokenSerializer
+
+    @extend_schema(
+        operation_id="tokens_create",
+        request=OwnTokenRequestSerializer,
+        responses={201: NewTokenSerializer},
+        filters=False,
+    )
+    def rotate(self, request: Request) -> Response:
+        """Get another token with a token: at most its scopes and expiry. Its secret is shown once."""
+        token = self._current()
+        serializer = OwnTokenRequestSerializer(data=request.data, context={"token": token})
+        serializer.is_valid(raise_exception=True)
+        return _issued(token.user, serializer.validated_data)
+
+    @extend_schema(operation_id="tokens_current_retrieve", responses=TokenSerializer)
+    def current(self, request: Request) -> Response:
+        """Return the token that this request was made with."""
+        return Response(self.get_serializer(self._current()).data)
+
+    @extend_schema(operation_id="tokens_current_revoke", responses={204: None})
+    def revoke_current(self, request: Request) -> Response:
+        """Revoke the token that this request was made with, at once."""
+        self._current().delete()
+        return Response(status=204)
+
+    def _current(self) -> ApiToken:
+        token = token_of(self.request)
+        if token is None:
+            raise Http404("This request was made with a session, not with a token.")
+        return token
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         return super().get_queryset().filter(user_id=self.request.user.pk)
@@ -173,6 +249,11 @@ class TokenViewSet(PrivateMixin, ListMixin, GenericViewSet[ApiToken]):
 
 urlpatterns = [
     path("auth/token/", TokenCreateViewSet.as_view({"post": "create"}), name="token-create"),
-    path("tokens/", TokenViewSet.as_view({"get": "list", "delete": "revoke_all"}), name="tokens"),
+    path("tokens/", TokenViewSet.as_view({"get": "list", "post": "rotate", "delete": "revoke_all"}), name="tokens"),
+    path(
+        "tokens/current/",
+        TokenViewSet.as_view({"get": "current", "delete": "revoke_current"}),
+        name="token-current",
+    ),
     path("tokens/<int:token_id>/", TokenViewSet.as_view({"get": "retrieve", "delete": "revoke"}), name="token"),
 ]

@@ -47,7 +47,9 @@ class KeyRange:
 
 
 class CursorView(Protocol):
-    """What a list by cursor has to say of itself. Its queryset is annotated with `key`, a growing whole number."""
+    """Interface of a list by cursor. Its rows have a growing whole number, `key` unless it is named otherwise."""
+
+    key_name: str
 
     #: The name of the order, as callers spell it in `ordering`.
     cursor_field: str
@@ -78,6 +80,7 @@ class CursorPages(BasePagination):
         listing: CursorView = view  # type: ignore[assignment]  # only such views choose this class
         self.request = request
         self._field = listing.cursor_field
+        name = self._key = getattr(listing, "key_name", "key")
         ordering = _ordering(request, listing.cursor_field)
         limit = query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
         place = _place(request, ordering)
@@ -86,26 +89,31 @@ class CursorPages(BasePagination):
         keys = _from_place(_readable(listing, falling=falling), place, falling=falling)
         part = _part(keys, falling=falling) if listing.looks_through() else keys
         rows = list(
-            queryset.filter(key__gte=part.low, key__lte=part.high).order_by("-key" if falling else "key")[
-                : limit + 1
-            ]
+            queryset.filter(**{f"{name}__gte": part.low, f"{name}__lte": part.high}).order_by(
+                f"-{name}" if falling else name
+            )[: limit + 1]
         )
         page = rows[:limit]
         onward = None
         if len(rows) > limit:
-            onward = Place(back, ordering, page[-1].key)
+            onward = Place(back, ordering, self._key_of(page[-1]))
         elif part != keys:
             onward = Place(back, ordering, part.low if falling else part.high)
-        backward = place and Place(not back, ordering, page[0].key if page else place.key)
+        backward = place and Place(not back, ordering, self._key_of(page[0]) if page else place.key)
         self.before, self.after = (onward, backward) if back else (backward, onward)
         shown = page[::-1] if back else page
         looked_to = part.high if listing.looks_through() and not back else 0
-        self.resume = self.after or _behind(shown, place, ordering, looked_to)
+        self.resume = self.after or _behind(self._key_of(shown[-1]) if shown else None, place, ordering, looked_to)
         return shown
 
     def ordered(self, queryset: QuerySet[Any], request: Request, view: Any) -> QuerySet[Any]:
         """The whole list in the order that the caller wants."""
-        return queryset.order_by("-key" if _ordering(request, view.cursor_field).startswith("-") else "key")
+        name = getattr(view, "key_name", "key")
+        return queryset.order_by(f"-{name}" if _ordering(request, view.cursor_field).startswith("-") else name)
+
+    def _key_of(self, row: Any) -> int:
+        key: int = getattr(row, self._key)
+        return key
 
     def get_paginated_response(self, data: Any) -> Response:
         rising = not _ordering(self.request, self._field).startswith("-")
@@ -215,10 +223,10 @@ def _readable(listing: CursorView, *, falling: bool) -> KeyRange:
     return KeyRange(keys.low, min(keys.high, settled))
 
 
-def _behind(shown: list[Any], place: Place | None, ordering: str, looked_to: int) -> Place:
+def _behind(last: int | None, place: Place | None, ordering: str, looked_to: int) -> Place:
     """Return the position after all rows that were shown or examined."""
     begun = 0 if place is None else place.key - place.back
-    return Place(back=False, ordering=ordering, key=max(begun if not shown else shown[-1].key, looked_to, 0))
+    return Place(back=False, ordering=ordering, key=max(begun if last is None else last, looked_to, 0))
 
 
 def _part(keys: KeyRange, *, falling: bool) -> KeyRange:

@@ -210,7 +210,7 @@ def _flat(field: str, detail: Any) -> Iterator[dict[str, str]]:
 
 
 def _headers_of(exception: exceptions.APIException) -> dict[str, str]:
-    headers = {}
+    headers = dict(getattr(exception, "headers", {}))
     if challenge := getattr(exception, "auth_header", None):
         headers["WWW-Authenticate"] = str(challenge)
     if wait := getattr(exception, "wait", None):

@@ -59,6 +59,7 @@ PROBLEMS: Mapping[int, str] = {
     409: "The request conflicts with the stored state.",
     412: "If-Match or If-None-Match does not match the stored version.",
     413: "The body is too long.",
+    416: "The range lies outside the data; Content-Range has its size.",
     415: "The body is not `application/json`.",
     429: "Too many requests.",
     500: "Internal error; it is logged with the request id.",

@@ -16,6 +16,7 @@ BODIES: Mapping[str, Any] = {
         "scopes": ["read"],
         "expires": "2031-01-01T00:00:00Z",
     },
+    "tokens_create": {"name": "nightly report, next", "scopes": ["read"]},
     "codes_explain": {"text": "HTTP/1.1 406 Not Acceptable\nStroom-Status: 110"},
     "feeds_create": {"name": "MAIL-GATEWAY-EVENTS", "owner": "Mail team", "comment": "ticket 4711"},
     "feeds_update": {

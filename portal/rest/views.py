@@ -210,6 +210,7 @@ class StrictQueryMixin(ViewBase):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method == "OPTIONS":
             return  # which methods there are is no secret: the description has them
+        _join_lists(request)
         super().initial(request, *args, **kwargs)
         if request.method in self.allowed_methods:  # else the answer is 405, whatever the query
             self.refuse_unknown_query(request)
@@ -269,6 +270,24 @@ class StrictQueryMixin(ViewBase):
         if request is not None and request.method in {"GET", "HEAD"} and "fields" in request.query_params:
             context["chosen_fields"] = [name for name in request.query_params["fields"].split(",") if name]
         return context
+
+
+#: Parameters that are lists. Generated clients repeat them instead of separating the words by commas.
+LISTS = frozenset({"fields", "ordering", "codes", "code__in"})
+
+
+def _join_lists(request: Request) -> None:
+    """Let repeated lists add up, and forgive blanks behind their commas."""
+    query = request._request.GET
+    joined = {
+        name: ",".join(part.strip() for value in query.getlist(name) for part in value.split(","))
+        for name in LISTS & set(query)
+    }
+    if any(query.getlist(name) != [value] for name, value in joined.items()):
+        changed = query.copy()
+        for name, value in joined.items():
+            changed[name] = value
+        request._request.GET = changed  # type: ignore[assignment]  # mutable, and read only from now on
 
 
 def _unknown_fields(unknown: Sequence[str], known: Iterable[str]) -> str:

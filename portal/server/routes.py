@@ -17,7 +17,15 @@ PASTED_BODY = 3 * MAX_LENGTH + KIBIBYTE
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _EXPLAIN = frozenset({"codes:explain", "codes_api:explain"})
-_LARGE = frozenset({"feeds_api:feeds", "feeds_api:feed", "feeds_api:feeds-import"})
+_LARGE = frozenset(
+    {
+        "feeds_api:feeds",
+        "feeds_api:feed",
+        "feeds_api:feeds-import",
+        "feeds_api:feeds-bulk",
+        "feeds_api:feeds-bulk-delete",
+    }
+)
 #: Every address at which a password is hashed.
 _PASSWORDS = frozenset(
     {

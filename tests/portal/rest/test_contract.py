@@ -174,7 +174,12 @@ def the_receipts(contract: Contract, who: Caller, made: Receipt) -> None:
     contract.call("receipts_list", who, query={"ordering": "received_at"})
     contract.read("receipts_retrieve", who, receipt_id=made.receipt_id)
     contract.read("receipts_content", who, receipt_id=made.receipt_id)
+    contract.call("receipts_content", who, 206, headers={"Range": "bytes=0-1"}, receipt_id=made.receipt_id)
     contract.read("rejections_list", who)
+    contract.read("deliveries_list", who)
+    contract.read("changes_list", who)
+    contract.call("changes_list", who, query={"ordering": "at"})
+    contract.call("index_retrieve", who)
 
 
 def the_tokens(contract: Contract, who: Caller) -> None:
@@ -184,7 +189,10 @@ def the_tokens(contract: Contract, who: Caller) -> None:
     somebody = Caller(User.objects.get(username="somebody"))
     contract.read("tokens_list", somebody)
     contract.read("tokens_retrieve", somebody, token_id=made["id"])
+    contract.call("tokens_create", somebody, 201, {"name": "the next", "scopes": ["read"]})
+    contract.read("tokens_current_retrieve", somebody)
     contract.call("tokens_revoke", somebody, 204, token_id=made["id"])
+    contract.call("tokens_current_revoke", Caller(somebody.user), 204)
     contract.call("tokens_revoke_all", somebody, 204, query={"all": "true"})
 
 

@@ -33,6 +33,8 @@ LISTS = {
     f"feeds/{FEED}/history/": "at",
     "proposals/": "id",
     "receipts/": "id",
+    "changes/": "number",
+    "deliveries/": "feed",
     "rejections/": "feed",
     "tokens/": "id",
     "codes/": "code",
