@@ -52,7 +52,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "The name of the server was not found. Check the host name for a typing error, then name resolution (DNS).",
-        rf"""{_curl(5, 6)}|\bcould\ not\ look\ up\ host\b|\bRemotename\ konnte\ nicht\ aufgelöst\b|\bnom\ distant\ n['’]a\ pas\ pu\ être\ résolu\b
+        rf"""{_curl(5, 6)}|\A\s*(?:dns|name\ resolution)(?:\ (?:error|failure|failed))?\s*\Z|\bcould\ not\ look\ up\ host\b|\bRemotename\ konnte\ nicht\ aufgelöst\b|\bnom\ distant\ n['’]a\ pas\ pu\ être\ résolu\b
         |\bno\ se\ puede\ resolver\ el\ nombre\ remoto\b|\bE(?:NOTFOUND|AI_AGAIN)\b|\bUnknownHostException\b
         |\b(?:could|can)\ ?not\ resolve\ host\b
         |\b(?:unable|failed)\ to\ resolve\ host\b|\bname\ or\ service\ not\ known\b|\bno\ such\ host\b
@@ -67,7 +67,7 @@ FAULTS: tuple[Fault, ...] = (
         "The TLS connection failed: a certificate was not trusted, has expired or is missing, or the two "
         "sides share "
         "no protocol. Check the server's certificate, your list of authorities, and your own certificate and key.",
-        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\bERR_BAD_SSL_\w{{1,40}}|\bAH02039:|\balert\ handshake\ failure\b
+        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\A\s*(?:tls|ssl)\ (?:handshake|error)(?:\ (?:failed|failure|error))?\s*\Z|\bERR_BAD_SSL_\w{{1,40}}|\bAH02039:|\balert\ handshake\ failure\b
         |\bSSL\ handshake\ failure\b|\bwhile\ SSL\ handshaking,|\bbefore\ secure\ TLS\ connection\ was\ established\b
         |\bUnable\ to\ establish\ SSL\ connection\b|\bConnectorCertificateError\b|\bCertificate(?:Expired|NotYetValid)Exception\b
         |\btls:\ certificate\ required\b|\bverify\ SSL\ peers\b|\bSSL\ negotiation\ failed\b|\bremote\ certificate\ (?:is\ invalid|was\ rejected)\b
@@ -123,7 +123,7 @@ FAULTS: tuple[Fault, ...] = (
     _fault(
         "The connection was closed before an answer came: by the server, a proxy or a firewall, often because of "
         "the size of the body or a missing certificate. Look into the log of the nearest proxy at that time.",
-        rf"""{_curl(16, 18, 52, 55, 56, 92, 95, 97)}|\bunexpectedly\ dropped\ the\ connection\b|\bIncompleteRead\b|\bServer\ ?disconnected\b
+        rf"""{_curl(16, 18, 52, 55, 56, 92, 95, 97)}|\A\s*empty\ reply\s*\Z|\bunexpectedly\ dropped\ the\ connection\b|\bIncompleteRead\b|\bServer\ ?disconnected\b
         |\bServerDisconnectedError\b|\bstream\ was\ reset\b|\bStreamResetException\b|\bheader\ parser\ received\ no\ bytes\b|\bEOFException:\ \\n\ not\ found
         |\bClosedChannelException\b|\bprematurely\ closed\ BEFORE\ response\b|\bserver\ closed\ idle\ connection\b|\bserver\ sent\ GOAWAY\b
         |\bhyper::Error\(IncompleteMessage\)|\bconnection\ closed\ before\ message\ completed\b|^EOFError:\ end\ of\ file\ reached
@@ -155,14 +155,14 @@ FAULTS: tuple[Fault, ...] = (
     _fault(
         "This is a status of gRPC, which is none of HTTP. UNAVAILABLE (14) and DEADLINE_EXCEEDED (4) pass: send again "
         "later. UNAUTHENTICATED (16) and PERMISSION_DENIED (7) need other credentials.",
-        r"""\brpc\ error:\ code\ =\ [A-Z]\w{2,30}|\bgrpc-status:\ ?[1-9]\d?\b|\bStatusRuntimeException:\ [A-Z_]{4,30}""",
+        r"""\A\s*grpc\ (?:status\ |code\ |error\ )?(?:[1-9]|1[0-6])\s*\Z|\brpc\ error:\ code\ =\ [A-Z]\w{2,30}|\bgrpc-status:\ ?[1-9]\d?\b|\bStatusRuntimeException:\ [A-Z_]{4,30}""",
         "rpc error: code = Unavailable desc = transport is closing",
         "the rpc error count",
     ),
     _fault(
         "This is a close code of WebSocket, which is no HTTP status. 1006 says that the connection ended without a "
         "word: look at the status of the handshake, which the browser's network panel shows, and at timeouts of proxies.",
-        r"""\b(?:WebSocket|ws)\b[^\r\n\d]{0,60}\b(?:code|closed)[:=\ ]{1,3}\(?(?:1\d{3}|[34]\d{3})\b
+        r"""\bWebSocket\ (?:1\d{3}|[34]\d{3})\b|\b(?:WebSocket|ws)\b[^\r\n\d]{0,60}\b(?:code|closed)[:=\ ]{1,3}\(?(?:1\d{3}|[34]\d{3})\b
         |\bCloseEvent\b[^\r\n]{0,40}?\bcode:\ ?(?:1\d{3}|[34]\d{3})\b|\bcode:?\ 1006\b""",
         "WebSocket closed with code 1006",
         "the code 10061",

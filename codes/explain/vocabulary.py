@@ -1,7 +1,9 @@
 """The words by which the recogniser of pasted text knows codes. Pure."""
 
+import tomllib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from codes.catalogue.values import HTTP, STROOM, Catalogue
@@ -17,58 +19,11 @@ class Name(NamedTuple):
     name: str
 
 
-#: Stroom's constants, as a stroom-proxy is told them (`stroomStatusCode`) and as its logs have them.
-CONSTANTS: Mapping[str, int] = {
-    "FEED_MUST_BE_SPECIFIED": 100,
-    "FEED_IS_NOT_DEFINED": 101,
-    "INVALID_TYPE": 102,
-    "MISSING_MANDATORY_HEADER": 103,
-    "INVALID_FORMAT": 104,
-    "FEED_IS_NOT_SET_TO_RECEIVE_DATA": 110,
-    "FEED_IS_NOT_SET_TO_RECEIVED_DATA": 110,
-    "INVALID_FEED_NAME": 111,
-    "INVALID_DATA_FEED_KEY": 112,
-    "REJECTED_BY_POLICY_RULES": 113,
-    "UNEXPECTED_DATA_TYPE": 120,
-    "UNKNOWN_COMPRESSION": 200,
-    "CLIENT_CERTIFICATE_REQUIRED": 300,
-    "CLIENT_TOKEN_REQUIRED": 301,
-    "CLIENT_TOKEN_OR_CERT_REQUIRED": 302,
-    "CLIENT_DATA_FEED_KEY_REQUIRED": 303,
-    "AUTHENTICATION_REQUIRED": 304,
-    "CLIENT_CERTIFICATE_NOT_AUTHORISED": 310,
-    "CLIENT_CERTIFICATE_NOT_AUTHENTICATED": 310,
-    "CLIENT_TOKEN_NOT_AUTHENTICATED": 311,
-    "CLIENT_TOKEN_OR_CERT_NOT_AUTHENTICATED": 312,
-    "DATA_FEED_KEY_NOT_AUTHENTICATED": 313,
-    "DATA_FEED_KEY_EXPIRED": 314,
-    "CLIENT_CERTIFICATE_DN_NOT_AUTHENTICATED": 315,
-    "COMPRESSED_STREAM_INVALID": 400,
-    "CONTENT_TOO_LARGE": 410,
-    "UNKNOWN_ERROR": 999,
-}
-#: Messages of current Stroom where the catalogue has another name.
-MESSAGES: Mapping[str, int] = {
-    "Client Certificate DN failed authentication": 315,
-    "The provided client certificate could not be authenticated": 310,
-}
-# Other programs use these constants too; they count only as the value of `stroomStatusCode`.
-COMMON_CONSTANTS = frozenset(
-    "INVALID_TYPE INVALID_FORMAT MISSING_MANDATORY_HEADER AUTHENTICATION_REQUIRED CONTENT_TOO_LARGE UNKNOWN_ERROR "
-    "UNEXPECTED_DATA_TYPE".split()
-)
-# Other programs say these sentences too; they count only beside their number.
-COMMON_MESSAGES = frozenset(
-    {
-        "ok",
-        "unknown error",
-        "data type is invalid",
-        "data format is invalid",
-        "a mandatory header is missing",
-        "unexpected data type",
-        "authentication of the client is required",
-    }
-)
+_DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+CONSTANTS: Mapping[str, int] = _DATA["constants"]
+MESSAGES: Mapping[str, int] = _DATA["messages"]
+COMMON_CONSTANTS = frozenset(_DATA["common"]["constants"])
+COMMON_MESSAGES = frozenset(_DATA["common"]["messages"])
 
 
 def vocabulary_of(catalogue: Catalogue) -> Vocabulary:

@@ -19,6 +19,7 @@ NAME, PHRASE, FORMER, SOURCE_NAME, CONSTANT, HEADER, OWNER, PRODUCT, SUMMARY, DE
 STRONG = PRODUCT
 #: The sort of a text that is too long to be shown as the reason of a hit.
 DESCRIPTION = "description"
+IN_DESCRIPTION = "in its description"
 
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -301,7 +302,7 @@ def _number_score(code: int, word: str) -> float:
 def _why(text: Text | None) -> str:
     if text is None or text.sort in {"", "name"}:
         return ""
-    return "in its description" if text.sort == DESCRIPTION else f"{text.sort}: {text.text}"
+    return IN_DESCRIPTION if text.sort == DESCRIPTION else f"{text.sort}: {text.text}"
 
 
 def _best_of_each_code(hits: Iterable[Hit]) -> tuple[Hit, ...]:

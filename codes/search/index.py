@@ -26,6 +26,7 @@ from codes.models import CodeClass, HeaderUse, Meaning, Registry, SourceEntry, S
 from codes.release import content_version
 from codes.search import engine
 from codes.search.engine import Document, Hit, Index, Place, Result, Text
+from codes.search.pages import FILTERED, PAGES
 from codes.search.phrases import PHRASES
 
 PAIR = re.compile(
@@ -44,6 +45,10 @@ _CALLED_HEADER = re.compile(
     r"(?:(?P<before>[\w-]{2,80})(?:\s+(?:request|response))?\s+headers?|headers?\s+(?P<after>[\w-]{2,80}))",
     re.IGNORECASE,
 )
+_OF_CLASS = re.compile(
+    r"(?:all\s+)?(?:the\s+)?(?:(?:http|stroom)\s+)?(?P<slug>[1-9]xx)(?:\s+(?:http|stroom))?(?:\s+(?:errors?|codes?|class))?",
+    re.IGNORECASE,
+)
 _SEVERAL_OF_ONE = re.compile(r"\b([1-5][0-9]{2})s\b", re.IGNORECASE)  # "the 404s"
 _NUMBER = re.compile(r"(?<![\w.,/:-])([1-9][0-9]{2})(?![\w/]|[.,:-]\d)")
 # Words that the index knows too, with more to say than one number.
@@ -54,52 +59,6 @@ _OF_CURL = re.compile(
 _EXPLAINED_SCORE = 500.0
 _NEARLY_AS_GOOD = 0.6
 MOST_BEST = 8
-
-
-# Lists that a query can mean, and pages that are about no code: the words for them, title, and where they are.
-_FILTERED: Sequence[tuple[tuple[str, ...], str, str]] = (
-    (
-        (
-            "retry",
-            "retryable",
-            "retry later",
-            "safe to retry",
-            "should i retry",
-            "send again",
-            "backoff",
-            "back off",
-            "idempotent",
-        ),
-        "Codes after which to wait and send the same again",
-        "retry=after_wait",
-    ),
-    (
-        ("never retry", "do not retry", "dont retry", "not retryable", "no retry"),
-        "Codes after which nothing is sent again",
-        "retry=never",
-    ),
-    (
-        ("cacheable", "cache", "heuristically cacheable"),
-        "Codes that a cache may store by itself",
-        "cacheable=heuristic",
-    ),
-    (("deprecated", "obsolete", "obsoleted"), "Codes that are deprecated", "standing=deprecated"),
-    (("unused", "reserved"), "Codes that are reserved and unused", "standing=unused"),
-    (
-        ("unofficial", "vendor codes", "non standard", "nonstandard", "custom codes"),
-        "Codes of vendors",
-        "standing=vendor-only",
-    ),
-)
-_PAGES: Sequence[tuple[tuple[str, ...], str, str]] = (
-    (("disagreements", "disagree", "contradictions", "differences"), "Where sources disagree", "disagreements"),
-    (("compare", "comparison", "side by side"), "Compare codes", "compare"),
-    (("explain", "paste", "log line", "curl output"), "Explain an answer", "explain"),
-    (("sources", "references"), "Sources", "sources"),
-    (("headers", "header fields"), "Headers", "headers"),
-    (("vendors",), "Vendors", "vendors"),
-    (("export", "download", "json", "csv", "api", "data"), "The catalogue as data", "data"),
-)
 
 
 def current_index() -> Index:
@@ -132,6 +91,8 @@ def _find(digest: str, query: str) -> Result:
         return Result()
     if rows := _of_stroom(query):
         return Result(tuple(Hit(row.pk, STROOM, 1.0, f"comes with HTTP {query[-3:]}") for row in rows))
+    if _only_http(query):
+        return Result((Hit(f"{HTTP}/{query[-3:]}", "", 1.0, "no number of Stroom's: a proxy's or a server's"),))
     result = current_index().search(_header_in(query))
     result = replace(result, places=(*_numbers_in(query), *result.places))
     named = [Hit(f"{found.registry}/{found.code}", "", _EXPLAINED_SCORE, found.kind) for found in recognised]
@@ -254,7 +215,10 @@ def straight_to(query: str) -> str | None:
         registry, number = named[1].lower(), named[2]
         if _of_stroom(asked):
             return None
+        registry = HTTP if _only_http(asked) else registry
         return reverse("codes:detail", args=[registry, number]) if NUMBERS[registry].fullmatch(number) else None
+    if address := _class_page(asked):
+        return address
     if not NUMBERS[HTTP].fullmatch(asked):
         return _only_result(asked)
     stroom = int(asked) in current_vocabulary().stroom_codes
@@ -262,15 +226,42 @@ def straight_to(query: str) -> str | None:
     return reverse("codes:detail", args=[HTTP if http else STROOM, asked]) if http != stroom else None
 
 
+def _only_http(query: str) -> bool:
+    """Say whether a query names Stroom with a number that only HTTP has: "stroom 502" is what a proxy answered."""
+    named = NAMED_NUMBER.fullmatch(query)
+    if named is None or named[1].lower() != STROOM:
+        return False
+    return set(StatusCode.objects.filter(code=named[2]).values_list("registry", flat=True)) == {HTTP}
+
+
+def _class_page(asked: str) -> str | None:
+    """The page of a class: "5xx", "4xx stroom". HTTP's where Stroom has no such class."""
+    found = _OF_CLASS.fullmatch(asked)
+    if found is None:
+        return None
+    registry = STROOM if STROOM in asked.casefold() else HTTP
+    rows = {row.registry_id: row for row in CodeClass.objects.filter(slug=found["slug"].lower())}
+    row = rows.get(registry) or rows.get(HTTP)
+    return row.get_absolute_url() if row else None
+
+
 def _only_result(asked: str) -> str | None:
     """The page of the one code that fits as it was asked, where nothing else is to be said."""
     if not asked or no_answer_in(asked) or cause_of(asked):
         return None
     result = find(asked)
-    if len(result.hits) != 1 or not result.complete or result.read_as or result.places:
+    if len(result.hits) != 1 or not result.complete or result.read_as or _is_by_description(result.hits[0]):
+        return None
+    number = result.hits[0].key.partition("/")[2]
+    if any(not place.in_passing or number not in asked for place in result.places):
         return None
     hit = result.hits[0]
     return _address(snapshot.current().codes[hit.key], hit)
+
+
+def _is_by_description(hit: Hit) -> bool:
+    """Say whether a word of the description is all that fits, which is too little to open the page at once."""
+    return hit.why == engine.IN_DESCRIPTION
 
 
 def _pair_page(asked: str) -> str | None:
@@ -370,9 +361,9 @@ def _places() -> Iterable[Place]:
         title = f"Class {row.registry.short_name} {row.label} {row.name}"
         yield Place((f"{row.registry_id} {row.slug}", *alone), title, row.get_absolute_url())
     listed = reverse("codes:list")
-    for words, title, query in _FILTERED:
+    for words, title, query in FILTERED:
         yield Place(words, title, f"{listed}?{query}")
-    for words, title, name in _PAGES:
+    for words, title, name in PAGES:
         yield Place(words, title, reverse(f"codes:{name}"))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from codes.explain.faults import GAVE_UP, cause_of
+from codes.explain.foreign import FOREIGN
 
 Link = tuple[str, str]
 
@@ -34,16 +35,22 @@ def remarks_on(query: str, no_answer: str = "") -> Iterator[Remark]:
     if no_answer:
         yield Remark(f"{no_answer} {_IN_PLACE_OF_STATUS}", _OF_PROXIES)
         return
-    for number in dict.fromkeys(_LONG_NUMBER.findall(query)):
+    cause = cause_of(query)
+    for number in dict.fromkeys([] if cause else _LONG_NUMBER.findall(query)):
         yield _about_number(int(number))
     if GAVE_UP.pattern.search(query):
         yield Remark(GAVE_UP.sentence, (("Explain an answer", "/codes/explain/"),))
-    elif cause := cause_of(query):
+    elif cause:
         yield Remark(
             "This is said by the client itself: no answer came, so there is no status code. "
             f"{cause} A delivery to Stroom: keep the data and send it again, since nothing confirms it. Anything "
             "else may have arrived all the same: send it again only where twice does no harm.",
             _OF_PROXIES,
+        )
+    elif foreign := FOREIGN.search(query):
+        yield Remark(
+            f"“{foreign.group().strip()[:60]}” is a number of another protocol or program, no HTTP status.",
+            (("Explain an answer", "/codes/explain/"),),
         )
 
 

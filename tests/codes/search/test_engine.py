@@ -521,7 +521,46 @@ def test_curls_exit_code_22_leads_to_the_number_in_its_message() -> None:
     ],
 )
 def test_a_result_has_the_name_that_its_owner_gives_it(query: str, address: str) -> None:
-    assert f'<span class="name">{address}</span>' in listed(query)
+    opened = Client().get("/codes/", {"q": query}, follow=True)
+    assert opened.redirect_chain  # the one result that is meant is opened at once
+    assert address in opened.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "address"),
+    [
+        ("stroom 404", "/codes/http/404/"),
+        ("stroom 502", "/codes/http/502/"),
+        ("stroom 401", None),
+        ("5xx", "/codes/http/5xx/"),
+        ("4xx stroom", "/codes/stroom/4xx/"),
+        ("stroom 5xx", "/codes/http/5xx/"),
+        ("all 5xx errors", "/codes/http/5xx/"),
+        ("laravel 419", "/codes/http/419/"),
+        ("nginx 444", "/codes/http/444/"),
+        ("Zertifikat abgelaufen", "/codes/stroom/310/"),
+        ("nicht gefunden", "/codes/http/404/"),
+        ("Datei zu groß", "/codes/http/413/"),
+        ("chunked not allowed", "/codes/http/411/"),
+        ("data lost", None),  # a word of a description is too little, least of all for a success
+    ],
+)
+def test_a_query_leads_to_the_page_that_is_meant(query: str, address: str | None) -> None:
+    assert straight_to(query) == address
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("websocket 1006", "close code of WebSocket"),
+        ("grpc 14", "status of gRPC"),
+        ("exit code 7", "another protocol or program"),
+        ("tls handshake failed", "TLS connection failed"),
+        ("dns", "name of the server was not found"),
+    ],
+)
+def test_what_is_no_status_is_named(query: str, words: str) -> None:
+    assert any(words in remark.text for remark in remarks_on(query))
 
 
 @pytest.mark.parametrize(
