@@ -20,6 +20,10 @@ from portal.site import public_link
 
 DEFAULT_LIMIT = 100
 MAX_CURSOR = 200
+#: Seconds that a list may wait for something new.
+MAX_WAIT = 30
+#: Response header that asks the edge to look again; it never leaves the portal.
+NOTHING_YET = "X-Portal-Nothing-Yet"
 MAX_KEY = 2**63 - 1
 #: Keys that one page is looked for in, where no index helps. Its `next` goes on from there.
 LOOKED_THROUGH = 50_000
@@ -72,7 +76,7 @@ class CursorPages(BasePagination):
     address of what comes after it: a collector that keeps it misses no row (R33).
     """
 
-    query_names = frozenset({"limit", "cursor", "ordering"})
+    query_names = frozenset({"limit", "cursor", "ordering", "wait"})
 
     def paginate_queryset(
         self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
@@ -83,6 +87,9 @@ class CursorPages(BasePagination):
         name = self._key = getattr(listing, "key_name", "key")
         ordering = _ordering(request, listing.cursor_field)
         limit = query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
+        self._may_wait = query_number(request, "wait", default=0, low=0, high=MAX_WAIT) > 0
+        if self._may_wait and ordering.startswith("-"):
+            raise BadQuery({"wait": f"needs ordering={listing.cursor_field}: only then new rows come at the end"})
         place = _place(request, ordering)
         back = place is not None and place.back
         falling = ordering.startswith("-") != back
@@ -124,6 +131,8 @@ class CursorPages(BasePagination):
             "results": data,
         }
         response = Response(body)
+        if self._may_wait and not data and self.after is None:
+            response[NOTHING_YET] = "1"
         if link := link_header(body):
             response["Link"] = link
         return response
@@ -160,6 +169,12 @@ class CursorPages(BasePagination):
                 "in": "query",
                 "description": "Taken from `next`, `previous` or `resume` of an earlier answer.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": MAX_CURSOR},
+            },
+            {
+                "name": "wait",
+                "in": "query",
+                "description": "Seconds to hold the answer while there is nothing, with the oldest first.",
+                "schema": {"type": "integer", "minimum": 0, "maximum": MAX_WAIT},
             },
             {
                 "name": "ordering",

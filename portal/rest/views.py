@@ -50,7 +50,13 @@ READABLE_HEADERS = "ETag, Link, RateLimit, RateLimit-Policy, Retry-After, X-Requ
 ASKABLE_HEADERS = "Accept, Accept-Language, Content-Type, If-None-Match, If-Modified-Since, X-Request-ID"
 PREFLIGHT_SECONDS = 3600
 _ALSO_UNCHANGED = frozenset(
-    {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "RateLimit", "RateLimit-Policy"}
+    {
+        "Access-Control-Allow-Origin",
+        "Access-Control-Expose-Headers",
+        "RateLimit",
+        "RateLimit-Policy",
+        "X-Portal-Nothing-Yet",
+    }
 )
 
 

@@ -19,6 +19,7 @@ from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.server.bodies import BodyTooLarge, Budget, NoRoom, TooSlow, read_body
 from portal.server.bridge import DjangoBridge
 from portal.server.lanes import RETRY_SECONDS, Lane, LaneFull
+from portal.server.long_polls import WaitingRoom, wants_to_wait
 from portal.server.routes import Kind, Route
 
 log = logging.getLogger(__name__)
@@ -64,9 +65,10 @@ class Rules:
 class Gate:
     """Application that passes requests with trusted headers to Django."""
 
-    def __init__(self, django: DjangoBridge, rules: Rules) -> None:
+    def __init__(self, django: DjangoBridge, rules: Rules, waiting: WaitingRoom | None = None) -> None:
         self._django = django
         self._rules = rules
+        self._waiting = waiting or WaitingRoom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, *, address: str) -> None:
         """Answer one request.
@@ -97,6 +99,14 @@ class Gate:
         file, length = await self._body(scope, route, body, held)
         threads = _enter(lane, network, held)
         answer = send if body.complete or not body.expected else _Draining(body, send)
+        if wants_to_wait(scope):
+
+            async def ask(send: Send) -> None:
+                await self._django.run(scope, BytesIO(), 0, send, threads=threads)
+
+            held.close()
+            await self._waiting.answer(scope, answer, network, ask)
+            return
         await self._django.run(scope, file, length, answer, threads=threads, on_answer=held.close)
 
     async def _body(self, scope: Scope, route: Route, body: Body, held: ExitStack) -> tuple[BinaryIO, int]:

@@ -41,6 +41,7 @@ from portal.server.cache import ReadyAnswers
 from portal.server.edge import Edge
 from portal.server.gate import Gate, Rules
 from portal.server.lanes import SIDE_THREADS, Lane, PagePools
+from portal.server.long_polls import WaitingRoom
 from portal.server.metrics_page import BuildCollector, MetricsPage
 from portal.server.protocol import PortalServer, make_config
 from portal.server.proxy_probe import PROBE_HEADER, ProxyProbe
@@ -212,7 +213,11 @@ def make_worker(environment: Environment) -> Worker:
             measures=measures,
             count=ReadyThrottle(trusts=trusts, caller=environment.trusted_proxies.caller),
         ),
-        gate=Gate(DjangoBridge(WSGIHandler(), pages.pages), _rules(pages, work)),
+        gate=Gate(
+            DjangoBridge(WSGIHandler(), pages.pages),
+            _rules(pages, work),
+            WaitingRoom(stopping=lambda: receiver.stopping),
+        ),
         health=lambda: health.current,
         trusts=trusts,
         identity=environment.identity_headers,
