@@ -118,11 +118,12 @@ class Ready:
 
 
 class AtOnce(NamedTuple):
-    """An answer for the wire: status, the lines of its head, body."""
+    """An answer for the wire: status, the lines of its head, body; and what was asked, to ask it again."""
 
     status: int
     lines: bytes
     body: bytes
+    asked: Asked | None = None
 
 
 class ReadyAnswers:
@@ -200,15 +201,19 @@ class ReadyAnswers:
     def at_once(self, scope: Scope, scheme: Callable[[Scope], str]) -> AtOnce | None:
         """Return a cached answer that is known to be current; None where it has to be checked."""
         asked = self.asked(scope, scheme) if time.monotonic() < self._look_at else None
-        ready = self._answers.get(asked.key) if asked else None
-        if asked is None or ready is None:
+        return self.again(asked, scope) if asked else None
+
+    def again(self, asked: Asked, scope: Scope) -> AtOnce | None:
+        """Return a cached answer to what was asked before, as `at_once` does."""
+        ready = self._answers.get(asked.key) if time.monotonic() < self._look_at else None
+        if ready is None:
             return None
         own = self._own_fields(asked, scope)
         if own is None:
             return None
         form = self._take(ready, asked)
         lines = form.lines + b"".join(b"%s: %s\r\n" % field for field in own)
-        return AtOnce(form.status, lines, b"" if asked.head else form.body)
+        return AtOnce(form.status, lines, b"" if asked.head else form.body, asked)
 
     async def answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send, django: Application) -> None:
         """Answer from the cache, or let Django answer and cache the result."""

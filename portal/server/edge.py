@@ -17,7 +17,7 @@ from portal.http.answer import JSON, Answer, send_answer
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.client import IdentityNames, client_address
 from portal.http.request_ids import current_request_id, request_id
-from portal.server.cache import AtOnce, ReadyAnswers
+from portal.server.cache import Asked, AtOnce, ReadyAnswers
 from portal.server.gate import Gate
 from portal.server.proxy_probe import ProxyProbe
 
@@ -109,6 +109,10 @@ class Edge:
     def at_once(self, scope: Scope) -> AtOnce | None:
         """Return a cached answer that the protocol can write immediately."""
         return self._ready.at_once(scope, self._scheme)
+
+    def again(self, asked: Asked, scope: Scope) -> AtOnce | None:
+        """Return a cached answer to a request that was answered at once before."""
+        return self._ready.again(asked, scope)
 
     def demands_length(self, scope: Scope) -> bool:
         """Return whether this request has to declare where its body ends."""

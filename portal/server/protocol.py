@@ -28,8 +28,9 @@ from feeds.rules.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStat
 from portal.http.body import EXTENSION, Connection, Scope, connection_of, is_delimited
 from portal.http.request_ids import request_id
 from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body
-from portal.server.cache import AtOnce
+from portal.server.cache import Asked, AtOnce
 from portal.server.crowd import Crowd, Member, Waiting
+from portal.server.heads import Heads
 from portal.server.supervisor import SUCCEEDED
 
 log = logging.getLogger(__name__)
@@ -91,11 +92,18 @@ class PortalProtocol(HttpToolsProtocol):
         self._body_since = self._waiting_since
         self._demands_length: Callable[[Any], bool] = getattr(self.app, "demands_length", lambda _: False)
         self._at_once: Callable[[Any], AtOnce | None] = getattr(self.app, "at_once", lambda _: None)
+        self._again: Callable[[Asked, Any], AtOnce | None] = getattr(self.app, "again", lambda _, __: None)
+        self._heads = self.server_state.heads if isinstance(self.server_state, PortalState) else Heads()
+        self._answered: list[Asked | None] = []
+        self._has_answered = False
+        #: Whether the parser has seen a whole request, or none, and not a byte of the next.
+        self._is_between = True
 
     @property
     def is_speaking(self) -> bool:
         """Whether a request is to be expected: none was seen yet, or the head of the next has begun."""
-        return self.cycle is None or (self._in_head and self._packet_bytes > 0)
+        is_new = self.cycle is None and not self._has_answered
+        return is_new or (self._in_head and self._packet_bytes > 0)
 
     # What the crowd asks
     @property
@@ -166,19 +174,41 @@ class PortalProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or self._connection.endless:
             return
         self._unset_keepalive_if_required()
+        is_idle = self._is_idle
+        if is_idle and self._answer_again(data):
+            return
         was_in_head = self._in_head
         if was_in_head:
             self._start_head_timer()
         self._head_seen = self._body_seen = False
+        self._answered.clear()
         self._feed(data)
         if self.transport.is_closing():
             return
+        if is_idle and len(self._answered) == 1 and self._is_idle and (asked := self._answered[0]):
+            self._heads.keep(data, self.peer, (asked, self.scope))
         if not self._in_head:
             self._watch_body(len(data))
         elif was_in_head and not self._head_seen:
             self._packet_bytes += len(data)
             if self._packet_bytes > HEAD_LIMIT:
                 self._refuse(HEADERS_TOO_LARGE)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether the next byte begins a request, and nothing is in the way of its answer."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        return self._is_between and not (busy or self.pipeline or self.flow.write_paused)
+
+    def _answer_again(self, data: bytes) -> bool:
+        """Answer a head that came before without parsing it, where its answer is in the response cache."""
+        kept = self._heads.get(data, self.peer)
+        answer = self._again(*kept) if kept else None
+        if answer is None:
+            return False
+        self._stop_head_timer()
+        self._write_at_once(answer)
+        return True
 
     def _feed(self, data: bytes) -> None:
         """Parse, reading on behind an offered upgrade as if it had not been made.
@@ -229,6 +259,7 @@ class PortalProtocol(HttpToolsProtocol):
         if self._replaying:
             return
         super().on_message_begin()
+        self._is_between = False
         self._field_bytes = 0
         self._connection = Connection()
         extensions: dict[str, Any] = {EXTENSION: self._connection}
@@ -272,9 +303,14 @@ class PortalProtocol(HttpToolsProtocol):
         if answer is None:
             super()._start_asgi_task(cycle, app)
             return
+        cycle.response_started = cycle.response_complete = True
+        self._answered.append(answer.asked)
+        self._write_at_once(answer)
+
+    def _write_at_once(self, answer: AtOnce) -> None:
         head = [b"%s: %s\r\n" % field for field in self.server_state.default_headers]
         self.transport.writelines([STATUS_LINE[answer.status], *head, answer.lines, b"\r\n", answer.body])
-        cycle.response_started = cycle.response_complete = True
+        self._has_answered = True
         self.on_response_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -284,7 +320,7 @@ class PortalProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return  # only the head is complete: `_ignore_upgrade` reads the body
-        self._in_head = True
+        self._in_head = self._is_between = True
         self._connection.whole = True
         super().on_message_complete()
         if self._connection.endless:
@@ -368,6 +404,7 @@ class PortalState(ServerState):
     def __init__(self) -> None:
         super().__init__()
         self.on_room: Callable[[], None] = lambda: None
+        self.heads: Heads[tuple[Asked, Any]] = Heads()
 
 
 class PortalServer(uvicorn.Server):
