@@ -40,8 +40,8 @@ check: tools  ## everything that is checked before the tests
 demo: packages  ## fill a running portal with sample feeds, rules and deliveries
 	@$(BIN)/python manage.py demo
 
-bench: tools  ## measure, and print one table
-	@$(BIN)/python -m benchmarks
+bench: tools  ## measure, and print one table; make bench T="P1 P5" for a part
+	@$(BIN)/python -m benchmarks $(T)
 
 soak: tools  ## try every demand for long, and print one table; make soak T="R02 R03" MINUTES=20 for a part
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(OUTPUT),--output $(OUTPUT)) $(T)

@@ -1,11 +1,15 @@
 """What the machine could do at best: the figures that the portal's own are set in relation to."""
 
+import gzip
 import os
+import tempfile
 import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+
+from tests.postgresql import PostgreSql
 
 
 def durable_files(folder: Path, *, threads: int = 8, seconds: float = 2.0, size: int = 1024) -> float:
@@ -52,3 +56,49 @@ def inflate_in_memory(packed: bytes) -> float:
             checker.decompress(checker.unconsumed_tail, 64 * 1024)
         pending = pending[256 * 1024 :]
     return len(packed) / 1e6 / (time.perf_counter() - began)
+
+
+def inflate_on_all_cores(packed: bytes) -> float:
+    """MB/s of gzip that one checker a core reads."""
+    cores = os.cpu_count() or 1
+    with ProcessPoolExecutor(cores) as pool:
+        return sum(pool.map(inflate_in_memory, [packed] * cores))
+
+
+def durable_write(folder: Path, data: bytes, step: int = 256 * 1024) -> float:
+    """MB/s of one large file that is written and flushed."""
+    began = time.perf_counter()
+    with (folder / f"{time.monotonic_ns()}.dat").open("wb", buffering=0) as file:
+        view = memoryview(data)
+        for start in range(0, len(data), step):
+            file.write(view[start : start + step])
+        os.fsync(file.fileno())
+    return len(data) / 1e6 / (time.perf_counter() - began)
+
+
+def sample_gzip(size: int) -> bytes:
+    """Return at least so many bytes of gzip members made of log-like lines."""
+    lines = "".join(
+        f"2026-02-24T18:10:{n % 60:02d}Z host{n % 31} user{n * 7919 % 4093} GET /p/{n * 104729 % 65537}\n"
+        for n in range(400_000)
+    ).encode()
+    member = gzip.compress(lines, 6, mtime=1)
+    return member * -(-size // len(member))
+
+
+class SingleRows:
+    """Rows of 1 KiB that 8 clients commit one by one, by pgbench."""
+
+    def __init__(self, server: PostgreSql) -> None:
+        self._server = server
+        server.run("psql", *server.who, "-c", "CREATE TABLE bare (id bigserial PRIMARY KEY, body text)", "portal")
+
+    def rate(self) -> float:
+        """Commits a second, over one second."""
+        with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+            script.write("INSERT INTO bare (body) VALUES (repeat('x', 1024));\n")
+            script.flush()
+            told = self._server.run(
+                "pgbench", *self._server.who, "-n", "-c8", "-j2", "-T1", "-f", script.name, "portal"
+            )
+        return float(next(line for line in told.splitlines() if line.startswith("tps")).split()[2])

@@ -39,6 +39,20 @@ class Portal:
         )
         return done.stdout.strip()
 
+    def workers(self) -> list[int]:
+        """Return the process ids of parent and workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [self.process.pid, *map(int, children.split())]
+
+    def memory(self, field: str = "Pss") -> int:
+        """Return the bytes of memory of all processes; `field` as in smaps_rollup."""
+        return sum(_memory_of(pid, field) for pid in self.workers())
+
+
+def _memory_of(pid: int, field: str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
 
 @contextmanager
 def running(**settings: str) -> Iterator[Portal]:
@@ -48,7 +62,11 @@ def running(**settings: str) -> Iterator[Portal]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))}
     environment |= {"PORT": str(port), "PORTAL_DATA_DIR": str(folder), "PORTAL_MIN_FREE_BYTES": "0", **settings}
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "serve"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, "manage.py", "serve"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         _wait(port, process)
