@@ -6,7 +6,7 @@ from typing import Any
 import django_filters
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from codes import snapshot
 from codes.catalogue.values import HTTP, LAST_THREE_DIGITS, STROOM, Severity, Standing, Verdict
@@ -139,7 +139,8 @@ class CodeFilterSet(CatalogueFilterSet):
         return {("class" if name == "code_class" else name): item for name, item in filters.items()}
 
     def filter_disagrees(self, queryset: Any, _name: str, value: str) -> QuerySet[StatusCode]:
-        found: QuerySet[StatusCode] = queryset.disputed(disputed=value == "true")
+        differing = Exists(Disagreement.objects.about_content().filter(status_code=OuterRef("pk")))
+        found: QuerySet[StatusCode] = queryset.filter(differing if value == "true" else ~differing)
         return found
 
     def filter_header(self, queryset: QuerySet[StatusCode], _name: str, value: str) -> QuerySet[StatusCode]:

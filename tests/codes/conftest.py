@@ -19,7 +19,7 @@ def authored() -> Catalogue:
 
 
 @pytest.fixture(scope="module")
-def catalogue(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[loading.Report]:
+def catalogue(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[loading.LoadReport]:
     """The files of the product in the database; what a test adds is undone by its own `db` fixture."""
     with django_db_blocker.unblock(), transaction.atomic():
         yield loading.load()
@@ -27,6 +27,6 @@ def catalogue(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
 
 
 @pytest.fixture
-def site(catalogue: loading.Report, db: None) -> Client:
+def site(catalogue: loading.LoadReport, db: None) -> Client:
     """A caller without a login, at a portal that has the catalogue."""
     return Client(headers={"host": "localhost"})

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from codes import loading
-from codes.catalogue.reader import CLAIM_VALUES
+from codes.catalogue.records import CLAIM_VALUES
 from codes.catalogue.values import SourceKind, Verdict
 from codes.explain.answers import explain
 from codes.models import Source, SourceEntry

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from codes import loading
 from codes.catalogue.toml_table import CatalogueFault
-from codes.loading import Report
+from codes.loading import LoadReport
 
 
 class Command(BaseCommand):
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         if faults:
             raise CommandError("\n".join(faults))
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, report: LoadReport) -> None:
         if report.unchanged:
             self.stdout.write(f"The catalogue is up to date ({report.digest[:12]}).")
             return

@@ -22,7 +22,7 @@ SIZE = 64 * 1024
 #: The demand is 50 ms for 64 KiB; a machine that does other things besides is slower.
 MOST_SECONDS = 0.25
 #: Texts that no stranger writes: the catalogue's own files, settings, the registries that a command reads.
-OUR_OWN = ("codes.catalogue.reader", "codes.catalogue.iana", "codes.catalogue.toml_table", "portal.setting_values")
+OUR_OWN = ("codes.catalogue.records", "codes.catalogue.iana", "codes.catalogue.toml_table", "portal.setting_values")
 #: Patterns that are asked about short texts alone, and the longest of these.
 SHORT = {
     "codes.explain.patterns.QUESTION_SHAPE": 200,
