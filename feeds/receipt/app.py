@@ -8,21 +8,22 @@ byte. Either way the committer makes the data durable, together with that of oth
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextvars import Context, copy_context
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from feeds.models import Outcome as Counted
-from feeds.receipt import answers, jobs
+from feeds.receipt import answers, jobs, policies
+from feeds.receipt.batches import Batches
 from feeds.receipt.delivery import Accepted, Delivery
 from feeds.receipt.head import read_head
 from feeds.receipt.jobs import Busy, Job, Ticket, Tickets
 from feeds.receipt.outcomes import Outcome, failure
 from feeds.receipt.service import ReceiptService
 from feeds.rules import stroom_status
-from feeds.rules.decision import Decision, FeedStatus, refuse
+from feeds.rules.decision import Decision, FeedPolicy, FeedStatus, refuse
 from feeds.rules.metadata import RequestMetadata
 from feeds.rules.stroom_status import StroomStatus
 from portal.database.threads import Unavailable, in_time
@@ -56,11 +57,26 @@ class _Head:
     is_version_1_0: bool
 
 
+@dataclass(frozen=True, eq=False)
+class _Arrived:
+    """A request whose body is whole, and the answer that it waits for. `context` holds its request id."""
+
+    ticket: Ticket[Outcome]
+    head: _Head
+    request: RequestMetadata
+    body: Sequence[bytes]
+    context: Context
+    is_full: bool
+
+
 class Commits(Protocol):
     """Makes deliveries durable in a thread of its own."""
 
     def submit(self, accepted: Accepted, ticket: Ticket[Outcome]) -> None:
         """Record a delivery and resolve its ticket afterwards."""
+
+    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[Outcome]]]) -> None:
+        """Record deliveries together."""
 
 
 class Receiver:
@@ -97,6 +113,7 @@ class Receiver:
         self._tickets = Tickets()
         self._decisions = decisions
         self._small = small
+        self._whole_bodies = Batches(small, self._take_batch)
         self._work = work
         self._inflation = inflation
         self._verification = verification
@@ -195,9 +212,12 @@ class Receiver:
     async def _take_in_whole(self, head: _Head, request: RequestMetadata, batch: list[bytes]) -> Outcome:
         """Decide, write and verify in one job, and have it recorded."""
         ticket: Ticket[Outcome] = Ticket(is_undecided=True)
-        pool = self._pool_for(request, batch, self._small)
         is_full = self.running > self._most_running
-        ticket.call = pool.submit(partial(self._whole, ticket, head, request, batch, is_full=is_full))
+        arrived = _Arrived(ticket, head, request, batch, copy_context(), is_full=is_full)
+        if self._is_much(request, batch):
+            ticket.call = self._inflation.submit(self._take_batch, [arrived])
+        else:
+            self._whole_bodies.submit(arrived)
         try:
             with self._tickets.waiting(ticket):
                 return await ticket.future
@@ -206,33 +226,40 @@ class Receiver:
                 return self._cannot_decide(head, fault)
             return self._not_recorded(head, _undecided(head), fault)
 
-    def _whole(
-        self, ticket: Ticket[Outcome], head: _Head, request: RequestMetadata, batch: list[bytes], *, is_full: bool
-    ) -> None:
-        """Run the job of a small body, in a thread; the ticket gets its outcome in any case."""
-        try:
-            prepared = self._prepared(ticket, head, request, batch, is_full=is_full)
-        except Exception as fault:  # noqa: BLE001  # step 11
-            prepared = Outcome(failure(_undecided(head), fault), Counted.REFUSED, head.receipt_id)
-        if isinstance(prepared, Accepted):
-            self._committer.submit(prepared, ticket)
-        else:
-            ticket.resolve(prepared)
+    def _take_batch(self, batch: Sequence[_Arrived]) -> None:
+        """Decide, write and verify whole bodies, in a thread; each ticket gets its outcome in any case."""
+        known = policies.KnownPolicies(policies.read_policy)
+        accepted = []
+        for arrived in batch:
+            prepared = arrived.context.run(self._prepare_whole, arrived, known)
+            if isinstance(prepared, Accepted):
+                accepted.append((prepared, arrived.ticket))
+            else:
+                arrived.ticket.resolve(prepared)
+        if accepted:
+            self._committer.submit_all(accepted)
 
-    def _prepared(
-        self, ticket: Ticket[Outcome], head: _Head, request: RequestMetadata, batch: list[bytes], *, is_full: bool
-    ) -> Outcome | Accepted:
+    def _prepare_whole(self, arrived: _Arrived, known: policies.KnownPolicies) -> Outcome | Accepted:
         try:
-            decision, is_low = self._look(request)
+            return self._prepared(arrived, known)
+        except Exception as fault:  # noqa: BLE001  # step 11
+            return Outcome(failure(_undecided(arrived.head), fault), Counted.REFUSED, arrived.head.receipt_id)
+
+    def _prepared(self, arrived: _Arrived, known: policies.KnownPolicies) -> Outcome | Accepted:
+        head, request, ticket = arrived.head, arrived.request, arrived.ticket
+        if ticket.is_abandoned:
+            return _refused(head, stroom_status.UNAVAILABLE)
+        try:
+            decision, is_low = self._look(request, known.read)
         except Unavailable as fault:
             return self._cannot_decide(head, fault)
         if ticket.is_abandoned:  # its sender was answered 503 and sends it again
             return _refused(head, stroom_status.UNAVAILABLE, decision)
         ticket.decided()
-        refused = self._refusal_by_decision(head, decision, is_full=is_full or is_low)
+        refused = self._refusal_by_decision(head, decision, is_full=arrived.is_full or is_low)
         if refused is not None:
             return refused
-        return self._service.begin(request, decision, head.receipt_id, is_final=True).prepare(batch)
+        return self._service.begin(request, decision, head.receipt_id, is_final=True).prepare(arrived.body)
 
     # The record
     async def _recorded(self, prepared: Outcome | Accepted, head: _Head, decision: Decision) -> Outcome:
@@ -269,9 +296,11 @@ class Receiver:
             return stroom_status.CODING_NOT_SUPPORTED
         return None
 
-    def _look(self, request: RequestMetadata) -> tuple[Decision, bool]:
+    def _look(
+        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] = policies.read_policy
+    ) -> tuple[Decision, bool]:
         """The decision, and whether the disk is too full for a body."""
-        decision = self._service.decide(request)
+        decision = self._service.decide(request, read)
         return decision, decision.accepted and self._service.settings.space.is_low()
 
     # A body that arrives bit by bit
@@ -350,13 +379,13 @@ class Receiver:
         finally:
             self.verifying -= 1
 
-    def _pool_for(
-        self, request: RequestMetadata, batch: Sequence[bytes], usual: Executor | None = None
-    ) -> Executor:
+    def _pool_for(self, request: RequestMetadata, batch: Sequence[bytes]) -> Executor:
         """Where a batch is written: little packed data may unpack to much, and must not hold all threads."""
-        is_packed = request.is_gzip or request.is_content_encoded
-        is_much = is_packed and sum(map(len, batch)) > SMALL_PACKED
-        return self._inflation if is_much else usual or self._work
+        return self._inflation if self._is_much(request, batch) else self._work
+
+    def _is_much(self, request: RequestMetadata, batch: Sequence[bytes]) -> bool:
+        """Return whether data is packed and may unpack to much."""
+        return (request.is_gzip or request.is_content_encoded) and sum(map(len, batch)) > SMALL_PACKED
 
     def _answer(self, head: _Head, outcome: Outcome) -> Answer:
         decision = outcome.decision

@@ -9,15 +9,18 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from feeds.monitoring.metrics import Measures
-from feeds.receipt.policies import read_policy
+from feeds.receipt.batches import Batches
+from feeds.receipt.jobs import Ticket, Tickets, resolve_all
+from feeds.receipt.policies import KnownPolicies, read_policy
 from feeds.receipt.service import SETTLE_SECONDS
 from feeds.rules import stroom_status
-from feeds.rules.decision import Certificate, Decision, decide_feed
+from feeds.rules.decision import Certificate, Decision, FeedPolicy, decide_feed
 from feeds.rules.metadata import DOUBLED, read_certificate
 from feeds.store.compression import Gunzip, StreamInvalid
 from portal.access.tokens import BearerOutcome
@@ -88,6 +91,8 @@ class FeedStatusApp:
         self._decisions = decisions
         self._measures = measures or Measures()
         self._faults = Recurring(log, settle_seconds=SETTLE_SECONDS)
+        self._tickets = Tickets()
+        self._short = Batches(decisions, self._judge_all)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -122,7 +127,7 @@ class FeedStatusApp:
         asked = _Asked.of(scope)
         start = [] if asked.expects_continue else await _beginning(body)
         if body.complete and not body.broken:
-            answer = await in_time(self._decisions, self._judge, asked, start)
+            answer = await self._judged(asked, start)
         else:
             # Without a valid key nothing more of the body is read.
             await in_time(self._decisions, self._admit, asked)
@@ -131,25 +136,55 @@ class FeedStatusApp:
         self._faults.tell(_WHAT, WELL)
         return answer
 
-    def _judge(self, asked: "_Asked", pieces: Sequence[bytes]) -> tuple[int, dict[str, str]]:
-        """Answer a request whose body is complete, in one call to a thread."""
-        self._admit(asked)
-        return self._answer(_unpacked(pieces, asked.encoding), asked.version)
+    async def _judged(self, asked: "_Asked", pieces: Sequence[bytes]) -> tuple[int, dict[str, str]]:
+        """Answer a request whose body is complete, in one call to a thread that it may share with others.
+
+        Raises:
+            _Fault: there is no decision.
+            Unavailable: the database cannot be read, or not in time.
+        """
+        ticket: Ticket[_Judged] = Ticket(is_undecided=True)
+        self._short.submit(_Waiting(asked, pieces, ticket, copy_context()))
+        with self._tickets.waiting(ticket):
+            judged = await ticket.future
+        if isinstance(judged, Exception):
+            raise judged
+        return judged
+
+    def _judge_all(self, batch: Sequence["_Waiting"]) -> None:
+        """Answer a batch, in a thread. Each key and each feed is read once for all of them."""
+        callers: dict[str | None, BearerOutcome] = {}
+        known = KnownPolicies(read_policy)
+        answered = [one for one in batch if not one.ticket.is_abandoned]
+        answers = [one.context.run(self._judge, one, callers, known) for one in answered]
+        resolve_all([one.ticket for one in answered], answers)
+
+    def _judge(
+        self, waiting: "_Waiting", callers: dict[str | None, BearerOutcome], known: KnownPolicies
+    ) -> "_Judged":
+        asked = waiting.asked
+        try:
+            if asked.authorization not in callers:
+                callers[asked.authorization] = self._caller(asked)
+            _demand_allowed(callers[asked.authorization])
+            return self._answer(_unpacked(waiting.pieces, asked.encoding), asked.version, known.read)
+        except Exception as fault:  # noqa: BLE001  # the request that waits raises it
+            return fault
+
+    def _caller(self, asked: "_Asked") -> BearerOutcome:
+        with promptly():
+            return self._authenticate(asked.authorization)
 
     def _admit(self, asked: "_Asked") -> None:
-        with promptly():
-            caller = self._authenticate(asked.authorization)
-        if caller is BearerOutcome.UNKNOWN:
-            raise _Fault(401, "Give a key: Authorization: Bearer <key>.")
-        if caller is BearerOutcome.MISSING_SCOPE:
-            raise _Fault(403, "This key has no permission to check feeds.")
+        _demand_allowed(self._caller(asked))
 
-    def _answer(self, data: bytes, version: int) -> tuple[int, dict[str, str]]:
+    def _answer(
+        self, data: bytes, version: int, read: Callable[[str | None], FeedPolicy | None] | None = None
+    ) -> tuple[int, dict[str, str]]:
         now = datetime.now(UTC)
         question = read_question(data, version, self._identity, now)
-        decision = decide_feed(
-            feed=question.feed, certificate=question.certificate, policy=read_policy(question.feed), now=now
-        )
+        policy = (read or read_policy)(question.feed)
+        decision = decide_feed(feed=question.feed, certificate=question.certificate, policy=policy, now=now)
         return 200, answer_of(decision, version)
 
 
@@ -171,6 +206,27 @@ class _Asked:
             version_of(scope["path"]),
             header(scope, b"expect") is not None,
         )
+
+
+#: What became of a question: an answer, or the fault that is raised for it.
+_Judged = tuple[int, dict[str, str]] | Exception
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A question whose body is complete, and the answer that it waits for. `context` holds its request id."""
+
+    asked: _Asked
+    pieces: Sequence[bytes]
+    ticket: Ticket[_Judged]
+    context: Context
+
+
+def _demand_allowed(caller: BearerOutcome) -> None:
+    if caller is BearerOutcome.UNKNOWN:
+        raise _Fault(401, "Give a key: Authorization: Bearer <key>.")
+    if caller is BearerOutcome.MISSING_SCOPE:
+        raise _Fault(403, "This key has no permission to check feeds.")
 
 
 def version_of(path: str) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Most deliveries in one transaction.
+#: No more deliveries are taken into a transaction that has so many.
 MAX_BATCH = 256
 #: Files that are flushed at the same time. The file system writes its journal once for flushes that meet.
 FLUSH_THREADS = 8
@@ -186,12 +186,18 @@ class Committer(threading.Thread):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(name="committer", daemon=True)
         self._recorder = recorder
-        self._waiting: queue.SimpleQueue[tuple[Accepted, Ticket[Outcome]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Sequence[tuple[Accepted, Ticket[Outcome]]] | None] = queue.SimpleQueue()
 
     def submit(self, accepted: Accepted, ticket: Ticket[Outcome]) -> None:
         """Record a delivery and resolve its ticket afterwards."""
-        ticket.asking_since = time.monotonic()
-        self._waiting.put((accepted, ticket))
+        self.submit_all([(accepted, ticket)])
+
+    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[Outcome]]]) -> None:
+        """Record deliveries together, see `submit`."""
+        now = time.monotonic()
+        for _, ticket in prepared:
+            ticket.asking_since = now
+        self._waiting.put(prepared)
 
     def close(self) -> None:
         """Record what was submitted, and end."""
@@ -202,11 +208,11 @@ class Committer(threading.Thread):
     def run(self) -> None:
         is_closing = False
         while not is_closing:
-            batch = []
+            batch: list[tuple[Accepted, Ticket[Outcome]]] = []
             item = self._waiting.get()
             while item is not None:
-                batch.append(item)
-                if len(batch) == MAX_BATCH or self._waiting.empty():
+                batch.extend(item)
+                if len(batch) >= MAX_BATCH or self._waiting.empty():
                     break
                 item = self._waiting.get()
             is_closing = item is None

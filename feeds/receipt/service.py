@@ -18,7 +18,7 @@ from feeds.receipt import policies
 from feeds.receipt.delivery import Accepted, Delivery
 from feeds.receipt.outcomes import Outcome, failure
 from feeds.receipt.recording import Recorder
-from feeds.rules.decision import Decision, decide
+from feeds.rules.decision import Decision, FeedPolicy, decide
 from feeds.rules.metadata import RequestMetadata
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot
@@ -88,8 +88,10 @@ class ReceiptService:
         self.faults.tell(REFUSES, WELL)
         self.faults.tell(AWAY, WELL)
 
-    def decide(self, request: RequestMetadata) -> Decision:
-        """Evaluate steps 1 to 7 against the database as it is now.
+    def decide(
+        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] = policies.read_policy
+    ) -> Decision:
+        """Evaluate steps 1 to 7 against the database as it is now; `read` reads the policy of a feed.
 
         Raises:
             Unavailable: the rules cannot be read. Asked also for a request without a feed: this comes first.
@@ -99,7 +101,7 @@ class ReceiptService:
             certificate=request.certificate,
             compression=request.compression,
             content_encoding=request.content_encoding,
-            policy=policies.read_policy(request.feed),
+            policy=read(request.feed),
             now=datetime.now(UTC),
         )
 

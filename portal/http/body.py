@@ -92,6 +92,11 @@ class Body:
 
     async def _next(self) -> bytes:
         while not self.complete:
+            if self.has_arrived:  # nothing is waited for
+                piece = self._take(await self._receive())
+                if piece:
+                    return piece
+                continue
             try:
                 async with asyncio.timeout_at(self._window_ends):
                     message = await self._receive()

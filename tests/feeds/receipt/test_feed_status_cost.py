@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -115,3 +116,48 @@ def test_a_decision_with_a_real_token_takes_two_statements(django_assert_num_que
     with django_assert_num_queries(2):  # the token with its user; the feed with its rules
         assert authenticate_bearer(key, "check").value == "allowed"
         assert Feed.objects.policy_for("OPEN-FEED") is not None
+
+
+def test_questions_that_wait_share_one_call_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each key and each feed is read once for all that had arrived."""
+    callers: list[str | None] = []
+    feeds: list[str | None] = []
+
+    def authenticate(authorization: str | None) -> BearerOutcome:
+        callers.append(authorization)
+        return BearerOutcome.ALLOWED if authorization == "Bearer good" else BearerOutcome.UNKNOWN
+
+    monkeypatch.setattr(feed_status, "read_policy", feeds.append)
+    keys = [b"Bearer good", b"Bearer bad", b"Bearer good", b"Bearer good"]
+    with CountingPool() as pool:
+        app = FeedStatusApp(authenticate=authenticate, identity=IdentityNames(), decisions=pool)
+        free = threading.Event()
+        pool.submit(free.wait, 30)
+        assert asyncio.run(ask_together(app, keys, free)) == [200, 401, 200, 200]
+        assert pool.calls == 2  # that one, and one for the questions
+    assert callers == ["Bearer good", "Bearer bad"]
+    assert feeds == ["OPEN-FEED"]
+
+
+async def ask_together(app: FeedStatusApp, keys: list[bytes], free: threading.Event) -> list[int]:
+    """Ask with each key, all before the thread is free; return the statuses."""
+    statuses: dict[int, int] = {}
+
+    async def one(number: int, key: bytes) -> None:
+        async def receive() -> Message:
+            return {"type": "http.request", "body": QUESTION, "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses[number] = message["status"]
+
+        headers = [(b"content-length", str(len(QUESTION)).encode()), (b"authorization", key)]
+        scope = {"type": "http", "method": "POST", "path": "/api/feedStatus/v2/getFeedStatus", "headers": headers}
+        await app(scope, receive, send)
+
+    asking = [asyncio.ensure_future(one(number, key)) for number, key in enumerate(keys)]
+    for _ in range(20):  # each is about to wait for its answer
+        await asyncio.sleep(0)
+    free.set()
+    await asyncio.gather(*asking)
+    return [statuses[number] for number in range(len(keys))]
