@@ -156,7 +156,8 @@ def before_feed(*, instance: Feed, **_: Any) -> None:
 
 def before_rule(*, instance: CertificateRule, **_: Any) -> None:
     """Note the state of a rule's feed before the rule is written or deleted (signal receiver)."""
-    before_bulk([], [instance.feed_id])
+    if instance.feed_id is not None:
+        before_bulk([], [instance.feed_id])
 
 
 def before_bulk(made: Iterable[Feed], touched: Iterable[int]) -> None:
@@ -174,10 +175,13 @@ def after_history(*, instance: Any, **_: Any) -> None:
     """Check that a change written into the history was announced before (signal receiver)."""
     if not isinstance(instance, Feed | CertificateRule):
         return
+    feed_id = instance.pk if isinstance(instance, Feed) else instance.feed_id
+    if feed_id is None:  # a rule for every feed, which has its own two-person rule
+        return
     watch = _watch.get()
     if watch is None:
         _refuse_unwatched()
-    elif not watch.knows(instance.pk if isinstance(instance, Feed) else instance.feed_id):
+    elif not watch.knows(feed_id):
         raise UnwatchedWrite("This feed was written before its state was noted.")
 
 

@@ -34,8 +34,8 @@ class FeedQuerySet(models.QuerySet["Feed"]):
             rows = cursor.fetchall()
         found, status, guard, version = rows[0][:4] if rows[0][0] is not None else _NO_FEED
         rules = tuple(
-            CertificateRuleSnapshot(RuleAction(action), dn, stored_instant(expires))
-            for *_, action, dn, expires in rows
+            CertificateRuleSnapshot(RuleAction(action), dn, stored_instant(expires), bool(everywhere))
+            for *_, action, dn, expires, everywhere, _ in rows
             if action is not None
         )
         policy = FeedPolicy(found, FeedStatus(status), CertificatePolicy(guard), rules, version=version)
@@ -56,13 +56,18 @@ class FeedQuerySet(models.QuerySet["Feed"]):
 
 #: Not empty once this process has seen a feed or the history of one.
 _seen_feeds: list[bool] = []
-#: Always a row, and one more for each further rule: of an unknown feed one without a value.
+#: Always a row, and one more for each further rule: of an unknown feed one without a value. Then the rules that
+#: hold for every feed.
 _POLICY_SQL = """
-    SELECT f.name, f.status, f.certificate_policy, f.version, r.action, r.subject_dn, r.expires
+    SELECT f.name, f.status, f.certificate_policy, f.version, r.action, r.subject_dn, r.expires, 0 AS everywhere,
+        r.id AS place
     FROM (SELECT %s AS name) AS asked
     LEFT JOIN feeds_feed f ON f.name = asked.name
     LEFT JOIN feeds_certificaterule r ON r.feed_id = f.id
-    ORDER BY r.id
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, action, subject_dn, expires, 1, id
+    FROM feeds_certificaterule WHERE feed_id IS NULL
+    ORDER BY everywhere, place
 """
 #: What is made of that row, and thrown away.
 _NO_FEED = ("", FeedStatus.REJECT.value, CertificatePolicy.NONE.value, 0)
@@ -204,13 +209,18 @@ def give_stroom_uuids(feeds: Iterable[Feed]) -> None:
 
 
 class CertificateRule(models.Model):
-    """One allow or deny entry of a feed: a DN, an optional expiry and a comment. Deny beats allow."""
+    """One allow or deny entry of a feed: a DN, an optional expiry and a comment. Deny beats allow.
+
+    A rule without a feed is a deny rule that holds for every feed, for a certificate that was stolen.
+    """
 
     class Action(models.TextChoices):
         ALLOW = RuleAction.ALLOW.value, "allow"
         DENY = RuleAction.DENY.value, "deny"
 
-    feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="certificate_rules")
+    feed = models.ForeignKey(
+        Feed, on_delete=models.CASCADE, related_name="certificate_rules", null=True, blank=True
+    )
     action = models.CharField(max_length=5, choices=Action.choices, default=Action.ALLOW)
     subject_dn = models.TextField(
         "subject DN",
@@ -233,7 +243,11 @@ class CertificateRule(models.Model):
                 condition=models.Q(action__in=[action.value for action in RuleAction]),
                 name="rule_action_known",
             ),
+            models.CheckConstraint(
+                condition=models.Q(feed__isnull=False) | models.Q(action=RuleAction.DENY.value),
+                name="rule_for_all_feeds_denies",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.subject_dn}"
+        return f"{self.action} {self.subject_dn}" + ("" if self.feed_id else " for every feed")

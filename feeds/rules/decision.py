@@ -43,11 +43,15 @@ class RuleAction(StrEnum):
 
 @dataclass(frozen=True)
 class CertificateRuleSnapshot:
-    """One certificate rule as it stood when the policy was read. `expires` is an instant in UTC, or None."""
+    """One certificate rule as it stood when the policy was read. `expires` is an instant in UTC, or None.
+
+    A rule with `everywhere` belongs to no feed: it is a deny rule that holds for every feed, whatever its policy.
+    """
 
     action: RuleAction
     subject_dn: str
     expires: datetime | None = None
+    everywhere: bool = False
 
     def in_force(self, now: datetime) -> bool:
         """Return whether the rule has expired; it has from its instant on."""
@@ -245,6 +249,8 @@ def _check_certificate(trace: _Trace, policy: FeedPolicy, certificate: Certifica
     """Steps 4 to 6."""
     if policy.certificate_policy is CertificatePolicy.NONE:
         for step in (4, 5, 6):
+            if step == 6:
+                _check_everywhere(trace, policy, certificate, now)
             trace.passed(
                 step,
                 "The feed's certificate policy is none, so certificates are not looked at"
@@ -267,6 +273,22 @@ def _check_certificate(trace: _Trace, policy: FeedPolicy, certificate: Certifica
     _check_rules(trace, policy, certificate.dn, now)
 
 
+def _check_everywhere(trace: _Trace, policy: FeedPolicy, certificate: Certificate, now: datetime) -> None:
+    """Step 6 of a feed that looks at no certificates: one that is denied for every feed is refused all the same."""
+    if not certificate.verified or certificate.dn is None:
+        return
+    for rule in _matching(policy, RuleAction.DENY, certificate.dn, now):
+        if rule.everywhere:
+            raise _denied(trace, rule)
+
+
+def _denied(trace: _Trace, rule: CertificateRuleSnapshot) -> _Stop:
+    where = ", which holds for every feed," if rule.everywhere else ""
+    return trace.stop(
+        6, stroom_status.CERTIFICATE_NOT_AUTHORISED, f"The deny rule {rule.subject_dn}{where} matches."
+    )
+
+
 def _in_brackets(remark: str) -> str:
     return f" ({remark})" if remark else ""
 
@@ -278,7 +300,7 @@ def _unverified(certificate: Certificate) -> str:
 def _check_rules(trace: _Trace, policy: FeedPolicy, dn: DistinguishedName, now: datetime) -> None:
     """Step 6: deny beats allow; restricted needs an allow."""
     for rule in _matching(policy, RuleAction.DENY, dn, now):
-        raise trace.stop(6, stroom_status.CERTIFICATE_NOT_AUTHORISED, f"The deny rule {rule.subject_dn} matches.")
+        raise _denied(trace, rule)
     if policy.certificate_policy is CertificatePolicy.REQUIRED:
         trace.passed(6, "No deny rule matches, and any verified certificate may send.")
         return
