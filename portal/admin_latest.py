@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.admin import SimpleListFilter
-from django.contrib.admin.views.main import ChangeList
-from django.db.models import Max, Model, QuerySet
+from django.db.models import Max, Model, Q, QuerySet
 from django.http import HttpRequest
+
+from portal.admin_facets import ConditionFilter, FacetChangeList
 
 #: Reading, counting and sorting this many rows takes a fraction of a second.
 LATEST = 10_000
@@ -14,11 +14,15 @@ LATEST = 10_000
 MOST_FOUND = 1000
 
 
-class LatestChangeList(ChangeList):
+class LatestChangeList(FacetChangeList):
     """Change list of the latest rows. A search for an exact value finds older rows too."""
 
+    _latest: QuerySet[Any] | None = None
+
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        self.root_queryset = latest_rows(self.model_admin.get_queryset(request))
+        if self._latest is None:
+            self._latest = latest_rows(self.model_admin.get_queryset(request))
+        self.root_queryset = self._latest
         if self.query:
             fields: Mapping[str, str] = getattr(self.model_admin, "exact_search", {})
             exact = exact_rows(self.model_admin.get_queryset(request), self.query, fields)
@@ -35,7 +39,7 @@ class LatestChangeList(ChangeList):
             self.query = query
 
 
-class LatestValuesFilter(SimpleListFilter):
+class LatestValuesFilter(ConditionFilter):
     """Filter by the values of a field in the latest rows; Django's own filter reads all rows."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -46,10 +50,11 @@ class LatestValuesFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        if value is None:
-            return queryset
-        known = value in dict(self.lookup_choices)
-        return queryset.filter(**{str(self.parameter_name): value}) if known else queryset.none()
+        is_unknown = value is not None and value not in dict(self.lookup_choices)
+        return queryset.none() if is_unknown else super().queryset(request, queryset)
+
+    def condition(self, value: str) -> Q:
+        return Q(**{str(self.parameter_name): value})
 
 
 def values_of(field: str) -> type[LatestValuesFilter]:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -12,10 +11,12 @@ from django.utils.text import smart_split, unescape_string_literal
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, ReceiptFeed
 from feeds.monitoring.figures import ARRIVED, first_hour
 from feeds.monitoring.overview import stopped_sending
+from portal.admin_facets import ConditionFilter
 
 EXPIRES_SOON = timedelta(days=30)
 LAST_RECEIVED = F("last_received").asc(nulls_first=True)
 Lookups = list[tuple[str, str]]
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def with_figures(feeds: QuerySet[Feed], now: datetime) -> QuerySet[Feed]:
@@ -52,7 +53,7 @@ def mentions(word: str) -> Q:
     return own | Q(Exists(CertificateRule.objects.filter(feed=OuterRef("pk"), subject_dn__icontains=word)))
 
 
-class PolicyFilter(admin.SimpleListFilter):
+class PolicyFilter(ConditionFilter):
     """The certificate policy by its word alone; the field's own choices explain too much for a side bar."""
 
     title = "certificate policy"
@@ -61,11 +62,11 @@ class PolicyFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         return [(policy.value, policy.value) for policy in Feed.Policy]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        return queryset.filter(certificate_policy=self.value()) if self.value() else queryset
+    def condition(self, value: str) -> Q:
+        return Q(certificate_policy=value)
 
 
-class QuietFilter(admin.SimpleListFilter):
+class QuietFilter(ConditionFilter):
     """Feeds that are open but take nothing: the sender may have stopped."""
 
     title = "time without data"
@@ -82,21 +83,15 @@ class QuietFilter(admin.SimpleListFilter):
             ("never", "Never received data"),
         ]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        value = self.value()
+    def condition(self, value: str) -> Q:
+        now = datetime.now(UTC)
         if value == "stopped":  # as the first page counts them
-            return queryset.filter(pk__in=stopped_sending(datetime.now(UTC)).order_by().values("pk"))
-        if value == "never":
-            return queryset.exclude(status=Feed.Status.REJECT).filter(
-                ~arrived_since(datetime(2000, 1, 1, tzinfo=UTC))
-            )
-        if value not in self.spans:
-            return queryset
-        since = first_hour(datetime.now(UTC), self.spans[value] + 1)
-        return queryset.exclude(status=Feed.Status.REJECT).filter(~arrived_since(since))
+            return Q(pk__in=stopped_sending(now).order_by().values("pk"))
+        since = _LONG_AGO if value == "never" else first_hour(now, self.spans[value] + 1)
+        return ~Q(status=Feed.Status.REJECT) & ~Q(arrived_since(since))
 
 
-class RefusedFilter(admin.SimpleListFilter):
+class RefusedFilter(ConditionFilter):
     """Feeds whose senders are being turned away now."""
 
     title = "refused in 24 h"
@@ -105,18 +100,16 @@ class RefusedFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         return [("yes", "Any refusal"), ("certificate", "Refused because of a certificate")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+    def condition(self, value: str) -> Q:
         refused = HourlyCount.objects.filter(
             feed=OuterRef("name"), outcome=Outcome.REFUSED, hour__gte=first_hour(datetime.now(UTC), 24)
         )
-        if self.value() == "yes":
-            return queryset.filter(Exists(refused))
-        if self.value() == "certificate":
-            return queryset.filter(Exists(refused.filter(stroom_status__in=(300, 310))))
-        return queryset
+        if value == "certificate":
+            refused = refused.filter(stroom_status__in=(300, 310))
+        return Q(Exists(refused))
 
 
-class RuleExpiryFilter(admin.SimpleListFilter):
+class RuleExpiryFilter(ConditionFilter):
     """Feeds whose allow rules end soon or have ended: their senders will be turned away."""
 
     title = "expiring certificate rules"
@@ -125,11 +118,9 @@ class RuleExpiryFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         return [("soon", "Within 30 days"), ("expired", "Expired")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+    def condition(self, value: str) -> Q:
         now = datetime.now(UTC)
         rules = CertificateRule.objects.filter(feed=OuterRef("pk"), action=CertificateRule.Action.ALLOW)
-        if self.value() == "soon":
-            return queryset.filter(Exists(rules.filter(expires__gt=now, expires__lte=now + EXPIRES_SOON)))
-        if self.value() == "expired":
-            return queryset.filter(Exists(rules.filter(expires__lte=now)))
-        return queryset
+        if value == "soon":
+            return Q(Exists(rules.filter(expires__gt=now, expires__lte=now + EXPIRES_SOON)))
+        return Q(Exists(rules.filter(expires__lte=now)))

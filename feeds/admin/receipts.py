@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -35,6 +35,7 @@ from feeds.store.preview import (
 )
 from feeds.store.spool import stored_path
 from portal.admin_base import ReadOnlyAdmin, chip
+from portal.admin_facets import ConditionFilter
 from portal.admin_latest import values_of
 from portal.audit import record
 
@@ -55,7 +56,7 @@ class Preview:
     fault: str = ""
 
 
-class RepeatFilter(admin.SimpleListFilter):
+class RepeatFilter(ConditionFilter):
     """Receipts whose content or GUID came before: a sender whose answer was lost sends again (R11)."""
 
     title = "possible duplicate"
@@ -64,10 +65,8 @@ class RepeatFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("yes", "Yes"), ("no", "No")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Receipt]) -> QuerySet[Receipt]:
-        if self.value() == "yes":
-            return queryset.exclude(duplicate_of="")
-        return queryset.filter(duplicate_of="") if self.value() == "no" else queryset
+    def condition(self, value: str) -> Q:
+        return ~Q(duplicate_of="") if value == "yes" else Q(duplicate_of="")
 
 
 @admin.register(Receipt)
