@@ -83,7 +83,8 @@ def cold() -> Iterator[Row]:
 
 def fetch(port: int, path: str, headers: dict[str, str] | None = None) -> tuple[bytes, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", path, headers=headers or {})
+    # The host that the load asks for: pages name it, so another one has another tag.
+    connection.request("GET", path, headers={"Host": "127.0.0.1", **(headers or {})})
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
