@@ -1,10 +1,16 @@
-"""Text that several parts produce: counted words, and cells of CSV files."""
+"""Text that several parts produce: counted words, times, and cells of CSV files."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 #: A spreadsheet evaluates a cell that begins with one of these (S11).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+
+
+def instant_text(moment: datetime) -> str:
+    """Return a time in ISO 8601, in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def counted(number: int, one: str, many: str = "") -> str:

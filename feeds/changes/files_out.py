@@ -5,7 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from feeds.changes.apply import WRITABLE
@@ -20,20 +20,17 @@ def export_rows(feeds: Iterable[Feed]) -> list[dict[str, Any]]:
     return [
         {
             **{name: getattr(feed, name) for name in ("name", *WRITABLE[:5])},
-            "certificate_rules": [_exported(rule) for rule in feed.certificate_rules.all()],
+            "certificate_rules": [rule_values(rule) for rule in feed.certificate_rules.all()],
             **{name: getattr(feed, name) for name in WRITABLE[5:]},
         }
         for feed in feeds
     ]
 
 
-def _exported(rule: Any) -> dict[str, Any]:
-    expires = _instant(rule.expires) if rule.expires else None
+def rule_values(rule: Any) -> dict[str, Any]:
+    """Return a rule as files and the REST interface show it."""
+    expires = text.instant_text(rule.expires) if rule.expires else None
     return {"action": rule.action, "subject_dn": rule.subject_dn, "expires": expires, "comment": rule.comment}
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def write_json(feeds: Iterable[Feed]) -> bytes:
@@ -56,7 +53,7 @@ def csv_cell(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_instant) if value else ""
+    return json.dumps(value, ensure_ascii=False, default=text.instant_text) if value else ""
 
 
 def write_zip(feeds: Iterable[Feed]) -> bytes:
