@@ -1,4 +1,4 @@
-"""Any number gets an answer: from the catalogue, or by the rule for its class."""
+"""Look-up of numbers: each gets an answer from the catalogue, or by the rule for its class."""
 
 import re
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class FoundCode:
 
     @property
     def treat_as(self) -> int | None:
-        """The number to act on: an unknown one counts as the first of its class, an invalid one as a 500."""
+        """Return the number to act on: an unknown one counts as the first of its class, an invalid one as 500."""
         if self.known:
             return self.code
         return self.code_class.fallback if self.code_class else None
@@ -87,7 +87,7 @@ class FoundCode:
 
     @property
     def delivery(self) -> str:
-        """What the HTTP status by itself says about a delivery to Stroom; empty for Stroom's own codes."""
+        """Return what the HTTP status by itself says about a delivery to Stroom; empty for Stroom's own codes."""
         if self.registry.slug != HTTP:
             return ""
         if self.code == 200:
@@ -101,7 +101,7 @@ class FoundCode:
 
 @dataclass(frozen=True)
 class FoundMeaning(FoundCode):
-    """The same, but of one owner alone."""
+    """A number with what one owner means by it."""
 
     owner: str
 
@@ -128,7 +128,7 @@ def find_code(registry: str, number: str) -> FoundCode | None:
 
 
 def find_codes(registry: str, numbers: Sequence[str]) -> dict[str, FoundCode]:
-    """The same for several, in as many queries as for one; those that can be no number are left out."""
+    """Look several numbers up in as many queries as one; texts that can be no number are left out."""
     pattern = NUMBERS.get(registry)
     possible = [number for number in numbers if pattern and pattern.fullmatch(number)]
     if not possible:
@@ -146,7 +146,7 @@ def find_codes(registry: str, numbers: Sequence[str]) -> dict[str, FoundCode]:
 
 
 def all_codes() -> list[FoundCode]:
-    """Every number of the catalogue, in page order."""
+    """Return every number of the catalogue, in page order."""
     catalogue = snapshot.current()
     rows = list(catalogue.codes.values())
     noted = snapshot.with_notes(rows)

@@ -21,7 +21,7 @@ _VERSION = """
 
 
 class LoadVersion(NamedTuple):
-    """Identity of a load. The time tells apart two that had the same number, as after a restored backup."""
+    """Identity of a load. The time distinguishes two with the same number, as after a restored backup."""
 
     number: int
     digest: str

@@ -1,4 +1,4 @@
-"""The advice on an answer in JSON, the same for a pasted text and for a pair that was looked up."""
+"""Advice on an answer in JSON, the same for a pasted text and for a pair that was looked up."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,9 +18,9 @@ Shape = serializers.Serializer[Any]
 
 
 class AdviceItemSerializer(Shape):
-    """What one meaning of a code advises each reader, the one to act on first.
+    """Advice of one meaning of a code for each reader; the list begins with the one to act on.
 
-    The first of all is safe to act on: it lets no sender drop data unless every answer is HTTP 200 with
+    The first item is safe to act on: it lets no sender drop data unless every answer is HTTP 200 with
     Stroom-Status 0.
     """
 
@@ -60,7 +60,7 @@ class PairSerializer(ChosenFieldsMixin, Shape):
 
 
 def advice_items(advice: Iterable[Advice]) -> Iterator[dict[str, Any]]:
-    """Each meaning of each code in the shape of `AdviceItemSerializer`."""
+    """Yield each meaning of each code in the shape of `AdviceItemSerializer`."""
     for one in advice:
         for meaning in one.meanings:
             yield {

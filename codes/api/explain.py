@@ -1,4 +1,4 @@
-"""Explaining a pasted text over REST. Open to all, and nothing of the text is kept or logged."""
+"""Explanation of a pasted text over REST. Open to all; nothing of the text is kept or logged."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -33,7 +33,7 @@ class TextTooLong(APIException):
 
 
 class PlainTextParser(BaseParser):
-    """The text as it is: `curl … | curl --data-binary @- -H 'Content-Type: text/plain' …`."""
+    """Parser of a plain text: `curl … | curl --data-binary @- -H 'Content-Type: text/plain' …`."""
 
     media_type = "text/plain"
 
@@ -50,7 +50,7 @@ class PlainTextParser(BaseParser):
 
 
 class PlainTextRenderer(BaseRenderer):
-    """For terminals."""
+    """Renderer of plain text for terminals."""
 
     media_type = "text/plain"
     format = "txt"
@@ -67,7 +67,7 @@ class PlainTextRenderer(BaseRenderer):
 
 
 class PastedTextSerializer(Shape):
-    """What is to be explained."""
+    """A text to explain."""
 
     text = serializers.CharField(
         allow_blank=True, trim_whitespace=False, help_text=f"At most {MAX_LENGTH} bytes of UTF-8. It is not kept."
@@ -120,13 +120,13 @@ class ExplainedCodeSerializer(Shape):
 
 
 class ExplainedAdviceSerializer(AdviceItemSerializer):
-    """The same, with the answer that it is about."""
+    """Advice, with the answer that it is about."""
 
     pair = serializers.IntegerField(help_text="Position in the list of pairs.")
 
 
 class ExplanationSerializer(Shape):
-    """What was recognised in the text, and what it means. All lists are empty where nothing was."""
+    """The codes that were recognised in the text, and their meaning. All lists are empty where none was."""
 
     message = serializers.CharField(help_text="What was found, in a sentence.")
     recognised = PassageSerializer(many=True, help_text="Passages of the text that name a code.")
@@ -168,7 +168,7 @@ class Explain(OpenToAllMixin, StrictQueryMixin, APIView):
 
 
 def _pasted_text(data: Any) -> str:
-    """The text of a body that holds that and nothing else."""
+    """Return the text of a body that holds nothing else."""
     if not isinstance(data, Mapping):
         raise ValidationError({"text": "the body must be an object with the key text"})
     if unknown := sorted(set(data) - {"text"}):
@@ -180,7 +180,7 @@ def _pasted_text(data: Any) -> str:
 
 
 def as_json(explanation: Explanation) -> dict[str, Any]:
-    """The explanation in the shape of `ExplanationSerializer`."""
+    """Return the explanation in the shape of `ExplanationSerializer`."""
     position = {id(passage): index for index, passage in enumerate(explanation.passages)}
     codes = {(c.registry.slug, c.code): c for answer in explanation.answers for c in answer.codes}
     return {

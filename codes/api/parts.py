@@ -11,7 +11,7 @@ from codes.lookup import FoundCode
 from portal.site import public_link
 
 
-class Shape(serializers.Serializer[Any]):
+class MappedSerializer(serializers.Serializer[Any]):
     """Serializer whose `keys` map attributes to JSON keys that Python or DRF reserves: `class`, `source`."""
 
     keys: ClassVar[Mapping[str, str]] = {}
@@ -60,7 +60,7 @@ RETRY_SOURCE = (
 )
 
 
-class SpecSerializer(Shape):
+class SpecSerializer(MappedSerializer):
     """A document that defines the code."""
 
     document = serializers.CharField(help_text="Short name of the document, as in RFC 9110.")
@@ -70,7 +70,7 @@ class SpecSerializer(Shape):
     cited_by = serializers.ListField(child=serializers.CharField(), help_text="Slugs of the sources that cite it.")
 
 
-class ReferenceSerializer(Shape):
+class ReferenceSerializer(MappedSerializer):
     """A section of a document."""
 
     document = serializers.CharField(help_text="Short name of the document, as in RFC 9110.")
@@ -78,14 +78,14 @@ class ReferenceSerializer(Shape):
     url = serializers.CharField(help_text="URL of the document.")
 
 
-class FormerNameSerializer(Shape):
+class FormerNameSerializer(MappedSerializer):
     """Name that a code had before."""
 
     name = serializers.CharField(help_text="The former name.")
     until = serializers.CharField(help_text="Until when, or in which document, it was called so.")
 
 
-class AdviceSerializer(Shape):
+class AdviceSerializer(MappedSerializer):
     """Advice for each reader."""
 
     sender = serializers.CharField(help_text="For the sender of the request.")
@@ -93,7 +93,7 @@ class AdviceSerializer(Shape):
     administrator = serializers.CharField(help_text="For the administrator of Stroom or of the network.")
 
 
-class RetrySerializer(Shape):
+class RetrySerializer(MappedSerializer):
     """Whether and how to send the request again."""
 
     verdict = serializers.ChoiceField(choices=list(Verdict), help_text="Whether to send again.")
@@ -108,7 +108,7 @@ class RetrySerializer(Shape):
         return {**super().get_fields(), "source": serializers.DictField(help_text=RETRY_SOURCE)}
 
 
-class HeaderUseSerializer(Shape):
+class HeaderUseSerializer(MappedSerializer):
     """A header that belongs to a code."""
 
     name = serializers.CharField(help_text="The header as it is usually written.")
@@ -117,7 +117,7 @@ class HeaderUseSerializer(Shape):
     note = serializers.CharField(help_text="Further remarks; may be empty.")
 
 
-class RelatedSerializer(Shape):
+class RelatedSerializer(MappedSerializer):
     """A code that is confused with this one, replaces it or follows it."""
 
     registry = serializers.CharField(help_text="`http` or `stroom`.")
@@ -130,7 +130,7 @@ class RelatedSerializer(Shape):
         return public_link(f"/codes/{relation['registry']}/{relation['code']}/")
 
 
-class ClaimSerializer(Shape):
+class ClaimSerializer(MappedSerializer):
     """One comparable statement of a source."""
 
     key = serializers.CharField(help_text="Subject of the claim, such as `retry`.")
@@ -150,7 +150,7 @@ class LinesField(serializers.ListField):
         )
 
 
-class PositionSerializer(Shape):
+class PositionSerializer(MappedSerializer):
     """Statement of one source in a disagreement."""
 
     lines = LinesField()
@@ -160,7 +160,7 @@ class PositionSerializer(Shape):
         return {"source": serializers.CharField(help_text="Slug of the source."), **super().get_fields()}
 
 
-class LocalNoteSerializer(Shape):
+class LocalNoteSerializer(MappedSerializer):
     """Note of this site about a code."""
 
     owner = serializers.CharField(
@@ -171,7 +171,7 @@ class LocalNoteSerializer(Shape):
     updated = serializers.DateTimeField(help_text="Time of the last change.")
 
 
-class ConstantSerializer(Shape):
+class ConstantSerializer(MappedSerializer):
     """Name of the code in a programming language or library."""
 
     language = serializers.CharField(help_text="Programming language.")
@@ -182,14 +182,14 @@ class ConstantSerializer(Shape):
     note = serializers.CharField(help_text="Further remarks; may be empty.")
 
 
-class ClassNameSerializer(Shape):
+class ClassNameSerializer(MappedSerializer):
     """Key and name of a class."""
 
     key = serializers.CharField(source="slug", help_text="Name in URLs, such as `4xx`.")
     name = serializers.CharField(help_text="Name.")
 
 
-class ReleaseRangeSerializer(Shape):
+class ReleaseRangeSerializer(MappedSerializer):
     """Releases of Stroom that send a code with one HTTP status and one message."""
 
     first = serializers.CharField(help_text="First release of Stroom, as in 7.2.")

@@ -7,13 +7,13 @@ from rest_framework import serializers
 
 from codes import snapshot
 from codes.api.code_serializers import EntrySerializer, ListedCodeSerializer
-from codes.api.parts import KeptMixin, LinesField, PageLink, Shape, SpecSerializer
+from codes.api.parts import KeptMixin, LinesField, MappedSerializer, PageLink, SpecSerializer
 from codes.models import CodeClass, Registry, SourceEntry, Vendor
 from portal.rest.views import ChosenFieldsMixin
 from portal.site import public_link
 
 
-class SourceSerializer(KeptMixin, ChosenFieldsMixin, Shape):
+class SourceSerializer(KeptMixin, ChosenFieldsMixin, MappedSerializer):
     """A document that the catalogue was made from."""
 
     slug = serializers.CharField(help_text="Name in URLs.")
@@ -32,7 +32,7 @@ class SourceSerializer(KeptMixin, ChosenFieldsMixin, Shape):
     url = PageLink(help_text="Page in this portal.")
 
 
-class SourceNoteSerializer(Shape):
+class SourceNoteSerializer(MappedSerializer):
     """Statement of a source about a class."""
 
     keys = {"class_key": "class"}
@@ -67,7 +67,7 @@ class SourceDetailSerializer(SourceSerializer):
     )
 
 
-class ClassInRegistrySerializer(Shape):
+class ClassInRegistrySerializer(MappedSerializer):
     """A class of codes within its registry."""
 
     key = serializers.CharField(source="slug", help_text="Name in URLs, such as `4xx`.")
@@ -81,7 +81,7 @@ class ClassInRegistrySerializer(Shape):
     url = PageLink(help_text="Page in this portal.")
 
 
-class RegistrySerializer(KeptMixin, ChosenFieldsMixin, Shape):
+class RegistrySerializer(KeptMixin, ChosenFieldsMixin, MappedSerializer):
     """A number space with its classes."""
 
     slug = serializers.CharField(help_text="Name in URLs.")
@@ -98,7 +98,7 @@ class RegistrySerializer(KeptMixin, ChosenFieldsMixin, Shape):
         model = Registry
 
 
-class ClassNoteSerializer(Shape):
+class ClassNoteSerializer(MappedSerializer):
     """Statement of a source about a whole class."""
 
     lines = LinesField()
@@ -108,7 +108,7 @@ class ClassNoteSerializer(Shape):
         return {"source": serializers.CharField(help_text="Slug of the source."), **super().get_fields()}
 
 
-class ClassSerializer(KeptMixin, ChosenFieldsMixin, Shape):
+class ClassSerializer(KeptMixin, ChosenFieldsMixin, MappedSerializer):
     """A class with its rules and its codes."""
 
     registry = serializers.CharField(source="registry_id", help_text="`http` or `stroom`.")
@@ -134,7 +134,7 @@ class ClassSerializer(KeptMixin, ChosenFieldsMixin, Shape):
         return ListedCodeSerializer(snapshot.current().codes_of(code_class), many=True).data
 
 
-class UseSerializer(Shape):
+class UseSerializer(MappedSerializer):
     """A meaning in short, in the lists of vendors and headers."""
 
     registry = serializers.CharField(source="status_code.registry_id", help_text="`http` or `stroom`.")
@@ -146,7 +146,7 @@ class UseSerializer(Shape):
     url = PageLink(help_text="Page in this portal.")
 
 
-class VendorSerializer(KeptMixin, ChosenFieldsMixin, Shape):
+class VendorSerializer(KeptMixin, ChosenFieldsMixin, MappedSerializer):
     """A vendor with the meanings that it gives to codes."""
 
     slug = serializers.CharField(help_text="Name in URLs.")
@@ -161,7 +161,7 @@ class VendorSerializer(KeptMixin, ChosenFieldsMixin, Shape):
         return UseSerializer(vendor.meanings.all(), many=True).data
 
 
-class HeaderCodeSerializer(Shape):
+class HeaderCodeSerializer(MappedSerializer):
     """A code that a header belongs to."""
 
     registry = serializers.CharField(help_text="`http` or `stroom`.")
@@ -174,7 +174,7 @@ class HeaderCodeSerializer(Shape):
     url = serializers.CharField(help_text="Page in this portal.")
 
 
-class HeaderSerializer(KeptMixin, ChosenFieldsMixin, Shape):
+class HeaderSerializer(KeptMixin, ChosenFieldsMixin, MappedSerializer):
     """A header field with the codes that it belongs to."""
 
     slug = serializers.CharField(help_text="Name in URLs.")
@@ -183,7 +183,7 @@ class HeaderSerializer(KeptMixin, ChosenFieldsMixin, Shape):
     url = serializers.CharField(help_text="Page in this portal.")
 
 
-class ReleaseChangesSerializer(Shape):
+class ReleaseChangesSerializer(MappedSerializer):
     """Differences from the previous load."""
 
     codes = serializers.ListField(

@@ -232,7 +232,7 @@ class ClassDetail(MemoryDetail):
 
 @listing("codes_disagreements_list", ListedDisagreementSerializer)
 class DisagreementList(FilteredList):
-    """Where sources differ, the weightiest first."""
+    """Differences between sources, the weightiest first."""
 
     rows = attrgetter("disagreements")
     serializer_class = ListedDisagreementSerializer
@@ -243,7 +243,7 @@ class DisagreementList(FilteredList):
 
 @listing("codes_releases_list", ReleaseSerializer)
 class ReleaseList(CatalogueList):
-    """What each load of the catalogue changed, the latest first."""
+    """Changes of each load of the catalogue, the latest first."""
 
     serializer_class = ReleaseSerializer
     queryset = Release.objects.all()
@@ -252,7 +252,7 @@ class ReleaseList(CatalogueList):
 
 @listing("codes_vendors_list", VendorSerializer)
 class VendorList(MemoryList):
-    """Who uses numbers of their own, and which."""
+    """Vendors with the numbers of their own."""
 
     serializer_class = VendorSerializer
     rows = attrgetter("vendors")

@@ -55,7 +55,7 @@ CACHEABLE_AGREES_WITH_YES = frozenset({"yes", "heuristic", "explicit"})
 
 
 def covers(authored: Disagreement, computed: Disagreement) -> bool:
-    """One written for the number as a whole covers each owner's difference of that aspect."""
+    """Return whether it covers a difference: one about the whole number covers each owner's of that aspect."""
     same_place = (authored.registry, authored.code) == (computed.registry, computed.code)
     return same_place and authored.aspect == computed.aspect and authored.owner in {"", computed.owner}
 

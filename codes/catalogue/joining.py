@@ -15,7 +15,7 @@ def join(catalogue: Catalogue) -> Catalogue:
 
 
 def _with_citations(catalogue: Catalogue) -> Iterator[Meaning]:
-    """An RFC that a source cites belongs to the meaning; as a former reference unless we name it ourselves."""
+    """Add the RFCs that sources cite to the meaning; as former references unless we name them ourselves."""
     entries = catalogue.entries_by_code()
     for meaning in catalogue.meanings:
         specs = list(meaning.specs)

@@ -38,14 +38,14 @@ class Table:
         return self._value(key, str, "a text", default=default or "", required=default is None)
 
     def filled(self, key: str) -> str:
-        """A text that must say something."""
+        """Return a text that must not be empty."""
         value = self.text(key)
         if self.has(key) and not value.strip():
             self.fault(key, "is empty")
         return value
 
     def web_address(self, key: str, default: str) -> str:
-        """An address that a page may link to: one that is followed, and never one that is run."""
+        """Return an address that a page may link to: one that is followed, and never one that is run."""
         value = self.text(key, default)
         if self.has(key) and value and not WEB_ADDRESS.fullmatch(value):
             self.fault(key, f"is no address that begins with https:// or http://: {value!r}")
@@ -83,7 +83,7 @@ class Table:
         return tuple(self._list(key, int, "whole numbers"))
 
     def lines(self) -> tuple[int, int] | None:
-        """The optional pair of first and last line in the source's document."""
+        """Return the optional pair of first and last line in the source's document."""
         if not self.has("lines"):
             return None
         found = self.numbers("lines")
@@ -97,7 +97,7 @@ class Table:
         return Table(value, f"{self._where}: {key}", self._faults)
 
     def tables(self, key: str, make: Callable[["Table"], T]) -> tuple[T, ...]:
-        """The inline tables of a list, each made into a value and checked for unknown keys."""
+        """Return the inline tables of a list, each made into a value and checked for unknown keys."""
         made = []
         for position, item in enumerate(self._list(key, dict, "tables")):
             table = Table(item, f"{self._where}: {key}[{position}]", self._faults)

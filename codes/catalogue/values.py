@@ -16,7 +16,7 @@ LAST_THREE_DIGITS = 999
 
 
 class Standing(StrEnum):
-    """How a number stands in its registry today."""
+    """Standing of a number in its registry today."""
 
     REGISTERED = "registered"
     TEMPORARY = "temporary"
@@ -27,7 +27,7 @@ class Standing(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a sender may do after the answer, in one word."""
+    """Verdict on a retry: what the sender may do after the answer."""
 
     NOT_NEEDED = "not_needed"
     AS_IS_LATER = "as_is_later"
@@ -168,7 +168,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What one owner means by one number."""
+    """Meaning that one owner gives to one number."""
 
     registry: str
     code: int
@@ -198,7 +198,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one source says about one number of one owner."""
+    """Statement of one source about one number of one owner."""
 
     source: str
     registry: str
@@ -214,7 +214,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ClassNote:
-    """What one source says about a class of numbers, or (key "any") about the whole scheme."""
+    """Statement of one source about a class of numbers, or (key "any") about the whole scheme."""
 
     registry: str
     key: str

@@ -82,7 +82,7 @@ class CodeClass(Keyed):
 
     @property
     def label(self) -> str:
-        """The first digit as in 4xx; the class of invalid numbers has none and shows its range."""
+        """Return the first digit as in 4xx; the class of invalid numbers has none and shows its range."""
         return self.slug if self.slug[:1].isdigit() else f"{self.first}–{self.last}"
 
 

@@ -51,6 +51,6 @@ def takes_no_parameters(view: Page) -> Page:
 
 
 def refusal(request: HttpRequest, detail: str) -> HttpResponse:
-    """A page of its own for an address that asks for what there is not, with the way to the page without it."""
+    """Return the page of an address with parameters that do not exist, with a link to the page without them."""
     context = {"status": 400, "name": status_name(400), "detail": detail, "way_on": request.path}
     return render(request, "error.html", context, status=400)

@@ -1,4 +1,4 @@
-"""What the catalogue's pages say in fixed words."""
+"""Filters and tags of the catalogue's pages."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -49,7 +49,7 @@ def heading(level: int, text: str, within: str = "", name: str = "", *, linked: 
 
 @register.filter
 def in_words(value: Any, kind: str) -> str:
-    """One of the catalogue's words as people read it."""
+    """Return one of the catalogue's words as people read it."""
     return KINDS[kind].get(value, str(value))
 
 
@@ -60,20 +60,20 @@ def aspect_words(aspect: str) -> str:
 
 @register.filter
 def number_name(registry: str) -> str:
-    """The word that stands before a number of that registry."""
+    """Return the word before a number of that registry."""
     return "HTTP" if registry == "http" else registry.capitalize()
 
 
 @register.filter
 def tone(row: Any) -> str:
-    """The colour of a number: its class, or Stroom."""
+    """Return the colour of a number: its class, or Stroom."""
     registry, _, key = str(row).partition("/")
     return "stroom" if registry == "stroom" else f"c{key[:1]}"
 
 
 @register.filter
 def occurring_statuses(row: StatusCode) -> list[tuple[int, str]]:
-    """The HTTP statuses that come with a code of Stroom, and the only sender of a pair where there is one."""
+    """Return the HTTP statuses that come with a code of Stroom, each with its only sender or none."""
     return [(status, "") for status in row.http_statuses] + other_statuses(row)
 
 
@@ -89,7 +89,7 @@ def header_page(slug: str) -> str:
 
 @register.filter
 def line_range(lines: list[int] | None) -> str:
-    """Lines of a document: "line 7", "lines 7–9"."""
+    """Return lines of a document in words: "line 7", "lines 7–9"."""
     if not lines:
         return ""
     first, last = lines
