@@ -9,11 +9,13 @@ class FeedsConfig(AppConfig):
         from django.db.models.signals import pre_delete, pre_save
         from simple_history.signals import post_create_historical_record, pre_create_historical_record
 
+        from feeds.admin.finder import ALL
         from feeds.changes import approval_watch
         from feeds.history import add_context, fall_together
         from feeds.maintenance.identity import refuse_new_file
         from feeds.models import CertificateRule, Feed
         from portal.database.threads import NEW_FILE_CHECKS
+        from portal.search import FINDERS
 
         pre_create_historical_record.connect(add_context, dispatch_uid="feeds.history.add_context")
         for signal, word in ((pre_save, "save"), (pre_delete, "delete")):
@@ -26,3 +28,4 @@ class FeedsConfig(AppConfig):
             approval_watch.after_history, dispatch_uid="feeds.changes.approval.history"
         )
         NEW_FILE_CHECKS.append(refuse_new_file)
+        FINDERS.extend(ALL)

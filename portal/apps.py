@@ -17,11 +17,14 @@ class PortalConfig(AppConfig):
         from portal import injected
         from portal.access import roles
         from portal.audit import signals
+        from portal.audit.finder import RECORDS
         from portal.database import timeouts
+        from portal.search import FINDERS
 
         connection_created.connect(timeouts.limit, dispatch_uid="portal.database.timeouts.limit")
         post_migrate.connect(roles.put_right, dispatch_uid="portal.access.roles.put_right")
         signals.connect()
+        FINDERS.append(RECORDS)
         if passed_over := injected.warning(os.environ):
             logging.getLogger("portal.environment").warning("%s", passed_over)
 

@@ -113,7 +113,10 @@ class AuditRecord(models.Model):
     class Meta:
         ordering = ["-number"]
         default_permissions = ("view",)
-        indexes = [models.Index(fields=["kind", "-number"], name="audit_kind")]
+        indexes = [
+            models.Index(fields=["kind", "-number"], name="audit_kind"),
+            models.Index(fields=["request_id", "-number"], name="audit_request"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.number}: {self.action} {self.kind} {self.name}"

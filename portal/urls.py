@@ -7,6 +7,7 @@ import codes.pages.views
 from portal import views
 from portal.rest.index import IndexView
 from portal.rest.schema_views import DocsView, SchemaView
+from portal.search import search_page
 
 handler400 = "portal.rest.problems.bad_request"
 handler403 = "portal.rest.problems.permission_denied"
@@ -16,6 +17,7 @@ handler500 = "portal.rest.problems.server_error"
 urlpatterns = [
     path("", codes.pages.views.home, name="home"),
     path("codes/", include("codes.pages.urls")),
+    path("search/", search_page, name="search"),
     path("favicon.ico", views.favicon),
     path("admin/", admin.site.urls),
     path("docs/", views.documentation_index, name="documentation-index"),

@@ -6,12 +6,11 @@ from typing import Any
 
 import django_filters
 from django import forms
-from django.db import connections
-from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from feeds.changes.approval import concerning
-from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Outcome, Proposal, Receipt
+from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Outcome, Proposal, Receipt, labelled
 from feeds.rules.decision import COMPRESSIONS
 from feeds.rules.metadata import parse_time
 from portal.rest.views import FlagFilter, WholeNumberFilter
@@ -60,14 +59,6 @@ class InstantFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
         super().__init__(*args, label=f"{label} In UTC, such as 2026-02-24T18:10:00Z.", **kwargs)
 
 
-class _HasLabel(Func):
-    """Lookup: a JSON list contains a text. For SQLite, whose ORM backend cannot look into lists."""
-
-    template = "EXISTS (SELECT 1 FROM json_each(%(expressions)s)"
-    arg_joiner = ") WHERE value = "
-    output_field = BooleanField()
-
-
 class FeedFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
     """Of feeds."""
 
@@ -94,9 +85,7 @@ class FeedFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         fields: list[str] = []
 
     def by_label(self, feeds: QuerySet[Feed], _: str, value: str) -> QuerySet[Feed]:
-        if connections[feeds.db].vendor == "sqlite":
-            return feeds.filter(_HasLabel(F("labels"), Value(value)))
-        return feeds.filter(labels__contains=[value])
+        return labelled(feeds, value)
 
     def by_expiry(self, feeds: QuerySet[Feed], _: str, value: Any) -> QuerySet[Feed]:
         soon = Q(certificate_rules__expires__gte=timezone.now(), certificate_rules__expires__lt=value)

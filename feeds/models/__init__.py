@@ -1,7 +1,7 @@
 """Tables of the feeds: one module for each subject."""
 
 from feeds.models.counts import HourlyCount, Outcome, RefusalSample
-from feeds.models.feed import CertificateRule, Feed, FeedQuerySet, give_stroom_uuids
+from feeds.models.feed import CertificateRule, Feed, FeedQuerySet, give_stroom_uuids, labelled
 from feeds.models.names import FEED_NAME_LENGTH, MAX_LABEL, MAX_LABELS, validate_feed_name, validate_rule_dn
 from feeds.models.pending import PendingImport, Proposal
 from feeds.models.receipt import Receipt, ReceiptFeed, ReceiptQuerySet, Store
@@ -25,6 +25,7 @@ __all__ = [
     "RetentionPolicy",
     "Store",
     "give_stroom_uuids",
+    "labelled",
     "validate_feed_name",
     "validate_rule_dn",
 ]

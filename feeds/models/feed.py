@@ -81,6 +81,21 @@ def stored_instant(value: Any) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
+class _HasLabel(models.Func):
+    """Lookup: a JSON list contains a text. For SQLite, whose ORM backend cannot look into lists."""
+
+    template = "EXISTS (SELECT 1 FROM json_each(%(expressions)s)"
+    arg_joiner = ") WHERE value = "
+    output_field = models.BooleanField()
+
+
+def labelled(feeds: "models.QuerySet[Feed]", label: str) -> "models.QuerySet[Feed]":
+    """Return the feeds that have a label."""
+    if connections[feeds.db].vendor == "sqlite":
+        return feeds.filter(_HasLabel(models.F("labels"), models.Value(label)))
+    return feeds.filter(labels__contains=[label])
+
+
 class Feed(models.Model):
     """A named stream of data that systems may send, and how it is guarded."""
 

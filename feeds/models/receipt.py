@@ -1,10 +1,25 @@
 """Accepted deliveries, the feeds each holds data of, and the store that belongs to the database."""
 
 import uuid
+from typing import Any
 
 from django.db import models
+from django.db.models.functions import Left
 
 from feeds.models.names import FEED_NAME_LENGTH
+
+#: Characters of a DN that its index holds: PostgreSQL refuses rows whose indexed values are long.
+DN_INDEXED = 200
+
+
+class DnStart(models.Func):
+    """The part of a DN that its index holds, without parameters: SQLite would not see the index."""
+
+    template = f"SUBSTR(%(expressions)s, 1, {DN_INDEXED})"
+    output_field = models.TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return super().as_sql(compiler, connection, template=f"LEFT(%(expressions)s, {DN_INDEXED})", **context)
 
 
 class Store(models.Model):
@@ -78,6 +93,9 @@ class Receipt(models.Model):
             models.Index(fields=["feed", "-received_at"], name="receipt_feed_time"),
             models.Index(fields=["sha256", "bytes"], name="receipt_content"),
             models.Index(fields=["request_id"], name="receipt_request"),
+            # The second column gives the latest receipts of a sender in order, however many there are.
+            models.Index(fields=["remote_address", "-id"], name="receipt_address"),
+            models.Index(Left("sender_dn", DN_INDEXED), models.F("id").desc(), name="receipt_sender"),
         ]
         permissions = [("download_receipt", "Can download received data")]
 

@@ -8,6 +8,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from portal.rest.views import OpenToAllMixin, StrictQueryMixin
@@ -39,8 +40,9 @@ class SchemaView(OpenToAllMixin, StrictQueryMixin, SpectacularAPIView):
 
 
 class DocsView(StrictQueryMixin, SpectacularSwaggerSplitView):
-    """Swagger UI with all its files from here."""
+    """Swagger UI with all its files from here. Its requests carry the session of the page."""
 
+    authentication_classes = [SessionAuthentication]
     flags = frozenset({"script"})
 
     def known_query(self) -> set[str]:

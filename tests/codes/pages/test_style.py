@@ -5,16 +5,18 @@ import re
 import pytest
 from django.conf import settings
 
-CSS = (settings.STATICFILES_DIRS[0] / "portal.css").read_text(encoding="utf-8")
-TEXT_COLOURS = ("ink", "soft", "accent", "c1", "c2", "c3", "c4", "c5", "stroom", "warn")
-GROUNDS = ("paper", "sheet")
+FRAME, PUBLIC, ADMIN = (
+    (settings.STATICFILES_DIRS[0] / name).read_text(encoding="utf-8")
+    for name in ("frame.css", "portal.css", "admin-portal.css")
+)
+CSS = FRAME + PUBLIC
+TEXT_COLOURS = ("ink", "soft", "accent", "c1", "c2", "c3", "c4", "c5", "stroom", "warn", "good", "bad")
+GROUNDS = ("paper", "sheet", "shade")
 
 
 def variables(scheme: str) -> dict[str, str]:
-    blocks = re.findall(r":root \{(.*?)\}", CSS, flags=re.DOTALL)
-    light, dark = blocks[0], blocks[1]
-    found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", light))
-    return found if scheme == "light" else {**found, **dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", dark))}
+    pairs = re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", FRAME)
+    return {name: light if scheme == "light" else dark for name, light, dark in pairs}
 
 
 def luminance(colour: str) -> float:
@@ -50,8 +52,13 @@ def test_the_dark_scheme_sets_every_colour() -> None:
 
 
 def test_the_style_sheet_asks_nobody_else() -> None:
-    assert "url(" not in CSS
-    assert "@import" not in CSS
+    assert "url(" not in CSS + ADMIN
+    assert "@import" not in CSS + ADMIN
+
+
+def test_colours_of_both_halves_come_from_one_file() -> None:
+    assert len(variables("light")) > 18
+    assert re.findall(r"--(?:paper|sheet|ink|soft|accent|line): ", PUBLIC.split("@media print")[0] + ADMIN) == []
 
 
 def test_motion_is_off_for_those_who_asked_for_less() -> None:
