@@ -77,8 +77,18 @@ MENU = (
     ),
     Entry(
         "Certificates",
-        "admin:feeds_certificates",
+        "admin:feeds_certificate",
         permissions=("feeds.view_feed", "feeds.view_certificaterule"),
+        views=("admin:feeds_certificate",),
+        children=(
+            Entry("Look up", "admin:feeds_certificate", permissions=("feeds.view_certificaterule",)),
+            Entry(
+                "Rules for all feeds",
+                "admin:feeds_certificaterule_changelist",
+                permissions=("feeds.view_certificaterule",),
+                views=("admin:feeds_certificaterule_",),
+            ),
+        ),
     ),
     Entry("Test", "admin:feeds_feed_test", permissions=("feeds.view_feed",)),
     Entry(

@@ -40,8 +40,8 @@ def find_rules(text: str) -> Sequence[Hit]:
     return [
         Hit(
             f"{rule.action} {visible(rule.subject_dn)}",
-            rule.feed.get_absolute_url(),
-            f"feed {rule.feed.name}",
+            rule.feed.get_absolute_url() if rule.feed else reverse("admin:feeds_certificaterule_changelist"),
+            f"feed {rule.feed.name}" if rule.feed else "every feed",
         )
         for rule in rules.select_related("feed").order_by("feed__name", "pk")[: MOST_SHOWN + 1]
     ]

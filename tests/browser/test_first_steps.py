@@ -96,6 +96,7 @@ def test_a_viewer_without_staff_status_signs_in(chromium: Browser, portal: Porta
         page.get_by_label("Username").fill("viewer")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="viewer").click()
         expect(page.get_by_text("Signed in as viewer")).to_be_visible()
         page.goto(FEED)
         expect(page.get_by_role("link", name="PAYROLL-PROD-EVENTS-V1", exact=True).first).to_be_visible()

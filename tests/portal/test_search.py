@@ -11,7 +11,7 @@ from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
 from feeds.admin import finder
-from feeds.models import RefusalSample
+from feeds.models import CertificateRule, RefusalSample
 from portal import search
 from portal.audit import record
 from tests.factories import DN, make_feed, make_receipt, make_rule
@@ -31,6 +31,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
     feed = make_feed(labels=["gdpr", "pay"], owner="Finance systems")
     make_feed("WEB-ACCESS")
     make_rule(feed, DN)
+    CertificateRule.objects.create(subject_dn="CN=stolen,O=Example,C=GB", action="deny")
     make_receipt(request_id="run-00001", sender_dn=DN, remote_address="192.0.2.9")
     make_refusal()
     asked = SimpleNamespace(request_id="run-00003", client_address="192.0.2.1")
@@ -85,6 +86,7 @@ def titles(client: Client, text: str) -> set[str]:
         ("C = GB, O = Example, OU = Test, CN = client-a", {"Receipts", "Certificate rules"}),
         ("/C=GB/O=Example/OU=Test/CN=client-a", {"Receipts", "Certificate rules"}),
         ("client-a", {"Receipts", "Certificate rules"}),
+        ("stolen", {"Certificate rules"}),
         ("stranger", {"Refused deliveries"}),
     ],
 )

@@ -100,7 +100,7 @@ OPEN = {
     ("POST", "/api/v1/auth/token/"),
 }
 #: Beginnings of the pages for everybody. The admin has a matrix of its own.
-PAGES = ("codes/", "docs/", "favicon.ico", "api/schema/", "api/docs/")
+PAGES = ("codes/", "docs/", "search/", "favicon.ico", "api/schema/", "api/docs/")
 
 
 def address(path: str, owner: Caller) -> str:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('feeds', '0011_stroom_identity'),
+        ('feeds', '0012_rules_for_all_feeds'),
     ]
 
     operations = [
