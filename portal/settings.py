@@ -242,5 +242,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "portal.rest.schema.describe_errors",
+        "portal.rest.description.finish",
     ],
 }

@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 from feeds.api.feeds import RULES
 from feeds.api.filters import FeedFilters
 from feeds.api.serializers import FeedSerializer
+from feeds.changes.apply import GIVEN
 from feeds.changes.files_out import export_name, write_csv, write_json, write_zip
 from feeds.models import Feed
 from portal.rest.private import PrivateMixin
@@ -45,6 +46,15 @@ class StroomFile(_FileRenderer):
     write = staticmethod(write_zip)
 
 
+class ExportedFeedSerializer(FeedSerializer):
+    """A feed in a file: without what a portal gives it."""
+
+    etag = None  # type: ignore[assignment]  # DRF's way to leave a field of the parent out
+
+    class Meta(FeedSerializer.Meta):
+        fields = [name for name in FeedSerializer.Meta.fields if name not in GIVEN]
+
+
 class ExportViewSet(PrivateMixin, GenericViewSet[Feed]):
     """Export of feeds."""
 
@@ -70,7 +80,7 @@ class ExportViewSet(PrivateMixin, GenericViewSet[Feed]):
             )
         ],
         responses={
-            (200, "application/json"): FeedSerializer(many=True),
+            (200, "application/json"): ExportedFeedSerializer(many=True),
             (200, "text/csv"): OpenApiTypes.STR,
             (200, "application/zip"): OpenApiTypes.BINARY,
         },

@@ -37,7 +37,7 @@ def made() -> None:
 @pytest.mark.usefixtures("made")
 def test_each_change_names_its_feed_also_that_of_a_rule_and_of_a_deleted_feed() -> None:
     found = [(entry["feed"], entry["kind"], entry["action"]) for entry in changes("?ordering=at")]
-    assert found == [
+    assert [*found[:4], *sorted(found[4:])] == [
         ("FEED-A", "feed", "created"),
         ("FEED-A", "feed", "changed"),
         ("FEED-A", "certificate_rule", "created"),

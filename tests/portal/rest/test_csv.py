@@ -107,9 +107,10 @@ def test_every_list_of_the_description_is_tried_here() -> None:
     tried = {path.partition("?")[0] for path in LISTS}
     assert described <= tried
     for path in tried:
-        operation = paths["/api/v1/" + path.replace(FEED, "{name}")]["get"]
-        assert "text/csv" in operation["responses"]["200"]["content"], path
-        assert "format" in [parameter["name"] for parameter in operation["parameters"]], path
+        address = "/api/v1/" + path.replace(FEED, "{name}")
+        assert set(paths[address]["get"]["responses"]["200"]["content"]) == {"application/json"}, path
+        table_of_it = paths[f"{address.rstrip('/')}.csv"]["get"]
+        assert set(table_of_it["responses"]["200"]["content"]) == {"text/csv"}, path
 
 
 @pytest.mark.parametrize(("path", "column"), LISTS.items())
