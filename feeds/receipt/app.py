@@ -297,7 +297,7 @@ class Receiver:
         return None
 
     def _look(
-        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] = policies.read_policy
+        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] | None = None
     ) -> tuple[Decision, bool]:
         """The decision, and whether the disk is too full for a body."""
         decision = self._service.decide(request, read)

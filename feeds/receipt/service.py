@@ -89,7 +89,7 @@ class ReceiptService:
         self.faults.tell(AWAY, WELL)
 
     def decide(
-        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] = policies.read_policy
+        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] | None = None
     ) -> Decision:
         """Evaluate steps 1 to 7 against the database as it is now; `read` reads the policy of a feed.
 
@@ -101,7 +101,7 @@ class ReceiptService:
             certificate=request.certificate,
             compression=request.compression,
             content_encoding=request.content_encoding,
-            policy=read(request.feed),
+            policy=(read or policies.read_policy)(request.feed),
             now=datetime.now(UTC),
         )
 
