@@ -7,7 +7,6 @@ import codes.pages.views
 from portal import views
 from portal.rest.index import IndexView
 from portal.rest.schema_views import DocsView, SchemaView
-from portal.rest.tables import table
 from portal.search import search_page
 
 handler400 = "portal.rest.problems.bad_request"
@@ -29,7 +28,6 @@ urlpatterns = [
     path("api/v1/", include("codes.api.urls")),
     path("api/v1/", include("feeds.api.urls")),
     path("api/v1/", include("portal.access.api")),
-    path("api/v1/<path:path>.csv", table, name="api-table"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
 ]

@@ -33,7 +33,7 @@ LISTS = {
     f"feeds/{FEED}/history/": "at",
     "proposals/": "id",
     "receipts/": "id",
-    "changes/": "number",
+    f"changes/?feed={FEED}": "number",
     "deliveries/": "feed",
     "rejections/": "feed",
     "tokens/": "id",

@@ -59,7 +59,7 @@ def api_methods() -> list[tuple[str, str]]:
     """Every method of every address below /api/v1/, from the URL map."""
     found = []
     for pattern, route in leaves(get_resolver().url_patterns):
-        if route.startswith("api/v1/") and pattern.name != "api-table":  # the lists again, as tables
+        if route.startswith("api/v1/"):
             found += [(method, "/" + without_converters(route)) for method in methods_of(pattern)]
     return found
 
