@@ -49,6 +49,6 @@ def _subject(given: str) -> str:
     """Return the subject DN of what was given."""
     path = Path(given)
     try:
-        return read_pasted(path.read_text() if path.is_file() else given).subject
+        return read_pasted(path.read_text(encoding="utf-8") if path.is_file() else given).subject
     except (UnreadableCertificate, OSError, UnicodeDecodeError) as fault:
         raise CommandError(f"This is neither a DN nor a PEM file: {fault}") from fault

@@ -44,7 +44,7 @@ class Command(BaseCommand):
         finally:
             connections[TARGET].close()
         self.stdout.write(
-            f"Moved {rows:,} rows of {len(move.tables())} tables; every digest is equal, the audit record whole.\n"
+            f"Rows moved: {rows:,}, tables: {len(move.tables())}; every digest is equal, the audit record whole.\n"
             "Set DATABASE_URL to the new database and start the portal. The old database is unchanged: "
             f"{connection.settings_dict['NAME']}. Keep it until a backup of the new one exists."
         )
@@ -94,7 +94,7 @@ class Command(BaseCommand):
     def _compare(self, model: Any) -> None:
         ours, theirs = move.digest_of(model, "default"), move.digest_of(model, TARGET)
         if ours != theirs:
-            raise move.NotTheSame(f"the table {model._meta.db_table} differs ({ours.rows} and {theirs.rows} rows)")
+            raise move.NotTheSame(f"the table {model._meta.db_table} differs; rows: {ours.rows} and {theirs.rows}")
         self.stdout.write(f"{model._meta.db_table}  {ours.rows}  equal")
 
 
@@ -108,7 +108,7 @@ def _make_tables(url: str) -> None:
             [sys.executable, str(BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"],
             env={**os.environ, "DATABASE_URL": url, "PORTAL_DATA_DIR": folder},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
     if done.returncode:
