@@ -233,6 +233,7 @@ class Receiver:
         for arrived in batch:
             prepared = arrived.context.run(self._prepare_whole, arrived, known)
             if isinstance(prepared, Accepted):
+                arrived.ticket.recording()
                 accepted.append((prepared, arrived.ticket))
             else:
                 arrived.ticket.resolve(prepared)

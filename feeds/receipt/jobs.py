@@ -82,6 +82,10 @@ class Ticket(Generic[T]):
         """Note that the database has answered."""
         self.asking_since, self.is_undecided = None, False
 
+    def recording(self) -> None:
+        """Note that a record is awaited, which begins when the others of the same batch are prepared."""
+        self.asking_since = time.monotonic()
+
     def resolve(self, value: T) -> None:
         """Give the answer; from any thread."""
         resolve_all([self], [value])
@@ -99,7 +103,8 @@ class Ticket(Generic[T]):
     def look(self, now: float) -> None:
         """Abandon an answer that has not come in time."""
         limit = threads.DECISION_SECONDS if self.is_undecided else ANSWER_SECONDS
-        if self.asking_since is None or now - self.asking_since <= limit:
+        since = self.asking_since  # once: another thread may end the wait meanwhile
+        if since is None or now - since <= limit:
             return
         self.is_abandoned = True
         if self.call is not None:

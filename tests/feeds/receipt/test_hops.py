@@ -1,12 +1,16 @@
 """Thread hops of whole bodies: what waits is handled by one call, and one that hangs does not hold the others."""
 
+import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from feeds.receipt import batches
 from feeds.receipt.batches import Batches
+from feeds.receipt.jobs import ANSWER_SECONDS, Ticket
 from feeds.receipt.policies import KnownPolicies
+from portal.database.threads import Unavailable
 
 
 def test_what_came_during_a_call_is_handled_by_the_next_all_at_once() -> None:
@@ -84,3 +88,20 @@ def test_requests_of_one_batch_read_each_feed_once() -> None:
     for feed in ("A", "B", "A", None, None):
         known.read(feed)
     assert asked == ["A", "B", None]
+
+
+def test_r13_a_decided_delivery_does_not_wait_for_ever_for_others_of_its_batch() -> None:
+    """Its wait is limited again from the moment on which it waits to be recorded."""
+
+    async def waited(*, notes: bool) -> bool:
+        ticket: Ticket[int] = Ticket(is_undecided=True)
+        ticket.decided()
+        if notes:
+            ticket.recording()
+        ticket.look(time.monotonic() + ANSWER_SECONDS + 1)
+        if ticket.future.done():
+            assert isinstance(ticket.future.exception(), Unavailable)
+        return ticket.is_abandoned
+
+    assert not asyncio.run(waited(notes=False))
+    assert asyncio.run(waited(notes=True))
