@@ -6,6 +6,8 @@ import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Decides what a sender does with its copy after it has sent data to Stroom, a stroom-proxy or this portal. */
 public final class Retry {
@@ -32,6 +34,9 @@ public final class Retry {
             "100", "102", "103", "104", "111", "112", "120", "200", "300", "301", "302", "303", "304",
             "310", "311", "312", "313", "314", "315", "410");
     private static final Set<Integer> HOLD_5XX = Set.of(501, 505, 506, 508, 510, 511, 561);
+    /** White space of HTTP. strip() removes more, which makes a value no number. */
+    private static final Pattern BLANKS = Pattern.compile("^[ \\t\\r\\n]+|[ \\t\\r\\n]+\\z");
+    private static final Pattern DATE = Pattern.compile("[A-Z][a-z]{2}, ([0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT)");
     private static final long DEFAULT_SECONDS = 60;
     private static final long MOST_SECONDS = 86_400;
 
@@ -43,7 +48,7 @@ public final class Retry {
      * @param retryAfter value of the header Retry-After; null or empty without one
      */
     public static Decision afterDelivery(int httpStatus, String stroomStatus, String retryAfter, Instant now) {
-        String stroom = stroomStatus == null ? "" : stroomStatus.strip();
+        String stroom = trimmed(stroomStatus);
         if (httpStatus == 200 && stroom.equals("0")) {
             return new Decision(Action.DELETE, 0);
         }
@@ -54,13 +59,21 @@ public final class Retry {
         return again ? new Decision(Action.AGAIN, waitSeconds(retryAfter, now)) : new Decision(Action.HOLD, 0);
     }
 
+    private static String trimmed(String value) {
+        return value == null ? "" : BLANKS.matcher(value).replaceAll("");
+    }
+
     private static long waitSeconds(String retryAfter, Instant now) {
-        String text = retryAfter == null ? "" : retryAfter.strip();
+        String text = trimmed(retryAfter);
         if (text.matches("[0-9]+")) {
             return Math.min(Long.parseLong(text.substring(0, Math.min(9, text.length()))), MOST_SECONDS);
         }
+        Matcher date = DATE.matcher(text);
+        if (!date.matches()) {
+            return DEFAULT_SECONDS;
+        }
         try {
-            Instant moment = ZonedDateTime.parse(text, DateTimeFormatter.RFC_1123_DATE_TIME).toInstant();
+            Instant moment = ZonedDateTime.parse(date.group(1), DateTimeFormatter.RFC_1123_DATE_TIME).toInstant();
             return Math.max(0, Math.min(Duration.between(now, moment).toSeconds(), MOST_SECONDS));
         } catch (DateTimeException notADate) {
             return DEFAULT_SECONDS;

@@ -23,6 +23,8 @@ const (
 const (
 	defaultWait = 60 * time.Second
 	longestWait = 24 * time.Hour
+	// White space of HTTP. TrimSpace removes more, such as a no-break space, which makes a value no number.
+	blanks = " \t\r\n"
 )
 
 // Answers after which the same request may succeed later, without a change.
@@ -39,7 +41,7 @@ var (
 // AfterDelivery returns what to do and how long to wait. httpStatus is 0 where no answer came; the other two are the
 // values of the headers Stroom-Status and Retry-After, empty without one.
 func AfterDelivery(httpStatus int, stroomStatus, retryAfter string, now time.Time) (string, time.Duration) {
-	stroom := strings.TrimSpace(stroomStatus)
+	stroom := strings.Trim(stroomStatus, blanks)
 	if httpStatus == http.StatusOK && stroom == "0" {
 		return Delete, 0
 	}
@@ -51,7 +53,7 @@ func AfterDelivery(httpStatus int, stroomStatus, retryAfter string, now time.Tim
 	if !again {
 		return Hold, 0
 	}
-	return Again, wait(strings.TrimSpace(retryAfter), now)
+	return Again, wait(strings.Trim(retryAfter, blanks), now)
 }
 
 func wait(retryAfter string, now time.Time) time.Duration {
@@ -62,7 +64,8 @@ func wait(retryAfter string, now time.Time) time.Duration {
 		seconds, _ := strconv.Atoi(retryAfter)
 		return clamp(time.Duration(seconds) * time.Second)
 	}
-	moment, err := http.ParseTime(retryAfter)
+	_, date, _ := strings.Cut(retryAfter, ", ")
+	moment, err := time.Parse("02 Jan 2006 15:04:05 GMT", date)
 	if err != nil {
 		return defaultWait
 	}

@@ -14,6 +14,8 @@ const HOLD_STROOM = new Set([
 ]);
 const HOLD_5XX = new Set([501, 505, 506, 508, 510, 511, 561]);
 const DEFAULT_SECONDS = 60, MOST_SECONDS = 86400;
+// White space of HTTP. trim() removes more, such as a no-break space, which makes a value no number.
+const BLANKS = /^[ \t\r\n]+|[ \t\r\n]+$/g;
 
 /**
  * Returns { action, seconds }. "delete": the data is stored there; delete your copy. "again": keep it and send it
@@ -25,19 +27,19 @@ const DEFAULT_SECONDS = 60, MOST_SECONDS = 86400;
  * @param {Date} now
  */
 export function afterDelivery(httpStatus, stroomStatus, retryAfter, now = new Date()) {
-  const stroom = (stroomStatus ?? "").trim();
+  const stroom = (stroomStatus ?? "").replace(BLANKS, "");
   if (httpStatus === 200 && stroom === "0") return { action: "delete", seconds: 0 };
   const otherServerError = httpStatus >= 500 && httpStatus <= 599 && !HOLD_5XX.has(httpStatus);
   const again = AGAIN_STROOM.has(stroom) || HOLD_STROOM.has(stroom)
     ? AGAIN_STROOM.has(stroom)
     : httpStatus === 0 || AGAIN_HTTP.has(httpStatus) || otherServerError;
-  return again ? { action: "again", seconds: wait((retryAfter ?? "").trim(), now) } : { action: "hold", seconds: 0 };
+  return again ? { action: "again", seconds: wait((retryAfter ?? "").replace(BLANKS, ""), now) } : { action: "hold", seconds: 0 };
 }
 
 function wait(retryAfter, now) {
   if (/^[0-9]+$/.test(retryAfter)) return Math.min(Number(retryAfter.slice(0, 9)), MOST_SECONDS);
   // Date.parse takes much that is no date of HTTP, such as "-5".
-  if (!/^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} .* GMT$/.test(retryAfter)) return DEFAULT_SECONDS;
-  const seconds = Math.trunc((Date.parse(retryAfter) - now.getTime()) / 1000);
+  const date = /^[A-Z][a-z]{2}, ([0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT)$/.exec(retryAfter);
+  const seconds = date ? Math.trunc((Date.parse(date[1]) - now.getTime()) / 1000) : NaN;
   return Number.isNaN(seconds) ? DEFAULT_SECONDS : Math.max(0, Math.min(seconds, MOST_SECONDS));
 }

@@ -1,6 +1,6 @@
 # Copyright the authors of Stroom portal. SPDX-License-Identifier: Apache-2.0
 # Decides what a sender does with its copy after it has sent data to Stroom, a stroom-proxy or this portal.
-# Source it in Bash; it needs `date -d` (GNU or BusyBox) for a Retry-After that is a date.
+# Source it in Bash. A Retry-After that is a date needs the `date` of GNU; with another one the wait is a minute.
 
 # after_delivery HTTP-STATUS [STROOM-STATUS [RETRY-AFTER [NOW]]]
 #
@@ -9,8 +9,10 @@
 # HTTP-STATUS is 0 or 000 where no answer came; the next two are the values of the headers, empty without one;
 # NOW is in seconds since 1970.
 after_delivery() {
-  local http=$((10#${1:-0})) stroom again=no
-  stroom=$(printf '%s' "${2:-}" | tr -d ' \t\r\n')
+  local http=${1:-0} stroom again=no
+  # What is no number is no answer that a sender knows.
+  if [[ $http =~ ^[0-9]{1,3}$ ]]; then http=$((10#$http)); else http=600; fi
+  stroom=$(_retry_trim "${2:-}")
   if [ "$http" = 200 ] && [ "$stroom" = 0 ]; then
     echo "delete 0"
     return
@@ -35,12 +37,19 @@ after_delivery() {
   fi
 }
 
+_retry_trim() {
+  local text=$1 blanks=$' \t\r\n'
+  text=${text#"${text%%[!"$blanks"]*}"}
+  printf '%s' "${text%"${text##*[!"$blanks"]}"}"
+}
+
 _retry_wait() {
-  local text seconds
-  text=$(printf '%s' "$1" | tr -d '\r\n' | sed 's/^[ \t]*//; s/[ \t]*$//')
+  local text seconds day='[A-Z][a-z][a-z]'
+  text=$(_retry_trim "$1")
   if [[ $text =~ ^[0-9]+$ ]]; then
     seconds=$((10#${text:0:9}))
-  elif [[ $text =~ ^[A-Z][a-z][a-z],\ [0-9] ]] && seconds=$(date -u -d "$text" +%s 2>/dev/null); then
+  elif [[ $text =~ ^$day,\ ([0-9]{2}\ $day\ [0-9]{4}\ [0-9:]{8}\ GMT)$ ]] &&
+    seconds=$(date -u -d "${BASH_REMATCH[1]}" +%s 2>/dev/null); then
     seconds=$((seconds - $2))
   else
     seconds=60

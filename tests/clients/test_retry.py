@@ -139,6 +139,19 @@ def test_a_copy_is_deleted_only_after_200_and_0(python: Any) -> None:
             assert (action == "delete") == ((http, stroom) == (200, "0")), (http, stroom)
 
 
+def test_a_missing_header_is_as_good_as_an_empty_one(python: Any) -> None:
+    assert python.after_delivery(200, None, None) == ("hold", 0)
+    assert python.after_delivery(503, None, None) == ("again", 60)
+
+
+@pytest.mark.parametrize("status", ["", "abc", "-1", "2 0", "0x0", "1e2", "2000", "x[$(touch stolen)]"])
+def test_what_is_no_status_keeps_the_copy_and_runs_nothing(status: str, tmp_path: Path) -> None:
+    """Bash evaluates arithmetic, also of text that came from elsewhere."""
+    answer = run("bash", "-euc", f'. {FOLDER}/retry.sh; after_delivery "$1" 0', "bash", status, cwd=tmp_path)
+    assert decisions(answer)[0][0] != "delete"
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_decisions_are_those_of_the_catalogue(authored: Catalogue, python: Any) -> None:
     first: dict[tuple[str, int], Verdict] = {}
     for meaning in authored.meanings:
