@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from codes.api import export
+from codes.api import export, retry
 from codes.api.words import CATALOGUE
 from portal.rest.views import OpenToAllMixin, StrictQueryMixin
 from portal.site import public_link
@@ -89,9 +89,9 @@ class ExportCsv(WholeCatalogue):
 
 
 class RetryJson(WholeCatalogue):
-    """Number to retry verdict, for programs that decide whether to send again."""
+    """Number to retry verdict, and what a sender of data decides: whether to send again, hold or delete."""
 
-    make = staticmethod(export.retry_json)
+    make = staticmethod(retry.retry_json)
 
     @extend_schema(operation_id="codes_retry_json", tags=CATALOGUE, auth=[], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> HttpResponse:

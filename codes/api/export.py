@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codes.api.code_serializers import CodeSerializer, ListedDisagreementSerializer
-from codes.api.parts import RetrySerializer
 from codes.api.serializers import ClassSerializer, RegistrySerializer, SourceSerializer, VendorSerializer
-from codes.labels import VERDICTS
 from codes.lookup import all_codes
 from codes.models import CodeClass, Disagreement, Owner, Registry, Source, Vendor
 from codes.release import content_version
@@ -60,20 +58,6 @@ def export_schema(_digest: str) -> bytes:
 def export_csv(_digest: str) -> bytes:
     """Return one CSV line for each meaning."""
     return csv_text(list(_meaning_lines())).encode()
-
-
-@lru_cache(maxsize=2)
-def retry_json(digest: str) -> bytes:
-    """Return the verdict of each number; `details` has the whole advice of each owner."""
-    verdicts: dict[str, dict[str, str]] = {}
-    details: dict[str, dict[str, dict[str, Any]]] = {}
-    for found in all_codes():
-        registry, number = found.registry.slug, str(found.code)
-        verdicts.setdefault(registry, {})[number] = found.meanings[0].retry_verdict
-        details.setdefault(registry, {})[number] = {
-            meaning.owner_id: RetrySerializer(meaning.retry).data for meaning in found.meanings
-        }
-    return json.dumps({"digest": digest, "verdicts": VERDICTS, **verdicts, "details": details}).encode()
 
 
 def _meaning_lines() -> Iterator[dict[str, Any]]:

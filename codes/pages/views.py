@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from codes import snapshot
-from codes.api import export
+from codes.api import export, retry
 from codes.catalogue.contradictions import NAME, PRESENCE
 from codes.catalogue.values import HTTP, STROOM, Severity
 from codes.comparison import READY_SETS, compare
@@ -345,4 +345,4 @@ def data(request: HttpRequest) -> HttpResponseBase:
 @takes_no_parameters
 def retry_json(_request: HttpRequest) -> HttpResponseBase:
     """Return the retry verdicts of all numbers, as the API does."""
-    return HttpResponse(export.retry_json(export.current_digest()), content_type="application/json")
+    return HttpResponse(retry.retry_json(export.current_digest()), content_type="application/json")
