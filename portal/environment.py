@@ -7,7 +7,7 @@ written from the same table by `portal.settings_page`.
 import difflib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class Setting:
     """Definition of one environment variable."""
 
     name: str
-    #: The attribute of `Environment`; `dn`, `verify` and `expiry` are those of its `IdentityNames`.
+    #: The attribute of `Environment`; of the identity headers, a part of its `IdentityNames`.
     field: str
     #: Markdown for docs/settings.md.
     doc: str
@@ -190,10 +190,19 @@ SETTINGS = (
         "can open the portal's Unix socket; on any other listener it has no effect",
     ),
     Setting(
+        name="PORTAL_PROXY_DIALECT",
+        field="dialect",
+        default="nginx",
+        parse=values.dialect,
+        hint="nginx, apache, haproxy, envoy, traefik or aws-alb",
+        doc="proxy in front of the portal: chooses the names of the identity headers and how their values are "
+        "written. The next four settings change single names",
+    ),
+    Setting(
         name="PORTAL_DN_HEADERS",
         field="dn",
-        default="X-SSL-CLIENT-S-DN",
-        parse=values.header_names,
+        shown_default="the dialect's: `X-SSL-CLIENT-S-DN`",
+        parse=values.optional_headers,
         hint="header names",
         doc="headers that carry the certificate's DN. If several are named, each must be present with the same "
         "value; otherwise the certificate is not verified",
@@ -201,18 +210,28 @@ SETTINGS = (
     Setting(
         name="PORTAL_VERIFY_HEADER",
         field="verify",
-        default="X-SSL-Client-Verify",
-        parse=values.header_name,
+        shown_default="the dialect's: `X-SSL-Client-Verify`",
+        parse=values.optional_header,
         hint="a header name",
-        doc="header that carries the proxy's verification result",
+        doc="header that carries the proxy's verification result. `envoy`, `traefik` and `aws-alb` state none: a "
+        "certificate that they pass on counts as verified, unless this setting names a header",
     ),
     Setting(
         name="PORTAL_EXPIRY_HEADER",
         field="expiry",
-        default="X-SSL-Client-V-End",
-        parse=values.header_name,
+        shown_default="the dialect's: `X-SSL-Client-V-End`",
+        parse=values.optional_header,
         hint="a header name",
         doc="header that carries the end of the certificate's validity",
+    ),
+    Setting(
+        name="PORTAL_CERTIFICATE_HEADER",
+        field="certificate",
+        shown_default="empty: none",
+        parse=values.optional_header,
+        hint="empty, or a header name",
+        doc="header that carries the whole certificate: PEM with URL escapes or blanks for line ends, or base64. "
+        "DN and end of validity are read from it. If `PORTAL_DN_HEADERS` is set too, both must agree",
     ),
     Setting(
         name="PORTAL_REQUIRE_VERIFY_HEADER",
@@ -387,13 +406,22 @@ def read_environment(environ: Mapping[str, str] | None = None, *, make_data_dir:
     faults += [*_contradictions(found), *_unknown_names(environ)]
     if faults:
         raise BadEnvironment("\n".join(f"  {fault}" for fault in faults))
-    headers = IdentityNames(
-        dn=found.pop("dn"),
-        verify=found.pop("verify"),
-        expiry=found.pop("expiry"),
+    headers = _identity_names(found)
+    return Environment(identity_headers=headers, **found)
+
+
+def _identity_names(found: dict[str, Any]) -> IdentityNames:
+    """Take the names of the headers out of the settings: those of the dialect, where no other is set."""
+    dialect: IdentityNames = found.pop("dialect")
+    dn, certificate = found.pop("dn"), found.pop("certificate")
+    return replace(
+        dialect,
+        dn=dn or (() if certificate else dialect.dn),
+        verify=found.pop("verify") or dialect.verify,
+        expiry=found.pop("expiry") or dialect.expiry,
+        certificate=certificate,
         signin=found["signin_header"],
     )
-    return Environment(identity_headers=headers, **found)
 
 
 def _parse_all(environ: Mapping[str, str], *, make_data_dir: bool) -> tuple[dict[str, Any], list[str]]:
@@ -429,6 +457,12 @@ def _contradictions(found: Mapping[str, Any]) -> list[str]:
     if found.get("signin_header") and found.get("trusted_proxies") == TrustedProxies():
         faults.append(
             "PORTAL_SIGNIN_HEADER needs PORTAL_TRUSTED_PROXIES: only a trusted proxy signs users in. Set both."
+        )
+    dialect = found.get("dialect")
+    if dialect and dialect.unverified and dialect.unverified == found.get("certificate"):
+        faults.append(
+            f"PORTAL_CERTIFICATE_HEADER={dialect.unverified} is a certificate that the balancer does not verify. "
+            f"Set it to verify certificates, and name {dialect.unverified}-leaf."
         )
     debug = "PORTAL_DEBUG shows internal details of the portal to every visitor. Remove it, or"
     if found.get("debug") and found.get("public_url"):

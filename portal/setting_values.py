@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from portal.http.client import Network, TrustedProxies, is_in
+from portal.http.client import DIALECTS, IdentityNames, Network, TrustedProxies, is_in
 
 TRUE_WORDS = frozenset({"1", "on", "true", "yes"})
 FALSE_WORDS = frozenset({"0", "off", "false", "no"})
@@ -210,6 +210,17 @@ def header_names(value: str) -> tuple[str, ...]:
     if not names:
         raise ValueError("empty")
     return names
+
+
+def optional_headers(value: str) -> tuple[str, ...]:
+    return header_names(value) if value else ()
+
+
+def dialect(value: str) -> IdentityNames:
+    try:
+        return DIALECTS[value.lower()]
+    except KeyError as fault:
+        raise ValueError("not a dialect") from fault
 
 
 def default_node_id() -> str:

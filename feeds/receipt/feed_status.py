@@ -21,6 +21,7 @@ from feeds.receipt.policies import KnownPolicies, read_policy
 from feeds.receipt.service import SETTLE_SECONDS
 from feeds.rules import stroom_status
 from feeds.rules.decision import Certificate, Decision, FeedPolicy, decide_feed
+from feeds.rules.dialects import identity_values, read_statement
 from feeds.rules.metadata import DOUBLED, read_certificate
 from feeds.store.compression import Gunzip, StreamInvalid
 from portal.access.tokens import BearerOutcome
@@ -255,12 +256,12 @@ def read_question(data: bytes, version: int, identity: IdentityNames, now: datet
     if not isinstance(attributes, _Object):
         raise _Fault(400, "attributeMap is not an object.")
     lower = {str(name).strip().lower(): value for name, value in attributes.items()}
-    names = ("remotedn", *identity.dn)
-    dn = next(filter(None, (_text(lower, name) for name in names)), None)
-    expiry = _text(lower, "remotecertexpiry") or _text(lower, identity.expiry)
-    told = {*names, identity.verify, identity.expiry, "remotecertexpiry"}
-    conflict = DOUBLED if attributes.doubled & told else ""
-    return Question(feed, _reported(dn, _text(lower, identity.verify), expiry, now, conflict))
+    stated = read_statement(identity, identity_values(identity, lambda name: _text(lower, name) or ""))
+    dn = _text(lower, "remotedn") or stated.dn
+    expiry = _text(lower, "remotecertexpiry") or stated.expiry
+    told = {"remotedn", *identity.stated, "remotecertexpiry"}
+    conflict = DOUBLED if attributes.doubled & told else stated.fault
+    return Question(feed, _reported(dn, stated.verify, expiry, now, conflict))
 
 
 def answer_of(decision: Decision, version: int) -> dict[str, str]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from urllib.parse import unquote
 
 from feeds.rules.decision import NO_CERTIFICATE, Certificate, normal_compression
+from feeds.rules.dialects import identity_values, read_statement
 from feeds.rules.dn import BadDistinguishedName, parse_dn
 from portal.http.client import IdentityNames, client_address
 
@@ -151,6 +152,7 @@ def read_request(
     if trusts(peer):
         certificate = _certificate_of(grouped, identity, require_verify=require_verify, now=now)
         sender = _sender_address(peer, grouped.get("x-forwarded-for", []), trusts)
+        grouped.pop(identity.certificate, None)  # read by now, and too long to be kept with the data
     else:
         ignored = sorted(name for name in grouped if is_identity_header(name, identity))
         for name in ignored:
@@ -444,27 +446,31 @@ def _is_protected(name: str, identity: IdentityNames) -> bool:
 def _certificate_of(
     grouped: Mapping[str, list[bytes]], identity: IdentityNames, *, require_verify: bool, now: datetime
 ) -> Certificate:
-    names = {name: _identity_text(grouped, name) for name in identity.dn}
+    values = identity_values(identity, lambda name: _identity_text(grouped, name))
+    conflict = _conflict(grouped, identity, values)
+    stated = read_statement(identity, values)
     return read_certificate(
-        next(filter(None, names.values()), ""),
-        verify=_identity_text(grouped, identity.verify),
-        expiry=_identity_text(grouped, identity.expiry),
+        stated.dn,
+        verify=stated.verify,
+        expiry=stated.expiry,
         require_verify=require_verify,
         now=now,
-        conflict=_conflict(grouped, identity, names),
+        conflict=conflict or stated.fault,
     )
 
 
-def _conflict(grouped: Mapping[str, list[bytes]], identity: IdentityNames, names: Mapping[str, str]) -> str:
+def _conflict(grouped: Mapping[str, list[bytes]], identity: IdentityNames, values: Mapping[str, str]) -> str:
     """Return why the identity headers do not come from one source (S38); empty where they may."""
-    if any(len(values) > 1 for name, values in grouped.items() if identity.includes(name)):
+    if any(len(lines) > 1 for name, lines in grouped.items() if identity.includes(name)):
         return DOUBLED
-    if not any(names.values()):
+    names = [*identity.dn, *filter(None, [identity.certificate])]
+    if not any(values[name] for name in names):
         return ""
-    if missing := [name for name, value in names.items() if not value]:
-        return f"the header {', '.join(missing)} is missing: the proxy must set each name of PORTAL_DN_HEADERS"
-    if len(set(names.values())) > 1:
-        return f"the headers {', '.join(names)} disagree"
+    if missing := [name for name in names if not values[name]]:
+        setting = "PORTAL_DN_HEADERS" if missing[0] in identity.dn else "PORTAL_CERTIFICATE_HEADER"
+        return f"the header {', '.join(missing)} is missing: the proxy must set each name of {setting}"
+    if len({values[name] for name in identity.dn}) > 1:
+        return f"the headers {', '.join(identity.dn)} disagree"
     return ""
 
 

@@ -45,9 +45,38 @@ class IdentityNames:
     expiry: str = "x-ssl-client-v-end"
     #: In which a proxy names a user whom it has signed in; empty for none. It says nothing of a delivery.
     signin: str = ""
+    #: In which the whole certificate comes; empty for none. It then has to be there as the names of `dn` have.
+    certificate: str = ""
+    #: Whose presence says that the certificate was passed on without verification.
+    unverified: str = ""
+    #: How the proxy writes the values; `feeds.rules.dialects` reads them. Empty names: it does not state this.
+    dialect: str = "nginx"
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """Names of the headers that describe the certificate."""
+        names = (*self.dn, self.verify, self.expiry, self.certificate, self.unverified)
+        return tuple(name for name in names if name)
 
     def includes(self, name: str) -> bool:
-        return name in self.dn or name in {self.verify, self.expiry}
+        return name in self.stated
+
+
+#: Header names of each proxy, as its documentation or the usual examples have them.
+DIALECTS = {
+    "nginx": IdentityNames(),
+    "apache": IdentityNames(dialect="apache"),
+    "haproxy": IdentityNames(dn=("x-ssl-client-dn",), expiry="x-ssl-client-not-after", dialect="haproxy"),
+    "envoy": IdentityNames(dn=("x-forwarded-client-cert",), verify="", expiry="", dialect="envoy"),
+    "traefik": IdentityNames(dn=("x-forwarded-tls-client-cert-info",), verify="", expiry="", dialect="traefik"),
+    "aws-alb": IdentityNames(
+        dn=("x-amzn-mtls-clientcert-subject",),
+        verify="",
+        expiry="x-amzn-mtls-clientcert-validity",
+        unverified="x-amzn-mtls-clientcert",
+        dialect="aws-alb",
+    ),
+}
 
 
 def client_address(peer: str | None, forwarded: Iterable[str], trusts: Callable[[str | None], bool]) -> str:

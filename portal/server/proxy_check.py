@@ -33,6 +33,8 @@ PLACES = (
 )
 #: What says who sent something, whether or not it is configured.
 USUAL = ("RemoteDN", "RemoteCertExpiry", "UploadUserId", "UploadUsername", "X-Forwarded-Proto", "X-Forwarded-For")
+#: Headers to which each proxy appends what it saw itself.
+_LISTS = frozenset({"x-forwarded-for", "x-forwarded-client-cert"})
 
 Headers = list[tuple[str, str]]
 
@@ -186,8 +188,8 @@ class ProxyCheck:
 
 
 def _holds(name: str, value: str, forged: set[str]) -> bool:
-    """Whether the portal reads a forged value there: of a list of hops it takes the last that is no proxy."""
-    if name.replace("_", "-") == "x-forwarded-for":
+    """Whether the portal reads a forged value there: of a list of hops the last counts."""
+    if name.replace("_", "-") in _LISTS:
         return value.rpartition(",")[2].strip() in forged
     return any(one in value for one in forged)
 
@@ -195,7 +197,7 @@ def _holds(name: str, value: str, forged: set[str]) -> bool:
 def _names(environment: Environment) -> Sequence[str]:
     """Each name once, as it is usually written; configured ones are known in lower case only."""
     identity = environment.identity_headers
-    configured = [*identity.dn, identity.verify, identity.expiry, identity.signin]
+    configured = [*identity.stated, identity.signin]
     written = {name.lower(): name for name in USUAL}
     names = [written.get(name, name.title()) for name in configured if name]
     return list(dict.fromkeys([*names, *USUAL]))

@@ -7,15 +7,18 @@ the square of the length takes seconds for each of these.
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from feeds.changes import files
 from feeds.receipt.answers import refused
 from feeds.rules import dn, metadata, pasted
+from feeds.rules.dialects import read_statement
 from feeds.rules.stroom_status import FEED_NOT_RECEIVING
 from feeds.store import stroom_packs
 from feeds.store.ids import RECEIPT_ID
+from portal.http.client import DIALECTS
 from tests.feeds.rules.heads import PROXY, judged, read
 
 SIZE = 64 * 1024
@@ -39,6 +42,12 @@ PHRASES = [
     "/CN=",
     "+CN=",
     "a" * 999 + " ",
+    "a=,",
+    'a="";',
+    'a="",',
+    'a="b" ',
+    "Hash=a;",
+    "%2C",
     "Feed:",
     "Feed:A\n",
     ".Feed.",
@@ -72,10 +81,19 @@ def head(text: str) -> None:
     read([(raw.strip() or b"x", b"a")], b"Feed=" + raw)
 
 
+def dialects(text: str) -> None:
+    for dialect, names in DIALECTS.items():
+        identity = replace(names, certificate="x-certificate")
+        for given in (text, f'Subject="{text}', f'Subject="CN=a",{text}', f'Subject="CN=a";{text}'):
+            read_statement(identity, dict.fromkeys(identity.stated, given))
+        assert dialect == identity.dialect
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "pasted certificate": read_pasted,
     "distinguished name": name,
     "head of a request": head,
+    "identity headers": dialects,
     "metadata": lambda text: metadata.parse_meta(text.encode()),
     "time": metadata.parse_time,
     "certificate": lambda text: judged(dn=text, verify=text, expiry=text),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from portal.environment import BASE_DIR, SETTINGS, BadEnvironment, Environment, read_environment
-from portal.http.client import IdentityNames, TrustedProxies
+from portal.http.client import DIALECTS, IdentityNames, TrustedProxies
 from portal.settings_page import PAGE, settings_page
 
 GOOD_KEY = "".join(chr(33 + number) for number in range(60))
@@ -211,7 +211,7 @@ def test_without_any_setting_there_are_safe_defaults(monkeypatch: pytest.MonkeyP
 
 def test_each_setting_has_a_field_a_text_and_a_remedy() -> None:
     own = {field.name for field in fields(Environment)} - {"identity_headers"}
-    assert {setting.field for setting in SETTINGS} == own | {"dn", "verify", "expiry"}
+    assert {setting.field for setting in SETTINGS} == own | {"dialect", "dn", "verify", "expiry", "certificate"}
     assert (
         len({setting.name for setting in SETTINGS}) == len({setting.field for setting in SETTINGS}) == len(SETTINGS)
     )
@@ -302,6 +302,33 @@ def test_every_setting_is_taken_over(tmp_path: Path) -> None:
     assert found.keepalive_seconds == 120
     assert (found.feed_name_pattern, found.try_endpoints, found.require_verify_header) == (".", False, False)
     assert (found.change_comment_required, found.second_approval, found.debug) == (True, True, False)
+
+
+def test_a_dialect_chooses_the_names_of_the_identity_headers(data_dir: str) -> None:
+    for dialect, names in DIALECTS.items():
+        found = read_environment({"PORTAL_DATA_DIR": data_dir, "PORTAL_PROXY_DIALECT": dialect.upper()})
+        assert found.identity_headers == names
+        assert names.dialect == dialect
+    assert DIALECTS["nginx"] == IdentityNames()
+
+
+def test_single_names_of_a_dialect_can_be_set(data_dir: str) -> None:
+    given = {"PORTAL_DATA_DIR": data_dir, "PORTAL_PROXY_DIALECT": "aws-alb"}
+    leaf = {"PORTAL_CERTIFICATE_HEADER": "X-Amzn-Mtls-Clientcert-Leaf"}
+    found = read_environment({**given, **leaf, "PORTAL_VERIFY_HEADER": "X-Verified"}).identity_headers
+    assert (found.dn, found.certificate, found.verify) == ((), "x-amzn-mtls-clientcert-leaf", "x-verified")
+    assert found.expiry == "x-amzn-mtls-clientcert-validity"
+    both = read_environment({**given, **leaf, "PORTAL_DN_HEADERS": "X-Amzn-Mtls-Clientcert-Subject"})
+    assert both.identity_headers.dn == ("x-amzn-mtls-clientcert-subject",)
+
+
+def test_a_dialect_that_is_none_and_a_certificate_that_no_proxy_verified_stop_the_start(data_dir: str) -> None:
+    (line,) = faults(data_dir, PORTAL_PROXY_DIALECT="caddy")
+    assert line.startswith("  PORTAL_PROXY_DIALECT='caddy' cannot be used")
+    assert "aws-alb" in line
+    (line,) = faults(data_dir, PORTAL_PROXY_DIALECT="aws-alb", PORTAL_CERTIFICATE_HEADER="X-Amzn-Mtls-Clientcert")
+    assert "does not verify" in line
+    assert "x-amzn-mtls-clientcert-leaf" in line
 
 
 @pytest.mark.parametrize("word", ["1", "on", "On", "TRUE", "yes"])
