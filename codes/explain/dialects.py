@@ -2,8 +2,6 @@
 
 # ruff: noqa: E501 (a pattern reads best in as few lines as it has parts)
 
-import re
-
 from codes.explain.patterns import (
     ACCESS_LOG,
     CLIENT_ERROR,
@@ -14,6 +12,7 @@ from codes.explain.patterns import (
     STATUS,
     STATUS_LINE,
     Shape,
+    shape,
 )
 
 # Numbers of Stroom that are no statuses of HTTP in the same sentence: "Stroom returned 302" is a redirect.
@@ -26,32 +25,27 @@ _ERROR_WORDS = (
 )
 
 
-def _shape(kind: str, pattern: str, example: str, counter_example: str) -> Shape:
-    compiled = re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.VERBOSE)
-    return Shape(kind, compiled, example, counter_example)
-
-
 #: What is said of Stroom's own numbers; these come before every other shape.
 OF_STROOM: tuple[Shape, ...] = (
-    _shape(
+    shape(
         IN_TEXT,
         rf"(?<![\w./:-])Stroom[\ -](?:(?:status|error)\ code|error|code)[\ :=]{{1,2}}(?P<stroom>{_STROOM})\b{NO_COUNT}",
         "Stroom status code: 300",
         "Stroom status code: 503",
     ),
-    _shape(
+    shape(
         IN_TEXT,
         rf"(?<![\w./:-])Stroom\ (?:returned|returns|answered|answers|says|said|gave|sent|sends)[\ :]{{1,2}}(?P<stroom>{_ONLY_STROOM}){_ENDS}",
         "Stroom returned 110",
         "Stroom returned 302",
     ),
-    _shape(
+    shape(
         IN_TEXT,
         rf"\b(?:code|status|error)\ (?P<stroom>{_ONLY_STROOM})\ (?:from|by|of)\ stroom\b",
         "code 110 from Stroom",
         "code 110 from the shop",
     ),
-    _shape(
+    shape(
         LOG_FIELD,
         rf"(?<=\d[,;]\ )stroom[:=]\ ?(?P<stroom>{_STROOM})\b(?![.\d])",
         "status: 406, stroom: 110",
@@ -61,131 +55,131 @@ OF_STROOM: tuple[Shape, ...] = (
 
 #: What single programs and other languages write; these come after the general shapes.
 DIALECTS: tuple[Shape, ...] = (
-    _shape(
+    shape(
         LOG_FIELD,
         rf"^[\ \t]*(?:http\.)?response\.status_code\s?:\s?(?P<http>{STATUS})\b(?![.:/\d])",
         "http.response.status_code : 406",
         "http.response.bytes : 406",
     ),
-    _shape(
+    shape(
         LOG_FIELD, rf"\bRESPONSE_CODE:\ \[(?P<http>{STATUS})\]", "RESPONSE_CODE: [401]", "RESPONSE_LINE: [401]"
     ),  # send_to_stroom.sh with --debug
-    _shape(
+    shape(
         LOG_FIELD,
         rf"\b(?:Be)?resp(?:onse)?Status\ {{1,8}}(?P<http>{STATUS})\b(?![.\d])",
         "-   BerespStatus   404",
         "-   BerespProtocol   404",
     ),  # Varnish
-    _shape(
+    shape(
         LOG_FIELD,
         rf"\bresponse:\ (?P<http>{STATUS}),\ (?:time|size|duration|took)\b",
         "response: 503, time: 0.404s",
         "response: 503 items",
     ),
-    _shape(
+    shape(
         LOG_FIELD,
         rf"\bstatus_?code\)?(?:\ ?(?:->|=>|→)\ ?|\r?\n(?:>>>\ )?)(?P<http>{STATUS})(?=\s*\r?$)",
         "r.status_code -> 406",
         "r.status_code + 406",
     ),
-    _shape(
+    shape(
         IN_TEXT,
         rf"(?<![\w./:-])HTTP(?:[–—=/]|\ ?\()(?P<http>{STATUS})\b{NO_COUNT}(?![\w/])",
         "HTTP(503)",
         "HTTP/503/x",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         r"""(?<![\w./:-])(?:(?:HTTP\ )?err(?:or)?[:=]\ ?|err\ |error\ \#|error\ code\ ?[–-]\ ?)(?P<http>[45]\d\d)
         (?=\s*(?:\r?$|[,;)\]"']\s))""",
         "error=503",
         "error=503 of 504",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         rf"""\b(?:upload|request|post|put|send|sending|push|delivery|transfer|download|fetch)\b[^\r\n]{{0,100}}?
         \bfailed:\ (?P<http>[45]\d\d)\b{NO_COUNT}{_ENDS}""",
         "ERROR:root:upload of a.log failed: 503",
         "tests failed: 503",
     ),
-    _shape(
+    shape(
         ACCESS_LOG,
         rf"\b{METHOD}\ /\S{{0,2000}}\ \d(?:\.\d)?\ (?P<http>{STATUS})\ \d+\ \d+\r?$",
         "[INFO] 10.0.0.1:404 POST /datafeed 1.1 503 62 1200",
         "POST /datafeed 1.1 503",
     ),  # Hypercorn
-    _shape(
+    shape(
         CLIENT_ERROR,
         r"\bcode\ (?P<http>[45]\d\d),\ message\ ",
         "code 501, message Unsupported method ('POST')",
         "code 501, messages",
     ),  # http.server
-    _shape(
+    shape(
         CLIENT_ERROR,
         r"\b(?:StatusCode|HttpStatus|HTTPStatus)(?:::|\.)[A-Z_]{2,40}\ ?\((?P<http>[1-5]\d\d)\)",
         "StatusCode::SERVICE_UNAVAILABLE (503)",
         "StatusCode::SERVICE_UNAVAILABLE",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         r"(?<![\w:])(?:\w{1,60}::){1,4}\w{0,60}(?:Error|Exception)\w{0,20}(?::\ |\ \()(?P<http>[45]\d\d)\b(?![.\d])",
         "HTTParty::Error: 503",
         "HTTParty::Errors 503",
     ),  # Ruby
-    _shape(CLIENT_ERROR, r"\ @code=\"?(?P<http>[45]\d\d)\b", "#<HTTParty::Response:0x7f @code=406>", "@count=406"),
-    _shape(
+    shape(CLIENT_ERROR, r"\ @code=\"?(?P<http>[45]\d\d)\b", "#<HTTParty::Response:0x7f @code=406>", "@count=406"),
+    shape(
         STATUS_LINE,
         rf"\[HTTP/\d(?:\.\d)?\ (?P<http>{STATUS})(?:\ [^\]\r\n]{{0,60}})?\ {{1,3}}\d+\ ?ms\]",
         "[HTTP/2 413  24ms]",
         "[HTTP/2 413",
     ),  # Firefox
-    _shape(
+    shape(
         LOG_FIELD,
         rf"^Status(?:\ Code)?:?\r?\n\ {{0,4}}(?P<http>{STATUS})(?=\s*\r?$)",
         "Status\n503\nService Unavailable",
         "Status\nof 503 orders",
     ),  # Safari
-    _shape(
+    shape(
         CLIENT_ERROR,
         r"\bstatus:\ (?P<http>[45]\d\d),\s{1,40}(?:response|headers|body|data|error|method|url|message|ok):",
         "Error: Not Acceptable\n  status: 406,\n  response: Response {",
         "status: 406, bytes: 200",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         r"\bERR_BAD_(?:RESPONSE|REQUEST)\b[^\r\n\d]{0,40}(?P<http>[45]\d\d)\b",
         "ERR_BAD_RESPONSE status: 502",
         "ERR_BAD_OPTION 502",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         rf"^{METHOD}\ https?://\S{{1,2000}}\r?\n(?P<http>{STATUS})\r?\n\d+(?:\.\d+)?\ m?s\b",
         "POST https://x/datafeed\n406\n12 ms",
         "POST https://x/datafeed\n406\nbytes",
     ),  # Postman's console
-    _shape(CLIENT_ERROR, r"^default\ backend\ -\ (?P<http>404)\b", "default backend - 404", "backend - 404"),
-    _shape(
+    shape(CLIENT_ERROR, r"^default\ backend\ -\ (?P<http>404)\b", "default backend - 404", "backend - 404"),
+    shape(
         CLIENT_ERROR,
         rf"""(?<!\w)(?:(?:{_ERROR_WORDS})\ ?:?\ (?P<http>[45]\d\d)\b{NO_COUNT}{_ENDS}
         |(?:fel|fout|fejl|feil|错误|錯誤|오류|chyb\w{{0,3}})[^\r\n:(]{{0,40}}:\ ?\((?P<http2>[45]\d\d)\)
         |(?:상태|응답)\ ?코드\ ?:?\ ?(?P<http3>{STATUS})\b{NO_COUNT})""",
-        "Felkod: 404",
+        "Felkod: 404\n错误: (502)\n응답 코드: 503",
         "Fel 404 av 503",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         r"(?:返回了?错误|伺服器傳回錯誤|エラーを返しました)\ ?[:：]\ ?\(?(?P<http>[45]\d\d)\b",
         "远程服务器返回错误: (503) 服务器不可用。",
         "错误 503 个",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         rf"""\b(?:Antwort|Réponse|Respuesta|Risposta|Resposta)\ (?:vom|des|du|del|dal|do)\ \w{{2,12}}\ ?:\ ?
         (?P<http>{STATUS})\b{NO_COUNT}""",
         "Antwort vom Server: 406",
         "Antwort vom Server in 406 ms",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         rf"""\b(?:antwortete?t?|meldete?t?|lieferte?t?|répond|répondu|renvoie|retourne|respondió|responde|devuelve
         |devolvió|risposto|risponde|restituisce|respondeu|retornou)\b[^\r\n\d]{{0,40}}?
@@ -194,7 +188,7 @@ DIALECTS: tuple[Shape, ...] = (
         "Der Server antwortete mit Status 503",
         "Das Lager lieferte mit 503 Kisten",
     ),
-    _shape(
+    shape(
         CLIENT_ERROR,
         r"\b(?:bekomm|erhalt|krieg)\w{1,3}\b[^\r\n\d]{0,30}?(?P<http>[345]\d\d)\ (?:vom|von|beim|als\ Antwort|zurück)\b",
         "Wir bekommen immer 503 vom Server",

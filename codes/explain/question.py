@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from codes.explain import unanswered
 from codes.explain.findings import HTTP, STROOM, Found, Vocabulary, trimmed
-from codes.explain.patterns import PADDED_PAIR, QUESTION, QUESTION_SHAPE
+from codes.explain.patterns import PADDED_PAIR, QUESTION, QUESTION_SHAPE, shape
 from codes.explain.unanswered import NO_STATUS
 
 _LONGEST_QUESTION = 200
@@ -13,11 +13,13 @@ _SERVERS = r"""(?:nginx|apache|httpd|haproxy|envoy|traefik|caddy|iis|varnish|clo
     |akamai|aws|alb|elb|kong|istio|lighttpd|gunicorn|uvicorn|(?:stroom[ -])?proxy|gateway|ingress|load[ ]balancer
     |server|backend)"""
 #: "nginx 502", "503 from the proxy".
-OF_SERVER = re.compile(
-    rf"""\s*(?:{_SERVERS}(?::\s?|\s)(?:(?:http|error|status|code)\s){{0,2}}(?P<after>[1-5]\d\d)
+OF_SERVER = shape(
+    QUESTION,
+    rf"""\A\s*(?:{_SERVERS}(?::\s?|\s)(?:(?:http|error|status|code)\s){{0,2}}(?P<after>[1-5]\d\d)
     |(?:(?:http|error)\s)?(?P<before>[1-5]\d\d)\s(?:error\s)?(?:from|by|in|at|on|behind)\s(?:(?:an?|the|our)\s)?{_SERVERS})
-    [.!?]?\s*""",
-    re.IGNORECASE | re.VERBOSE,
+    [.!?]?\s*\Z""",
+    "503 from the proxy",
+    "503 from the shop",
 )
 _LEAST_WORDS_OF_NAME = 2
 _NAMED_ALONE = range(300, 512)  # the registered ones that are no success
@@ -27,17 +29,17 @@ def asked(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """The whole text is "406/110", "404", "stroom 310", "404 not found" or "000"."""
     if len(text) > _LONGEST_QUESTION:
         return
-    if unanswered.QUESTION_SHAPE.fullmatch(text):
+    if unanswered.QUESTION_SHAPE.pattern.fullmatch(text):
         start, end = trimmed(text, 0, len(text))
         yield Found(HTTP, NO_STATUS, QUESTION, start, end, text[start:end])
         return
-    if padded := PADDED_PAIR.fullmatch(text):
+    if padded := PADDED_PAIR.pattern.fullmatch(text):
         yield _asked(padded, "http", HTTP)
         return
-    if server := OF_SERVER.fullmatch(text):
+    if server := OF_SERVER.pattern.fullmatch(text):
         yield _asked(server, "after" if server["after"] else "before", HTTP)
         return
-    match = QUESTION_SHAPE.fullmatch(text)
+    match = QUESTION_SHAPE.pattern.fullmatch(text)
     if match is None:
         yield from _named(text, vocabulary)
         return

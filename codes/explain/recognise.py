@@ -10,7 +10,6 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
 from codes.explain import unanswered
-from codes.explain.dialects import DIALECTS, OF_STROOM
 from codes.explain.faults import FAULTS
 from codes.explain.findings import ASCII_LOWER, HTTP, STROOM, Found, Vocabulary, trimmed
 from codes.explain.foreign import FOREIGN
@@ -26,13 +25,14 @@ from codes.explain.patterns import (
     NAMED,
     SERVER_LOG,
     SERVER_PAGE,
-    SHAPES,
     STATUS_LINE,
     STROOM_MESSAGE,
     TUNNEL,
+    shape,
 )
 from codes.explain.prose import spoken
 from codes.explain.question import asked
+from codes.explain.shapes import SHAPES
 from codes.explain.tables import table_cells
 from codes.explain.unanswered import NO_STATUS, Tunnels
 from codes.explain.words import DJANGO, ENUM, FORWARD, KUBERNETES, WORDS
@@ -43,10 +43,34 @@ MAX_FINDINGS = 1000
 _BLANKS_OF_SHORT_MESSAGE = 3
 _OF_TUNNELS = frozenset({STATUS_LINE, ACCESS_LOG})
 _HTTP_NUMBER = re.compile(r"[1-9]\d\d")
-_NUMBER_BEFORE_NAME = re.compile(
-    r"""(?<![\w.,/-])(?<!\d:)([1-9]\d\d)(?:\ [-–]\ |:\ |\ \(|\)\ |\ {1,2}|\ ["'])(?=[A-Za-z(])
-    |(?<=[|,;\t])(?<!\d,)\ ?([1-9]\d\d)\ ?[|,;\t]\ ?(?=[A-Z])""",
-    re.VERBOSE,
+NUMBER_BEFORE_NAME = shape(
+    NAMED,
+    r"""(?<![\w.,/-])(?<!\d:)(?P<http>[1-9]\d\d)(?:\ [-–]\ |:\ |\ \(|\)\ |\ {1,2}|\ ["'])(?=[A-Za-z(])
+    |(?<=[|,;\t])(?<!\d,)\ ?(?P<http_cell>[1-9]\d\d)\ ?[|,;\t]\ ?(?=(?-i:[A-Z]))""",
+    "it said 503 Service Unavailable\n| x | 404 | Not Found |",
+    "12,503 Service Unavailable",
+)
+#: A row of two numbers that Stroom's message follows.
+ROW = shape(
+    LOG_FIELD,
+    r"[|,;\t]\ ?(?P<http>[1-5]\d\d)\ ?[|,;\t]\ ?(?P<stroom>[1-9]\d\d)\ ?[|,;\t]",
+    "| x | 406 | 110 | Feed is not set to receive data |",
+    "| x | 406 | 1100 | y |",
+)
+NUMBER_AFTER_NAME = shape(NAMED, r"\s?\((?P<http>[1-9]\d\d)\)", "a Server Error (500) came", "a list (of 500)")
+#: All of a Stroom code in one.
+SPELT_OUT = shape(
+    STROOM_MESSAGE,
+    r"(?<![\w.-])(?P<http>[1-5]\d\d)\ -\ (?P<stroom>0|[1-9]\d{0,2})\ -\ (?=\w)",
+    "x: 406 - 110 - Feed is not set to receive data",
+    "1.406 - 110 - 4",
+)
+#: The reason of a refusal in a feed-status answer.
+CONSTANT = shape(
+    JSON_FIELD,
+    r'"stroomStatusCode"\s*:\s*"(?P<name>(?-i:[A-Z_]{2,60}))"',
+    '{"stroomStatusCode": "INVALID_TYPE"}',
+    '{"stroomStatusCode": "invalid"}',
 )
 _LOWER_CASE_WORD = re.compile(
     r"""\s(?!(?:errors?|responses?|status|page|for[ ]url|from[ ]GET|from[ ]POST|nginx|apache|haproxy|cloudflare|iis
@@ -95,12 +119,12 @@ def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     yield from _server_words(text)
     yield from _spelt_out(text, vocabulary)
     tunnels = Tunnels(text)
-    for shape in (*OF_STROOM, *SHAPES, *DIALECTS):
-        for match in shape.pattern.finditer(text):
-            if shape.kind in _OF_TUNNELS and tunnels.opened_by(match, shape.kind):
+    for form in SHAPES:
+        for match in form.pattern.finditer(text):
+            if form.kind in _OF_TUNNELS and tunnels.opened_by(match, form.kind):
                 yield _tunnel(match)
-            elif shape.kind != STATUS_LINE or _is_status_line(match, vocabulary):
-                yield from _numbers(match, shape.kind)
+            elif form.kind != STATUS_LINE or _is_status_line(match, vocabulary):
+                yield from _numbers(match, form.kind)
     yield from map(_tunnel, tunnels.announced())
     yield from _table_rows(text, vocabulary)
     yield from _constants(text, vocabulary)
@@ -110,9 +134,9 @@ def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     yield from _messages(text, vocabulary)
     for match in spoken(text, vocabulary.names, vocabulary.pairs):
         yield from _numbers(match, IN_TEXT)
-    for shape in unanswered.SHAPES:
-        for match in shape.pattern.finditer(text):
-            yield from _numbers(match, shape.kind)
+    for form in unanswered.SHAPES:
+        for match in form.pattern.finditer(text):
+            yield from _numbers(match, form.kind)
     for fault in FAULTS:
         for match in fault.pattern.finditer(text):
             yield Found(HTTP, NO_STATUS, FAULT, *match.span(), match.group())
@@ -136,7 +160,7 @@ def _table_rows(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """Cells of a table whose head names the column, and a row of two numbers with Stroom's message."""
     for registry, start, end in table_cells(text):
         yield Found(registry, int(text[start:end]), LOG_FIELD, start, end, text[start:end])
-    for match in re.finditer(r"[|,;\t] ?(?P<http>[1-5]\d\d) ?[|,;\t] ?(?P<stroom>[1-9]\d\d) ?[|,;\t]", text):
+    for match in ROW.pattern.finditer(text):
         rest = text[match.end() : match.end() + 120].translate(ASCII_LOWER)
         if any(code == int(match["stroom"]) and name in rest for _, name, code in vocabulary.ordered_messages):
             yield from _numbers(match, LOG_FIELD)
@@ -144,7 +168,7 @@ def _table_rows(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
 
 def _named_before(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """A name with its number in brackets behind it: `Server Error (500)`."""
-    for match in re.finditer(r"\s?\((?P<http>[1-9]\d\d)\)", text):
+    for match in NUMBER_AFTER_NAME.pattern.finditer(text):
         before = text[max(0, match.start() - 80) : match.start()].rstrip().translate(ASCII_LOWER)
         for name in vocabulary.names.get(int(match["http"]), ()):
             lower = name.translate(ASCII_LOWER)
@@ -160,7 +184,7 @@ def _only_named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     numbers = {_letters(name): code for code, names in ordered for name in names if code >= 300}
     messages = {name.casefold(): code for name, code in vocabulary.all_messages.items()}
     for pattern in (DJANGO, FORWARD, ENUM, KUBERNETES):
-        for match in pattern.finditer(text):
+        for match in pattern.pattern.finditer(text):
             name = match["name"].strip().casefold()
             if name in messages and pattern is FORWARD:
                 yield Found(STROOM, messages[name], SERVER_LOG, *match.span("name"), match["name"])
@@ -229,7 +253,7 @@ def _w3c_lines(text: str) -> Iterator[Found]:
 
 def _spelt_out(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """All of a Stroom code in one: `406 - 110 - Feed is not set to receive data`."""
-    for match in re.finditer(r"(?<![\w.-])(?P<http>[1-5]\d\d) - (?P<stroom>0|[1-9]\d{0,2}) - (?=\w)", text):
+    for match in SPELT_OUT.pattern.finditer(text):
         rest = text[match.end() : match.end() + 120].translate(ASCII_LOWER)
         stroom = int(match["stroom"])
         messages = vocabulary.all_messages or vocabulary.messages
@@ -239,10 +263,10 @@ def _spelt_out(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
 
 def _named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """A number with its own name beside it, as in `404 Not Found` or `Response code 404 (Not Found)`."""
-    for match in _NUMBER_BEFORE_NAME.finditer(text):
+    for match in NUMBER_BEFORE_NAME.pattern.finditer(text):
         rest = text[match.end() : match.end() + 80]
-        code = int(match[1] or match[2])
-        start = match.start(1) if match[1] else match.start(2)
+        group = "http" if match["http"] else "http_cell"
+        code, start = int(match[group]), match.start(group)
         for name in vocabulary.names.get(code, ()):
             if _names_it(rest, name):
                 end = match.end() + len(name)
@@ -283,9 +307,9 @@ def _names_it(rest: str, name: str) -> bool:
 
 def _constants(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     """What a feed-status answer gives as the reason of a refusal: `"stroomStatusCode": "INVALID_TYPE"`."""
-    for match in re.finditer(r'"stroomStatusCode"\s*:\s*"([A-Z_]{2,60})"', text):
-        if match.group(1) in vocabulary.constants:
-            yield Found(STROOM, vocabulary.constants[match.group(1)], JSON_FIELD, *match.span(), match.group())
+    for match in CONSTANT.pattern.finditer(text):
+        if match["name"] in vocabulary.constants:
+            yield Found(STROOM, vocabulary.constants[match["name"]], JSON_FIELD, *match.span(), match.group())
 
 
 def _messages(text: str, vocabulary: Vocabulary) -> Iterator[Found]:

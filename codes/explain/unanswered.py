@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from codes.explain.patterns import ACCESS_LOG, METHOD, NO_ANSWER, STATUS_LINE, Shape
+from codes.explain.patterns import ACCESS_LOG, METHOD, NO_ANSWER, QUESTION, STATUS_LINE, TUNNEL, Shape, shape
 
 #: Stands for the HTTP status where none came, as in curl and in browsers.
 NO_STATUS = 0
@@ -22,51 +22,90 @@ _KEY = r"""(?:http(?:[ _.-]?(?:status|response|result))?(?:[ _.-]?code)?
 _JOINED = r"""["']?(?:\ (?:is|was|of))?\ {0,3}[:=/]?>?\ {0,3}["'\[(]?"""
 
 
-def _shape(pattern: str) -> Shape:
-    return Shape(NO_ANSWER, re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.VERBOSE))
+def _shape(pattern: str, example: str, counter_example: str) -> Shape:
+    return shape(NO_ANSWER, pattern, example, counter_example)
 
 
 SHAPES: tuple[Shape, ...] = (
-    _shape(rf"{_NOT_OF_OTHERS}{_KEY}{_JOINED}(?<=[\W_]){_NONE}"),
-    _shape(rf"\bHTTP/\d(?:\.\d)?\ {{1,2}}{_NONE}"),
+    _shape(
+        rf"{_NOT_OF_OTHERS}{_KEY}{_JOINED}(?<=[\W_]){_NONE}",
+        "response code was: 000, error was :",
+        "response code was: 0.5",
+    ),
+    _shape(rf"\bHTTP/\d(?:\.\d)?\ {{1,2}}{_NONE}", "it got HTTP/1.1 000 from there", "it got HTTP/1.1 0.5"),
     _shape(
         rf"""\b(?:xhr|xmlhttprequest|fetch|ajax|request|upload|post|failed|returned|got)(?:\ \w{{1,20}}){{0,2}},?[ ]
-        {_NOT_OF_OTHERS}status[:=\ ]{{1,2}}{_NONE}"""
+        {_NOT_OF_OTHERS}status[:=\ ]{{1,2}}{_NONE}""",
+        "XHR failed, status 0",
+        "XHR failed, status 0%",
     ),
-    _shape(rf"\bHTTP/\d(?:\.\d)?\"\ {_NONE}"),
+    _shape(rf"\bHTTP/\d(?:\.\d)?\"\ {_NONE}", '"POST /datafeed HTTP/1.1" 0', '"POST /datafeed HTTP/1.1" 0.5'),
     _shape(
         rf"""{_NOT_OF_OTHERS}\b(?:error|returned|returns|got|received|answered|response|status|code|rc)[:=\ ]{{1,3}}
-        (?P<http_none>000)(?!\w|[.,:-]\d)"""
+        (?P<http_none>000)(?!\w|[.,:-]\d)""",
+        "the upload returned 000",
+        "exit code 000",
     ),
-    _shape(rf"""["']?\bstatus["']?\ ?[:=]\ ?{_NONE},?\s{{0,40}}["']?statusText"""),
-    _shape(r"""["']status["']\ ?:\ ?(?P<http_none>-1)(?=\s{0,40}[,}])"""),
-    _shape(r"\bHttp\ failure\ response\ for\ \S{1,2000}:\ (?P<http_none>0)\ "),
+    _shape(
+        rf"""["']?\bstatus["']?\ ?[:=]\ ?{_NONE},?\s{{0,40}}["']?statusText""",
+        'AxiosError { status: 0, statusText: "" }',
+        "AxiosError { status: 0, text: x }",
+    ),
+    _shape(
+        r"""["']status["']\ ?:\ ?(?P<http_none>-1)(?=\s{0,40}[,}])""",
+        '{"status": -1, "data": null}',
+        '{"status": -12, "data": null}',
+    ),
+    _shape(
+        r"\bHttp\ failure\ response\ for\ \S{1,2000}:\ (?P<http_none>0)\ ",
+        "Http failure response for https://x.example/: 0 Unknown Error",
+        "Http failure response for https://x.example/: 500 Server Error",
+    ),
 )
 #: The whole input asks about such a number, alone or with a second one that then counts for nothing.
-QUESTION_SHAPE = re.compile(
-    r"""\s*(?:
+QUESTION_SHAPE = shape(
+    QUESTION,
+    r"""\A\s*(?:
         (?:(?:http|status|response|code)(?:[ _-]?(?:status|response|code)){0,2}\s*[:=]?\s*)?
             ["']?(?:-1|0\d{0,3})["']?
             (?:(?:\s*[/+&,]\s*|\s+(?:and\s+|with\s+)?)(?:stroom(?:[- ]status)?\s*:?\s*)?\d{1,3})?
         | (?:http\s*)?(?:\d{1,2}|\d{4,5})\s*/\s*0
-    )\s*""",
-    re.IGNORECASE | re.VERBOSE,
+    )\s*\Z""",
+    "http_code 000 / 110",
+    "call 000 for help",
 )
 _ALONE = re.compile(r"-1|0\d{0,3}")
-_ESTABLISHED = re.compile(r"\b(?:connection|tunnel)\ established\b", re.IGNORECASE | re.VERBOSE)
-_OPENED = re.compile(
+ESTABLISHED = shape(
+    TUNNEL,
+    r"\b(?:connection|tunnel)\ established\b",
+    "HTTP/1.1 200 Connection established",
+    "HTTP/1.1 200 Connection: close",
+)
+OPENED = shape(
+    TUNNEL,
     r"\bCONNECT\ tunnel\ established,\ response\ 2\d\d\b|(?<![\w/])2\d\d\ (?:connection|tunnel)\ established\b",
-    re.IGNORECASE | re.VERBOSE,
+    "* CONNECT tunnel established, response 200",
+    "* CONNECT tunnel failed, response 407",
 )
-_REQUEST = re.compile(
-    rf"^[>*|\ \t\d:.]{{0,20}}(?P<method>{METHOD})\ \S{{1,2000}}\ HTTP/\d", re.IGNORECASE | re.MULTILINE | re.VERBOSE
+REQUEST = shape(
+    TUNNEL,
+    rf"^[>*|\ \t\d:.]{{0,20}}(?P<method>{METHOD})\ \S{{1,2000}}\ HTTP/\d",
+    "> CONNECT x.example:443 HTTP/1.1\n>\n< HTTP/1.1 200 OK",
+    "CONNECT to x.example",
 )
-_CONNECT_LOGGED = re.compile(r'["\s]CONNECT\s')
+CONNECT_LOGGED = shape(
+    TUNNEL,
+    r'["\s](?-i:CONNECT)\s',
+    '10.0.0.1 - - [01/Dec/2026:10:00:00 +0000] "CONNECT x.example:443 HTTP/1.1" 200 0',
+    '"POST /connect HTTP/1.1" 200 0',
+)
 # A head of nothing but what a proxy says of itself, with the next head right after it.
-_EMPTY_HEAD = re.compile(
+EMPTY_HEAD = shape(
+    TUNNEL,
     r"""\r?\n(?:[<>*|\ \t]{0,6}(?:Proxy-\w{1,30}|Via):[^\r\n]{0,300}\r?\n){0,5}(?:[<>*|\ \t]{0,6}\r?\n){1,3}
     [<>*|\ \t]{0,6}HTTP/\d""",
-    re.IGNORECASE | re.VERBOSE,
+    "HTTP/1.1 200 OK\r\nVia: 1.1 proxy\r\n\r\nHTTP/1.1 406 Not Acceptable\r\n",
+    "HTTP/1.1 200 OK\r\nVia: 1.1 proxy\r\n\r\nHTTP is a protocol",
 )
 
 
@@ -85,16 +124,16 @@ class Tunnels:
         if not match["http"].startswith("2"):
             return False
         if kind == ACCESS_LOG:
-            return _CONNECT_LOGGED.search(match.group()) is not None
+            return CONNECT_LOGGED.pattern.search(match.group()) is not None
         if kind != STATUS_LINE:
             return False
-        if _ESTABLISHED.search(match.group()) or _EMPTY_HEAD.match(self.text, match.end()):
+        if ESTABLISHED.pattern.search(match.group()) or EMPTY_HEAD.pattern.match(self.text, match.end()):
             return True
         return self._last_method(match.start()) == "CONNECT"
 
     def announced(self) -> Iterator[re.Match[str]]:
         """Find the words for an open tunnel that stand outside of a status line."""
-        return _OPENED.finditer(self.text)
+        return OPENED.pattern.finditer(self.text)
 
     def _last_method(self, position: int) -> str:
         place = bisect_left(self._requests, (position, ""))
@@ -102,4 +141,4 @@ class Tunnels:
 
     @cached_property
     def _requests(self) -> list[tuple[int, str]]:
-        return [(match.start(), match["method"].upper()) for match in _REQUEST.finditer(self.text)]
+        return [(match.start(), match["method"].upper()) for match in REQUEST.pattern.finditer(self.text)]

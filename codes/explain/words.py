@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from codes.explain.patterns import SERVER_LOG, shape
+
 #: How servers name a status where its registered name is another one.
 REASONS: Mapping[int, tuple[str, ...]] = {
     400: ("Bad request", "Invalid Hostname"),
@@ -252,20 +254,32 @@ WORDS: tuple[Words, ...] = (
     ),
 )
 #: Django's log lines name the status and the path alone: `Not Found: /x`.
-DJANGO = re.compile(
-    r"""(?:^|(?<=\ ))(?P<name>Not\ Found|Bad\ Request|Internal\ Server\ Error|Service\ Unavailable|Method\ Not\ Allowed
-    |Forbidden)(?:\ \([^()\r\n]{1,80}\))?:\ (?=/)""",
-    re.MULTILINE | re.VERBOSE,
+DJANGO = shape(
+    SERVER_LOG,
+    r"""(?:^|(?<=\ ))(?P<name>(?-i:Not\ Found|Bad\ Request|Internal\ Server\ Error|Service\ Unavailable|Method\ Not\ Allowed
+    |Forbidden))(?:\ \([^()\r\n]{1,80}\))?:\ (?=/)""",
+    "WARNING Not Found: /favicon.ico",
+    "Not Found: no file",
 )
 #: .NET prints a status by the name of its constant: `Response code: NotAcceptable`.
-ENUM = re.compile(
-    r"""\b(?i:response[ ]code|(?:http[ ]?)?status[ ]?(?:code)?)[ ]?[:=][ ]?(?P<name>(?:[A-Z][a-z]{1,20}){2,6}|Unauthorized|Forbidden)
-    (?=\s*\r?$|[ ]\(|,)""",
-    re.MULTILINE | re.VERBOSE,
+ENUM = shape(
+    SERVER_LOG,
+    r"""\b(?:response[ ]code|(?:http[ ]?)?status[ ]?(?:code)?)[ ]?[:=][ ]?
+    (?P<name>(?-i:(?:[A-Z][a-z]{1,20}){2,6}|Unauthorized|Forbidden))(?=\s*\r?$|[ ]\(|,)""",
+    "Response code: NotAcceptable",
+    "Response code: notAcceptable",
 )
 #: kubectl prints the reason of the API server: `Error from server (NotFound): …`.
-KUBERNETES = re.compile(r"\bError from server \((?P<name>[A-Z][A-Za-z]{2,40})\):")
+KUBERNETES = shape(
+    SERVER_LOG,
+    r"\bError\ from\ server\ \((?P<name>(?-i:[A-Z][A-Za-z]{2,40}))\):",
+    'Error from server (NotFound): pods "x" not found',
+    "Error from server: x",
+)
 #: stroom-proxy's error.log holds the reason of the answer, and no number.
-FORWARD = re.compile(
-    r"\ -\ ForwardException\ -\ (?P<name>[A-Za-z][A-Za-z' -]{1,80})(?=\r?$)", re.MULTILINE | re.VERBOSE
+FORWARD = shape(
+    SERVER_LOG,
+    r"\ -\ ForwardException\ -\ (?P<name>[A-Za-z][A-Za-z' -]{1,80})(?=\r?$)",
+    "2026-12-01T10:00:00.000Z - ForwardException - Service Unavailable",
+    "2026-12-01T10:00:00.000Z - ForwardException - 503",
 )

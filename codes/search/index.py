@@ -112,7 +112,7 @@ def _recognised(_digest: str, query: str) -> Sequence[Found]:
 
 def _named(query: str, recognised: Iterable[Found]) -> list[Found]:
     """What the query names, but for words alone and a server's name: of these the index knows more."""
-    words = not any(character.isdigit() for character in query) or OF_SERVER.fullmatch(query)
+    words = not any(character.isdigit() for character in query) or OF_SERVER.pattern.fullmatch(query)
     return [found for found in recognised if not (words and found.kind == QUESTION)]
 
 

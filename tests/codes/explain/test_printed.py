@@ -1,18 +1,15 @@
 """What programs print, by the hundred: every code is found, and nothing else is taken for one."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
 from codes.catalogue.reader import read_catalogue
-from codes.explain.dialects import DIALECTS, OF_STROOM
 from codes.explain.faults import FAULTS, cause_of
 from codes.explain.findings import Vocabulary
 from codes.explain.owners import SIGNS, owner_meant
 from codes.explain.pairing import Pair, pair_up
-from codes.explain.patterns import Shape
 from codes.explain.recognise import recognise
 from codes.explain.unanswered import NO_STATUS
 from codes.explain.vocabulary import vocabulary_of
@@ -55,15 +52,6 @@ def test_finds_the_answers_in_each_text_of_a_file(name: str) -> None:
     wrong = [(text, expected, found) for text, expected in rows if (found := answers(text)) != expected]
     assert len(rows) > 60
     assert wrong == []
-
-
-@pytest.mark.parametrize("shape", [*OF_STROOM, *DIALECTS], ids=lambda shape: shape.example[:30])
-def test_a_dialect_matches_its_example_and_not_its_counter_example(shape: Shape) -> None:
-    match = shape.pattern.search(shape.example)
-    assert match is not None
-    numbers = {number for number in match.groupdict().values() if number}
-    assert numbers <= set(re.split(r"[ /]", answers(shape.example)))  # so that no earlier shape takes it
-    assert shape.pattern.search(shape.counter_example) is None
 
 
 @pytest.mark.parametrize("text", logs.NOTHING)

@@ -1,0 +1,133 @@
+"""Shapes of fields: a status under a name, as JSON, logfmt and dumps of headers hold it. Pure."""
+
+# ruff: noqa: E501 (a pattern reads best in as few lines as it has parts)
+
+from codes.explain.patterns import (
+    CLIENT_ERROR,
+    JSON_FIELD,
+    LOG_FIELD,
+    STATUS,
+    STROOM_HEADER,
+    Shape,
+    shape,
+)
+
+_HTTP_PART = r"(?:http|response|resp|upstream|downstream|origin|elb|target|edge|backend|sc)[._-]?"
+# Keys under which JSON logs, logfmt lines and API bodies keep a status.
+_HTTP_KEY = rf"(?:(?:{_HTTP_PART}){{0,3}}status(?:[._-]?code)?|(?:http|response|resp)[._-]?(?:response[._-]?)?code)"
+# Those that leave no doubt even with a colon, as in a dump or in YAML.
+_PLAIN_KEY = r"(?:http[._ -]?(?:response[._ -]?)?(?:status|code)|http[._ -]?(?:response|status)[._ -]?code|(?:status|response)[._ -]?code|http[._-]?status[._-]?code|sc-status)"
+_STROOM_KEY = r"stroom[._-]?status(?:[._-]?code)?"
+
+FIELDS: tuple[Shape, ...] = (
+    shape(
+        JSON_FIELD,
+        rf'"{_HTTP_KEY}"\s*:\s*"?(?P<http>{STATUS})(?:"|(?=\s*[,}}\]\r\n]|\s*$))',
+        '{"status": 503, "path": "/datafeed"}',
+        '{"status": 503.5}',
+    ),
+    shape(
+        JSON_FIELD,
+        r'"error"\s*:\s*\{\s*"code"\s*:\s*"?(?P<http>[45]\d\d)(?:"|(?=\s*[,}]))',
+        '{"error": {"code": 503, "status": "UNAVAILABLE"}}',
+        '{"errors": {"code": 503}}',
+    ),
+    shape(
+        JSON_FIELD,
+        r'"status"\s*:\s*\{\s*"code"\s*:\s*(?P<http>[1-5]\d\d)(?=\s*[,}])',
+        '{"status": {"code": 503}}',
+        '{"status": {"count": 503}}',
+    ),
+    shape(
+        JSON_FIELD,
+        r'"responseStatus"\s*:\s*\{(?:[^{}]|\{[^{}]{0,300}\}){0,300}?"code"\s*:\s*(?P<http>[1-5]\d\d)(?=\s*[,}])',
+        '{"responseStatus": {"metadata": {}, "code": 503}}',
+        '{"requestStatus": {"metadata": {}, "code": 503}}',
+    ),
+    shape(
+        JSON_FIELD,
+        r"""[{,]\s*"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*,\s*"(?:message|error|reason|detail|description|status)"\s*:)""",
+        '{"code": 503, "message": "backend is down"}',
+        '{"code": 503, "colour": "red"}',
+    ),
+    shape(
+        JSON_FIELD,
+        r'"message"\s*:\s*"[^"\r\n]{0,300}"\s*,\s*"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])',
+        '{"message": "backend is down", "code": 503}',
+        '{"message": "backend is down", "count": 503}',
+    ),
+    shape(
+        JSON_FIELD,
+        rf"'{_HTTP_KEY}'\s*:\s*'?(?P<http>{STATUS})(?:'|(?=\s*[,}}\]\r\n]|\s*$))",
+        "{'status_code': 503, 'ok': False}",
+        "{'statues': 503}",
+    ),  # Python, JavaScript
+    shape(
+        JSON_FIELD,
+        r'"kind"\s*:\s*"Status"[^\0]{0,1000}?"code"\s*:\s*(?P<http>[45]\d\d)(?=\s*[,}])',
+        '{"kind": "Status", "apiVersion": "v1", "code": 503}',
+        '{"kind": "State", "apiVersion": "v1", "code": 503}',
+    ),
+    shape(
+        JSON_FIELD,
+        rf'"{_STROOM_KEY}"\s*:\s*"?(?P<stroom>0|[1-9]\d{{0,2}})(?:"|(?=\s*[,}}\]\r\n]|\s*$))',
+        '{"stroom_status": 110, "feed": "X"}',
+        '{"stroom_stats": 110}',
+    ),
+    shape(
+        LOG_FIELD,
+        rf'(?:^|(?<=[\s,;\[({{|])){_STROOM_KEY}[=:]\s?"?(?P<stroom>0|[1-9]\d{{0,2}})\b(?![.\d])',
+        "refused stroom_status=110 bytes=0",
+        "refused stroom_status=1.10",
+    ),
+    shape(  # headers as programs dump them
+        STROOM_HEADER,
+        r"""(?<![\w-])(?:'stroom-status'\s?:|"stroom-status"\s?:\s?(?=\[)|stroom-status:(?=\[)|\[stroom-status,
+        |"stroom-status",|'stroom-status',)\s?\[?["']?(?P<stroom>0|[1-9]\d{0,2})(?=["'\]\s,;)}])""",
+        "{'stroom-status': '110', 'date': 'x'}",
+        "{'stroom-statuses': '110'}",
+    ),
+    shape(
+        LOG_FIELD,
+        rf":{_HTTP_KEY}\s?=>\s?\"?(?P<http>{STATUS})\b(?![.:/\d])",
+        '{:status=>503, :body=>""}',
+        "{:statues=>503}",
+    ),  # Ruby
+    shape(
+        LOG_FIELD,
+        rf"""(?:^|(?<=[\s,;\[({{|]))http=(?P<http>{STATUS})[,;\ ]{{1,2}}
+        stroom=(?P<stroom>0|[1-9]\d{{0,2}})\b(?![.\d])""",
+        "refused http=406 stroom=110 bytes=0",
+        "refused http=406 rooms=110",
+    ),
+    shape(
+        CLIENT_ERROR,
+        rf"\bstatus:\s{{0,4}}(?P<http>{STATUS}),\s{{1,40}}statusText:",
+        "response: {\n  status: 503,\n  statusText: 'Service Unavailable'",
+        "status: 503,\n  text: 'x'",
+    ),
+    shape(
+        LOG_FIELD,
+        rf'(?:^|(?<=[\s,;\[({{|])){_HTTP_KEY}="?(?P<http>{STATUS})\b(?![.:/\d])',
+        "level=error status=503 path=/datafeed",
+        "level=error statues=503",
+    ),
+    shape(
+        LOG_FIELD,
+        rf'(?:^|(?<=[\s,;\[({{|])){_PLAIN_KEY}\s*:\s*"?(?P<http>{STATUS})\b(?![.:/\d])',
+        "http_status: 503",
+        "http_status: 503.5",
+    ),
+    shape(
+        LOG_FIELD,
+        rf"(?<![A-Z])HTTP[_-]?(?:STATUS|CODE)[:=]\s?(?P<http>{STATUS})\b(?![.:/\d])",
+        "</html>HTTPSTATUS:503",
+        "XHTTPSTATUS:503",
+    ),
+    shape(
+        LOG_FIELD,
+        rf"^[\ \t]*Status:[\ \t]*(?P<http>{STATUS})(?=[\ \t]+(?:(?-i:[A-Z(])|ok)|[\ \t]*,\ Stroom|[\ \t]*\r?$)",
+        "Status: 503 Service Unavailable",
+        "Status: 503 items",
+    ),
+)
