@@ -24,6 +24,7 @@ PAGES = (
     "sign-in",
     "second-approval",
     "operating",
+    "behind",
     "metrics",
     "decisions",
 )

@@ -196,7 +196,7 @@ SETTINGS = (
         parse=values.dialect,
         hint="nginx, apache, haproxy, envoy, traefik or aws-alb",
         doc="proxy in front of the portal: chooses the names of the identity headers and how their values are "
-        "written. The next four settings change single names",
+        "written; see [Behind nginx, Apache, …](behind.md). The next four settings change single names",
     ),
     Setting(
         name="PORTAL_DN_HEADERS",

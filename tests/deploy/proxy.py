@@ -11,9 +11,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
-from tests.deploy.authority import Certificates, Pair
+from tests.deploy.authority import Pair
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 SHIPPED = Path(__file__).parents[2] / "deploy/nginx/portal.conf"
@@ -25,11 +25,21 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+class Issued(Protocol):
+    """Files that a proxy needs: an authority, and its own certificate."""
+
+    @property
+    def ca(self) -> Path: ...
+
+    @property
+    def server(self) -> Pair: ...
+
+
 class Nginx:
     """One running instance. What is replaced in the shipped file is addresses and paths, nothing else."""
 
     def __init__(
-        self, folder: Path, certificates: Certificates, upstream: str, replace: tuple[tuple[str, str], ...] = ()
+        self, folder: Path, certificates: Issued, upstream: str, replace: tuple[tuple[str, str], ...] = ()
     ) -> None:
         self.https, self.http = free_port(), free_port()
         self.folder, self.certificates = folder, certificates
@@ -70,7 +80,7 @@ class Nginx:
             str(self.folder / "error.log"),
         ]
         self._process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.PIPE)  # type: ignore[list-item]
-        _wait_for(self.https, self._process)
+        wait_for(self.https, self._process)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,14 +89,19 @@ class Nginx:
 
     def connect(self, pair: Pair | None = None) -> ssl.SSLSocket:
         """A TLS connection, with this client certificate if one is given."""
-        context = ssl.create_default_context(cafile=str(self.certificates.ca))
-        if pair is not None:
-            context.load_cert_chain(pair.certificate, pair.key)
-        plain = socket.create_connection(("127.0.0.1", self.https), timeout=20)
-        return context.wrap_socket(plain, server_hostname="localhost")
+        return connect(self.https, self.certificates.ca, pair)
 
     def plain(self, port: int | None = None) -> socket.socket:
         return socket.create_connection(("127.0.0.1", port or self.http), timeout=20)
+
+
+def connect(port: int, ca: Path, pair: Pair | None = None) -> ssl.SSLSocket:
+    """A TLS connection to a proxy on this machine, with this client certificate if one is given."""
+    context = ssl.create_default_context(cafile=str(ca))
+    if pair is not None:
+        context.load_cert_chain(pair.certificate, pair.key)
+    plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+    return context.wrap_socket(plain, server_hostname="localhost")
 
 
 @dataclass(frozen=True)
@@ -154,7 +169,7 @@ def _chunks(rest: bytes) -> tuple[bytes, bytes]:
     return body, rest
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -63,7 +63,7 @@ class Command(BaseCommand):
         if report.arrived:
             raise CommandError(
                 f"The proxy lets {counted(len(report.arrived), 'identity header')} of clients through. Set each of "
-                "them in the proxy, also to nothing, for every address: docs/operating.md, section nginx."
+                "them in the proxy, also to nothing, for every address: docs/behind.md."
             )
         self.stdout.write(f"No identity header of a client gets through ({counted(report.probes, 'probe')}).")
 
