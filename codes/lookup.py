@@ -70,6 +70,11 @@ class FoundCode:
         return self.row.constants if self.row else []
 
     @property
+    def http3(self) -> list[dict[str, Any]]:
+        """What HTTP/3 and QUIC change: a note with what clients show instead, and its sources. At most one."""
+        return self.row.http3 if self.row else []
+
+    @property
     def meanings(self) -> list[Meaning]:
         return list(self.noted)
 

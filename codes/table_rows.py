@@ -9,7 +9,7 @@ from django.db import models
 
 from codes import models as tables
 from codes.catalogue.toml_table import CatalogueFault
-from codes.catalogue.values import HTTP, Catalogue, Disagreement, Meaning, Severity
+from codes.catalogue.values import HTTP, Catalogue, Disagreement, Meaning, OverHttp3, Severity
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -123,6 +123,7 @@ def _codes(joined: Catalogue) -> Rows:
     constants: dict[int, list[Row]] = {}
     for constant in joined.constants:
         constants.setdefault(constant.code, []).append(asdict(constant))
+    http3 = {note.code: _over_http3(note) for note in joined.http3}
     rows: Rows = {}
     for c in joined.codes:
         own = meanings[c.registry, c.code]
@@ -138,12 +139,18 @@ def _codes(joined: Catalogue) -> Rows:
             "http_statuses": c.http_statuses,
             "releases": [asdict(span) for span in c.releases],
             "constants": constants.get(c.code, []) if c.registry == HTTP else [],
+            "http3": http3.get(c.code, []) if c.registry == HTTP else [],
             "name": own[0].name,
             "retry": own[0].retry.verdict,
             "owners": [meaning.owner for meaning in own],
             "disputes": _disputes(joined, c.registry, c.code),
         }
     return rows
+
+
+def _over_http3(note: OverHttp3) -> list[Row]:
+    sources = [{key: value for key, value in asdict(spec).items() if key != "current"} for spec in note.sources]
+    return [{"text": note.text, "shown": [asdict(shown) for shown in note.shown], "sources": sources}]
 
 
 def _disputes(joined: Catalogue, registry: str, code: int) -> int:

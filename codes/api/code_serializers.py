@@ -16,6 +16,7 @@ from codes.api.parts import (
     LinesField,
     LocalNoteSerializer,
     MappedSerializer,
+    OverHttp3Serializer,
     PageLink,
     PositionSerializer,
     ReferenceSerializer,
@@ -166,6 +167,7 @@ class CodeSerializer(ChosenFieldsMixin, MappedSerializer):
     entries = EntrySerializer(many=True, help_text="Statement of each source, in the order of the sources.")
     disagreements = DisagreementSerializer(many=True, help_text="Disagreements between sources.")
     constants = ConstantSerializer(many=True, help_text="Constants in programming languages.")
+    http3 = OverHttp3Serializer(many=True, help_text="What HTTP/3 and QUIC change; at most one note.")
     local_notes = LocalNoteSerializer(many=True, help_text="Notes of this site.")
     url = PageLink(help_text="Page in this portal.")
 

@@ -182,6 +182,29 @@ class ConstantSerializer(MappedSerializer):
     note = serializers.CharField(help_text="Further remarks; may be empty.")
 
 
+class ShownSerializer(MappedSerializer):
+    """Words that a client shows in place of a status."""
+
+    client = serializers.CharField(help_text="Program or library.")
+    text = serializers.CharField(help_text="What it shows; an ellipsis stands for numbers that differ.")
+
+
+class CitedSerializer(MappedSerializer):
+    """Document that a note rests on."""
+
+    document = serializers.CharField(help_text="As in RFC 9114.")
+    section = serializers.CharField(help_text="Section; may be empty.")
+    url = serializers.CharField(help_text="Address of it; may be empty.")
+
+
+class OverHttp3Serializer(MappedSerializer):
+    """Difference that HTTP/3 and QUIC make to a status."""
+
+    text = serializers.CharField(help_text="What happens.")
+    shown = ShownSerializer(many=True, help_text="What clients show instead of the status.")
+    sources = CitedSerializer(many=True, help_text="Documents that say so.")
+
+
 class ClassNameSerializer(MappedSerializer):
     """Key and name of a class."""
 

@@ -27,6 +27,7 @@ def _doubled(catalogue: Catalogue) -> Iterable[str]:
         "entry": [(e.source, e.registry, e.code, e.owner) for e in catalogue.entries],
         "disagreement": [(d.registry, d.code, d.owner, d.class_key, d.aspect) for d in catalogue.disagreements],
         "constant": [(c.code, c.language, c.library, c.name) for c in catalogue.constants],
+        "over_http3": [note.code for note in catalogue.http3],
     }
     for kind, keys in keyed.items():
         seen: set[Hashable] = set()
@@ -51,6 +52,10 @@ def _unknown_references(catalogue: Catalogue) -> Iterable[str]:
     yield from _unknown_in_disagreements(catalogue, codes, classes, sources)
     for constant in catalogue.constants:
         yield from _missing(f"constants.toml: {constant.library} {constant.name}", [(HTTP, constant.code)], codes)
+    for note in catalogue.http3:
+        yield from _missing("http3.toml: over_http3", [(HTTP, note.code)], codes)
+        if not note.sources:
+            yield f"http3.toml: over_http3 {note.code}: names no source"
 
 
 def _unknown_in_meanings(

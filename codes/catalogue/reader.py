@@ -114,6 +114,7 @@ class _Reading:
             entries=tuple(sorted(rows["entry"], key=lambda e: (*number(e), rank.get(e.source, 0)))),
             disagreements=tuple(sorted(rows["disagreement"], key=number)),
             constants=tuple(rows["constant"]),
+            http3=tuple(rows["over_http3"]),
         )
 
 

@@ -16,6 +16,7 @@ from codes.catalogue.values import (
     FormerName,
     HeaderUse,
     Meaning,
+    OverHttp3,
     Owner,
     Position,
     Registry,
@@ -23,6 +24,7 @@ from codes.catalogue.values import (
     ReleaseRange,
     Retry,
     Severity,
+    Shown,
     Source,
     SourceKind,
     Spec,
@@ -293,6 +295,15 @@ def _constant(table: Table) -> Constant:
     )
 
 
+def _over_http3(table: Table) -> OverHttp3:
+    return OverHttp3(
+        code=table.number("code"),
+        text=table.filled("text"),
+        shown=table.tables("shown", lambda t: Shown(t.filled("client"), t.filled("text"))),
+        sources=table.tables("sources", _citation),
+    )
+
+
 MAKERS: Mapping[str, Callable[[Table], Any]] = {
     "registry": _registry,
     "class": _class,
@@ -304,5 +315,6 @@ MAKERS: Mapping[str, Callable[[Table], Any]] = {
     "class_note": _class_note,
     "disagreement": _disagreement,
     "constant": _constant,
+    "over_http3": _over_http3,
 }
 SOURCE_KINDS = frozenset({"entry", "class_note"})

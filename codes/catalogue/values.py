@@ -287,6 +287,24 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Words that a client shows in place of a status."""
+
+    client: str
+    text: str
+
+
+@dataclass(frozen=True)
+class OverHttp3:
+    """Difference that HTTP/3 and QUIC make to an HTTP status: what happens, and what clients show instead."""
+
+    code: int
+    text: str
+    shown: tuple[Shown, ...]
+    sources: tuple[Spec, ...]
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """Everything, in the order in which it is shown."""
 
@@ -300,6 +318,7 @@ class Catalogue:
     entries: tuple[Entry, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
     constants: tuple[Constant, ...] = ()
+    http3: tuple[OverHttp3, ...] = ()
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def class_of(self, registry: str, number: int) -> CodeClass | None:

@@ -34,7 +34,7 @@ def _curl(*numbers: int) -> str:
 _OTHERS_OF_CURL = sorted(
     {*range(1, 100)}
     - {5, 6, 7, 16, 18, 22, 28, 35, 47, 51, 52, 53, 54, 55, 56, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91}
-    - {92, 95, 97, 98}
+    - {92, 95, 96, 97, 98}
 )
 
 FAULTS: tuple[Fault, ...] = (
@@ -123,7 +123,7 @@ FAULTS: tuple[Fault, ...] = (
     _fault(
         "The connection was closed before an answer came: by the server, a proxy or a firewall, often because of "
         "the size of the body or a missing certificate. Look into the log of the nearest proxy at that time.",
-        rf"""{_curl(16, 18, 52, 55, 56, 92, 95, 97)}|\A\s*empty\ reply\s*\Z|\bunexpectedly\ dropped\ the\ connection\b|\bIncompleteRead\b|\bServer\ ?disconnected\b
+        rf"""{_curl(16, 18, 52, 55, 56, 92, 97)}|\A\s*empty\ reply\s*\Z|\bunexpectedly\ dropped\ the\ connection\b|\bIncompleteRead\b|\bServer\ ?disconnected\b
         |\bServerDisconnectedError\b|\bstream\ was\ reset\b|\bStreamResetException\b|\bheader\ parser\ received\ no\ bytes\b|\bEOFException:\ \\n\ not\ found
         |\bClosedChannelException\b|\bprematurely\ closed\ BEFORE\ response\b|\bserver\ closed\ idle\ connection\b|\bserver\ sent\ GOAWAY\b
         |\bhyper::Error\(IncompleteMessage\)|\bconnection\ closed\ before\ message\ completed\b|^EOFError:\ end\ of\ file\ reached
@@ -137,12 +137,23 @@ FAULTS: tuple[Fault, ...] = (
         |\bunexpected\ end\ of\ file\ from\ server\b|\bforcibly\ closed\ by\ the\ remote\ host\b
         |\bWinError\ 1005[34]\b
         |\bunderlying\ connection\ was\ closed\b|\bERR_(?:CONNECTION_(?:RESET|CLOSED|ABORTED)
-        |EMPTY_RESPONSE|HTTP2_\w{{1,40}}|QUIC_\w{{1,40}})\b
+        |EMPTY_RESPONSE|HTTP2_\w{{1,40}})\b
         |\bNS_ERROR_NET_(?:RESET|INTERRUPT)\b|\berrno\ (?:32|104)\b|\bos\ error\ (?:32|104)\b
         |\bno\ data\ received\b
         |^(?:Post|Get|Put)\ "https?://[^"\r\n]{{1,300}}":\ (?:unexpected\ )?EOF\b|\bother\ side\ closed\b""",
         "curl: (52) Empty reply from server",
         "a reset of the counter",
+    ),
+    _fault(
+        "This is an error of HTTP/3 or QUIC, which is none of HTTP's statuses: no answer came, or only a part of it. "
+        "H3_REQUEST_REJECTED says that nothing was processed. Send again over HTTP/2 or HTTP/1.1; where only HTTP/3 "
+        "fails, look at the firewall for UDP port 443.",
+        rf"""{_curl(95, 96)}|\bERR_QUIC_\w{{1,40}}\b|\bNS_ERROR_NET_HTTP3_PROTOCOL_ERROR\b
+        |\bH3_(?:[A-Z]{{1,12}}_){{0,2}}(?:ERROR|STREAM|UNEXPECTED|LOAD|SETTINGS|REJECTED|CANCELLED|INCOMPLETE|REQUEST|FALLBACK)\b
+        |\bCRYPTO_ERROR\ 0x1[0-9a-f]{{2}}\b|\bHTTP/3\ stream\ \d{{1,19}}\ (?:refused|reset)\ by\ server\b
+        |\btimeout:\ no\ recent\ network\ activity\b|\bretried\ on\ an\ older\ HTTP\ version\b""",
+        "HTTP/3 error code 'H3_REQUEST_REJECTED' (0x10b)",
+        "served over HTTP/3 by h3_frontend",
     ),
     _fault(
         "The client followed redirects in a circle and gave up, so it shows no final status. Look at the Location "

@@ -14,7 +14,7 @@ class StatusCodeQuerySet(models.QuerySet["StatusCode"]):
 
     def for_lists(self) -> Self:
         """Return rows in page order, without the long columns that a list does not show."""
-        return self.in_page_order().defer("constants", "note", "releases")
+        return self.in_page_order().defer("constants", "http3", "note", "releases")
 
 
 class StatusCode(Keyed):
@@ -30,6 +30,7 @@ class StatusCode(Keyed):
     http_statuses = models.JSONField(default=list)
     releases = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     constants = models.JSONField(default=list)
+    http3 = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     name = models.CharField(max_length=100)
     retry = models.CharField(max_length=20, db_index=True)
     owners = models.JSONField(default=list)
