@@ -11,8 +11,9 @@ from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 
 from feeds.receipt import feed_status
+from feeds.rules.decision import Certificate
 from portal.database.threads import Unavailable
-from portal.http.client import IdentityNames
+from portal.http.client import DIALECTS, IdentityNames
 from portal.models import ApiToken
 from tests.factories import DN, make_feed, make_rule
 from tests.live import Live, Response
@@ -244,3 +245,44 @@ def test_s04_white_space_that_is_no_blank_belongs_to_the_reported_name(odd: str)
         asked, 1, IdentityNames(), datetime(2026, 2, 24, tzinfo=UTC)
     ).certificate
     assert certificate.dn is None or certificate.dn.common_name == f"good{odd}"
+
+
+def reported(dialect: str, attributes: dict[str, str]) -> Certificate:
+    """The certificate of a question to a portal with this dialect."""
+    data = json.dumps({"feedName": "A", "attributeMap": attributes}).encode()
+    moment = datetime(2026, 2, 24, tzinfo=UTC)
+    return feed_status.read_question(data, 2, DIALECTS[dialect], moment).certificate
+
+
+@pytest.mark.parametrize(
+    ("dialect", "attributes"),
+    [
+        ("haproxy", {"X-SSL-Client-DN": '"CN=a"', "X-SSL-Client-Verify": "0"}),
+        ("envoy", {"X-Forwarded-Client-Cert": 'Subject="CN=other",Hash=1;Subject="CN=a"'}),
+        ("traefik", {"X-Forwarded-Tls-Client-Cert-Info": "Subject%3D%22CN%3Da%22%3BNA%3D%221801396800%22"}),
+        ("aws-alb", {"X-Amzn-Mtls-Clientcert-Subject": "CN=a"}),
+        *((dialect, {"RemoteDN": "CN=a"}) for dialect in DIALECTS),
+    ],
+)
+def test_s38_a_question_is_read_in_the_dialect_and_remotedn_counts_in_each(
+    dialect: str, attributes: dict[str, str]
+) -> None:
+    found = reported(dialect, attributes)
+    assert (found.verified, str(found.dn)) == (True, "CN=a"), found.fault
+
+
+@pytest.mark.parametrize(
+    ("dialect", "attributes"),
+    [
+        ("haproxy", {"X-SSL-Client-DN": "CN=a", "X-SSL-Client-Verify": "20"}),
+        ("envoy", {"X-Forwarded-Client-Cert": 'Subject="CN=a"x'}),
+        ("envoy", {"RemoteDN": "CN=a", "X-Forwarded-Client-Cert": "x"}),
+        ("traefik", {"X-Forwarded-Tls-Client-Cert-Info": "CN=a"}),
+        ("aws-alb", {"RemoteDN": "CN=a", "X-Amzn-Mtls-Clientcert": "x"}),
+    ],
+)
+def test_s38_a_question_with_a_malformed_or_failed_header_is_not_verified(
+    dialect: str, attributes: dict[str, str]
+) -> None:
+    found = reported(dialect, attributes)
+    assert (found.presented, found.verified) == (True, False)
