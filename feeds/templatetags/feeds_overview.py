@@ -1,5 +1,6 @@
 """Feed figures on pages of other apps: the first page of the admin and the public home page."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from feeds.changes.approval import waiting
 from feeds.changes.approval_watch import is_on
+from feeds.models import RefusalSample
 from feeds.monitoring.figures import refusals
 from feeds.monitoring.metrics import FOLDER
 from feeds.monitoring.overview import overview, went_quiet
@@ -49,7 +51,19 @@ def feeds_refused_with(context: Context, registry: str, code: int) -> dict[str, 
     user = context["request"].user
     if not user.has_perms(["feeds.view_hourlycount", "feeds.view_refusalsample"]):
         return {"may_view": False}
-    counted = refusals(timezone.now(), hours=24)
-    rows = [row for row in counted if code == (row.http_status if registry == "http" else row.stroom_status)]
+    now, column = timezone.now(), "http_status" if registry == "http" else "stroom_status"
+    rows = [row for row in refusals(now, hours=24) if getattr(row, column) == code]
+    may_test = user.has_perm("feeds.view_feed")
     may_refuse = bool(rows) or (registry == "stroom" and code != 0) or (registry == "http" and code >= 400)
-    return {"may_view": may_refuse, "rows": rows, "may_test": user.has_perm("feeds.view_feed")}
+    return {
+        "may_view": may_refuse,
+        "rows": rows,
+        "may_test": may_test,
+        "sample": _latest_sample(now, column, code) if may_test and rows else None,
+    }
+
+
+def _latest_sample(now: datetime, column: str, code: int) -> int | None:
+    """Return the key of the latest refusal of 24 hours that was kept in full; None where none was."""
+    samples = RefusalSample.objects.filter(**{column: code}, at__gte=now - timedelta(hours=24))
+    return samples.values_list("pk", flat=True).first()

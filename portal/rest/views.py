@@ -481,8 +481,9 @@ def _compressed(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
 def conditional_page(view: ConditionalPage) -> ConditionalPage:
     """For pages that are only read: as `ConditionalMixin`, and compressed.
 
-    The navigation depends on who is signed in, hence Vary. Nothing can be changed here, so a request that wants to
-    is told that, and not that a form's token is missing.
+    The navigation and parts of pages depend on who is signed in, hence Vary; shared caches do not keep the pages of
+    signed-in users. Nothing can be changed here, so a request that wants to gets that as the answer, and not that a
+    form's token is missing.
     """
 
     @csrf_exempt
@@ -491,6 +492,8 @@ def conditional_page(view: ConditionalPage) -> ConditionalPage:
             return read_only(request)
         response = view(request, *args, **kwargs)
         patch_vary_headers(response, ["Cookie"])
+        if request.user.is_authenticated:
+            response.headers.setdefault("Cache-Control", "private, no-cache")
         return _compressed(request, conditional(request, response))
 
     answer.__name__, answer.__doc__, answer.__module__ = view.__name__, view.__doc__, view.__module__

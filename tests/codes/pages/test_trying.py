@@ -3,13 +3,13 @@
 import re
 import shlex
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from feeds.models import HourlyCount, Outcome
+from feeds.models import HourlyCount, Outcome, RefusalSample
 from tests.feeds.admin.admin_client import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +71,15 @@ def test_each_heading_of_a_code_links_to_itself(site: Client, page: str) -> None
 def refused(site: Client) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     for stroom, http, count in ((310, 403, 7), (110, 406, 5)):
+        for age in (3, 2, 30):
+            RefusalSample.objects.create(
+                at=datetime.now(UTC) - timedelta(hours=age),
+                feed="A-B",
+                http_status=http,
+                stroom_status=stroom,
+                receipt_id=f"{stroom}-{age}",
+                headers={"Feed": "A-B", "X-Age": str(age)},
+            )
         HourlyCount.objects.create(
             feed="A-B", hour=hour, outcome=Outcome.REFUSED, http_status=http, stroom_status=stroom, count=count
         )
@@ -88,6 +97,31 @@ def test_an_administrator_sees_what_was_refused_with_the_code() -> None:
     assert "No delivery was refused with this status." in boss.get("/codes/stroom/100/").content.decode()
     for page in ("/codes/stroom/0/", "/codes/http/200/"):
         assert "Seen here" not in boss.get(page).content.decode()
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.parametrize("page", ["/codes/stroom/310/", "/codes/http/403/"])
+def test_the_dry_run_is_filled_with_the_latest_of_these_refusals(page: str) -> None:
+    boss = signed_in("view_hourlycount", "view_refusalsample", "view_feed")
+    link = re.search(
+        r'<a href="(/admin/feeds/feed/test/[^"]*)">Test a request</a>', boss.get(page).content.decode()
+    )
+    assert link
+    form = boss.get(link[1])
+    assert form.context["sample"].receipt_id == "310-2"
+    assert "X-Age: 2" in form.content.decode()
+    empty = boss.get("/codes/stroom/100/").content.decode()
+    assert '<a href="/admin/feeds/feed/test/">Test a request</a>' in empty
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.parametrize("page", ["/codes/stroom/310/", "/codes/http/404/", "/codes/http/471/", "/codes/"])
+def test_s31_no_shared_cache_keeps_the_page_of_a_signed_in_user(page: str) -> None:
+    boss = signed_in("view_hourlycount", "view_refusalsample", "view_feed")
+    answer = boss.get(page)
+    assert {part.strip() for part in answer["Cache-Control"].split(",")} == {"private", "no-cache"}
+    assert "Cookie" in answer["Vary"]
+    assert "private" not in Client().get(page)["Cache-Control"]
 
 
 @pytest.mark.usefixtures("refused")

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from codes import loading
-from tests.live import Live, Response, parse, read_all, running
+from tests.live import PROXY, Live, Response, parse, read_all, running
 from tests.serving import Serve
 
 pytestmark = pytest.mark.server
@@ -161,6 +161,21 @@ def test_the_order_of_a_query_makes_no_difference(portal: Live) -> None:
     assert counted(portal) == {"made": 1, "hit": 1, "not_modified": 0}
 
 
+def test_s01_the_command_of_a_code_page_has_the_scheme_that_a_trusted_proxy_says_and_no_forged_host(
+    portal: Live,
+) -> None:
+    """Kept pages included: the one for https is not given to a client of http, nor the other way round."""
+    asked = (
+        b"GET /codes/http/503/ HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\n"
+        b"X-Forwarded-Host: evil.example\r\nConnection: close\r\n\r\n"
+    )
+    for _ in range(2):
+        for peer, scheme in (("127.0.0.1", b"http"), (PROXY, b"https")):
+            html = plain(portal.exchange(asked, peer=peer))
+            assert b"curl -i &#x27;%s://localhost/try/http/503/&#x27;" % scheme in html, peer
+            assert b"evil.example" not in html
+
+
 def test_pages_of_somebody_signed_in_are_neither_kept_nor_answered_from_what_is(portal: Live) -> None:
     """The menu shows them the way to the admin; the first page has figures that only they may see."""
     client = Client(headers={"host": "localhost"})
@@ -169,6 +184,7 @@ def test_pages_of_somebody_signed_in_are_neither_kept_nor_answered_from_what_is(
     for path in ("/", "/codes/", "/codes/http/503/"):
         own = [ask(portal.port, path, CHROMIUM, session) for _ in range(2)]
         assert all(SIGNED_IN in plain(answer) for answer in own), path
+        assert all("private" in (answer.header("cache-control") or "") for answer in own), path
     assert counted(portal) == {"made": 0, "hit": 0, "not_modified": 0}
     for path in ("/", "/codes/", "/codes/http/503/"):
         for _ in range(2):
