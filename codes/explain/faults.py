@@ -37,6 +37,30 @@ _OTHERS_OF_CURL = sorted(
     - {92, 95, 96, 97, 98}
 )
 
+#: Errors of HTTP/3 and QUIC; the first is of a request that counts as never sent.
+HTTP3_FAULTS: tuple[Fault, ...] = (
+    _fault(
+        "HTTP/3 ended the request before the server processed anything of it, so it counts as never sent: send it "
+        "again, whatever its method. Most clients do so by themselves on a new connection.",
+        r"""\bH3_REQUEST_REJECTED\b|\bERR_QUIC_(?:GOAWAY_REQUEST_CAN_BE_RETRIED|HANDSHAKE_FAILED)\b
+        |\bHTTP/3\ stream\ \d{1,19}\ refused\ by\ server\b|\b0x10b\ REQUEST_REJECTED\b""",
+        "HTTP/3 error code 'H3_REQUEST_REJECTED' (0x10b)",
+        "REQUEST_REJECTED by the board",
+    ),
+    _fault(
+        "This is an error of HTTP/3 or QUIC, which is none of HTTP's statuses: no answer came, or only a part of it. "
+        "The request may have been processed all the same. Send again over HTTP/2 or HTTP/1.1 (curl --http1.1) to see "
+        "the status; where only HTTP/3 fails, look at the firewall for UDP port 443.",
+        rf"""\A\s*(?:http/?3|h3|quic)\ (?:errors?|failed|failure|protocol\ error|timeout)\s*\Z|{_curl(95, 96)}|\bERR_QUIC_\w{{1,40}}\b|\bNS_ERROR_NET_HTTP3_PROTOCOL_ERROR\b
+        |\bH3_(?:[A-Z]{{1,12}}_){{0,2}}(?:ERROR|STREAM|UNEXPECTED|LOAD|SETTINGS|REJECTED|CANCELLED|INCOMPLETE|REQUEST|FALLBACK)\b
+        |\bCRYPTO_ERROR\ 0x1[0-9a-f]{{2}}\b|\bHTTP/3\ stream\ \d{{1,19}}\ (?:reset\ by\ server|was\ closed\ cleanly)\b
+        |\bQUIC\ connection\ (?:error|is\ draining|lacks)\b|\bQuicException\b|\bH3\ error\ \(0x[\da-f]{{1,16}}\)
+        |\bApplication\ error\ 0x(?:1[01][\da-f]|20[0-2])\ \((?:remote|local)\)
+        |\btimeout:\ (?:no\ recent\ network\ activity|handshake\ did\ not\ complete\ in\ time)\b|\bretried\ on\ an\ older\ HTTP\ version\b""",
+        "HTTP/3 error code 'H3_REQUEST_CANCELLED' (0x10c)",
+        "served over HTTP/3 by h3_frontend",
+    ),
+)
 FAULTS: tuple[Fault, ...] = (
     _fault(
         "The browser refused to show the answer to a page of another site (CORS), or no answer came. The "
@@ -137,24 +161,14 @@ FAULTS: tuple[Fault, ...] = (
         |\bunexpected\ end\ of\ file\ from\ server\b|\bforcibly\ closed\ by\ the\ remote\ host\b
         |\bWinError\ 1005[34]\b
         |\bunderlying\ connection\ was\ closed\b|\bERR_(?:CONNECTION_(?:RESET|CLOSED|ABORTED)
-        |EMPTY_RESPONSE|HTTP2_\w{{1,40}})\b
+        |EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|CONTENT_LENGTH_MISMATCH|HTTP2_\w{{1,40}})\b
         |\bNS_ERROR_NET_(?:RESET|INTERRUPT)\b|\berrno\ (?:32|104)\b|\bos\ error\ (?:32|104)\b
         |\bno\ data\ received\b
         |^(?:Post|Get|Put)\ "https?://[^"\r\n]{{1,300}}":\ (?:unexpected\ )?EOF\b|\bother\ side\ closed\b""",
         "curl: (52) Empty reply from server",
         "a reset of the counter",
     ),
-    _fault(
-        "This is an error of HTTP/3 or QUIC, which is none of HTTP's statuses: no answer came, or only a part of it. "
-        "H3_REQUEST_REJECTED says that nothing was processed. Send again over HTTP/2 or HTTP/1.1; where only HTTP/3 "
-        "fails, look at the firewall for UDP port 443.",
-        rf"""{_curl(95, 96)}|\bERR_QUIC_\w{{1,40}}\b|\bNS_ERROR_NET_HTTP3_PROTOCOL_ERROR\b
-        |\bH3_(?:[A-Z]{{1,12}}_){{0,2}}(?:ERROR|STREAM|UNEXPECTED|LOAD|SETTINGS|REJECTED|CANCELLED|INCOMPLETE|REQUEST|FALLBACK)\b
-        |\bCRYPTO_ERROR\ 0x1[0-9a-f]{{2}}\b|\bHTTP/3\ stream\ \d{{1,19}}\ (?:refused|reset)\ by\ server\b
-        |\btimeout:\ no\ recent\ network\ activity\b|\bretried\ on\ an\ older\ HTTP\ version\b""",
-        "HTTP/3 error code 'H3_REQUEST_REJECTED' (0x10b)",
-        "served over HTTP/3 by h3_frontend",
-    ),
+    *HTTP3_FAULTS,
     _fault(
         "The client followed redirects in a circle and gave up, so it shows no final status. Look at the Location "
         "headers with curl -v, and send to the last address that is right.",

@@ -115,6 +115,7 @@ def _placed(text: str, plain: Plain, findings: Sequence[Found]) -> list[Found]:
 
 def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
     yield from _foreign(text)
+    yield from _faults(unanswered.BROKEN_OFF.pattern, text)
     yield from _w3c_lines(text)
     yield from _server_words(text)
     yield from _spelt_out(text, vocabulary)
@@ -138,8 +139,12 @@ def _candidates(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
         for match in form.pattern.finditer(text):
             yield from _numbers(match, form.kind)
     for fault in FAULTS:
-        for match in fault.pattern.finditer(text):
-            yield Found(HTTP, NO_STATUS, FAULT, *match.span(), match.group())
+        yield from _faults(fault.pattern, text)
+
+
+def _faults(pattern: re.Pattern[str], text: str) -> Iterator[Found]:
+    for match in pattern.finditer(text):
+        yield Found(HTTP, NO_STATUS, FAULT, *match.span(), match.group())
 
 
 def _foreign(text: str) -> Iterator[Found]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from codes.explain.patterns import ACCESS_LOG, METHOD, NO_ANSWER, QUESTION, STATUS_LINE, TUNNEL, Shape, shape
+from codes.explain.patterns import ACCESS_LOG, FAULT, METHOD, NO_ANSWER, QUESTION, STATUS_LINE, TUNNEL, Shape, shape
 
 #: Stands for the HTTP status where none came, as in curl and in browsers.
 NO_STATUS = 0
@@ -106,6 +106,15 @@ EMPTY_HEAD = shape(
     [<>*|\ \t]{0,6}HTTP/\d""",
     "HTTP/1.1 200 OK\r\nVia: 1.1 proxy\r\n\r\nHTTP/1.1 406 Not Acceptable\r\n",
     "HTTP/1.1 200 OK\r\nVia: 1.1 proxy\r\n\r\nHTTP is a protocol",
+)
+
+
+#: Chrome names the 200 of an answer that broke off in the middle: it confirms nothing.
+BROKEN_OFF = shape(
+    FAULT,
+    r"\bnet::ERR_[A-Z\d_.]{3,80}\ 2\d\d\b(?:\ \(OK\))?",
+    "GET https://x.example/ net::ERR_QUIC_PROTOCOL_ERROR.QUIC_NETWORK_IDLE_TIMEOUT 200 (OK)",
+    "GET https://x.example/ net::ERR_ABORTED 404 (Not Found)",
 )
 
 

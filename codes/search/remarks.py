@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codes.explain.faults import GAVE_UP, cause_of
+from codes.explain.faults import GAVE_UP, HTTP3_FAULTS, cause_of
 from codes.explain.foreign import FOREIGN
 
 Link = tuple[str, str]
@@ -21,6 +21,12 @@ class Remark:
 _OF_PROXIES: tuple[Link, ...] = (
     ("Codes of proxies whose server did not answer", "/codes/compare/?codes=502,503,504"),
 )
+_OF_HTTP3: tuple[Link, ...] = (
+    ("HTTP 502 over HTTP/3", "/codes/http/502/#http3"),
+    ("HTTP 503 over HTTP/3", "/codes/http/503/#http3"),
+    ("HTTP 500 over HTTP/3", "/codes/http/500/#http3"),
+)
+_CAUSES_OF_HTTP3 = frozenset(fault.sentence for fault in HTTP3_FAULTS)
 _IN_PLACE_OF_STATUS = (
     "Programs write 000, 0 or -1 in place of an HTTP status when the connection failed, was cut or timed out. It "
     "is no Stroom-Status either: Stroom-Status 0 counts only with HTTP 200."
@@ -45,7 +51,7 @@ def remarks_on(query: str, no_answer: str = "") -> Iterator[Remark]:
             "This is said by the client itself: no answer came, so there is no status code. "
             f"{cause} A delivery to Stroom: keep the data and send it again, since nothing confirms it. Anything "
             "else may have arrived all the same: send it again only where twice does no harm.",
-            _OF_PROXIES,
+            _OF_HTTP3 if cause in _CAUSES_OF_HTTP3 else _OF_PROXIES,
         )
     elif foreign := FOREIGN.search(query):
         yield Remark(
