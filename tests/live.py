@@ -19,7 +19,7 @@ from django.db import connections
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
 from portal.http.client import TrustedProxies
 from portal.models import ApiToken, LoginTry
-from portal.server.protocol import PortalServer, make_config
+from portal.server.server import PortalServer, make_config
 from portal.server.worker import Worker, make_worker
 
 #: The peer that the server under test believes; everybody else connects from 127.0.0.1.

@@ -43,9 +43,9 @@ from portal.server.gate import Gate, Rules
 from portal.server.lanes import SIDE_THREADS, Lane, PagePools
 from portal.server.long_polls import WaitingRoom
 from portal.server.metrics_page import BuildCollector, MetricsPage
-from portal.server.protocol import PortalServer, make_config
 from portal.server.proxy_probe import PROBE_HEADER, ProxyProbe
 from portal.server.routes import Kind, route_of
+from portal.server.server import PortalServer, make_config
 from portal.server.try_it import TryIt, catalogue_names
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from portal.environment import Environment
-from portal.server.protocol import STOP_SIGNALS
 from portal.server.restart import TRIAL_OPTION, Inheritance
+from portal.server.server import STOP_SIGNALS
 from portal.server.sockets import CannotListen, describe, host_warning, is_held_open, open_listener
 from portal.server.startup import open_folder, prepare, share_memory
 from portal.server.supervisor import Supervisor, report_started

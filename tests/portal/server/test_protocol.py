@@ -12,6 +12,7 @@ import pytest
 from portal.http.body import Body, Incomplete, Receive, Scope, Send
 from portal.server import protocol as server
 from portal.server.cache import AtOnce
+from portal.server.server import PortalServer
 from tests.live import parse, read_all, serving
 
 seen: list[dict[str, Any]] = []
@@ -207,7 +208,7 @@ class Prepared:
 
     def __init__(self) -> None:
         self.reached: list[tuple[str, bool]] = []
-        self.server: server.PortalServer | None = None
+        self.server: PortalServer | None = None
 
     def at_once(self, scope: Scope) -> AtOnce | None:
         if scope["path"] != "/ready":
