@@ -17,7 +17,8 @@ from portal.http.answer import JSON, Answer, send_answer
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.client import IdentityNames, client_address
 from portal.http.request_ids import current_request_id, request_id
-from portal.server.cache import Asked, AtOnce, ReadyAnswers
+from portal.server.cache import AtOnce, ResponseCache
+from portal.server.cache_key import CacheRequest
 from portal.server.gate import Gate
 from portal.server.proxy_probe import ProxyProbe
 
@@ -48,7 +49,7 @@ class Edge:
         feed_status: Application,
         try_it: Application,
         metrics: Application,
-        ready: ReadyAnswers,
+        ready: ResponseCache,
         gate: Gate,
         health: Callable[[], Health],
         trusts: Callable[[str | None], bool],
@@ -110,7 +111,7 @@ class Edge:
         """Return a cached answer that the protocol can write immediately."""
         return self._ready.at_once(scope, self._scheme)
 
-    def again(self, asked: Asked, scope: Scope) -> AtOnce | None:
+    def again(self, asked: CacheRequest, scope: Scope) -> AtOnce | None:
         """Return a cached answer to a request that was answered at once before."""
         return self._ready.again(asked, scope)
 

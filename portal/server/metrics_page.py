@@ -39,7 +39,7 @@ _PASSED_ON = frozenset(
 
 
 @dataclass(frozen=True)
-class Asked:
+class MetricsRequest:
     """Request as far as the answer depends on it; header names are in lower case."""
 
     method: str
@@ -85,7 +85,7 @@ class MetricsPage:
         answer = await self._answer(asked(scope))
         await send_answer(send, replace(answer, headers=(*answer.headers, ("Cache-Control", "no-store"))))
 
-    async def _answer(self, request: Asked) -> Answer:
+    async def _answer(self, request: MetricsRequest) -> Answer:
         if request.method not in {"GET", "HEAD"}:
             return text_answer(405, "Use GET.", ("Allow", "GET, HEAD"))
         loop = asyncio.get_running_loop()
@@ -103,7 +103,7 @@ class MetricsPage:
             log.exception("/metrics failed")
             return text_answer(500, "Internal error. The log has the details.")
 
-    def refusal(self, request: Asked) -> Answer | None:
+    def refusal(self, request: MetricsRequest) -> Answer | None:
         """Return the refusal of a client, as far as it needs no database."""
         if self._readers == MetricsReaders():
             return text_answer(404, "There is nothing at this address.")
@@ -113,25 +113,25 @@ class MetricsPage:
             return text_answer(403, "PORTAL_METRICS_READERS does not name your address.")
         return None if bearer_secret(request.headers.get("authorization")) else _NO_TOKEN
 
-    def _is_free(self, request: Asked) -> bool:
+    def _is_free(self, request: MetricsRequest) -> bool:
         """Return whether the client needs no token."""
         return (self._readers.local and self._is_local(request)) or self._is_named(request)
 
-    def _is_local(self, request: Asked) -> bool:
+    def _is_local(self, request: MetricsRequest) -> bool:
         """Return whether a local program connects directly: no proxy, no web page by DNS rebinding."""
         host = request.headers.get("host", "").lower()
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         passed_on = self._trusts(request.peer) or not _PASSED_ON.isdisjoint(request.headers)
         return is_loopback(request.peer) and not passed_on and name in _LOCAL_HOSTS
 
-    def _is_named(self, request: Asked) -> bool:
+    def _is_named(self, request: MetricsRequest) -> bool:
         """Return whether the client's address is in a listed network; False where a proxy hides it."""
         forwarded = request.headers.get("x-forwarded-for", "")
         if self._trusts(request.peer) and not forwarded and not _PASSED_ON.isdisjoint(request.headers):
             return False
         return self._readers.includes(client_address(request.peer, [forwarded], self._trusts))
 
-    def _metrics(self, request: Asked) -> Answer:
+    def _metrics(self, request: MetricsRequest) -> Answer:
         encode, kind = choose_encoder(request.headers.get("accept", ""))
         body = encode(self._registry)
         headers: tuple[tuple[str, str], ...] = (("Content-Type", kind), ("Vary", "Accept, Accept-Encoding"))
@@ -151,17 +151,17 @@ class BuildCollector(Collector):
         yield build
 
 
-def asked(scope: Scope) -> Asked:
+def asked(scope: Scope) -> MetricsRequest:
     """Return the parts of a request that the page needs; repeated headers are joined."""
     client = scope.get("client")
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Asked(scope["method"], client[0] if client else "", headers)
+    return MetricsRequest(scope["method"], client[0] if client else "", headers)
 
 
-def _refusal_of_token(request: Asked) -> Answer | None:
+def _refusal_of_token(request: MetricsRequest) -> Answer | None:
     """Return the refusal of a token; None if it may read the metrics.
 
     Raises:

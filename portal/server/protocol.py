@@ -20,7 +20,8 @@ from uvicorn.server import ServerState
 
 from feeds.rules.stroom_status import BAD_REQUEST, HEADERS_TOO_LARGE, StroomStatus
 from portal.http.body import EXTENSION, Connection, Scope, connection_of, is_delimited
-from portal.server.cache import Asked, AtOnce
+from portal.server.cache import AtOnce
+from portal.server.cache_key import CacheRequest
 from portal.server.crowd import Waiting
 from portal.server.heads import Heads
 from portal.server.refusals import refusal
@@ -49,7 +50,7 @@ class PortalState(ServerState):
     def __init__(self) -> None:
         super().__init__()
         self.on_room: Callable[[], None] = lambda: None
-        self.heads: Heads[tuple[Asked, Any]] = Heads()
+        self.heads: Heads[tuple[CacheRequest, Any]] = Heads()
 
 
 class PortalProtocol(HttpToolsProtocol):
@@ -82,9 +83,9 @@ class PortalProtocol(HttpToolsProtocol):
         """Look up what the application answers without a task; a plain ASGI application has none of it."""
         self._demands_length: Callable[[Any], bool] = getattr(self.app, "demands_length", lambda _: False)
         self._at_once: Callable[[Any], AtOnce | None] = getattr(self.app, "at_once", lambda _: None)
-        self._again: Callable[[Asked, Any], AtOnce | None] = getattr(self.app, "again", lambda _, __: None)
+        self._again: Callable[[CacheRequest, Any], AtOnce | None] = getattr(self.app, "again", lambda _, __: None)
         self._heads = self.server_state.heads if isinstance(self.server_state, PortalState) else Heads()
-        self._answered: list[Asked | None] = []
+        self._answered: list[CacheRequest | None] = []
         self._has_answered = False
 
     @property

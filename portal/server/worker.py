@@ -37,7 +37,7 @@ from portal.http.counters import shared_tallies
 from portal.http.limits import COUNTER
 from portal.rest.throttling import ReadyThrottle
 from portal.server.bridge import DjangoBridge
-from portal.server.cache import ReadyAnswers
+from portal.server.cache import ResponseCache
 from portal.server.edge import Edge
 from portal.server.gate import Gate, Rules
 from portal.server.lanes import SIDE_THREADS, Lane, PagePools
@@ -205,7 +205,7 @@ def make_worker(environment: Environment) -> Worker:
             callers=pages.callers,
             threads=pages.metrics,
         ),
-        ready=ReadyAnswers(
+        ready=ResponseCache(
             version=_catalogue_version,
             threads=decisions,
             private=[PROBE_HEADER, *filter(None, [environment.signin_header])],

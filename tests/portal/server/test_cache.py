@@ -28,8 +28,11 @@ from portal.http.client import IdentityNames
 from portal.http.request_fields import accepts_gzip, canonical, is_known
 from portal.rest import throttling
 from portal.server import cache as module
+from portal.server import cache_store
 from portal.server.bridge import DjangoBridge
-from portal.server.cache import ReadyAnswers, can_be_kept, make_ready
+from portal.server.cache import ResponseCache
+from portal.server.cache_key import can_be_kept
+from portal.server.cache_store import make_response
 from portal.server.edge import Edge
 from tests.live import PROXY, Headers, Live, Response, parse, read_all, request, running, serving, trusted
 from tests.portal.server.gates import gate
@@ -51,7 +54,7 @@ class World:
         self.kind: type[Answer] = Answer
         self.wait: Callable[[], None] = lambda: None
         self.measures = Measures()
-        self.ready: ReadyAnswers
+        self.ready: ResponseCache
 
     def handler(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         self.asked.append(environ)
@@ -100,7 +103,7 @@ def _connect(port: int, peer: str = "127.0.0.1") -> socket.socket:
 def world() -> Iterator[World]:
     world = World()
     with ThreadPoolExecutor(4) as threads:
-        world.ready = ReadyAnswers(
+        world.ready = ResponseCache(
             version=world.read_version,
             threads=threads,
             private=["x-remote-user"],
@@ -412,13 +415,19 @@ def test_what_is_left_of_somebody_s_rate_is_told_to_nobody_else(world: World) ->
 # --- freshness ---
 
 
+def assert_counted(world: World) -> None:
+    """The size that is kept up to date is the sum over what is stored."""
+    sizes = [response.size + sum(map(len, key)) for key, response in world.ready.responses.items()]
+    assert world.ready.responses.size == sum(sizes)
+
+
 def test_a_new_version_throws_everything_away(world: World) -> None:
     assert bodies(world.get(path) for path in ("/", "/codes/")) == {PAGE}
     world.body, world.version = b"new", 2
     assert bodies(world.get(path) for path in ("/", "/codes/")) == {PAGE}
     world.look_at_once()
     assert bodies(world.get(path) for path in ("/", "/codes/")) == {b"new"}
-    assert world.ready._bytes == sum(itertools.starmap(module._size, world.ready._answers.items()))
+    assert_counted(world)
 
 
 def test_a_change_shows_within_a_second(world: World) -> None:
@@ -530,20 +539,20 @@ def test_who_waits_for_what_cannot_be_kept_asks_for_themselves(world: World) -> 
 
 
 def test_the_answers_asked_for_last_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_ANSWERS", 3)
+    monkeypatch.setattr(cache_store, "MAX_ANSWERS", 3)
     for path in ("/codes/1/", "/codes/2/", "/codes/3/", "/codes/1/", "/codes/4/", "/codes/1/", "/codes/2/"):
         world.get(path)
     assert [environ["PATH_INFO"][7] for environ in world.asked] == ["1", "2", "3", "4", "2"]
-    assert len(world.ready._answers) == 3
+    assert len(world.ready.responses) == 3
 
 
 def test_memory_is_bounded_and_keys_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_BYTES", 20 * len(PAGE))
+    monkeypatch.setattr(cache_store, "MAX_BYTES", 20 * len(PAGE))
     for number in range(40):
         world.get(f"/codes/{number}/{'x' * len(PAGE)}" if number % 2 else f"/codes/{number}/")
-        sizes = [answer.size + sum(map(len, key)) for key, answer in world.ready._answers.items()]
-        assert world.ready._bytes == sum(sizes) <= 20 * len(PAGE)
-    assert 0 < len(world.ready._answers) < 20
+        assert_counted(world)
+        assert world.ready.responses.size <= 20 * len(PAGE)
+    assert 0 < len(world.ready.responses) < 20
     assert not world.ready._being_made
 
 
@@ -551,7 +560,7 @@ def test_memory_is_bounded_and_keys_count(world: World, monkeypatch: pytest.Monk
 def test_s34_no_long_header_is_kept(world: World, name: str) -> None:
     for number in range(3):
         world.get("/codes/", {name: f"localhost:{'0' * 60_000}{number}"})
-    assert not world.ready._answers
+    assert not world.ready.responses
 
 
 # --- small parts ---
@@ -599,7 +608,7 @@ def test_only_whole_public_answers_can_be_kept() -> None:
 
 def test_packing_is_the_same_in_every_process() -> None:
     fields = [(b"content-type", b"application/json")]
-    first, second = make_ready(fields, PAGE), make_ready(fields, PAGE)
+    first, second = make_response(fields, PAGE), make_response(fields, PAGE)
     assert first == second
     assert first.packed != first.plain
 

@@ -14,7 +14,7 @@ from feeds.monitoring.health import Health
 from portal.http.body import Receive, Scope, Send
 from portal.http.client import IdentityNames
 from portal.server.bridge import DjangoBridge
-from portal.server.cache import ReadyAnswers
+from portal.server.cache import ResponseCache
 from portal.server.edge import Edge
 from portal.server.routes import LARGE_BODY
 from tests.live import PROXY, Headers, Response, chunks, parse, read_all, request, serving
@@ -107,7 +107,7 @@ def running() -> Iterator[World]:
             feed_status=feed_status,
             try_it=try_it,
             metrics=metrics,
-            ready=ReadyAnswers(version=lambda: 1, threads=threads),
+            ready=ResponseCache(version=lambda: 1, threads=threads),
             gate=gate(DjangoBridge(world.handler, threads), threads, lambda: world.most),
             health=lambda: world.health,
             trusts=lambda peer: peer == PROXY,
