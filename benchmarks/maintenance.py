@@ -36,7 +36,7 @@ from django.db import OperationalError, connection, transaction
 from feeds.changes.files import read_file
 from feeds.changes.import_plan import apply_import
 from feeds.models import Receipt, ReceiptFeed, RetentionPolicy
-from feeds.rules.metadata import format_meta
+from feeds.rules.stored_metadata import format_meta
 from feeds.store.ids import data_path, meta_path
 
 SIZES = (1024, 4096, 16_384, 65_536, 1_048_576)

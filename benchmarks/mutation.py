@@ -33,13 +33,18 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+_METADATA = [
+    "tests/feeds/rules/test_metadata.py",
+    "tests/feeds/rules/test_certificate.py",
+    "tests/feeds/rules/test_stored_metadata.py",
+    "tests/feeds/rules/test_properties.py",
+]
 TARGETS = {
     "feeds.rules.dn": ["tests/feeds/rules/test_dn.py", "tests/feeds/rules/test_properties.py"],
-    "feeds.rules.metadata": [
-        "tests/feeds/rules/test_metadata.py",
-        "tests/feeds/rules/test_stored_metadata.py",
-        "tests/feeds/rules/test_properties.py",
-    ],
+    "feeds.rules.arguments": _METADATA,
+    "feeds.rules.certificate": _METADATA,
+    "feeds.rules.metadata": _METADATA,
+    "feeds.rules.stored_metadata": _METADATA,
     "feeds.rules.decision": ["tests/feeds/rules/test_decision.py", "tests/feeds/rules/test_properties.py"],
     "feeds.store.compression": ["tests/feeds/store/test_compression.py"],
     "feeds.store.archive": ["tests/feeds/store/test_archive.py"],

@@ -21,7 +21,7 @@ from django.core.management import call_command
 
 from feeds.maintenance.integrity import StoreCheck
 from feeds.models import Receipt, ReceiptFeed
-from feeds.rules.metadata import format_meta
+from feeds.rules.stored_metadata import format_meta
 from feeds.store.ids import ReceiptIds, data_path, meta_path
 
 ROOT = settings.STORE_DIR

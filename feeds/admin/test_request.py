@@ -14,8 +14,8 @@ from django.urls.resolvers import URLPattern
 
 from feeds.models import Feed, RefusalSample
 from feeds.receipt.dry_run import DescribedCertificate, DryRun, dry_run
+from feeds.rules.arguments import MAX_NAMES
 from feeds.rules.decision import TraceStep
-from feeds.rules.metadata import MAX_NAMES
 from feeds.rules.pasted import UnreadableCertificate, read_pasted
 from portal.site import own_address
 

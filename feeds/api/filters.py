@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from feeds.changes.approval import concerning
 from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Outcome, Proposal, Receipt, labelled
+from feeds.rules.arguments import parse_time
 from feeds.rules.decision import COMPRESSIONS
-from feeds.rules.metadata import parse_time
 from portal.rest.views import FlagFilter, WholeNumberFilter
 
 MAX_TEXT = 200

@@ -20,7 +20,7 @@ from typing import Any
 
 from feeds.changes.apply import GIVEN, MAX_RULES, WRITABLE, RuleValues
 from feeds.models import MAX_LABEL, MAX_LABELS, Feed
-from feeds.rules.metadata import parse_time
+from feeds.rules.arguments import parse_time
 from feeds.store.stroom_packs import (
     FEED,
     MAX_UUID,

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from feeds.maintenance.backup_database import CannotBackUp, Stored, bytes_in, copy_database, copy_name, receipts_in
 from feeds.maintenance.backup_folder import PREVIOUS, STORE, Folder, Summary
 from feeds.maintenance.locks import only_one
-from feeds.rules.metadata import format_meta
+from feeds.rules.stored_metadata import format_meta
 from feeds.store import prune_log
 from feeds.store.ids import STORE_ID, meta_path
 from portal.audit import record

@@ -26,7 +26,7 @@ from feeds.maintenance.handover_folders import STAGED, CannotExport, Staging
 from feeds.maintenance.handover_journal import Journal, Ready
 from feeds.maintenance.locks import only_one
 from feeds.models import Receipt, ReceiptFeed, ReceiptQuerySet
-from feeds.rules.metadata import format_meta
+from feeds.rules.stored_metadata import format_meta
 from feeds.rules.stream_types import is_known_type
 from feeds.store.canonical import CanonicalZip, ExportFault, Key, Stored, demand_unchanged, items_of
 from feeds.store.compression import StreamInvalid

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from feeds.maintenance.recovery import adopt
 from feeds.maintenance.retention import REMOVED, finish_removals
 from feeds.models import Receipt
-from feeds.rules.metadata import format_meta
+from feeds.rules.stored_metadata import format_meta
 from feeds.store import prune_log
 from feeds.store.ids import DATA_SUFFIX, META_SUFFIX, RECEIPT_ID, RECEIVED, STORE_ID, data_path, meta_path
 from feeds.store.slots import PARTS, holder_since, noted_places, sweep_dead

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from feeds.models import FEED_NAME_LENGTH, Feed, Receipt, ReceiptFeed
 from feeds.rules.decision import FeedStatus
-from feeds.rules.metadata import parse_meta
+from feeds.rules.stored_metadata import parse_meta
 from feeds.store.archive import MAX_LISTED_GROUPS, Contents
 from feeds.store.compression import GzipCheck, StreamInvalid
 from feeds.store.ids import meta_path, received_at

@@ -11,7 +11,7 @@ from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, S
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, Receipt
 from feeds.monitoring.charts import Chart, stacked_bars
 from feeds.monitoring.figures import ARRIVED, HOUR, RefusalCount, first_hour, refusals, slots
-from feeds.rules.metadata import parse_time
+from feeds.rules.arguments import parse_time
 from feeds.store.spool import Space, SpaceMark
 
 SOON = timedelta(days=30)

@@ -20,7 +20,8 @@ from feeds.queries import NewReceipt
 from feeds.receipt import policies
 from feeds.receipt.outcomes import Outcome
 from feeds.rules.decision import Decision, FeedStatus, accept, decide_feed, normal_compression
-from feeds.rules.metadata import RequestMetadata, format_meta, stamp
+from feeds.rules.metadata import RequestMetadata
+from feeds.rules.stored_metadata import format_meta, stamp
 from feeds.store import archive
 from feeds.store.archive import MAX_LISTED_GROUPS, Contents
 from feeds.store.compression import Gunzip, GzipCheck, TooLarge

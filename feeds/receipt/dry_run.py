@@ -12,8 +12,9 @@ from django.conf import settings
 
 from feeds.models import Feed
 from feeds.receipt.answers import answer_to
+from feeds.rules.certificate import read_certificate
 from feeds.rules.decision import NO_CERTIFICATE, Certificate, Decision, FeedPolicy, FeedStatus, decide, refuse
-from feeds.rules.metadata import RequestMetadata, from_mapping, read_certificate
+from feeds.rules.metadata import RequestMetadata, from_mapping
 from feeds.rules.stroom_status import UNAVAILABLE, UNKNOWN_ERROR
 from portal.http.answer import Answer
 

@@ -20,9 +20,9 @@ from feeds.receipt.jobs import Ticket, Tickets, resolve_all
 from feeds.receipt.policies import KnownPolicies, read_policy
 from feeds.receipt.service import SETTLE_SECONDS
 from feeds.rules import stroom_status
+from feeds.rules.certificate import DOUBLED, read_certificate
 from feeds.rules.decision import Certificate, Decision, FeedPolicy, decide_feed
 from feeds.rules.dialects import identity_values, read_statement
-from feeds.rules.metadata import DOUBLED, read_certificate
 from feeds.store.compression import Gunzip, StreamInvalid
 from portal.access.tokens import BearerOutcome
 from portal.database.threads import Refused, Unavailable, in_time, promptly

@@ -2,7 +2,8 @@
 
 Pure. A dialect (`PORTAL_PROXY_DIALECT`) is the way in which one proxy writes the subject, the result of the
 verification and the end of validity; its header names are in `portal.http.client`. The result is one statement in
-the words of nginx, which `feeds.rules.metadata` judges. What cannot be read for certain is a fault, never a guess.
+the words of nginx, which `feeds.rules.certificate` judges. What cannot be read for certain is a fault, never a
+guess.
 """
 
 import re

@@ -1,69 +1,37 @@
-"""Request metadata: typed, trimmed, bounded arguments from header bytes and query string.
+"""Request metadata: typed, trimmed, bounded arguments from the headers and the query string of a request.
 
-The one place that knows header names. Pure. Sections named below are those of the receipt contract.
+Pure. Sections named below are those of the receipt contract. Names and values are in `arguments`, the client
+certificate is in `certificate`, and what is stored with the data is in `stored_metadata`.
 """
 
 import re
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from urllib.parse import unquote
 
+from feeds.rules.arguments import (
+    MAX_NAME_LENGTH,
+    MAX_NAMES,
+    MAX_OTHERS,
+    MAX_VALUE_LENGTH,
+    MEANINGFUL,
+    NEVER_STORED,
+    SECRETS,
+    canonical_name,
+    clean,
+)
+from feeds.rules.certificate import certificate_of, is_identity_header
 from feeds.rules.decision import NO_CERTIFICATE, Certificate, normal_compression
-from feeds.rules.dialects import identity_values, read_statement
-from feeds.rules.dn import BadDistinguishedName, parse_dn
 from portal.http.client import IdentityNames, client_address
 
-MAX_NAMES = 200
-MAX_NAME_LENGTH = 128
-#: Names without a meaning here that are looked at: some turn out blank, protected or none.
-MAX_OTHERS = 2 * MAX_NAMES
-MAX_VALUE_LENGTH = 8192
-
-_SPELLINGS = {
-    name.lower(): name
-    for name in (
-        "Feed System Environment Compression EffectiveTime Type Format ContextFormat Schema SchemaVersion "
-        "Encoding ContextEncoding Classification AccountId AccountName Component RemoteFile GUID ReceiptId "
-        "ReceiptIdPath ReceivedTime ReceivedTimeHistory ReceivedPath RemoteAddress RemoteHost RemoteDN "
-        "RemoteCertExpiry UploadUserId UploadUsername StreamSize"
-    ).split()
-}
-#: The last to be left out where there are too many names.
-_MEANINGFUL = frozenset(_SPELLINGS) | {"content-encoding"}
-#: Dropped where requests are read, so that nothing behind can store, log, echo or forward them.
-_SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})
-_NEVER_STORED = _SECRETS | {
-    "accept",
-    "connection",
-    "content-length",
-    "content-encoding",  # undone before anything is stored
-    "transfer-encoding",
-    "expect",
-    "upgrade",
-    "http2-settings",
-    "compression",
-}
-_IDENTITY_NAMES = frozenset({"remotedn", "remotecertexpiry", "uploaduserid", "uploadusername"})
-_IDENTITY_PREFIXES = ("x-ssl-", "x-forwarded-")
 #: Never taken from the query; neither are identity names and secrets.
 _PROTECTED_NAMES = frozenset({"remoteaddress", "remotehost", "host", "transfer-encoding"})
 _PROTECTED_PREFIXES = ("content-", "stroom-")
-#: Names that this hop sets by section 10, in addition to the size; an entry of an archive may not override these.
-_SET_BY_THIS_HOP = frozenset(
-    {"guid", "receiptid", "receiptidpath", "receivedtime", "receivedtimehistory", "receivedpath"}
-)
-#: Control characters, other line ends, and lone surrogates, which no encoding can carry.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 #: What RFC 9110 calls a token. A colon in a name would end the key early in a metadata file.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_LINE_END = re.compile(r"\r\n|\r|\n")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_NOTE = 300
-#: Fault of a certificate whose description has two values for one name.
-DOUBLED = "an identity header is given twice in the request"
 
 
 @dataclass(frozen=True)
@@ -122,7 +90,7 @@ class RequestMetadata:
 
     def stored(self) -> dict[str, str]:
         """Return the arguments that are kept as metadata (section 3.5)."""
-        return {name: value for name, value in self.arguments.items() if name.lower() not in _NEVER_STORED}
+        return {name: value for name, value in self.arguments.items() if name.lower() not in NEVER_STORED}
 
 
 def read_request(
@@ -150,7 +118,7 @@ def read_request(
     grouped.pop(identity.signin, None)
     note = ""
     if trusts(peer):
-        certificate = _certificate_of(grouped, identity, require_verify=require_verify, now=now)
+        certificate = certificate_of(grouped, identity, require_verify=require_verify, now=now)
         sender = _sender_address(peer, grouped.get("x-forwarded-for", []), trusts)
         grouped.pop(identity.certificate, None)  # read by now, and too long to be kept with the data
     else:
@@ -185,173 +153,6 @@ def from_mapping(
     return collected.request(certificate, _ignored(ignored, "because the certificate is described separately"))
 
 
-def read_certificate(
-    dn: str | None,
-    *,
-    verify: str | None,
-    expiry: str | None,
-    require_verify: bool,
-    now: datetime,
-    conflict: str = "",
-) -> Certificate:
-    """Judge a reported certificate (section 9).
-
-    Args:
-        dn: the subject as reported; None or blank when there is no certificate.
-        verify: `SUCCESS`, `NONE`, `FAILED:reason`, or None when nothing was said.
-        expiry: end of validity, as nginx or ISO 8601 writes it; None when nothing was said.
-        require_verify: whether silence about verification counts as not verified.
-        now: instant to judge expiry by, in UTC.
-        conflict: why the identity headers cannot be read as one statement; empty where they can.
-    """
-    text = (dn or "").strip(" \t")
-    result = (verify or "").strip(" \t")
-    if not conflict and (not text or result == "NONE"):
-        return NO_CERTIFICATE
-    presented = Certificate(presented=True, text=_CONTROL.sub(" ", text))
-    if conflict:
-        return replace(presented, fault=conflict)
-    if result and result != "SUCCESS":
-        return replace(presented, fault=f"the proxy says {_CONTROL.sub(' ', result)[:200]}")
-    if not result and require_verify:
-        return replace(presented, fault="the proxy did not say whether it verified the certificate")
-    try:
-        parsed = parse_dn(text)
-    except BadDistinguishedName as fault:
-        return replace(presented, fault=f"the DN cannot be read: {fault}")
-    ends, expires = (expiry or "").strip(), None
-    if ends:
-        expires = parse_time(ends)
-        if expires is None:
-            return replace(presented, fault="its expiry cannot be read")
-        if expires <= now:
-            return replace(presented, fault=f"it expired at {format_time(expires)}", expires=expires)
-    return replace(presented, verified=True, dn=parsed, expires=expires)
-
-
-def stamp(
-    metadata: RequestMetadata, *, receipt_id: str, now: datetime, host: str, size: int | None
-) -> dict[str, str]:
-    """Add what section 10 asks of this hop and return the metadata to store with the data.
-
-    Args:
-        receipt_id: the new receipt's id.
-        now: time of receipt, UTC.
-        host: our host name, for ReceivedPath.
-        size: bytes of the data item, None where the receipt holds several.
-    """
-    stored = metadata.stored()
-    supplied = {name.lower(): value for name, value in stored.items()}
-    moment = format_time(now)
-    stored["GUID"] = supplied.get("guid") or str(uuid.uuid4())
-    stored["ReceiptId"] = receipt_id
-    stored["ReceiptIdPath"] = _lengthen(supplied.get("receiptidpath"), supplied.get("receiptid"), receipt_id)
-    stored["ReceivedTime"] = moment
-    stored["ReceivedTimeHistory"] = _lengthen(
-        supplied.get("receivedtimehistory"), supplied.get("receivedtime"), moment
-    )
-    path = _comma_list(supplied.get("receivedpath"))
-    stored["ReceivedPath"] = ",".join(path if path[-1:] == [host] else [*path, host])
-    if "guid" not in supplied:
-        stored["RemoteAddress"] = stored["RemoteHost"] = metadata.sender_address
-    _stamp_certificate(stored, metadata.certificate)
-    if "effectivetime" in supplied:
-        effective = _argument_time(supplied["effectivetime"])
-        stored["EffectiveTime"] = format_time(effective) if effective else supplied["effectivetime"]
-    # Where there are several data items, a size that the sender gave is true of none of them.
-    stored["StreamSize"] = "" if size is None else str(size)
-    return {name: value for name, value in stored.items() if value}
-
-
-def merge_entry(stored: Mapping[str, str], entry: Mapping[str, str], *, size: int) -> dict[str, str]:
-    """Metadata of one archive entry: its own values over the request's, but for what this hop sets.
-
-    Args:
-        stored: metadata of the whole request, as `stamp` made it.
-        entry: the entry's own, as `parse_meta` read it. A key without a value overrides nothing.
-        size: bytes of the entry's data.
-    """
-    merged = dict(stored)
-    for given, value in entry.items():
-        name = canonical_name(given)
-        if name.lower() not in _SET_BY_THIS_HOP and (value or name not in stored):
-            merged[name] = value
-    merged["StreamSize"] = str(size)
-    return {name: value for name, value in merged.items() if name.lower() not in _NEVER_STORED}
-
-
-def format_meta(values: Mapping[str, str]) -> bytes:
-    """Write metadata as section 7 reads it: `Key:Value` lines, sorted whatever the case, LF."""
-    lines = (_CONTROL.sub(" ", f"{name}:{values[name]}") + "\n" for name in sorted(values, key=str.lower))
-    return "".join(lines).encode()
-
-
-def parse_meta(data: bytes) -> dict[str, str]:
-    """Read a metadata entry. A line without a colon is a key without a value; the last of a key counts.
-
-    The feed that is decided on must be the feed that Stroom will see, so whatever another reader of the same bytes
-    could take for a line or a key is one here too: a lone CR ends a line, control characters around a key do not
-    hide it, and two different feeds are joined with a comma, as in a repeated header, which names no feed at all.
-    The limits of section 3.4 hold, but known names do not count: a feed cannot be hidden behind many others.
-    """
-    values: dict[str, str] = {}
-    room = MAX_NAMES
-    lines = _LINE_END.split(data.decode(errors="replace").replace("\ufeff", ""))
-    for line in filter(None, lines):
-        given, _, rest = line.partition(":")
-        name, value = canonical_name(_clean(given)), _clean(rest)
-        if not name or len(name) > MAX_NAME_LENGTH:
-            continue
-        if name == "Feed":
-            value = ",".join(dict.fromkeys(filter(None, (values.get(name), value))))
-        if name not in values and name.lower() not in _SPELLINGS:
-            if not room:
-                continue
-            room -= 1
-        values[name] = value[:MAX_VALUE_LENGTH]
-    return values
-
-
-def canonical_name(name: str) -> str:
-    """Spell a name as section 3.6 does: the case of header names is lost on the way.
-
-    Only ASCII letters are capitalised: the long s, for one, would become an ordinary S and another name.
-    """
-    lower = name.lower()
-    return _SPELLINGS.get(lower) or "-".join(
-        part.capitalize() if part[:1].isascii() else part for part in lower.split("-")
-    )
-
-
-def parse_time(text: str) -> datetime | None:
-    """Read ISO 8601, epoch milliseconds, or nginx's certificate time; None when it is none of them."""
-    value = text.strip()
-    if not value.endswith("GMT"):
-        return _argument_time(value)
-    try:
-        return datetime.strptime(" ".join(value.split()), "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-def _argument_time(value: str) -> datetime | None:
-    """ISO 8601 or epoch milliseconds (section 3); a time without a zone is UTC."""
-    try:
-        if re.fullmatch(r"[0-9]{1,15}", value):
-            return _EPOCH + timedelta(milliseconds=int(value))
-        if not re.fullmatch(r"[0-9WTZtz:., +-]+", value):
-            return None  # fromisoformat takes any character between date and time
-        moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def format_time(moment: datetime) -> str:
-    """UTC with three decimals, as in 2026-02-24T18:10:27.192Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 class _Arguments:
     """Collects arguments within the limits of section 3.4; later ones win."""
 
@@ -360,16 +161,16 @@ class _Arguments:
         self.truncated = truncated
 
     def put(self, name: str, value: str) -> None:
-        key, clean = canonical_name(name), _clean(value)
-        if not clean or key.lower() in _SECRETS:
+        key, text = canonical_name(name), clean(value)
+        if not text or key.lower() in SECRETS:
             return
         if len(key) > MAX_NAME_LENGTH or (key not in self.values and len(self.values) >= MAX_NAMES):
             self.truncated = True
             return
-        if len(clean) > MAX_VALUE_LENGTH:
+        if len(text) > MAX_VALUE_LENGTH:
             self.truncated = True
-            clean = clean[:MAX_VALUE_LENGTH].strip()
-        self.values[key] = clean
+            text = text[:MAX_VALUE_LENGTH].strip()
+        self.values[key] = text
 
     def request(
         self, certificate: Certificate, note: str, *, peer: str | None = None, sender_address: str = ""
@@ -389,7 +190,7 @@ def _collect(arguments: Sequence[tuple[str, str]], *, is_cut: bool = False) -> _
     collected = _Arguments(truncated=is_cut)
     others = []
     for name, value in arguments:
-        if name.lower() in _MEANINGFUL:
+        if name.lower() in MEANINGFUL:
             collected.put(name, value)
         else:
             others.append((name, value))
@@ -414,10 +215,6 @@ def _is_header_name(name: str) -> bool:
     return "_" not in name and _NAME.fullmatch(name) is not None
 
 
-def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text).strip()
-
-
 def _text(raw: bytes) -> str:
     try:
         return raw.decode()
@@ -429,54 +226,12 @@ def _ignored(names: list[str], reason: str) -> str:
     return f"{', '.join(names)[:_MAX_NOTE]}: ignored, {reason}" if names else ""
 
 
-def is_identity_header(name: str, identity: IdentityNames) -> bool:
-    """Return whether a lower-case name says who sent a request, and so counts from a trusted peer only."""
-    configured = identity.includes(name) or name == identity.signin
-    return configured or name in _IDENTITY_NAMES or name.startswith(_IDENTITY_PREFIXES)
-
-
 def _is_protected(name: str, identity: IdentityNames) -> bool:
     """Return whether a name may not come from the query (section 3.3), in any spelling."""
     folded = name.lower().replace("_", "-")
     return (
         folded in _PROTECTED_NAMES or folded.startswith(_PROTECTED_PREFIXES) or is_identity_header(folded, identity)
     )
-
-
-def _certificate_of(
-    grouped: Mapping[str, list[bytes]], identity: IdentityNames, *, require_verify: bool, now: datetime
-) -> Certificate:
-    values = identity_values(identity, lambda name: _identity_text(grouped, name))
-    conflict = _conflict(grouped, identity, values)
-    stated = read_statement(identity, values)
-    return read_certificate(
-        stated.dn,
-        verify=stated.verify,
-        expiry=stated.expiry,
-        require_verify=require_verify,
-        now=now,
-        conflict=conflict or stated.fault,
-    )
-
-
-def _conflict(grouped: Mapping[str, list[bytes]], identity: IdentityNames, values: Mapping[str, str]) -> str:
-    """Return why the identity headers do not come from one source (S38); empty where they may."""
-    if any(len(lines) > 1 for name, lines in grouped.items() if identity.includes(name)):
-        return DOUBLED
-    names = [*identity.dn, *filter(None, [identity.certificate])]
-    if not any(values[name] for name in names):
-        return ""
-    if missing := [name for name in names if not values[name]]:
-        setting = "PORTAL_DN_HEADERS" if missing[0] in identity.dn else "PORTAL_CERTIFICATE_HEADER"
-        return f"the header {', '.join(missing)} is missing: the proxy must set each name of {setting}"
-    if len({values[name] for name in identity.dn}) > 1:
-        return f"the headers {', '.join(identity.dn)} disagree"
-    return ""
-
-
-def _identity_text(grouped: Mapping[str, list[bytes]], name: str) -> str:
-    """Return the first value; bytes that are not UTF-8 become a character that no DN may hold."""
-    return grouped.get(name, [b""])[0].decode(errors="surrogateescape").strip(" \t")
 
 
 def _query_arguments(query: bytes) -> tuple[list[tuple[str, str]], bool]:
@@ -492,7 +247,7 @@ def _query_arguments(query: bytes) -> tuple[list[tuple[str, str]], bool]:
         if _is_blank(value):
             continue
         key = name.lower()
-        if len(pairs) >= MAX_OTHERS and key not in pairs and key not in _MEANINGFUL:
+        if len(pairs) >= MAX_OTHERS and key not in pairs and key not in MEANINGFUL:
             is_cut = True
         else:
             pairs[key] = (name, value)
@@ -501,27 +256,8 @@ def _query_arguments(query: bytes) -> tuple[list[tuple[str, str]], bool]:
 
 def _is_blank(value: str) -> bool:
     """Return whether nothing is left of a quoted value when it has been cleaned."""
-    return not _clean(unquote(value) if "%" in value else value)
+    return not clean(unquote(value) if "%" in value else value)
 
 
 def _sender_address(peer: str | None, forwarded: list[bytes], trusts: Callable[[str | None], bool]) -> str:
-    return client_address(peer, [_clean(_text(value)) for value in forwarded], trusts)
-
-
-def _stamp_certificate(stored: dict[str, str], certificate: Certificate) -> None:
-    """Replace what the sender says of itself; empty values are left out later."""
-    proven = certificate if certificate.verified else NO_CERTIFICATE
-    stored["RemoteDN"] = proven.text
-    stored["RemoteCertExpiry"] = format_time(proven.expires) if proven.expires else ""
-
-
-def _comma_list(value: str | None) -> list[str]:
-    return [part.strip() for part in (value or "").split(",") if part.strip()]
-
-
-def _lengthen(path: str | None, last: str | None, ours: str) -> str:
-    """Oldest first: the supplied path, the supplied last value where the path lacks it, then ours."""
-    parts = _comma_list(path)
-    if last and parts[-1:] != [last]:
-        parts.append(last)
-    return ",".join([*parts, ours])
+    return client_address(peer, [clean(_text(value)) for value in forwarded], trusts)

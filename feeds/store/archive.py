@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from feeds.rules.metadata import parse_meta
+from feeds.rules.stored_metadata import parse_meta
 from feeds.store.compression import StreamInvalid, TooLarge
 from feeds.store.zip_directory import Directory, read_directory, read_entry
 from feeds.store.zip_records import Entry, bad_entry

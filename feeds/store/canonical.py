@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from feeds.rules.metadata import format_meta, merge_entry, parse_meta
+from feeds.rules.stored_metadata import format_meta, merge_entry, parse_meta
 from feeds.store.archive import Group, group_entries
 from feeds.store.compression import Gunzip, StreamInvalid
 from feeds.store.stored_zip import read_stored_directory

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feeds.rules.metadata import is_identity_header
+from feeds.rules.certificate import is_identity_header
 from portal.environment import Environment
 from portal.http.answer import JSON, Answer, send_answer
 from portal.http.body import Body, Receive, Scope, Send

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from feeds.models import Feed, HourlyCount, RefusalSample
-from feeds.rules.metadata import parse_meta
+from feeds.rules.stored_metadata import parse_meta
 from tests.factories import DN, make_feed
 from tests.live import PROXY, Live
 

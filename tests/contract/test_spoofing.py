@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from feeds.models import RefusalSample
-from feeds.rules.metadata import parse_meta
+from feeds.rules.stored_metadata import parse_meta
 from portal.http.client import IdentityNames, TrustedProxies
 from tests.factories import DN, make_feed
 from tests.live import PROXY, Live, request, running

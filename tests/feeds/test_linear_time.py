@@ -13,7 +13,7 @@ import pytest
 
 from feeds.changes import files
 from feeds.receipt.answers import refused
-from feeds.rules import dn, metadata, pasted
+from feeds.rules import arguments, dn, pasted, stored_metadata
 from feeds.rules.dialects import read_statement
 from feeds.rules.stroom_status import FEED_NOT_RECEIVING
 from feeds.store import stroom_packs
@@ -94,8 +94,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "distinguished name": name,
     "head of a request": head,
     "identity headers": dialects,
-    "metadata": lambda text: metadata.parse_meta(text.encode()),
-    "time": metadata.parse_time,
+    "metadata": lambda text: stored_metadata.parse_meta(text.encode()),
+    "time": arguments.parse_time,
     "certificate": lambda text: judged(dn=text, verify=text, expiry=text),
     "answer": lambda text: refused(FEED_NOT_RECEIVING, feed=text, hint=text),
     "receipt id": RECEIPT_ID.fullmatch,

@@ -23,7 +23,7 @@ from feeds.maintenance.handover_folders import STAGING, Staging
 from feeds.maintenance.handover_journal import Journal
 from feeds.maintenance.locks import Busy
 from feeds.models import Receipt, ReceiptFeed
-from feeds.rules.metadata import parse_meta
+from feeds.rules.stored_metadata import parse_meta
 from feeds.store.canonical import CanonicalZip, Content, ExportFault, Item, Key
 from feeds.store.ids import STORE_ID
 from portal.files import claim_folder, stamp_of

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
+from feeds.rules.certificate import read_certificate
 from feeds.rules.decision import Certificate
-from feeds.rules.metadata import RequestMetadata, read_certificate, read_request
+from feeds.rules.metadata import RequestMetadata, read_request
 from portal.http.client import IdentityNames
 from tests.factories import DN, NOW
 

@@ -12,6 +12,15 @@ from urllib.parse import quote
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from feeds.rules.arguments import (
+    MAX_NAME_LENGTH,
+    MAX_NAMES,
+    MAX_VALUE_LENGTH,
+    canonical_name,
+    format_time,
+    parse_time,
+)
+from feeds.rules.certificate import read_certificate
 from feeds.rules.decision import (
     Certificate,
     CertificatePolicy,
@@ -22,21 +31,8 @@ from feeds.rules.decision import (
 )
 from feeds.rules.decision import decide as decide_request
 from feeds.rules.dn import BadDistinguishedName, DistinguishedName, parse_dn, rule_matches
-from feeds.rules.metadata import (
-    MAX_NAME_LENGTH,
-    MAX_NAMES,
-    MAX_VALUE_LENGTH,
-    RequestMetadata,
-    canonical_name,
-    format_meta,
-    format_time,
-    merge_entry,
-    parse_meta,
-    parse_time,
-    read_certificate,
-    read_request,
-    stamp,
-)
+from feeds.rules.metadata import RequestMetadata, read_request
+from feeds.rules.stored_metadata import format_meta, merge_entry, parse_meta, stamp
 from portal.http.client import IdentityNames
 from tests.factories import NOW
 

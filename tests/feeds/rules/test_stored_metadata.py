@@ -8,18 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from feeds.rules.metadata import (
-    MAX_NAME_LENGTH,
-    MAX_NAMES,
-    MAX_VALUE_LENGTH,
-    RequestMetadata,
-    format_meta,
-    format_time,
-    merge_entry,
-    parse_meta,
-    parse_time,
-    stamp,
-)
+from feeds.rules.arguments import MAX_NAME_LENGTH, MAX_NAMES, MAX_VALUE_LENGTH, format_time, parse_time
+from feeds.rules.metadata import RequestMetadata
+from feeds.rules.stored_metadata import format_meta, merge_entry, parse_meta, stamp
 from tests.factories import DN, EARLIER, LATER, NOW
 from tests.feeds.rules.heads import IDENTITY, PROXY, STRANGER, judged, read
 
