@@ -228,7 +228,7 @@ def test_s34_a_crowd_of_query_pairs_is_cut_before_it_is_cleaned(
 ) -> None:
     """What is known is kept wherever it stands, and the last of its values counts."""
     spelled: list[str] = []
-    real = metadata.canonical_name
+    real = canonical_name
     monkeypatch.setattr(metadata, "canonical_name", lambda name: spelled.append(name) or real(name))  # type: ignore[func-returns-value]
     request = read({"Content-Encoding": "gzip"}, query + b"&Feed=LAST&system=S")
     assert (request.feed, request.get("System"), request.content_encoding) == ("LAST", "S", "gzip")
