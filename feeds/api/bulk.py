@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from feeds.api.feed_serializers import FeedSerializer, NewFeedSerializer, etag_of
 from feeds.api.feeds import (
     PROPOSED,
     VERSION_CONFLICT,
@@ -21,7 +22,6 @@ from feeds.api.feeds import (
     deletion_refused,
     no_such_feed,
 )
-from feeds.api.serializers import FeedSerializer, NewFeedSerializer, etag_of
 from feeds.changes.apply import MAX_COMMENT, create_feed
 from feeds.changes.approval import guarded
 from feeds.changes.permissions import may_delete

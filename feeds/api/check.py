@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from feeds.api.serializers import CheckSerializer, DryRunSerializer
+from feeds.api.check_serializers import CheckSerializer, DryRunSerializer
 from feeds.models import Feed
 from feeds.receipt.dry_run import DescribedCertificate, DryRun, dry_run
 from portal.access.tokens import HasScope, ModelPermissions

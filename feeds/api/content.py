@@ -13,8 +13,8 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
+from feeds.api.receipt_serializers import ReceiptSerializer
 from feeds.api.receipts import find_receipt
-from feeds.api.serializers import ReceiptSerializer
 from feeds.models import Receipt
 from feeds.store.spool import stored_path
 from portal.access.tokens import HasScope, ModelPermissions, demand_permissions

@@ -11,9 +11,9 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
+from feeds.api.feed_serializers import FeedSerializer
 from feeds.api.feeds import RULES
 from feeds.api.filters import FeedFilters
-from feeds.api.serializers import FeedSerializer
 from feeds.changes.apply import GIVEN
 from feeds.changes.files_out import export_name, write_csv, write_json, write_zip
 from feeds.models import Feed

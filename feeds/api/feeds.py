@@ -16,15 +16,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from feeds.api.change_serializers import HistorySerializer, ProposalSerializer
+from feeds.api.feed_serializers import FeedSerializer, NewFeedSerializer, VersionConflict, etag_of
 from feeds.api.filters import FeedFilters
-from feeds.api.serializers import (
-    FeedSerializer,
-    HistorySerializer,
-    NewFeedSerializer,
-    ProposalSerializer,
-    VersionConflict,
-    etag_of,
-)
 from feeds.changes.apply import MAX_COMMENT, OfficerNeeded, change_feed, create_feed
 from feeds.changes.approval import Proposed, TooMuch, guarded
 from feeds.changes.files_out import csv_cell as transfer_cell

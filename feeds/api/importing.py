@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from feeds.api.change_serializers import HistoryChangeSerializer
 from feeds.api.feeds import COMMENT, PROPOSED, ProposingMixin, checked_comment
-from feeds.api.serializers import HistoryChangeSerializer
 from feeds.changes.files import MAX_FILE, ImportFile, UnreadableFile, read_file
 from feeds.changes.import_plan import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
 from feeds.models import Feed

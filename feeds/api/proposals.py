@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from feeds.api.change_serializers import DecisionSerializer, ProposalDetailSerializer, ProposalSerializer
 from feeds.api.feeds import checked_comment
 from feeds.api.filters import ProposalFilters
-from feeds.api.serializers import DecisionSerializer, ProposalDetailSerializer, ProposalSerializer
 from feeds.changes import approval
 from feeds.changes.approval_watch import is_on
 from feeds.models import Proposal

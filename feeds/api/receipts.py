@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.filters import WITHOUT_INDEX, DeliveryFilters, ReceiptFilters, RejectionFilters
-from feeds.api.serializers import DeliverySerializer, ReceiptSerializer, RejectionSerializer
+from feeds.api.receipt_serializers import DeliverySerializer, ReceiptSerializer, RejectionSerializer
 from feeds.commit_order import settled_key
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
 from portal.rest.pagination import CursorPages, KeyRange

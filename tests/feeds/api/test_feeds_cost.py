@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.serializers import ModelSerializer
 
-from feeds.api.serializers import FeedSerializer
+from feeds.api.feed_serializers import FeedSerializer
 from feeds.models import CertificateRule, Feed
 from portal.models import ApiToken
 
