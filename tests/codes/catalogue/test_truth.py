@@ -130,6 +130,19 @@ def test_shared_numbers_keep_each_owner(authored: Catalogue) -> None:
     assert [m.vendors for m in authored.meanings_by_code()[HTTP, 520]] == [("microsoft", "cloudflare")]
 
 
+def test_a_meaning_of_nobody_has_a_document_or_says_how_sure_it_is(authored: Catalogue) -> None:
+    """What is only reported is not stated as a fact: the second owners, and conventions without one."""
+    checked = {(430, "shopify"), (508, "cloudlinux"), (509, "apache"), (509, "bigcommerce"), (529, "qualys")}
+    checked |= {(598, "unofficial"), (599, "tornado"), (599, "unofficial")}
+    meanings = {(m.code, m.owner): m for m in authored.meanings if m.registry == HTTP}
+    unsure = ("not certain", "no document that defines it was found", "not documented")
+    for key in checked:
+        meaning = meanings[key]
+        said = any(words in meaning.detail + meaning.summary for words in unsure)
+        assert said or any(spec.current for spec in meaning.specs), key
+        assert said or key in {(508, "cloudlinux"), (529, "qualys"), (599, "tornado")}, key
+
+
 def test_stroom_310_has_both_generations(authored: Catalogue) -> None:
     statuses = {c.code: c.http_statuses for c in authored.codes if c.registry == STROOM}
     assert statuses[310] == (403, 401)
@@ -164,6 +177,17 @@ def test_each_stroom_number_names_the_releases_that_send_it(authored: Catalogue)
         310: [("5.0", "7.1", 403), ("7.2", "", 401)],
         311: [("7.0", "7.1", 403), ("7.2", "", 401)],
     }
+
+
+def test_the_second_110_of_old_releases_leads_to_113(authored: Catalogue) -> None:
+    """From 5.1 to 6 Stroom refused by policy with 110 and words of their own: stroom.util.zip and stroom.feed."""
+    meanings = authored.meanings_by_code()
+    (policy,) = meanings[STROOM, 113]
+    assert [(former.name, former.until) for former in policy.former_names] == [
+        ("The data receipt policy is set to reject this data", "Stroom 5.1 to 6, which number it 110")
+    ]
+    assert "Stroom 5.1 to 6" in meanings[STROOM, 110][0].detail
+    assert not any("Stroom 6 " in meaning.detail for meaning in authored.meanings)
 
 
 def test_current_releases_have_the_message_that_the_source_code_has(authored: Catalogue) -> None:
