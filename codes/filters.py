@@ -13,7 +13,7 @@ from codes.catalogue.values import HTTP, LAST_THREE_DIGITS, STROOM, Severity, St
 from codes.models import Disagreement, StatusCode
 from codes.queries import read_numbers
 from codes.search.index import matching
-from portal.rest.views import FlagFilter, WholeNumberFilter
+from portal.rest.queries import FlagFilter, WholeNumberFilter
 
 
 def words(*values: str) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
 from portal import documentation
-from portal.rest.views import conditional_page
+from portal.rest.conditional import conditional_page
 from portal.site import own_address
 
 

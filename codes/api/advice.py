@@ -12,7 +12,7 @@ from codes.catalogue.values import HTTP
 from codes.explain.delivery import NO_ANSWER, Advice
 from codes.explain.pairs import Pair
 from codes.explain.unanswered import NO_STATUS
-from portal.rest.views import ChosenFieldsMixin
+from portal.rest.queries import ChosenFieldsMixin
 
 Shape = serializers.Serializer[Any]
 

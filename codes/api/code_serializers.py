@@ -27,7 +27,7 @@ from codes.api.parts import (
 )
 from codes.catalogue.values import Severity, Standing, Verdict
 from codes.models import Disagreement, Meaning, SourceEntry, StatusCode
-from portal.rest.views import ChosenFieldsMixin
+from portal.rest.queries import ChosenFieldsMixin
 from portal.site import public_link
 
 

@@ -12,7 +12,8 @@ from rest_framework.views import APIView
 
 from codes.api import export, retry
 from codes.api.words import CATALOGUE
-from portal.rest.views import OpenToAllMixin, StrictQueryMixin
+from portal.rest.public import OpenToAllMixin
+from portal.rest.queries import StrictQueryMixin
 from portal.site import public_link
 
 

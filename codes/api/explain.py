@@ -21,7 +21,8 @@ from codes.lookup import FoundCode
 from codes.plaintext import explanation_text
 from portal.rest.parsing import StrictJSONParser
 from portal.rest.problems import answers
-from portal.rest.views import OpenToAllMixin, StrictQueryMixin
+from portal.rest.public import OpenToAllMixin
+from portal.rest.queries import StrictQueryMixin
 from portal.site import public_link
 
 Shape = serializers.Serializer[Any]

@@ -12,7 +12,7 @@ from codes.api.serializers import ClassSerializer, RegistrySerializer, SourceSer
 from codes.lookup import all_codes
 from codes.models import CodeClass, Disagreement, Owner, Registry, Source, Vendor
 from codes.release import content_version
-from portal.rest.views import csv_text
+from portal.rest.csv_renderer import csv_text
 from portal.site import public_link
 
 SCHEMA_FILE = Path(__file__).with_name("export.schema.json")

@@ -9,7 +9,7 @@ from codes import snapshot
 from codes.api.code_serializers import EntrySerializer, ListedCodeSerializer
 from codes.api.parts import KeptMixin, LinesField, MappedSerializer, PageLink, SpecSerializer
 from codes.models import CodeClass, Registry, SourceEntry, Vendor
-from portal.rest.views import ChosenFieldsMixin
+from portal.rest.queries import ChosenFieldsMixin
 from portal.site import public_link
 
 

@@ -37,13 +37,13 @@ from codes.models import CodeClass, Disagreement, Release, Source, StatusCode, V
 from codes.queries import asked_pair, compared_codes
 from codes.search.index import by_rank
 from codes.snapshot import Snapshot
+from portal.rest.csv_renderer import LIST_RENDERERS
+from portal.rest.pagination import Pages
 from portal.rest.problems import BadQuery, answers
-from portal.rest.views import (
+from portal.rest.public import OpenToAllMixin
+from portal.rest.queries import (
     FIELDS_PARAMETER,
     FORMAT_PARAMETER,
-    LIST_RENDERERS,
-    OpenToAllMixin,
-    Pages,
     StrictFilterBackend,
     StrictOrdering,
     StrictQueryMixin,

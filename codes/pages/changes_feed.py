@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed
 
 from codes.models import Release
-from portal.rest.views import conditional
+from portal.rest.conditional import conditional
 
 MOST_ENTRIES = 50
 

@@ -26,8 +26,8 @@ from codes.plaintext import code_text, negotiated, plain_response, wants_plain_t
 from codes.queries import asked_pair, compared_codes, refuse_unknown_registry
 from codes.search.index import best_and_others, by_rank, find, no_answer_in, straight_to
 from codes.search.remarks import remarks_on
+from portal.rest.conditional import conditional_page
 from portal.rest.problems import BadQuery
-from portal.rest.views import conditional_page
 from portal.site import public_link
 
 CLASS_KEY = re.compile(r"[0-9]xx|invalid", re.IGNORECASE)

@@ -12,7 +12,7 @@ from feeds.models import (
     Proposal,
 )
 from portal.rest.fields import Shape, StrictKeysMixin, Text
-from portal.rest.views import ChosenFieldsMixin
+from portal.rest.queries import ChosenFieldsMixin
 from portal.site import public_link
 
 

@@ -20,7 +20,7 @@ from portal.audit.record import told_at
 from portal.models import AuditRecord
 from portal.rest.pagination import MAX_KEY, CursorPages, KeyRange
 from portal.rest.private import ListMixin, PrivateMixin
-from portal.rest.views import ChosenFieldsMixin
+from portal.rest.queries import ChosenFieldsMixin
 
 FEED_KIND, RULE_KIND = str(Feed._meta.verbose_name), str(CertificateRule._meta.verbose_name)
 #: Kinds as the API names them, with those of the audit log.

@@ -18,7 +18,7 @@ from feeds.changes.apply import GIVEN
 from feeds.changes.files_out import export_name, write_csv, write_json, write_zip
 from feeds.models import Feed
 from portal.rest.private import PrivateMixin
-from portal.rest.views import StrictFilterBackend
+from portal.rest.queries import StrictFilterBackend
 
 
 class _FileRenderer(BaseRenderer):

@@ -20,7 +20,7 @@ from feeds.models import (
 )
 from portal.rest.fields import Flag, Instant, StrictKeysMixin, Text
 from portal.rest.problems import PreconditionFailed
-from portal.rest.views import ChosenFieldsMixin
+from portal.rest.queries import ChosenFieldsMixin
 from portal.text import instant_text
 
 DEFAULT_PATTERN = "^[A-Z0-9_-]{3,}$"

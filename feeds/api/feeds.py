@@ -26,10 +26,11 @@ from feeds.changes.permissions import MANAGE_CERTIFICATES, may_delete
 from feeds.changes.timeline import feeds_once_called, story_of
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
+from portal.rest.conditional import require_match
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import PreconditionFailed, RefusedItems
+from portal.rest.queries import StrictFilterBackend, StrictOrdering
 from portal.rest.reasons import PermissionMissing
-from portal.rest.views import StrictFilterBackend, StrictOrdering, require_match
 
 #: Each takes some milliseconds, in which SQLite accepts no other write.
 MAX_BULK = 500

@@ -13,7 +13,7 @@ from feeds.changes.approval import concerning
 from feeds.models import FEED_NAME_LENGTH, Feed, HourlyCount, Outcome, Proposal, Receipt, labelled
 from feeds.rules.arguments import parse_time
 from feeds.rules.decision import COMPRESSIONS
-from portal.rest.views import FlagFilter, WholeNumberFilter
+from portal.rest.queries import FlagFilter, WholeNumberFilter
 
 MAX_TEXT = 200
 _NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")

@@ -20,7 +20,7 @@ from feeds.models import Proposal
 from portal.access.tokens import HasScope, demand_permissions
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import Conflict
-from portal.rest.views import StrictFilterBackend, StrictOrdering
+from portal.rest.queries import StrictFilterBackend, StrictOrdering
 
 
 class MaySeeFeeds(BasePermission):

@@ -11,7 +11,7 @@ from feeds.models import (
     Receipt,
 )
 from portal.rest.fields import Shape
-from portal.rest.views import ChosenFieldsMixin
+from portal.rest.queries import ChosenFieldsMixin
 from portal.site import public_link
 
 

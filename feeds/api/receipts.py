@@ -15,9 +15,9 @@ from feeds.api.filters import WITHOUT_INDEX, DeliveryFilters, ReceiptFilters, Re
 from feeds.api.receipt_serializers import DeliverySerializer, ReceiptSerializer, RejectionSerializer
 from feeds.commit_order import settled_key
 from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed, RefusalSample
-from portal.rest.pagination import CursorPages, KeyRange
+from portal.rest.pagination import CursorPages, KeyRange, Pages
 from portal.rest.private import ListMixin, PrivateMixin
-from portal.rest.views import Pages, StrictFilterBackend, StrictOrdering
+from portal.rest.queries import StrictFilterBackend, StrictOrdering
 
 SAMPLES_OF_A_COUNT = 3
 MAX_SAMPLES_READ = 5000

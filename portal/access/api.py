@@ -22,8 +22,8 @@ from portal.access.tokens import BearerAuthentication, HasScope, token_of
 from portal.models import SCOPES, ApiToken
 from portal.rest.fields import Instant, Shape, StrictKeysMixin, Text
 from portal.rest.private import ListMixin, PrivateMixin
+from portal.rest.queries import ChosenFieldsMixin, StrictFilterBackend, StrictOrdering
 from portal.rest.throttling import rate_limit_headers
-from portal.rest.views import ChosenFieldsMixin, StrictFilterBackend, StrictOrdering
 
 app_name = "auth_api"
 

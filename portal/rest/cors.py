@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from portal.rest.problems import API_PREFIX
-from portal.rest.views import ASKABLE_HEADERS, PREFLIGHT_SECONDS, READABLE_HEADERS
+from portal.rest.public import ASKABLE_HEADERS, PREFLIGHT_SECONDS, READABLE_HEADERS
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 #: Request headers of token holders, in addition to those of the catalogue.

@@ -10,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from portal.rest.views import OpenToAllMixin, StrictQueryMixin
+from portal.rest.public import OpenToAllMixin
+from portal.rest.queries import StrictQueryMixin
 from portal.site import public_link
 
 PREFIX = "api/v1/"

@@ -1,4 +1,7 @@
-"""Pages of a list that grows while it is read: a cursor is a place in it, so nothing is skipped or repeated."""
+"""Pages of a list: by limit and offset, or by a cursor.
+
+A cursor is a place in a list that grows while it is read, so that nothing is skipped or repeated.
+"""
 
 import base64
 import binascii
@@ -7,17 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.db.models import QuerySet
-from rest_framework.pagination import BasePagination
+from rest_framework.pagination import BasePagination, LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
 from portal.rest.problems import BadQuery
-from portal.rest.views import MAX_LIMIT, describe_page, link_header, query_number
+from portal.rest.queries import query_number
 from portal.site import public_link
 
+MAX_LIMIT = 1000
+MAX_OFFSET = 10**9
 DEFAULT_LIMIT = 100
 MAX_CURSOR = 200
 #: Seconds that a list may wait for something new.
@@ -27,6 +33,67 @@ NOTHING_YET = "X-Portal-Nothing-Yet"
 MAX_KEY = 2**63 - 1
 #: Keys that one page is looked for in, where no index helps. Its `next` goes on from there.
 LOOKED_THROUGH = 50_000
+#: Descriptions of the keys of a page.
+_PAGE_KEYS = {
+    "count": "Total number of items.",
+    "next": "URL of the next page; null on the last page.",
+    "previous": "URL of the previous page; null on the first page.",
+    "results": "Items of this page.",
+}
+
+
+def describe_page(schema: dict[str, Any]) -> dict[str, Any]:
+    """Add descriptions to the schema of a page."""
+    keys = {
+        name: {**key, "description": _PAGE_KEYS[name]} if name in _PAGE_KEYS else key
+        for name, key in schema["properties"].items()
+    }
+    return {**schema, "properties": keys}
+
+
+class Pages(LimitOffsetPagination):
+    """`limit` and `offset`, each refused when it makes no sense; neighbours also as a Link header (RFC 8288)."""
+
+    default_limit = 100
+    max_limit = MAX_LIMIT
+    max_offset = MAX_OFFSET
+
+    def get_limit(self, request: Request) -> int:
+        return query_number(request, "limit", default=self.default_limit, low=1, high=MAX_LIMIT)
+
+    def get_offset(self, request: Request) -> int:
+        return query_number(request, "offset", default=0, low=0, high=self.max_offset)
+
+    def get_next_link(self) -> str | None:
+        return self._absolute(super().get_next_link())
+
+    def get_previous_link(self) -> str | None:
+        return self._absolute(super().get_previous_link())
+
+    def get_paginated_response(self, data: Any) -> Response:
+        response = super().get_paginated_response(data)
+        if link := link_header(response.data):
+            response["Link"] = link
+        return response
+
+    def get_paginated_response_schema(self, schema: Any) -> Any:
+        return describe_page(super().get_paginated_response_schema(schema))
+
+    def _absolute(self, link: str | None) -> str | None:
+        """Where the portal's address is known, it is used instead of the Host of the request."""
+        own = settings.ENVIRONMENT.public_url
+        if link is None or not own or self.request is None:
+            return link
+        return own + link.removeprefix(self.request.build_absolute_uri("/").rstrip("/"))
+
+
+def link_header(page: Mapping[str, Any]) -> str:
+    """The neighbours of a page, and where to go on later, in the form of RFC 8288."""
+    return ", ".join(
+        f'<{page[key]}>; rel="{relation}"'
+        for key, relation in (("next", "next"), ("previous", "prev"), ("resume", "resume"))
+        if page.get(key)
+    )
 
 
 @dataclass(frozen=True)

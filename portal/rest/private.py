@@ -1,4 +1,4 @@
-"""What the endpoints of our own data share, next to `views`: private answers, stricter queries, long CSV."""
+"""Views of private data: answers that no cache keeps, stricter queries, long CSV."""
 
 import builtins
 import csv
@@ -14,15 +14,10 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.rest.pagination import CursorPages
-from portal.rest.views import (
-    LIST_RENDERERS,
-    ConditionalMixin,
-    Pages,
-    StrictFilterBackend,
-    StrictQueryMixin,
-    csv_cell,
-)
+from portal.rest.conditional import ConditionalMixin
+from portal.rest.csv_renderer import LIST_RENDERERS, csv_cell
+from portal.rest.pagination import CursorPages, Pages
+from portal.rest.queries import StrictFilterBackend, StrictQueryMixin
 
 if TYPE_CHECKING:
     from rest_framework.viewsets import GenericViewSet

@@ -9,11 +9,12 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
 from portal.documentation import version
+from portal.rest.pagination import MAX_LIMIT, Pages
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import PROBLEM_TYPE, ProblemSerializer, status_name
+from portal.rest.queries import ChosenFieldsMixin, FlagFilter, WholeNumberFilter
 from portal.rest.reasons import reason_of
 from portal.rest.schema_examples import add_examples
-from portal.rest.views import MAX_LIMIT, ChosenFieldsMixin, FlagFilter, Pages, WholeNumberFilter
 
 READING = ("GET", "HEAD")
 STANDARD_ACTIONS = frozenset({"list", "retrieve", "create", "update", "partial_update", "destroy"})

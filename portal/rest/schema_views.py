@@ -11,7 +11,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
-from portal.rest.views import OpenToAllMixin, StrictQueryMixin
+from portal.rest.public import OpenToAllMixin
+from portal.rest.queries import StrictQueryMixin
 
 FORMATS = {"yaml": OpenApiYamlRenderer, "json": OpenApiJsonRenderer}
 

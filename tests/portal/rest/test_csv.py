@@ -16,9 +16,9 @@ from codes import loading
 from codes.models import Source, Vendor
 from feeds.models import Feed, HourlyCount, Outcome, RefusalSample
 from portal.models import ApiToken
+from portal.rest.csv_renderer import csv_cell
 from portal.rest.private import CSV_CHUNK, csv_parts
 from portal.rest.schema_views import description
-from portal.rest.views import csv_cell
 from tests.calls import Answer, Caller, superuser
 from tests.factories import DN, LATER, make_feed, make_receipt, make_rule
 
