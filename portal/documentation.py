@@ -40,6 +40,7 @@ RETRY_FILES = {
     "retry.go": "text/x-go",
     "Retry.java": "text/x-java",
     "retry.sh": "text/x-sh",
+    "send.sh": "text/x-sh",
     "cases.json": "application/json",
 }
 
