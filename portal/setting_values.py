@@ -223,6 +223,10 @@ def dialect(value: str) -> IdentityNames:
         raise ValueError("not a dialect") from fault
 
 
+def default_data_dir() -> str:
+    return str(Path(__file__).resolve().parent.parent / "var")
+
+
 def default_node_id() -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:60] or "portal"
 

@@ -1,6 +1,7 @@
 """Writes docs/settings.md from the table of settings: `python -m portal.settings_page`."""
 
-from portal.environment import BASE_DIR, SETTINGS, Setting
+from portal.environment import BASE_DIR
+from portal.settings_table import SETTINGS, Setting
 
 PAGE = BASE_DIR / "docs/settings.md"
 _HEAD = """\

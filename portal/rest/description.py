@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
-from portal.environment import SETTINGS
+from portal.settings_table import SETTINGS
 from portal.site import public_link
 
 #: Keys of these come only where there is something to say.

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from portal.environment import BASE_DIR, SETTINGS, BadEnvironment, Environment, read_environment
+from portal.environment import BASE_DIR, BadEnvironment, Environment, read_environment
 from portal.http.client import DIALECTS, IdentityNames, TrustedProxies
 from portal.settings_page import PAGE, settings_page
+from portal.settings_table import SETTINGS
 
 GOOD_KEY = "".join(chr(33 + number) for number in range(60))
 
