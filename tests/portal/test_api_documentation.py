@@ -1,8 +1,11 @@
 """Every example of the API's pages is run against the real server; every endpoint has one in curl and in Python."""
 
+import json
 import os
+import pathlib
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,7 @@ from django.core.management import call_command
 from django.urls import resolve
 
 from codes import loading
-from feeds.models import Feed, Proposal
+from feeds.models import CertificateRule, Feed, Proposal
 from portal.access.roles import CERTIFICATE_OFFICER, FEED_EDITOR
 from portal.models import ApiToken
 from tests.live import Live, running
@@ -26,6 +29,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "api.md"
+CLIENT = DOCS.parent / "clients" / "python"
 #: Its endpoints are there only where the setting is on; all others have their examples on the first page.
 APPROVAL_PAGE = DOCS / "second-approval.md"
 APPROVAL = "/api/v1/proposals/"
@@ -70,12 +74,21 @@ def two_officers(settings: Any) -> None:
 
 def run_curl(live: Live, folder: Path, page: Path) -> set[tuple[str, str]]:
     """Run the examples of a page; which endpoints they called."""
+    command = folder / "bin" / "stroom-portal"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={CLIENT} exec {sys.executable} -m stroom_portal_client "$@"\n')
+    command.chmod(0o755)
     (folder / ".curlrc").write_text('write-out = "%{stderr}CALL %{method} %{url_effective}\\n"\n')
     script = blocks(page, "sh").replace("127.0.0.1:8000", f"127.0.0.1:{live.port}")
     done = subprocess.run(
         ["bash", "-xeuo", "pipefail", "-c", script],
         cwd=folder,
-        env={**os.environ, "PASSWORD": PASSWORD, "CURL_HOME": str(folder)},
+        env={
+            **os.environ,
+            "PASSWORD": PASSWORD,
+            "CURL_HOME": str(folder),
+            "PATH": f"{command.parent}:{os.environ['PATH']}",
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -138,3 +151,48 @@ def test_every_filter_is_named() -> None:
         text = (APPROVAL_PAGE if filters is ProposalFilters else PAGE).read_text()
         missing = [name for name in filters.base_filters if f"`{name}`" not in text and f"`{name}=`" not in text]
         assert not missing
+
+
+def test_the_reconciler_of_the_page_keeps_500_feeds_as_files_say(live: Live, tmp_path: Path) -> None:
+    """As printed, with 500 files: made, unchanged in a second run, and drift of each kind repaired."""
+    token = ApiToken.objects.issue(User.objects.get(username="admin"), name="git")[1]
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    program = re.search(r"^def reconcile.*?^            return plan$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert program
+    scope: dict[str, Any] = {
+        "PORTAL": f"http://127.0.0.1:{live.port}/api/v1",
+        "portal": session,
+        "pathlib": pathlib,
+    }
+    exec(f"import stroom_portal_client as client\n{program[0]}", scope)
+    for number in range(500):
+        feed: dict[str, Any] = {"name": f"GIT-{number:04}", "labels": ["git"], "owner": f"Team {number % 7}"}
+        if number % 2:
+            rule = {"subject_dn": f"CN=client-{number},O=Example,C=GB", "expires": "2031-01-01"}
+            feed |= {"certificate_policy": "restricted", "certificate_rules": [rule]}
+        (tmp_path / f"{number:04}.json").write_text(json.dumps(feed))
+    Feed.objects.create(name="SOMEBODY-ELSES")
+    reconcile = scope["reconcile"]
+
+    first = reconcile(tmp_path, "git", comment="commit 1f2e3d")
+    assert (len(first.create), first.change, first.delete) == (500, [], [])
+    versions = dict(Feed.objects.values_list("name", "version"))
+    assert not reconcile(tmp_path, "git")
+    assert dict(Feed.objects.values_list("name", "version")) == versions, "a run with nothing to do changes nothing"
+
+    Feed.objects.filter(name__in=["GIT-0010", "GIT-0011"]).delete()
+    Feed.objects.filter(name="GIT-0012").update(status="Drop", owner="by hand", version=9)
+    CertificateRule.objects.filter(feed__name="GIT-0013").update(expires=None)
+    Feed.objects.create(name="GIT-EXTRA", labels=["git"])
+    (tmp_path / "0014.json").unlink()
+    drift = reconcile(tmp_path, "git")
+    assert [feed["name"] for feed in drift.create] == ["GIT-0010", "GIT-0011"]
+    # A file that does not give a status does not decide about it.
+    assert [(one.name, list(one.new)) for one in drift.change] == [
+        ("GIT-0012", ["owner"]),
+        ("GIT-0013", ["certificate_rules"]),
+    ]
+    assert sorted(feed["name"] for feed in drift.delete) == ["GIT-0014", "GIT-EXTRA"]
+    assert not reconcile(tmp_path, "git")
+    assert Feed.objects.count() == 500, "499 of the files, and the one without the label"
