@@ -1,14 +1,42 @@
-"""The head of a request as the server gives it, read with what the operator has chosen to believe."""
+"""Heads of requests, read with the settings of trust: arguments, framing and the receipt id."""
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from feeds.rules.metadata import RequestMetadata, read_request
-from portal.http.body import Scope
+from portal.http.body import Scope, header, is_delimited
 from portal.http.client import IdentityNames
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DeliveryHead:
+    """Request line and headers of a delivery; `request` is None where they could not be read."""
+
+    receipt_id: str
+    method: str
+    request: RequestMetadata | None
+    length: int | None
+    codings: tuple[str, ...]
+    is_delimited: bool
+    is_version_1_0: bool
+
+    @classmethod
+    def of(cls, scope: Scope, request: RequestMetadata | None, receipt_id: str) -> "DeliveryHead":
+        length = header(scope, b"content-length")
+        codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+        return cls(
+            receipt_id,
+            scope["method"],
+            request,
+            int(length) if length is not None else None,
+            tuple(part.strip().lower() for part in b",".join(codings).decode("latin-1").split(",") if part.strip()),
+            is_delimited(scope),
+            scope.get("http_version") == "1.0",
+        )
 
 
 def read_head(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from django.db import connections
 
@@ -178,6 +178,16 @@ class Recorder:
             self._service.store.remove(accepted.path)
             self._service.store.remove(meta_path(accepted.path))
             self._service.slot.places.leave(accepted.path.parent)
+
+
+class Commits(Protocol):
+    """Makes deliveries durable in a thread of its own."""
+
+    def submit(self, accepted: Accepted, ticket: Ticket[Outcome]) -> None:
+        """Record a delivery and resolve its ticket afterwards."""
+
+    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[Outcome]]]) -> None:
+        """Record deliveries together."""
 
 
 class Committer(threading.Thread):

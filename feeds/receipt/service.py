@@ -105,6 +105,13 @@ class ReceiptService:
             now=datetime.now(UTC),
         )
 
+    def look(
+        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] | None = None
+    ) -> tuple[Decision, bool]:
+        """Return the decision, see `decide`, and whether the disk is too full for a body."""
+        decision = self.decide(request, read)
+        return decision, decision.accepted and self.settings.space.is_low()
+
     def begin(
         self, request: RequestMetadata, decision: Decision, receipt_id: str, *, is_final: bool = False
     ) -> Delivery:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from feeds.monitoring.health import Health
-from feeds.receipt.app import METHODS
+from feeds.receipt.refusals import METHODS
 from portal.http.answer import JSON, Answer, send_answer
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.client import IdentityNames, client_address

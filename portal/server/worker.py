@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,7 @@ from feeds.monitoring.metrics import FOLDER, Measures, of_all_workers, shared_me
 from feeds.monitoring.snapshot import StandingCollector, StandingKeeper
 from feeds.receipt.app import Receiver
 from feeds.receipt.feed_status import FeedStatusApp
+from feeds.receipt.pools import ReceiptPools
 from feeds.receipt.recording import Committer
 from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.store.ids import ReceiptIds
@@ -69,7 +71,7 @@ SCARCE_DESCRIPTORS = 256
 
 
 @dataclass(frozen=True)
-class Share:
+class WorkerLimits:
     """Limits of one worker, by the number of files it may open."""
 
     decisions: int
@@ -92,16 +94,15 @@ class Worker:
     health: HealthMonitor
     slot: Slot
     measures: Measures
-    share: Share
-    _decisions: DatabasePool
-    _committer: Committer
+    limits: WorkerLimits
+    committer: Committer
     _counts: CountWriter
     _succession: Succession
     _standing: StandingKeeper
     _pools: tuple[DatabasePool, ...]
 
     def __enter__(self) -> Self:
-        self._committer.start()
+        self.committer.start()
         self._counts.start()
         self.health.start()
         self._succession.start()
@@ -113,7 +114,7 @@ class Worker:
     ) -> None:
         for pool in self._pools:
             pool.close()
-        self._committer.close()  # records what the pools have prepared
+        self.committer.close()  # records what the pools have prepared
         self.health.stop()
         self._succession.stop()
         self._standing.stop()
@@ -124,7 +125,7 @@ class Worker:
     def read_catalogue(self) -> None:
         """Begin to read the catalogue into memory, so that the first page does not wait for it."""
         _warmer.is_started = True
-        self._decisions.submit(_catalogue_version)
+        self.receiver.pools.decisions.submit(_catalogue_version)
 
     def stop_taking(self) -> None:
         """Refuse new deliveries with 503 from now on."""
@@ -133,114 +134,151 @@ class Worker:
 
 def make_worker(environment: Environment) -> Worker:
     """Take a worker's number and create its parts."""
+    core = _take_core(environment)
+    limits = limits_of(descriptor_limit(), environment.threads)
+    pools = _receipt_pools(limits)
+    pages = PagePools(environment.threads, limits.side)
+    COUNTER.tallies = shared_tallies(environment.data_dir)
+    service = _receipt_service(environment, core)
+    committer = Committer(service.recorder)
+    receiver = Receiver(
+        service,
+        committer=committer,
+        pools=pools,
+        most_running=limits.uploads,
+        most_verifying=limits.verification * (1 + WAITING_ARCHIVES),
+    )
+    return Worker(
+        edge=_edge(environment, core, receiver, pages),
+        receiver=receiver,
+        service=service,
+        health=core.health,
+        slot=core.slot,
+        measures=core.measures,
+        limits=limits,
+        committer=committer,
+        _counts=CountWriter(core.counts),
+        _succession=Succession(core.store.root, core.slot),
+        _standing=StandingKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
+        _pools=(*pages.all, *pools.all),
+    )
+
+
+@dataclass(frozen=True)
+class _Core:
+    """Store, worker number and measurements, on which everything else of a worker is built."""
+
+    store: Store
+    slot: Slot
+    space: SpaceMark
+    measures: Measures
+    health: HealthMonitor
+    counts: DeliveryCounts
+
+
+def _take_core(environment: Environment) -> _Core:
+    """Take a worker's number in the store."""
     store = Store(environment.data_dir / "store")
     slot = take_slot(store.root)
-    node = f"{environment.node_id}-{slot.number}"
     space = SpaceMark(store.root, environment.min_free_bytes)
     measures = _start_measuring(environment, slot)
-    health = HealthMonitor(slot.folder, space, measures, worker=node)
-    counts = DeliveryCounts()
-    trusts = environment.trusted_proxies.trusts
-    service = ReceiptService(
+    health = HealthMonitor(slot.folder, space, measures, worker=_node(environment, slot))
+    return _Core(store, slot, space, measures, health, DeliveryCounts())
+
+
+def _node(environment: Environment, slot: Slot) -> str:
+    return f"{environment.node_id}-{slot.number}"
+
+
+def _receipt_pools(limits: WorkerLimits) -> ReceiptPools:
+    return ReceiptPools(
+        decisions=DatabasePool(limits.decisions, "decision"),
+        small=DatabasePool(limits.small, "small"),
+        work=DatabasePool(limits.work, "receipt"),
+        inflation=DatabasePool(limits.inflation, "inflation"),
+        verification=DatabasePool(limits.verification, "verification"),
+    )
+
+
+def _receipt_service(environment: Environment, core: _Core) -> ReceiptService:
+    return ReceiptService(
         ReceiptSettings(
             host=environment.node_id,
-            trusts=trusts,
+            trusts=environment.trusted_proxies.trusts,
             identity=environment.identity_headers,
-            space=space,
+            space=core.space,
             require_verify=environment.require_verify_header,
             public_url=environment.public_url,
             limit=environment.max_receipt_bytes,
             log_deliveries=environment.log_deliveries,
         ),
-        store,
-        slot,
-        ReceiptIds(node, since=slot.since),
-        counts,
-        on_store_fault=health.store_failed,
-        on_database_fault=health.database_failed,
-        measures=measures,
+        core.store,
+        core.slot,
+        ReceiptIds(_node(environment, core.slot), since=core.slot.since),
+        core.counts,
+        on_store_fault=core.health.store_failed,
+        on_database_fault=core.health.database_failed,
+        measures=core.measures,
     )
-    share = share_of(descriptor_limit(), environment.threads)
-    decisions = DatabasePool(share.decisions, "decision")
-    small = DatabasePool(share.small, "small")
-    work = DatabasePool(share.work, "receipt")
-    inflation = DatabasePool(share.inflation, "inflation")
-    verification = DatabasePool(share.verification, "verification")
-    pages = PagePools(environment.threads, share.side)
-    COUNTER.tallies = shared_tallies(environment.data_dir)
-    committer = Committer(service.recorder)
-    receiver = Receiver(
-        service,
-        committer=committer,
-        decisions=decisions,
-        small=small,
-        work=work,
-        inflation=inflation,
-        verification=verification,
-        most_running=share.uploads,
-        most_verifying=share.verification * (1 + WAITING_ARCHIVES),
-    )
-    feed_status = FeedStatusApp(
-        authenticate=_authenticate,
-        identity=environment.identity_headers,
-        decisions=decisions,
-        measures=measures,
-    )
-    edge = Edge(
+
+
+def _edge(environment: Environment, core: _Core, receiver: Receiver, pages: PagePools) -> Edge:
+    """Create the applications of the worker and the edge that chooses among them."""
+    decisions = receiver.pools.decisions
+    health = core.health
+    return Edge(
         receiver=receiver,
-        feed_status=feed_status,
-        try_it=TryIt(
-            enabled=environment.try_endpoints,
-            names=catalogue_names,
-            threads=decisions,
-            trusts=trusts,
+        feed_status=FeedStatusApp(
+            authenticate=_authenticate,
             identity=environment.identity_headers,
-            require_verify=environment.require_verify_header,
-            public_url=environment.public_url,
+            decisions=decisions,
+            measures=core.measures,
         ),
+        try_it=_try_it(environment, decisions),
         metrics=MetricsPage(
             readers=environment.metrics_readers,
-            trusts=trusts,
-            registry=_collected(environment, measures, space),
+            trusts=environment.trusted_proxies.trusts,
+            registry=_collected(environment, core),
             callers=pages.callers,
             threads=pages.metrics,
         ),
-        ready=ResponseCache(
-            version=_catalogue_version,
-            threads=decisions,
-            private=[PROBE_HEADER, *filter(None, [environment.signin_header])],
-            private_cookies=[settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name],
-            measures=measures,
-            count=ReadyThrottle(trusts=trusts, caller=environment.trusted_proxies.caller),
-        ),
+        ready=_response_cache(environment, decisions, core.measures),
         gate=Gate(
             DjangoBridge(WSGIHandler(), pages.pages),
-            _rules(pages, work),
+            _rules(pages, receiver.pools.work),
             WaitingRoom(stopping=lambda: receiver.stopping),
         ),
         health=lambda: health.current,
-        trusts=trusts,
+        trusts=environment.trusted_proxies.trusts,
         identity=environment.identity_headers,
         probe=ProxyProbe(environment),
     )
-    return Worker(
-        edge,
-        receiver,
-        service,
-        health,
-        slot,
-        measures,
-        share,
-        decisions,
-        committer,
-        CountWriter(counts),
-        Succession(store.root, slot),
-        StandingKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
-        (*pages.all, decisions, small, work, inflation, verification),
+
+
+def _try_it(environment: Environment, threads: Executor) -> TryIt:
+    return TryIt(
+        enabled=environment.try_endpoints,
+        names=catalogue_names,
+        threads=threads,
+        trusts=environment.trusted_proxies.trusts,
+        identity=environment.identity_headers,
+        require_verify=environment.require_verify_header,
+        public_url=environment.public_url,
     )
 
 
-def _rules(pools: PagePools, disk: DatabasePool) -> Rules:
+def _response_cache(environment: Environment, threads: Executor, measures: Measures) -> ResponseCache:
+    return ResponseCache(
+        version=_catalogue_version,
+        threads=threads,
+        private=[PROBE_HEADER, *filter(None, [environment.signin_header])],
+        private_cookies=[settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name],
+        measures=measures,
+        count=ReadyThrottle(trusts=environment.trusted_proxies.trusts, caller=environment.trusted_proxies.caller),
+    )
+
+
+def _rules(pools: PagePools, disk: Executor) -> Rules:
     """Return the rules of the gate, with the threads that answer.
 
     Passwords of networks that nobody has signed in from are looked at one at a time, so that strangers neither take
@@ -265,15 +303,21 @@ def _start_measuring(environment: Environment, slot: Slot) -> Measures:
     return measures
 
 
-def _collected(environment: Environment, measures: Measures, space: SpaceMark) -> CollectorRegistry:
+def _collected(environment: Environment, core: _Core) -> CollectorRegistry:
     """Return the registry of /metrics, which covers all workers."""
     folder = environment.data_dir / FOLDER
     registry = CollectorRegistry()
-    registry.register(of_all_workers(folder, measures))
-    registry.register(StandingCollector(folder, space, most_feeds=environment.metrics_feeds))
+    registry.register(of_all_workers(folder, core.measures))
+    registry.register(StandingCollector(folder, core.space, most_feeds=environment.metrics_feeds))
     registry.register(MaintenanceCollector(environment.data_dir))
     registry.register(BuildCollector())
     return registry
+
+
+def _ignore_stop_signals() -> None:
+    """Ignore the signal that stopped uvicorn, which uvicorn raises once more when it is done."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def serve(
@@ -288,14 +332,12 @@ def serve(
 
     Args:
         environment: the settings.
-        sockets: what to listen on.
+        sockets: listening sockets.
         lifeline: descriptor that becomes readable when the parent process is gone.
         on_started: called once connections are accepted.
-        held_open: the sockets outlive us (systemd, gunicorn).
+        held_open: the sockets outlive the worker (systemd, gunicorn).
     """
-    # uvicorn raises the signal that stopped it once more when it is done: the signal has no receiver left.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_stop_signals()
 
     def started() -> None:
         on_started()
@@ -317,13 +359,13 @@ def serve(
             lifeline=lifeline,
             on_started=started,
             held_open=held_open,
-            most_connections=worker.share.connections,
+            most_connections=worker.limits.connections,
             trusts=environment.trusted_proxies.trusts,
         )
         server.run(sockets=sockets)
 
 
-def share_of(descriptors: int, page_threads: int) -> Share:
+def limits_of(descriptors: int, page_threads: int) -> WorkerLimits:
     """Derive a worker's limits from its number of file descriptors.
 
     A database connection of a thread takes two or three, a delivery its connection and up to two files. Where they
@@ -337,7 +379,7 @@ def share_of(descriptors: int, page_threads: int) -> Share:
     # Those that verify do not use the database.
     free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + small + work + inflation + page_threads + side + 4)
     uploads = max(4, min(MOST_UPLOADS, -(-free // 3)))
-    return Share(decisions, small, work, inflation, verification, uploads, max(4, free - 2 * uploads), side)
+    return WorkerLimits(decisions, small, work, inflation, verification, uploads, max(4, free - 2 * uploads), side)
 
 
 def descriptor_limit() -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from feeds.receipt import app as receiver_app
+from feeds.receipt import streamed
 from portal.http import body as body_module
 from portal.server import protocol as server_module
 from tests.factories import make_feed
@@ -383,7 +383,7 @@ def test_kill_of_the_client_during_an_upload_leaves_nothing(live: Live) -> None:
 
 
 def test_memory_of_a_batch_is_bounded() -> None:
-    assert receiver_app.BATCH + receiver_app.MAX_BATCH <= 1024 * 1024
+    assert streamed.BATCH + streamed.MAX_BATCH <= 1024 * 1024
 
 
 def test_s06_a_body_that_only_the_end_of_the_connection_delimits_is_never_acknowledged(live: Live) -> None:

@@ -8,7 +8,7 @@ import pytest
 from feeds.receipt import policies
 from tests.live import Live, parse, read_all, request
 
-POOLS = ("_small", "_work", "_decisions", "_inflation", "_verification")
+POOLS = ("small", "work", "decisions", "inflation", "verification")
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def seen(live: Live, two_feeds: None, monkeypatch: pytest.MonkeyPatch) -> list[s
         return noted
 
     for name in POOLS:
-        pool = getattr(live.worker.receiver, name)
+        pool = getattr(live.worker.receiver.pools, name)
         monkeypatch.setattr(pool, "submit", noting(name, pool.submit))
     monkeypatch.setattr(policies, "read_policy", noting("policy", policies.read_policy))
     return happened
@@ -35,9 +35,9 @@ def test_a_body_that_is_whole_on_arrival_takes_one_job_and_one_decision(
     live: Live, seen: list[str], chunked: bool
 ) -> None:
     assert live.send("/datafeed", {"Feed": "OPEN-FEED"}, b"data", chunked=chunked).outcome == (200, 0)
-    assert seen == ["_small", "policy"]
+    assert seen == ["small", "policy"]
     assert live.send("/datafeed", {"Feed": "NO-FEED"}, b"data", chunked=chunked).outcome == (406, 110)
-    assert seen == ["_small", "policy"] * 2
+    assert seen == ["small", "policy"] * 2
 
 
 def test_a_sender_that_waits_for_leave_is_refused_before_its_body(live: Live, seen: list[str]) -> None:
@@ -46,7 +46,7 @@ def test_a_sender_that_waits_for_leave_is_refused_before_its_body(live: Live, se
         connection.sendall(head)
         answer = parse(read_all(connection))
     assert answer.outcome == (406, 110)
-    assert seen == ["_decisions", "policy"]
+    assert seen == ["decisions", "policy"]
 
 
 def test_a_body_that_is_still_coming_is_decided_on_before_and_after_it(live: Live, seen: list[str]) -> None:
@@ -59,5 +59,5 @@ def test_a_body_that_is_still_coming_is_decided_on_before_and_after_it(live: Liv
             time.sleep(0.01)
         connection.sendall(data[1000:])
         assert parse(read_all(connection)).outcome == (200, 0)
-    assert seen[:2] == ["_decisions", "policy"]
+    assert seen[:2] == ["decisions", "policy"]
     assert seen.count("policy") == 2

@@ -252,8 +252,8 @@ def test_s34_a_delivery_that_finds_no_thread_is_told_so_and_nothing_of_it_is_kep
     data = random.Random(1).randbytes(size)
     body, headers = (gzip.compress(data), {**OPEN, "Compression": "GZIP"}) if packed else (data, OPEN)
     monkeypatch.setattr(pools, "DECISION_SECONDS", 0.2)
-    receiver = live.worker.receiver
-    pool = receiver._inflation if packed and size > 5 else receiver._small if size == 5 else receiver._work
+    own = live.worker.receiver.pools
+    pool = own.inflation if packed and size > 5 else own.small if size == 5 else own.work
     released = threading.Event()
     try:
         for _ in range(8):

@@ -30,7 +30,7 @@ from codes import loading
 from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.takeover import NEWEST_HOURS
 from feeds.models import Feed
-from feeds.receipt import app, service
+from feeds.receipt import delivery, head, service
 from feeds.receipt.policies import read_policy
 from feeds.store.ids import ReceiptIds
 from portal.environment import Environment
@@ -82,18 +82,18 @@ def be_alone(listener: socket.socket, tell: Callable[[Any], None], *, threads: i
     def make_and_tell(environment: Environment) -> worker.Worker:
         made = make(environment)
         pools = {
-            "work": made.receiver._work,
-            "small": made.receiver._small,
-            "decision": made.receiver._decisions,
+            "work": made.receiver.pools.work,
+            "small": made.receiver.pools.small,
+            "decision": made.receiver.pools.decisions,
         }
         ids = {"loop": threading.get_native_id()}
         for name, pool in pools.items():
             ids[name] = pool.submit(threading.get_native_id).result()
             # Its connection is opened now, so that a delivery's calls are the same from the first one on.
             pool.submit(read_policy, FEEDS[0]).result()
-        made._committer.start()
-        ids["committer"] = made._committer.native_id or 0
-        made._committer.start = lambda: None  # type: ignore[method-assign]  # it runs already
+        made.committer.start()
+        ids["committer"] = made.committer.native_id or 0
+        made.committer.start = lambda: None  # type: ignore[method-assign]  # it runs already
         tell(ids)
         return made
 
@@ -165,7 +165,7 @@ def set_clock(file: Path) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + timedelta(seconds=float(file.read_text()))
 
-    service.datetime = app.datetime = Clock  # type: ignore[attr-defined]
+    service.datetime = delivery.datetime = head.datetime = Clock  # type: ignore[attr-defined]
     worker.ReceiptIds = partial(ReceiptIds, clock=lambda: Clock.now(UTC).timestamp())  # type: ignore[assignment, attr-defined]
 
 
