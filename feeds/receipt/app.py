@@ -9,14 +9,14 @@ import asyncio
 import logging
 import time
 
-from feeds.models import Outcome as Counted
+from feeds.models import Outcome
 from feeds.receipt import answers
 from feeds.receipt.head import DeliveryHead, read_head
 from feeds.receipt.jobs import Tickets
-from feeds.receipt.outcomes import Outcome, failure
 from feeds.receipt.pools import ReceiptPools
 from feeds.receipt.recording import Commits
 from feeds.receipt.refusals import METHODS, Refusals, refused, undecided
+from feeds.receipt.results import DeliveryResult, failure
 from feeds.receipt.service import ReceiptService
 from feeds.receipt.streamed import StreamedBodies, next_batch
 from feeds.receipt.whole import WholeBodies
@@ -85,14 +85,14 @@ class Receiver:
         try:
             outcome = await self._outcome(head, body)
         except Exception as fault:  # noqa: BLE001  # step 11: never an acceptance, never silence
-            outcome = Outcome(failure(undecided(head), fault), Counted.REFUSED, head.receipt_id)
+            outcome = DeliveryResult(failure(undecided(head), fault), Outcome.REFUSED, head.receipt_id)
         finally:
             self.running -= 1
             measures.running.dec()
         self._count(head, outcome, time.monotonic() - began)
         await _respond(scope, body, send, self._answer(head, outcome))
 
-    def _count(self, head: DeliveryHead, outcome: Outcome, seconds: float) -> None:
+    def _count(self, head: DeliveryHead, outcome: DeliveryResult, seconds: float) -> None:
         """Counting must never cost the sender its answer: what is stored is stored."""
         try:
             self._service.count(head.request, outcome, seconds)
@@ -109,7 +109,7 @@ class Receiver:
         )
         return DeliveryHead.of(scope, request, self._service.ids.next())
 
-    async def _outcome(self, head: DeliveryHead, body: Body) -> Outcome:
+    async def _outcome(self, head: DeliveryHead, body: Body) -> DeliveryResult:
         early = self._refusals.by_head(head, is_stopping=self.stopping)
         if early is not None or head.request is None:
             return refused(head, early or stroom_status.UNKNOWN_ERROR)
@@ -122,7 +122,7 @@ class Receiver:
 
     async def _decide_early(
         self, head: DeliveryHead, request: RequestMetadata, body: Body, batch: list[bytes]
-    ) -> Outcome:
+    ) -> DeliveryResult:
         """Decide before the body is read, and refuse what cannot be taken; `batch` has been read already."""
         try:
             decision, low = await in_time(self.pools.decisions, self._service.look, request)
@@ -136,7 +136,7 @@ class Receiver:
     def _is_full(self) -> bool:
         return self.running > self._most_running
 
-    def _answer(self, head: DeliveryHead, outcome: Outcome) -> Answer:
+    def _answer(self, head: DeliveryHead, outcome: DeliveryResult) -> Answer:
         decision = outcome.decision
         return answers.answer_to(
             decision,

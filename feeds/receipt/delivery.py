@@ -1,7 +1,7 @@
 """The body of one delivery on its way into the store: spooled, verified, decided on, prepared for its record.
 
 A delivery goes through three steps. While it is a `Delivery` its bytes arrive. `prepare` turns it into an
-`Accepted` (frozen), which `feeds.receipt.recording` makes durable, or ends it with an `Outcome`.
+`Accepted` (frozen), which `feeds.receipt.recording` makes durable, or ends it with an `DeliveryResult`.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from feeds.models import Outcome as Counted
+from feeds.models import Outcome
 from feeds.queries import NewReceipt
 from feeds.receipt import policies
-from feeds.receipt.outcomes import Outcome
+from feeds.receipt.results import DeliveryResult
 from feeds.rules.decision import Decision, FeedStatus, accept, decide_feed, normal_compression
 from feeds.rules.metadata import RequestMetadata
 from feeds.rules.stored_metadata import format_meta, stamp
@@ -51,9 +51,9 @@ class Accepted:
     path: PurePosixPath | None = None
     row: NewReceipt | None = None
 
-    def outcome(self, decision: Decision, kind: Counted) -> Outcome:
+    def outcome(self, decision: Decision, kind: Outcome) -> DeliveryResult:
         """End the delivery with this decision."""
-        return Outcome(decision, kind, self.receipt_id, self.part.bytes, self.wire_bytes)
+        return DeliveryResult(decision, kind, self.receipt_id, self.part.bytes, self.wire_bytes)
 
 
 class Delivery:
@@ -127,7 +127,7 @@ class Delivery:
         self._contents = self._verify()
         self._is_verified = True
 
-    def prepare(self, batch: Iterable[bytes]) -> Outcome | Accepted:
+    def prepare(self, batch: Iterable[bytes]) -> DeliveryResult | Accepted:
         """Take the last pieces, verify if need be, and decide again. Never raises."""
         try:
             self.write(batch)
@@ -135,35 +135,35 @@ class Delivery:
         except Exception as fault:  # noqa: BLE001  # every fault has its outcome
             return self.fail(fault)
 
-    def finish(self, batch: Iterable[bytes]) -> Outcome:
+    def finish(self, batch: Iterable[bytes]) -> DeliveryResult:
         """Prepare, and make the data durable in a batch of its own. Never raises."""
         prepared = self.prepare(batch)
-        return prepared if isinstance(prepared, Outcome) else self._service.recorder.record([prepared])[0]
+        return prepared if isinstance(prepared, DeliveryResult) else self._service.recorder.record([prepared])[0]
 
-    def fail(self, fault: BaseException) -> Outcome:
+    def fail(self, fault: BaseException) -> DeliveryResult:
         """Give the part up and return the refusal."""
         self._part.discard()
-        return self._outcome(self._service.refusal(self._request, self._decision, fault), Counted.REFUSED)
+        return self._outcome(self._service.refusal(self._request, self._decision, fault), Outcome.REFUSED)
 
-    def _outcome(self, decision: Decision, kind: Counted) -> Outcome:
-        return Outcome(decision, kind, self.receipt_id, self._part.bytes, self.wire_bytes)
+    def _outcome(self, decision: Decision, kind: Outcome) -> DeliveryResult:
+        return DeliveryResult(decision, kind, self.receipt_id, self._part.bytes, self.wire_bytes)
 
     def _store(self, data: bytes) -> None:
         if self._check is not None:
             self._check.feed(data)
         self._part.write(data)
 
-    def _prepare(self) -> Outcome | Accepted:
+    def _prepare(self) -> DeliveryResult | Accepted:
         if not self._is_verified:
             self.verify()
         contents = self._contents
         decision = self._decide_again(contents)
         if not decision.accepted:
             self._part.discard()
-            return self._outcome(decision, Counted.REFUSED)
+            return self._outcome(decision, Outcome.REFUSED)
         if self._is_empty(contents):
             self._part.discard()
-            return self._outcome(accept(decision, "The data is empty; nothing is stored."), Counted.EMPTY)
+            return self._outcome(accept(decision, "The data is empty; nothing is stored."), Outcome.EMPTY)
         dropped = self._dropped_of(contents, decision)
         if all(dropped.values()):
             return self._accepted(decision)

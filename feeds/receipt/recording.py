@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Protocol
 from django.db import connections
 
 from feeds import queries
-from feeds.models import Outcome as Counted
+from feeds.models import Outcome
 from feeds.queries import NewReceipt
 from feeds.receipt.delivery import Accepted
 from feeds.receipt.jobs import Busy, Ticket, resolve_all
-from feeds.receipt.outcomes import CommitUnknown, Outcome
+from feeds.receipt.results import CommitUnknown, DeliveryResult
 from feeds.rules.decision import accept
 from feeds.store.ids import meta_path
 from feeds.store.spool import sync_folder
@@ -61,7 +61,7 @@ class Recorder:
         """End the threads."""
         self._flushing.shutdown()
 
-    def record(self, batch: Sequence[Accepted]) -> list[Outcome]:
+    def record(self, batch: Sequence[Accepted]) -> list[DeliveryResult]:
         """Make a batch durable; the outcomes are in its order. Never raises."""
         entries = [_Entry(accepted) for accepted in batch]
         began = time.monotonic()
@@ -148,17 +148,17 @@ class Recorder:
         self._service.database_answered()
 
     # Ends
-    def _end(self, entry: _Entry, seconds: float) -> Outcome:
+    def _end(self, entry: _Entry, seconds: float) -> DeliveryResult:
         """Answer a delivery, and remove the files of one that failed."""
         accepted, fault = entry.accepted, entry.fault
         service, path = self._service, entry.accepted.path
         if fault is None and path is not None:
             service.measures.commit_seconds.observe(seconds)
             service.slot.places.leave(path.parent)
-            return accepted.outcome(accept(accepted.decision, "The data is stored."), Counted.RECEIVED)
+            return accepted.outcome(accept(accepted.decision, "The data is stored."), Outcome.RECEIVED)
         accepted.part.discard()
         if fault is None:
-            return accepted.outcome(accept(accepted.decision, "Verified and dropped."), Counted.DROPPED)
+            return accepted.outcome(accept(accepted.decision, "Verified and dropped."), Outcome.DROPPED)
         if isinstance(fault, CommitUnknown):
             # The row may exist: removing its file could lose what is recorded as received. The place stays noted,
             # so that the next start looks there.
@@ -167,7 +167,7 @@ class Recorder:
             fault = unknown
         else:
             self.forget(accepted)
-        return accepted.outcome(service.refusal(accepted.request, accepted.decision, fault), Counted.REFUSED)
+        return accepted.outcome(service.refusal(accepted.request, accepted.decision, fault), Outcome.REFUSED)
 
     def forget(self, accepted: Accepted) -> None:
         """Remove the files of a delivery that is not recorded."""
@@ -183,10 +183,10 @@ class Recorder:
 class Commits(Protocol):
     """Makes deliveries durable in a thread of its own."""
 
-    def submit(self, accepted: Accepted, ticket: Ticket[Outcome]) -> None:
+    def submit(self, accepted: Accepted, ticket: Ticket[DeliveryResult]) -> None:
         """Record a delivery and resolve its ticket afterwards."""
 
-    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[Outcome]]]) -> None:
+    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:
         """Record deliveries together."""
 
 
@@ -196,13 +196,15 @@ class Committer(threading.Thread):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(name="committer", daemon=True)
         self._recorder = recorder
-        self._waiting: queue.SimpleQueue[Sequence[tuple[Accepted, Ticket[Outcome]]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Sequence[tuple[Accepted, Ticket[DeliveryResult]]] | None] = (
+            queue.SimpleQueue()
+        )
 
-    def submit(self, accepted: Accepted, ticket: Ticket[Outcome]) -> None:
+    def submit(self, accepted: Accepted, ticket: Ticket[DeliveryResult]) -> None:
         """Record a delivery and resolve its ticket afterwards."""
         self.submit_all([(accepted, ticket)])
 
-    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[Outcome]]]) -> None:
+    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:
         """Record deliveries together, see `submit`."""
         now = time.monotonic()
         for _, ticket in prepared:
@@ -218,7 +220,7 @@ class Committer(threading.Thread):
     def run(self) -> None:
         is_closing = False
         while not is_closing:
-            batch: list[tuple[Accepted, Ticket[Outcome]]] = []
+            batch: list[tuple[Accepted, Ticket[DeliveryResult]]] = []
             item = self._waiting.get()
             while item is not None:
                 batch.extend(item)
@@ -229,7 +231,7 @@ class Committer(threading.Thread):
             self._record(batch)
         connections.close_all()
 
-    def _record(self, batch: Sequence[tuple[Accepted, Ticket[Outcome]]]) -> None:
+    def _record(self, batch: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:
         """Leave out whose sender was answered meanwhile, and record the others."""
         for accepted, ticket in batch:
             if ticket.is_abandoned:

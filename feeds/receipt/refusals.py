@@ -1,8 +1,8 @@
 """Refusals of the receiver that do not depend on the bytes of a body."""
 
-from feeds.models import Outcome as Counted
+from feeds.models import Outcome
 from feeds.receipt.head import DeliveryHead
-from feeds.receipt.outcomes import Outcome, failure
+from feeds.receipt.results import DeliveryResult, failure
 from feeds.receipt.service import ReceiptService
 from feeds.rules import stroom_status
 from feeds.rules.decision import Decision, FeedStatus, refuse
@@ -34,10 +34,10 @@ class Refusals:
             return stroom_status.CODING_NOT_SUPPORTED
         return None
 
-    def by_decision(self, head: DeliveryHead, decision: Decision, *, is_full: bool) -> Outcome | None:
+    def by_decision(self, head: DeliveryHead, decision: Decision, *, is_full: bool) -> DeliveryResult | None:
         """Return the refusal of a delivery that was decided on; `is_full`: the worker or its disk is."""
         if not decision.accepted:
-            return Outcome(decision, Counted.REFUSED, head.receipt_id)
+            return DeliveryResult(decision, Outcome.REFUSED, head.receipt_id)
         if is_full:
             return refused(head, stroom_status.UNAVAILABLE, decision)
         limit = self._service.settings.limit
@@ -45,13 +45,13 @@ class Refusals:
             return refused(head, stroom_status.CONTENT_TOO_LARGE, decision, step=8)
         return None
 
-    def no_decision(self, head: DeliveryHead, fault: Unavailable) -> Outcome:
+    def no_decision(self, head: DeliveryHead, fault: Unavailable) -> DeliveryResult:
         """Report a database that gave no decision."""
         self._service.database_failed(fault)
         self._service.measures.decision_failed("delivery")
-        return Outcome(failure(undecided(head), fault), Counted.REFUSED, head.receipt_id)
+        return DeliveryResult(failure(undecided(head), fault), Outcome.REFUSED, head.receipt_id)
 
-    def not_recorded(self, head: DeliveryHead, decision: Decision, fault: Unavailable) -> Outcome:
+    def not_recorded(self, head: DeliveryHead, decision: Decision, fault: Unavailable) -> DeliveryResult:
         """Report a database that did not record an accepted delivery."""
         self._service.database_failed(fault)
         return refused(head, stroom_status.UNAVAILABLE, decision)
@@ -63,7 +63,9 @@ def undecided(head: DeliveryHead) -> Decision:
     return Decision(FeedStatus.REJECT, stroom_status.UNKNOWN_ERROR, (), feed=feed, known=False)
 
 
-def refused(head: DeliveryHead, status: StroomStatus, decision: Decision | None = None, step: int = 11) -> Outcome:
+def refused(
+    head: DeliveryHead, status: StroomStatus, decision: Decision | None = None, step: int = 11
+) -> DeliveryResult:
     """Return the refusal with this status; `step` is the one of the contract that it belongs to."""
     refusal = refuse(decision or undecided(head), step, status, status.explanation)
-    return Outcome(refusal, Counted.REFUSED, head.receipt_id)
+    return DeliveryResult(refusal, Outcome.REFUSED, head.receipt_id)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from feeds.models import Outcome as Counted
+from feeds.models import Outcome
 from feeds.monitoring.counts import DeliveryCounts, Sample, tally_of
 from feeds.monitoring.metrics import Measures
 from feeds.receipt import policies
 from feeds.receipt.delivery import Accepted, Delivery
-from feeds.receipt.outcomes import Outcome, failure
 from feeds.receipt.recording import Recorder
+from feeds.receipt.results import DeliveryResult, failure
 from feeds.rules.decision import Decision, FeedPolicy, decide
 from feeds.rules.metadata import RequestMetadata
 from feeds.store.ids import ReceiptIds
@@ -131,12 +131,12 @@ class ReceiptService:
             self.database_failed(fault)
         return failure(decision, fault, compressed=request.is_gzip or request.is_zip)
 
-    def give_up(self, prepared: Outcome | Accepted) -> None:
+    def give_up(self, prepared: DeliveryResult | Accepted) -> None:
         """Remove what was prepared for a sender that was answered meanwhile."""
         if isinstance(prepared, Accepted):
             self.recorder.forget(prepared)
 
-    def count(self, request: RequestMetadata | None, outcome: Outcome, seconds: float) -> None:
+    def count(self, request: RequestMetadata | None, outcome: DeliveryResult, seconds: float) -> None:
         """Count what became of a delivery and how long it took, with an example of a refused one.
 
         What is counted with an example, or is no refusal, has a line in the log: refusals may come in floods (R26).
@@ -146,7 +146,7 @@ class ReceiptService:
             outcome.kind,
             decision.status,
             wire=outcome.wire_bytes,
-            stored=outcome.bytes if outcome.kind is Counted.RECEIVED else 0,
+            stored=outcome.bytes if outcome.kind is Outcome.RECEIVED else 0,
             seconds=seconds,
         )
         now = datetime.now(UTC)
@@ -158,7 +158,7 @@ class ReceiptService:
             stroom_status=decision.status.code,
             known=decision.known and bool(decision.feed),
         )
-        if outcome.kind is not Counted.REFUSED or request is None:
+        if outcome.kind is not Outcome.REFUSED or request is None:
             self.counts.add(tally, outcome.bytes)
             is_told = request is not None
         else:

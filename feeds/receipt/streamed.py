@@ -3,15 +3,15 @@
 import asyncio
 import time
 
-from feeds.models import Outcome as Counted
+from feeds.models import Outcome
 from feeds.receipt import jobs
 from feeds.receipt.delivery import Accepted, Delivery
 from feeds.receipt.head import DeliveryHead
 from feeds.receipt.jobs import Busy, Job, Ticket, Tickets
-from feeds.receipt.outcomes import Outcome, failure
 from feeds.receipt.pools import ReceiptPools
 from feeds.receipt.recording import Commits
 from feeds.receipt.refusals import Refusals
+from feeds.receipt.results import DeliveryResult, failure
 from feeds.receipt.service import ReceiptService
 from feeds.rules.decision import Decision
 from feeds.rules.metadata import RequestMetadata
@@ -38,22 +38,22 @@ class StreamedBodies:
 
     async def take_in(
         self, head: DeliveryHead, request: RequestMetadata, decision: Decision, body: Body, batch: list[bytes]
-    ) -> Outcome:
+    ) -> DeliveryResult:
         """Receive the body into the store, one batch being written while the next is received."""
         try:
             batch = batch + await next_batch(body)
         except Incomplete as fault:
             refusal = failure(decision, fault, compressed=request.is_gzip or request.is_zip)
-            return Outcome(refusal, Counted.REFUSED, head.receipt_id)
+            return DeliveryResult(refusal, Outcome.REFUSED, head.receipt_id)
         try:
             delivery = await Job(self._pools.work, self._service.begin, request, decision, head.receipt_id).result()
         except Busy as fault:
-            return Outcome(failure(decision, fault), Counted.REFUSED, head.receipt_id)
+            return DeliveryResult(failure(decision, fault), Outcome.REFUSED, head.receipt_id)
         return await self._receive(body, batch, delivery, head, decision)
 
     async def _receive(
         self, body: Body, batch: list[bytes], delivery: Delivery, head: DeliveryHead, decision: Decision
-    ) -> Outcome:
+    ) -> DeliveryResult:
         """Write what has come and what still comes, and verify it."""
         request = delivery.request
         running: Job[None] | None = None
@@ -87,7 +87,9 @@ class StreamedBodies:
             return self._refusals.not_recorded(head, decision, fault)
         return await self._recorded(prepared, head, decision)
 
-    async def _prepared_in_time(self, job: Job[Outcome | Accepted], delivery: Delivery) -> Outcome | Accepted:
+    async def _prepared_in_time(
+        self, job: Job[DeliveryResult | Accepted], delivery: Delivery
+    ) -> DeliveryResult | Accepted:
         """Wait for the last job of a body, but not without limit for a database that does not answer.
 
         The job cannot be interrupted; what it has prepared then is given up.
@@ -111,14 +113,16 @@ class StreamedBodies:
         finally:
             self.verifying -= 1
 
-    async def _recorded(self, prepared: Outcome | Accepted, head: DeliveryHead, decision: Decision) -> Outcome:
+    async def _recorded(
+        self, prepared: DeliveryResult | Accepted, head: DeliveryHead, decision: Decision
+    ) -> DeliveryResult:
         """Have an accepted delivery recorded. A database that does not answer is not waited for without limit.
 
         What is recorded afterwards all the same is a delivery that the sender repeats.
         """
-        if isinstance(prepared, Outcome):
+        if isinstance(prepared, DeliveryResult):
             return prepared
-        ticket: Ticket[Outcome] = Ticket()
+        ticket: Ticket[DeliveryResult] = Ticket()
         self._committer.submit(prepared, ticket)
         try:
             with self._tickets.waiting(ticket):
@@ -127,7 +131,7 @@ class StreamedBodies:
             return self._refusals.not_recorded(head, decision, fault)
 
 
-async def _fail(delivery: Delivery, fault: BaseException) -> Outcome:
+async def _fail(delivery: Delivery, fault: BaseException) -> DeliveryResult:
     """Give a delivery up, in a thread of neither pool: there may be none."""
     return await asyncio.to_thread(delivery.fail, fault)
 

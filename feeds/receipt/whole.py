@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 
-from feeds.models import Outcome as Counted
+from feeds.models import Outcome
 from feeds.receipt import policies
 from feeds.receipt.batches import Batches
 from feeds.receipt.delivery import Accepted
 from feeds.receipt.head import DeliveryHead
 from feeds.receipt.jobs import Ticket, Tickets
-from feeds.receipt.outcomes import Outcome, failure
 from feeds.receipt.pools import ReceiptPools, may_inflate
 from feeds.receipt.recording import Commits
 from feeds.receipt.refusals import Refusals, refused, undecided
+from feeds.receipt.results import DeliveryResult, failure
 from feeds.receipt.service import ReceiptService
 from feeds.rules import stroom_status
 from feeds.rules.metadata import RequestMetadata
@@ -24,7 +24,7 @@ from portal.database.threads import Unavailable
 class _Arrived:
     """A request whose body is whole, and the answer that it waits for. `context` holds its request id."""
 
-    ticket: Ticket[Outcome]
+    ticket: Ticket[DeliveryResult]
     head: DeliveryHead
     request: RequestMetadata
     body: Sequence[bytes]
@@ -45,9 +45,9 @@ class WholeBodies:
 
     async def take_in(
         self, head: DeliveryHead, request: RequestMetadata, batch: list[bytes], *, is_full: bool
-    ) -> Outcome:
+    ) -> DeliveryResult:
         """Decide, write and verify in one job, and have it recorded."""
-        ticket: Ticket[Outcome] = Ticket(is_undecided=True)
+        ticket: Ticket[DeliveryResult] = Ticket(is_undecided=True)
         arrived = _Arrived(ticket, head, request, batch, copy_context(), is_full=is_full)
         if may_inflate(request, batch):
             ticket.call = self._pools.inflation.submit(self._take_batch, [arrived])
@@ -75,13 +75,13 @@ class WholeBodies:
         if accepted:
             self._committer.submit_all(accepted)
 
-    def _prepare_whole(self, arrived: _Arrived, known: policies.KnownPolicies) -> Outcome | Accepted:
+    def _prepare_whole(self, arrived: _Arrived, known: policies.KnownPolicies) -> DeliveryResult | Accepted:
         try:
             return self._prepared(arrived, known)
         except Exception as fault:  # noqa: BLE001  # step 11
-            return Outcome(failure(undecided(arrived.head), fault), Counted.REFUSED, arrived.head.receipt_id)
+            return DeliveryResult(failure(undecided(arrived.head), fault), Outcome.REFUSED, arrived.head.receipt_id)
 
-    def _prepared(self, arrived: _Arrived, known: policies.KnownPolicies) -> Outcome | Accepted:
+    def _prepared(self, arrived: _Arrived, known: policies.KnownPolicies) -> DeliveryResult | Accepted:
         head, request, ticket = arrived.head, arrived.request, arrived.ticket
         if ticket.is_abandoned:
             return refused(head, stroom_status.UNAVAILABLE)

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import pytest
 from django.db import connection
 
-from feeds.models import Outcome as Counted
-from feeds.models import RefusalSample
+from feeds.models import Outcome, RefusalSample
 from feeds.monitoring.counts import MAX_SAMPLES, DeliveryCounts
 from feeds.monitoring.metrics import Measures
-from feeds.receipt.outcomes import Outcome
+from feeds.receipt.results import DeliveryResult
 from feeds.receipt.service import ReceiptService
 from feeds.rules.decision import Decision, FeedStatus
 from feeds.rules.metadata import read_request
@@ -49,7 +48,7 @@ def test_r26_the_most_samples_of_the_longest_heads_take_less_than_50_mebibytes(h
     for number in range(FEEDS):
         decision = Decision(FeedStatus.REJECT, CERTIFICATE_REQUIRED, (), feed=f"FEED-{number}", known=True)
         for _ in range(10):
-            counting(shared, request, Outcome(decision, Counted.REFUSED, "id"), 0.1)
+            counting(shared, request, DeliveryResult(decision, Outcome.REFUSED, "id"), 0.1)
         if number % 40 == 39:
             counts.flush()
     counts.flush()

@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from feeds.models import Receipt
 from feeds.monitoring.counts import DeliveryCounts
-from feeds.receipt.outcomes import Outcome
+from feeds.receipt.results import DeliveryResult
 from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.rules.metadata import read_request
 from feeds.store.ids import ReceiptIds
@@ -59,7 +59,7 @@ class Depot:
 
     def send(
         self, feed: str, body: bytes, compression: str = "", receipt_id: str = "", **arguments: str
-    ) -> Outcome:
+    ) -> DeliveryResult:
         """Deliver to a feed; what the sender would be told."""
         arguments = {"Feed": feed, **({"Compression": compression} if compression else {}), **arguments}
         request = read_request(

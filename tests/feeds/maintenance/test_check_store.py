@@ -18,8 +18,8 @@ from feeds.maintenance.integrity import Finding, Kind, StoreCheck
 from feeds.maintenance.locks import only_one
 from feeds.maintenance.takeover import NEWEST_HOURS, Succession
 from feeds.models import Receipt
-from feeds.receipt.outcomes import CommitUnknown
 from feeds.receipt.recording import Recorder
+from feeds.receipt.results import CommitUnknown
 from feeds.store.ids import data_path
 from tests.factories import make_feed
 from tests.feeds.maintenance.depot import Depot, packed, running_depot

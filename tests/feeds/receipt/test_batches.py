@@ -16,8 +16,8 @@ from feeds.models import Outcome, Receipt, ReceiptFeed
 from feeds.receipt import jobs
 from feeds.receipt.delivery import Accepted
 from feeds.receipt.jobs import Ticket
-from feeds.receipt.outcomes import Outcome as Result
 from feeds.receipt.recording import Committer
+from feeds.receipt.results import DeliveryResult
 from feeds.rules.metadata import RequestMetadata
 from portal.database import threads
 from tests.factories import make_feed
@@ -40,11 +40,11 @@ def batch_of(workshop: Workshop, size: int = SIZE) -> list[Accepted]:
     return [prepared(workshop, b"delivery %d" % number) for number in range(size)]
 
 
-def statuses(results: list[Result]) -> list[tuple[int, int]]:
+def statuses(results: list[DeliveryResult]) -> list[tuple[int, int]]:
     return [(result.decision.status.http, result.decision.status.code) for result in results]
 
 
-def only_these_are_kept(workshop: Workshop, results: list[Result]) -> None:
+def only_these_are_kept(workshop: Workshop, results: list[DeliveryResult]) -> None:
     """Rows and files are those of the deliveries that were acknowledged, and no place stays noted."""
     kept = {result.receipt_id for result in results if result.decision.accepted}
     assert set(Receipt.objects.values_list("receipt_id", flat=True)) == kept
@@ -226,7 +226,7 @@ def test_r34_the_committer_takes_what_is_there_and_leaves_out_what_was_given_up(
     recorder = workshop.service.recorder
     record = recorder.record
 
-    def recording(batch: Any) -> list[Result]:
+    def recording(batch: Any) -> list[DeliveryResult]:
         sizes.append(len(batch))
         entered.set()
         released.wait(30)
@@ -235,10 +235,10 @@ def test_r34_the_committer_takes_what_is_there_and_leaves_out_what_was_given_up(
     recorder.record = recording  # type: ignore[method-assign]
     batch = batch_of(workshop, 5)
 
-    async def run() -> list[Result]:
+    async def run() -> list[DeliveryResult]:
         committer = Committer(recorder)
         committer.start()
-        tickets: list[Ticket[Result]] = [Ticket() for _ in batch]
+        tickets: list[Ticket[DeliveryResult]] = [Ticket() for _ in batch]
         committer.submit(batch[0], tickets[0])
         await asyncio.to_thread(entered.wait, 30)
         for accepted, ticket in zip(batch[1:], tickets[1:], strict=True):
@@ -248,7 +248,7 @@ def test_r34_the_committer_takes_what_is_there_and_leaves_out_what_was_given_up(
         results = await asyncio.gather(*(ticket.future for ticket in tickets), return_exceptions=True)
         await asyncio.to_thread(committer.close)
         assert isinstance(results.pop(2), threads.Unavailable)
-        return [result for result in results if isinstance(result, Result)]
+        return [result for result in results if isinstance(result, DeliveryResult)]
 
     results = asyncio.run(run())
     assert sizes == [1, 3]
@@ -260,7 +260,7 @@ def test_r34_a_fault_nobody_thought_of_ends_no_committer(workshop: Workshop) -> 
     recorder = workshop.service.recorder
     record, faults = recorder.record, [RuntimeError("unforeseen")]
 
-    def recording(batch: Any) -> list[Result]:
+    def recording(batch: Any) -> list[DeliveryResult]:
         if faults:
             raise faults.pop()
         return record(batch)
@@ -271,7 +271,7 @@ def test_r34_a_fault_nobody_thought_of_ends_no_committer(workshop: Workshop) -> 
     async def run() -> None:
         committer = Committer(recorder)
         committer.start()
-        ticket: Ticket[Result] = Ticket()
+        ticket: Ticket[DeliveryResult] = Ticket()
         committer.submit(first, ticket)
         with pytest.raises(jobs.Busy):
             await ticket.future

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from feeds.monitoring.counts import DeliveryCounts
-from feeds.receipt.outcomes import Outcome
+from feeds.receipt.results import DeliveryResult
 from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.rules.metadata import RequestMetadata, read_request
 from feeds.store.ids import ReceiptIds
@@ -63,7 +63,7 @@ class Workshop:
             now=NOW,
         )
 
-    def receive(self, compression: str = "NONE", body: bytes | None = None) -> Outcome:
+    def receive(self, compression: str = "NONE", body: bytes | None = None) -> DeliveryResult:
         """As the receiver does it: decide, begin, write in batches, finish; a fault in between is `fail`."""
         request = self.request(compression)
         body = KINDS[compression] if body is None else body

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from feeds.models import Outcome as Counted
+from feeds.models import Outcome
 from feeds.receipt.jobs import Busy
 from feeds.rules import stroom_status
 from feeds.rules.decision import Decision, refuse
@@ -18,11 +18,11 @@ STREAM_ADVICE = "Check the data at its source and send it again."
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeliveryResult:
     """Result of a delivery. `decision` refuses or accepts; its feed is the one at fault."""
 
     decision: Decision
-    kind: Counted
+    kind: Outcome
     receipt_id: str
     bytes: int = 0
     wire_bytes: int = 0
