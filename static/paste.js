@@ -6,5 +6,6 @@ read.addEventListener("click", () => {
   read.setAttribute("formaction", `#certificate_rules-${rows}`);
 });
 window.addEventListener("load", () => {
-  document.querySelector("tr[data-read] [name$=-subject_dn]")?.focus();
+  const row = document.querySelector("tr[data-read]");
+  (row?.querySelector("[autofocus]") ?? row?.querySelector("[name$=-subject_dn]"))?.focus();
 });

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,6 +14,7 @@ from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 
 from feeds.admin.forms import CommentField
+from feeds.admin.remedies import REFUSAL, offer_new_test
 from feeds.changes.approval import guarded
 from feeds.changes.permissions import AnyUser
 from feeds.history import commented
@@ -97,16 +99,20 @@ class BulkStatusMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic on
             "changing_count": (count := changing.count()),
             "more": max(0, count - MAX_NAMED),
             "same_count": len(keys) - count,
-            "post_url": reverse("admin:feeds_feed_set_status"),
+            "post_url": f"{reverse('admin:feeds_feed_set_status')}{_refusal_of(request)}",
         }
         return TemplateResponse(request, "admin/feeds/feed/set_status.html", context)
 
     def set_status_view(self, request: HttpRequest) -> HttpResponse:
-        """Write what the confirm page showed."""
+        """Write what the confirm page showed. Feeds and a status in the address lead to that page."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         if request.method != "POST":
-            return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
+            asked = BulkStatusForm({**request.GET.dict(), "comment": "-"})
+            if not asked.is_valid():
+                return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
+            status = Feed.Status(asked.cleaned_data["status"])
+            return self._confirm(request, Feed.objects.filter(pk__in=asked.cleaned_data["feeds"]), status)
         form = BulkStatusForm(request.POST)
         if not form.is_valid():
             if "status" not in form.cleaned_data:
@@ -118,7 +124,13 @@ class BulkStatusMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic on
         messages.success(
             request, f"{changed} {'feed is' if changed == 1 else 'feeds are'} now set to {status.label}."
         )
+        offer_new_test(request)
         return HttpResponseRedirect(reverse("admin:feeds_feed_changelist"))
+
+
+def _refusal_of(request: HttpRequest) -> str:
+    """Return the query that keeps the refusal for which the feeds are set."""
+    return f"?{urlencode({REFUSAL: request.GET[REFUSAL]})}" if REFUSAL in request.GET else ""
 
 
 def set_status(keys: list[int], status: Feed.Status, user: AnyUser, comment: str) -> int:

@@ -1,6 +1,5 @@
 """Certificates as a thing of their own: which feeds one may send to and why, and those denied for every feed."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,19 +16,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from feeds.admin.display import visible
+from feeds.admin.remedies import policy_of
 from feeds.changes.denials import MayNotWithdraw, denials, deny_everywhere, withdraw
 from feeds.changes.permissions import may_manage_certificates
 from feeds.models import CertificateRule, Feed, Receipt, RefusalSample
-from feeds.rules.decision import (
-    Certificate,
-    CertificatePolicy,
-    CertificateRuleSnapshot,
-    Decision,
-    FeedPolicy,
-    FeedStatus,
-    RuleAction,
-    decide_feed,
-)
+from feeds.rules.decision import Certificate, Decision, decide_feed
 from feeds.rules.dn import DistinguishedName, rule_matches
 from feeds.rules.pasted import MAX_PASTED, PastedCertificate, UnreadableCertificate, read_pasted
 from portal.admin_latest import latest_rows
@@ -88,9 +79,10 @@ def report_on(pasted: PastedCertificate, now: datetime) -> CertificateReport:
     )
     feeds = list(Feed.objects.prefetch_related("certificate_rules").order_by("name"))
     everywhere = list(denials())
+    policies = ((feed, policy_of(feed, everywhere)) for feed in feeds)
     reached = [
-        Reach(feed, decide_feed(feed=feed.name, certificate=certificate, policy=_policy(feed, everywhere), now=now))
-        for feed in feeds
+        Reach(feed, decide_feed(feed=feed.name, certificate=certificate, policy=policy, now=now))
+        for feed, policy in policies
     ]
     rules = [rule for feed in feeds for rule in feed.certificate_rules.all() if _names(rule, pasted.dn)]
     return CertificateReport(
@@ -111,21 +103,6 @@ def report_on(pasted: PastedCertificate, now: datetime) -> CertificateReport:
 
 def _page_of(subject_dn: str) -> str:
     return f"{reverse('admin:feeds_certificate')}?{urlencode({'certificate': subject_dn})}"
-
-
-def _policy(feed: Feed, everywhere: Iterable[CertificateRule]) -> FeedPolicy:
-    own = (_snapshot(rule) for rule in feed.certificate_rules.all())
-    return FeedPolicy(
-        feed.name,
-        FeedStatus(feed.status),
-        CertificatePolicy(feed.certificate_policy),
-        (*own, *(_snapshot(rule) for rule in everywhere)),
-        version=feed.version,
-    )
-
-
-def _snapshot(rule: CertificateRule) -> CertificateRuleSnapshot:
-    return CertificateRuleSnapshot(RuleAction(rule.action), rule.subject_dn, rule.expires, rule.feed_id is None)
 
 
 def _names(rule: CertificateRule, dn: DistinguishedName) -> bool:

@@ -28,7 +28,8 @@ from feeds.admin.listing import (
     words_of,
 )
 from feeds.admin.page import feed_panel
-from feeds.admin.paste import PasteMixin
+from feeds.admin.paste import PasteMixin, PrefillMixin, wanted_dn
+from feeds.admin.remedies import offer_new_test
 from feeds.admin.test_request import TestRequestMixin
 from feeds.changes.approval import concerning, guarded, waiting
 from feeds.changes.approval_watch import is_on, settle
@@ -50,6 +51,10 @@ class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # g
     template = "admin/feeds/rules_inline.html"
     verbose_name_plural = "certificate rules"
 
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        """Return one row for the rule that the address asks for."""
+        return 1 if wanted_dn(request) else 0
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("feeds.view_feed"))
 
@@ -64,7 +69,7 @@ class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # g
 
 
 @admin.register(Feed)
-class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, TransferMixin):
+class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, PrefillMixin, TestRequestMixin, TransferMixin):
     """List and page of feeds."""
 
     form = FeedForm
@@ -184,6 +189,8 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
             response = super().changeform_view(request, *args, **kwargs)
         if response.status_code == HTTPStatus.FOUND and "_saveasnew" in request.POST:
             self._warn_of_missing_guard(request, args[0] if args else kwargs.get("object_id"))
+        if response.status_code == HTTPStatus.FOUND:
+            offer_new_test(request)
         return response
 
     def _warn_of_missing_guard(self, request: HttpRequest, object_id: Any) -> None:
@@ -204,7 +211,7 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, TestRequestMixin, Transf
         feed = context.get("original")
         if isinstance(feed, Feed):
             context["proposals"] = list(concerning(feed.name, waiting())) if is_on() else []
-            context["panel"] = feed_panel(feed)
+            context["panel"] = feed_panel(feed, request.user)
             context.update(title=feed.name, subtitle=None)
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.urls import reverse
 
+from feeds.admin.remedies import Advice, advise_on_samples
+from feeds.changes.denials import denials
 from feeds.models import Feed, Receipt, RefusalSample
 from feeds.monitoring.charts import Chart, stacked_bars
 from feeds.monitoring.figures import HOUR, RefusalCount, refusals, slots
@@ -28,14 +31,16 @@ class FeedPanel:
     day: Chart
     week: Chart
     refusals: list[RefusalLine]
-    samples: list[RefusalSample]
+    samples: list[tuple[RefusalSample, Advice]]
     last_received: datetime | None
     test_url: str
 
 
-def feed_panel(feed: Feed, now: datetime | None = None) -> FeedPanel:
+def feed_panel(feed: Feed, user: Any, now: datetime | None = None) -> FeedPanel:
     """Collect the figures, in a fixed number of queries."""
     moment = now or datetime.now(UTC)
+    samples = list(RefusalSample.objects.filter(feed=feed.name)[:SAMPLES])
+    advice = advise_on_samples(samples, list(denials()) if samples else [], user, moment)
     latest = Receipt.objects.filter(feed=feed.name).order_by("-received_at").values_list("received_at", flat=True)
     return FeedPanel(
         day=stacked_bars("Last 24 hours", slots(moment, hours=24, width=1, feed=feed.name), span=HOUR),
@@ -43,7 +48,7 @@ def feed_panel(feed: Feed, now: datetime | None = None) -> FeedPanel:
             "Last 7 days", slots(moment, hours=168, width=6, feed=feed.name), span=timedelta(hours=6)
         ),
         refusals=refusal_lines(refusals(moment, hours=168, feed=feed.name)),
-        samples=list(RefusalSample.objects.filter(feed=feed.name)[:SAMPLES]),
+        samples=[(sample, advice[sample.pk]) for sample in samples],
         last_received=latest.first(),
         test_url=reverse("admin:feeds_feed_test") + f"?feed={feed.name}",
     )

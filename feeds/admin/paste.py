@@ -1,5 +1,6 @@
-"""The paste box of the feed page: a certificate or a DN becomes one more row of the rules table, not yet saved."""
+"""Rows of the rules table that are filled in but not saved: by the paste box, and by the address of a remedy."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -7,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
+from feeds.admin.display import visible
 from feeds.admin.forms import ReadingFeedForm
 from feeds.changes.permissions import may_manage_certificates
 from feeds.models import CertificateRule
@@ -20,6 +22,54 @@ MAX_ROWS = 1000
 def is_reading(request: HttpRequest) -> bool:
     """Return whether the button next to the paste box was pressed, by a user who may add rules."""
     return request.method == "POST" and READ in request.POST and may_manage_certificates(request.user)
+
+
+#: Parameters of the address: a DN for a new allow rule, the key of a rule, the name of a field of the feed.
+ALLOW, RULE, FOCUS = "allow", "rule", "focus"
+MAX_DN = 2000
+
+
+class PrefillMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Opens the feed's form with what the address asks for filled in and focused; without script too."""
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        if wanted := wanted_dn(request):
+            kwargs["initial"] = [{"action": CertificateRule.Action.ALLOW, "subject_dn": wanted}]
+        return kwargs
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if request.method == "GET" and context.get("original") is not None:
+            self._focus(request, context)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _focus(self, request: HttpRequest, context: dict[str, Any]) -> None:
+        form = context["adminform"].form
+        if request.GET.get(FOCUS) in form.fields:
+            form.fields[request.GET[FOCUS]].widget.attrs["autofocus"] = True
+        formset = next((inline.formset for inline in context["inline_admin_formsets"]), None)
+        if formset is None:
+            return
+        rows = list(formset.forms)
+        wanted, key = wanted_dn(request), request.GET.get(RULE, "")
+        if wanted and len(rows) > formset.initial_form_count():
+            _focus_row(context, rows, formset.initial_form_count(), "subject_dn")
+            messages.info(request, f"An allow rule for {visible(wanted)} is filled in below. Save to keep it.")
+        place = next((place for place, row in enumerate(rows) if key and str(row.instance.pk) == key), None)
+        if place is not None and may_manage_certificates(request.user):
+            _focus_row(context, rows, place, "expires" if rows[place].instance.expires else "action")
+
+
+def _focus_row(context: dict[str, Any], rows: Sequence[Any], place: int, field: str) -> None:
+    rows[place].fields[field].widget.attrs["autofocus"] = True
+    context["reading"] = {"row": place}
+
+
+def wanted_dn(request: HttpRequest) -> str:
+    """Return the DN for which the address asks an allow rule, of users who may add rules."""
+    if request.method != "GET" or not may_manage_certificates(request.user):
+        return ""
+    return request.GET.get(ALLOW, "")[:MAX_DN]
 
 
 class PasteMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs

@@ -1,12 +1,22 @@
 """Read-only admin of what was received and refused. Nothing here can be added, edited or removed by hand."""
 
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from feeds.admin.display import name_value_table, size, stroom_pair, visible
+from feeds.admin.page import message_of
 from feeds.admin.refusals import RefusalsMixin
-from feeds.models import HourlyCount, RefusalSample, RetentionPolicy
+from feeds.admin.remedies import advise_on_samples
+from feeds.changes.denials import denials
+from feeds.models import Feed, HourlyCount, RefusalSample, RetentionPolicy
 from portal.admin_base import ReadOnlyAdmin, chip
 from portal.admin_latest import values_of
 
@@ -50,9 +60,18 @@ class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
     search_help_text = (
         "The beginning of a feed's name, part of a DN, or an exact address, receipt id or request id."
     )
-    fields = ["at", "answer", "feed_text", "dn_text", "remote_address", "receipt_id", "request_id"]
+    fields = [
+        "at",
+        "answer_in_words",
+        "feed_link",
+        "helps",
+        "dn_link",
+        "remote_address",
+        "receipt_id",
+        "request_id",
+    ]
     fields += ["steps", "stored_headers"]
-    readonly_fields = ["answer", "feed_text", "dn_text", "stored_headers", "steps"]
+    readonly_fields = ["answer_in_words", "feed_link", "helps", "dn_link", "stored_headers", "steps"]
 
     @admin.display(description="feed", ordering="feed")
     def feed_text(self, sample: RefusalSample) -> str:
@@ -65,6 +84,43 @@ class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
     @admin.display(description="answer", ordering="stroom_status")
     def answer(self, sample: RefusalSample) -> SafeString:
         return stroom_pair(sample.http_status, sample.stroom_status)
+
+    @admin.display(description="answer")
+    def answer_in_words(self, sample: RefusalSample) -> SafeString:
+        return format_html("{} {}", self.answer(sample), message_of(sample.stroom_status))
+
+    @admin.display(description="feed")
+    def feed_link(self, sample: RefusalSample) -> SafeString | str:
+        key = Feed.objects.filter(name=sample.feed).values_list("pk", flat=True).first()
+        if key is None:
+            return visible(sample.feed) or "none named"
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:feeds_feed_change", args=[key]), visible(sample.feed)
+        )
+
+    @admin.display(description="certificate")
+    def dn_link(self, sample: RefusalSample) -> SafeString | str:
+        if not sample.sender_dn:
+            return "none presented"
+        page = f"{reverse('admin:feeds_certificate')}?{urlencode({'certificate': sample.sender_dn})}"
+        return format_html('<a class="mono" href="{}"><bdi>{}</bdi></a>', page, visible(sample.sender_dn))
+
+    @admin.display(
+        description="what helps", empty_value="The sender mends this: no setting of the feed decides it."
+    )
+    def helps(self, sample: RefusalSample) -> SafeString | None:
+        advice = getattr(sample, "advice", None)
+        if advice is None or not advice.words:
+            return None
+        return mark_safe(render_to_string("admin/feeds/_remedies.html", {"advice": advice}))  # noqa: S308  # a template's
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the refusal with what helps this user against it."""
+        sample = super().get_object(request, object_id, from_field)
+        if sample is not None:
+            found = advise_on_samples([sample], list(denials()), request.user, datetime.now(UTC))
+            sample.advice = found[sample.pk]
+        return sample
 
     @admin.display(description="headers")
     def stored_headers(self, sample: RefusalSample) -> SafeString:

@@ -2,27 +2,33 @@
 
 import difflib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.urls.resolvers import URLPattern
 
-from feeds.admin.page import refusal_lines
+from feeds.admin.page import message_of, refusal_lines
+from feeds.admin.remedies import Advice, Refused, advise, certificate_of
+from feeds.changes.denials import denials
 from feeds.models import Feed, RefusalSample, validate_feed_name
-from feeds.monitoring.counts import OTHER_NAMES
+from feeds.monitoring.counts import MAX_SAMPLES, OTHER_NAMES
 from feeds.monitoring.figures import refusals
 from feeds.monitoring.overview import RefusedFeed, refused_feeds
+from feeds.rules.decision import NO_CERTIFICATE
 
-SAMPLES_READ = 500
-SENDERS_LISTED = 50
+#: Rows of a table until all of it is asked for, and then.
+ROWS, ALL_ROWS = 10, 500
+MAX_TEXT = 200
 #: Comparing names takes time for each feed; the most frequent unknown names are the ones worth it.
 COMPARED = 20
+SECTIONS = ("unknown", "known", "senders")
 
 
 @dataclass
@@ -39,47 +45,130 @@ class Sender:
 
 
 @dataclass(frozen=True)
-class UnknownFeed:
-    """A name that senders use and no feed has."""
+class RefusedRow:
+    """Refusals of one feed, or of a name that no feed has, with the latest example and what helps."""
 
     refused: RefusedFeed
-    alike: list[str]
-    fault: str
-    create_url: str
+    sample: RefusalSample | None
+    advice: Advice
+    pk: int | None = None
+    alike: Sequence[str] = ()
+    fault: str = ""
+
+    @property
+    def message(self) -> str:
+        return message_of(self.refused.stroom_status)
 
 
-def senders(now: datetime) -> list[Sender]:
-    """Return the refused senders of 24 hours, from the samples, most frequent first."""
+@dataclass(frozen=True)
+class Section:
+    """A table of the page: its first rows, or all of them where they were asked for."""
+
+    rows: Sequence[Any]
+    has_more: bool
+
+
+def light_samples(now: datetime) -> list[RefusalSample]:
+    """Return the examples of 24 hours, latest first, without what is long in them. Their number is bounded."""
+    samples = RefusalSample.objects.filter(at__gte=now - timedelta(hours=24)).defer("headers", "trace")
+    return list(samples[:MAX_SAMPLES])
+
+
+def senders(samples: Iterable[RefusalSample]) -> list[Sender]:
+    """Return the senders of these examples, most frequent first."""
     found: dict[tuple[str, str], Sender] = {}
-    samples = RefusalSample.objects.filter(at__gte=now - timedelta(hours=24)).only(
-        "at", "feed", "http_status", "stroom_status", "remote_address", "sender_dn"
-    )
-    for sample in samples[:SAMPLES_READ]:
+    for sample in samples:
         key = (sample.remote_address, sample.sender_dn)
         sender = found.setdefault(key, Sender(*key, last=sample.at, latest=sample.pk))
         sender.sampled += 1
         sender.statuses.add((sample.http_status, sample.stroom_status))
         sender.feeds.add(sample.feed)
-    return sorted(found.values(), key=_sampled, reverse=True)[:SENDERS_LISTED]
+    return sorted(found.values(), key=_sampled, reverse=True)
 
 
 def _sampled(sender: Sender) -> int:
     return sender.sampled
 
 
-def unknown_feeds(now: datetime, stroom_status: int | None) -> list[UnknownFeed]:
-    """Names without a feed, with those feeds whose names are alike."""
-    names = list(Feed.objects.order_by("name").values_list("name", flat=True))
-    rows = refused_feeds(now, known=False, stroom_status=stroom_status)
-    return [_unknown(row, names if place < COMPARED else []) for place, row in enumerate(rows)]
+def mentions(sample: RefusalSample, text: str) -> bool:
+    """Return whether the feed, address or certificate of an example has the text in it."""
+    folded = text.casefold()
+    return any(folded in value.casefold() for value in (sample.feed, sample.remote_address, sample.sender_dn))
 
 
-def _unknown(row: RefusedFeed, names: list[str]) -> UnknownFeed:
-    fault = _fault(row.feed)
-    query = urlencode({"name": row.feed})
-    return UnknownFeed(
-        row, alike(row.feed, names), fault, "" if fault else f"{reverse('admin:feeds_feed_add')}?{query}"
-    )
+class _Page:
+    """The tables of one request. Everything is read with the same number of queries, however much there is."""
+
+    def __init__(self, now: datetime, user: Any, text: str, stroom_status: int | None, every: str) -> None:
+        self.now, self.user, self.every = now, user, every
+        self._text, self._status = text, stroom_status
+        self._samples = [
+            sample
+            for sample in light_samples(now)
+            if (not text or mentions(sample, text)) and stroom_status in {None, sample.stroom_status}
+        ]
+        self._latest: dict[tuple[str, int], RefusalSample] = {}
+        for sample in self._samples:
+            self._latest.setdefault((sample.feed, sample.stroom_status), sample)
+
+    def sections(self) -> dict[str, Section]:
+        """Return the tables by name."""
+        return {"unknown": self._unknown(), "known": self._known(), "senders": self._senders()}
+
+    def _limit(self, section: str) -> int:
+        return ALL_ROWS if self.every == section else ROWS
+
+    def _groups(self, section: str) -> tuple[list[RefusedFeed], bool]:
+        limit = self._limit(section)
+        rows = refused_feeds(
+            self.now,
+            known=section == "known",
+            stroom_status=self._status,
+            limit=limit + 1,
+            text=self._text,
+            names={sample.feed for sample in self._samples},
+        )
+        return rows[:limit], len(rows) > limit
+
+    def _senders(self) -> Section:
+        found, limit = senders(self._samples), self._limit("senders")
+        return Section(found[:limit], len(found) > limit)
+
+    def _unknown(self) -> Section:
+        groups, has_more = self._groups("unknown")
+        names = list(Feed.objects.order_by("name").values_list("name", flat=True)) if groups else []
+        rows = []
+        for place, row in enumerate(groups):
+            advice = advise(
+                Refused(row.feed, row.stroom_status, sample=self._key(row)), None, (), self.user, self.now
+            )
+            near = alike(row.feed, names) if place < COMPARED else []
+            rows.append(RefusedRow(row, self._sample(row), advice, alike=near, fault=_fault(row.feed)))
+        return Section(rows, has_more)
+
+    def _known(self) -> Section:
+        groups, has_more = self._groups("known")
+        found = Feed.objects.filter(name__in={row.feed for row in groups}).prefetch_related("certificate_rules")
+        feeds = {feed.name: feed for feed in found}
+        keys = [key for row in groups if (key := self._key(row))]
+        traced = RefusalSample.objects.defer("headers").in_bulk(keys)
+        everywhere = list(denials()) if groups else []
+        rows = []
+        for row in groups:
+            sample = traced.get(self._key(row) or 0)
+            certificate = certificate_of(sample) if sample else NO_CERTIFICATE
+            refused = Refused(row.feed, row.stroom_status, certificate, sample.pk if sample else None)
+            feed = feeds.get(row.feed)
+            advice = advise(refused, feed, everywhere, self.user, self.now)
+            rows.append(RefusedRow(row, sample, advice, feed.pk if feed else None))
+        return Section(rows, has_more)
+
+    def _sample(self, row: RefusedFeed) -> RefusalSample | None:
+        return self._latest.get((row.feed, row.stroom_status))
+
+    def _key(self, row: RefusedFeed) -> int | None:
+        sample = self._sample(row)
+        return sample.pk if sample else None
 
 
 def _fault(name: str) -> str:
@@ -115,21 +204,23 @@ class RefusalsMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         return [path("now/", view, name="feeds_refusalsample_now"), *super().get_urls()]
 
     def now_view(self, request: HttpRequest) -> HttpResponse:
-        """Show everything refused in 24 hours, for all codes or one."""
+        """Show everything refused in 24 hours, for all codes or one, and for all senders or those of a search."""
         if not self.has_view_permission(request) or not request.user.has_perm("feeds.view_hourlycount"):
             raise PermissionDenied
         now = datetime.now(UTC)
         asked = request.GET.get("stroom_status", "")
         chosen = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else None
+        text = request.GET.get("q", "").strip()[:MAX_TEXT]
+        every = request.GET.get("all", "")
+        shown = _Page(now, request.user, text if text.isprintable() else "", chosen, every)
         context = {
             **self.admin_site.each_context(request),
             "title": "Refused now",
             "opts": self.opts,
             "codes": refusal_lines(refusals(now, hours=24)),
             "chosen": chosen,
-            "known": refused_feeds(now, known=True, stroom_status=chosen),
-            "unknown": unknown_feeds(now, chosen),
-            "senders": senders(now) if chosen is None else [],
-            "may_add": request.user.has_perm("feeds.add_feed"),
+            "query": text,
+            "every": every if every in SECTIONS else "",
+            **shown.sections(),
         }
         return TemplateResponse(request, "admin/feeds/refusals.html", context)

@@ -1,26 +1,33 @@
 """The page "Test a request": describe one, see the decision step by step and the exact answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 
+from feeds.admin.remedies import Advice, Refused, advise
+from feeds.changes.denials import denials
 from feeds.models import Feed, RefusalSample
 from feeds.receipt.dry_run import DescribedCertificate, DryRun, dry_run
 from feeds.rules.arguments import MAX_NAMES
 from feeds.rules.decision import TraceStep
 from feeds.rules.pasted import UnreadableCertificate, read_pasted
+from portal.admin_base import UtcDateTimeField
 from portal.site import own_address
 
 MAX_HEADER_TEXT = 64 * 1024
 MAX_OFFERED = 3000
+#: Headers that decide, apart from the feed's name: those that a link to a test has.
+DECIDING = ("compression", "content-encoding")
 #: What each step asks, for those that were not reached.
 QUESTIONS = {
     1: "Does the request name a feed?",
@@ -66,6 +73,9 @@ class TestRequestForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "class": "mono", "spellcheck": "false"}),
         help_text="A PEM certificate brings its expiry along. A DN counts as one that has not expired.",
     )
+    expires = UtcDateTimeField(
+        label="Certificate expires (UTC)", required=False, help_text="For a DN whose certificate ends then."
+    )
 
     def clean_headers(self) -> dict[str, str]:
         return parse_headers(self.cleaned_data["headers"])
@@ -82,7 +92,33 @@ class TestRequestForm(forms.Form):
         headers = {**cleaned["headers"], **({"Feed": cleaned["feed"]} if cleaned["feed"] else {})}
         if cleaned["presented"] == "none":
             return headers, None
-        return headers, describe(cleaned["certificate"], verified=cleaned["presented"] == "verified")
+        return headers, self._certificate()
+
+    def _certificate(self) -> DescribedCertificate:
+        cleaned = self.cleaned_data
+        described = describe(cleaned["certificate"], verified=cleaned["presented"] == "verified")
+        until = cleaned.get("expires")
+        return replace(described, expires=until.isoformat()) if until and not described.expires else described
+
+    def link(self) -> str:
+        """Return the address that asks the same. It has only what decides: other headers may hold secrets."""
+        cleaned = self.cleaned_data
+        asked = {"feed": cleaned["feed"], "presented": cleaned["presented"]}
+        if cleaned["presented"] != "none":
+            certificate = self._certificate()
+            asked |= {"certificate": certificate.dn, "expires": _minute(certificate.expires)}
+        given = {name.lower(): value for name, value in cleaned["headers"].items()}
+        asked |= {name: given[name] for name in DECIDING if name in given}
+        query = urlencode({name: value for name, value in asked.items() if value or name == "feed"})
+        return f"{reverse('admin:feeds_feed_test')}?{query}"
+
+    def left_out(self) -> list[str]:
+        """Return the names of the headers that the link leaves out."""
+        return [name for name in self.cleaned_data["headers"] if name.lower() not in DECIDING]
+
+
+def _minute(instant: str) -> str:
+    return f"{datetime.fromisoformat(instant):%Y-%m-%d %H:%M:%S}" if instant else ""
 
 
 def parse_headers(text: str) -> dict[str, str]:
@@ -120,10 +156,8 @@ class TestedRequest:
     trace: Sequence[TraceStep]
     not_reached: Sequence[tuple[int, str]]
     head: str
-
-    @property
-    def feed(self) -> Feed | None:
-        return Feed.objects.filter(name=self.run.decision.feed).first() if self.run.policy else None
+    body: str
+    feed: Feed | None
 
 
 def tested_request(run: DryRun) -> TestedRequest:
@@ -135,7 +169,25 @@ def tested_request(run: DryRun) -> TestedRequest:
         trace=trace,
         not_reached=[(step, question) for step, question in QUESTIONS.items() if step > last],
         head=f"HTTP/1.1 {run.answer.http}\n{fields}",
+        body=run.answer.body.decode(errors="replace"),
+        feed=_feed_of(run),
     )
+
+
+def _feed_of(run: DryRun) -> Feed | None:
+    if run.policy is None:
+        return None
+    return Feed.objects.filter(name=run.decision.feed).prefetch_related("certificate_rules").first()
+
+
+def _advice(tested: TestedRequest, sample: RefusalSample | None, user: Any) -> Advice:
+    """Return what would let the tested request in; nothing where it is let in."""
+    decision = tested.run.decision
+    if decision.accepted:
+        return Advice()
+    certificate = tested.run.request.certificate
+    refused = Refused(decision.feed, decision.status.code, certificate, sample.pk if sample else None)
+    return advise(refused, tested.feed, list(denials()), user, datetime.now(UTC))
 
 
 def initial_of(sample: RefusalSample) -> dict[str, str]:
@@ -178,6 +230,9 @@ class TestRequestMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic o
             "opts": self.opts,
             "form": form,
             "outcome": outcome,
+            "advice": _advice(outcome, sample, request.user) if outcome else None,
+            "link": form.link() if outcome and sample is None else "",
+            "left_out": form.left_out() if outcome and sample is None else [],
             "sample": sample,
             "public_url": own_address(request),
             "feed_names": list(Feed.objects.order_by("name").values_list("name", flat=True)[:MAX_OFFERED]),
@@ -206,5 +261,12 @@ def _data(request: HttpRequest, sample: RefusalSample | None) -> Any:
     if sample is not None:
         return initial_of(sample)
     if "feed" in request.GET:
-        return {"feed": request.GET["feed"][:1000], "headers": "", "presented": "none", "certificate": ""}
+        asked = request.GET
+        return {
+            "feed": asked["feed"][:1000],
+            "headers": "\n".join(f"{name.title()}: {asked[name]}" for name in DECIDING if name in asked),
+            "presented": asked.get("presented", "none"),
+            "certificate": asked.get("certificate", ""),
+            "expires": asked.get("expires", ""),
+        }
     return None

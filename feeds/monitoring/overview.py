@@ -1,12 +1,13 @@
 """Overview of the portal for its administrators: a few numbers, and lists of what needs attention."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Sum
 
 from feeds.models import CertificateRule, Feed, HourlyCount, Outcome, Receipt
 from feeds.monitoring.charts import Chart, stacked_bars
@@ -163,14 +164,27 @@ class RefusedFeed:
 
 
 def refused_feeds(
-    now: datetime, *, known: bool, stroom_status: int | None = None, limit: int = 100
+    now: datetime,
+    *,
+    known: bool,
+    stroom_status: int | None = None,
+    limit: int = 100,
+    text: str = "",
+    names: Iterable[str] = (),
 ) -> list[RefusedFeed]:
-    """Return the refusals of 24 hours by feed and status, most frequent first; of existing or of unknown feeds."""
+    """Return the refusals of 24 hours by feed and status, most frequent first; of existing or of unknown feeds.
+
+    Args:
+        text: only feeds with this in their name, and those of `names`.
+        names: names that are included whatever the text is.
+    """
     counts = HourlyCount.objects.filter(outcome=Outcome.REFUSED, hour__gte=first_hour(now, 24), hour__lte=now)
     exists = Exists(Feed.objects.filter(name=OuterRef("feed")))
     counts = counts.filter(exists if known else ~exists)
     if stroom_status is not None:
         counts = counts.filter(stroom_status=stroom_status)
+    if text:
+        counts = counts.filter(Q(feed__icontains=text) | Q(feed__in=list(names)))
     groups = counts.order_by().values_list("feed", "http_status", "stroom_status")
     totals = groups.annotate(total=Sum("count"), last=Max("hour")).order_by("-total", "feed")[:limit]
     latest = dict(_last_hour(counts, now))

@@ -315,7 +315,8 @@ REFUSED = [
     ("/codes/lookup/?http=12", ["“http”", "HTTP status from 100 to 999", "12"]),
     ("/codes/lookup/?stroom=1000", ["“stroom”", "Stroom-Status from 0 to 999", "1000"]),
     ("/codes/lookup/?status=404", ["“status”", "http, stroom"]),
-    ("/codes/explain/?text=406", ["“text”", "none at all", "Paste the text into the box"]),
+    ("/codes/explain/?text=406", ["“text”", "It knows answers", "Paste the text into the box"]),
+    ("/codes/explain/?answers=406/x", ["Write answers as 406/110"]),
     ("/codes/sources/?q=iana", ["“q”", "none at all"]),
     ("/codes/sources/iana/?code=404", ["“code”", "none at all"]),
     ("/codes/headers/?header=allow", ["“header”", "none at all"]),
@@ -469,3 +470,14 @@ def test_a_verdict_that_no_source_states_gives_our_reason(site: Client) -> None:
     source = site.get("/api/v1/codes/stroom/300/").json()["meanings"][0]["retry"]["source"]
     assert set(source) == {"judgement"}
     assert "our own judgement" in site.get("/codes/stroom/300/").content.decode()
+
+
+def test_a_result_has_an_address_with_its_numbers_and_nothing_of_the_text(site: Client) -> None:
+    text = "token=hunter2\nHTTP/1.1 406 Not Acceptable\nStroom-Status: 110\n\nHTTP/1.1 503 Service Unavailable\n"
+    page = site.post("/codes/explain/", {"text": text}).content.decode()
+    (link,) = re.findall(r'<a href="([^"]+)">Link to this result', page)
+    assert link == "/codes/explain/?answers=406/110,503"
+    linked = site.get(link).content.decode()
+    titles = r'<span class="number">([^<]+)</span>'
+    assert re.findall(titles, linked) == re.findall(titles, page) == ["HTTP 406 with Stroom 110", "HTTP 503"]
+    assert "Your text</h2>" not in linked
