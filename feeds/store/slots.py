@@ -199,6 +199,13 @@ def _places_in(told: bytes) -> set[PurePosixPath]:
     return {PurePosixPath(place.decode("ascii", "replace")) for place, word in last.items() if word == b"in"}
 
 
+def living_writers(store: Path) -> set[int]:
+    """Return the numbers that a process holds."""
+    folder = store / PARTS
+    numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
+    return {number for number in numbers if holder_since(store, number) is not None}
+
+
 def holder_since(store: Path, number: int) -> int | None:
     """Since when a living process holds this number; None where none does, 0 where it does not say."""
     lock = store / PARTS / str(number) / _LOCK

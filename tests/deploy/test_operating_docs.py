@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from feeds.maintenance.integrity import Kind
+from feeds.maintenance.findings import FindingKind
 from portal.environment import read_environment
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def test_a_command_that_is_named_takes_these_options(command: str, arguments: st
 
 
 def test_every_finding_of_check_store_is_explained() -> None:
-    assert all(f"| `{kind}` |" in TEXT for kind in Kind)
+    assert all(f"| `{kind}` |" in TEXT for kind in FindingKind)
 
 
 def test_the_exposure_that_is_stated_is_within_the_demand() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from feeds.maintenance.integrity import LOSSES, StoreCheck
+from feeds.maintenance.findings import LOSSES
+from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.locks import Busy, only_one
 from feeds.monitoring.maintenance_runs import recorded
 from portal.text import counted

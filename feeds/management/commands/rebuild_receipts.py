@@ -6,7 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from feeds.maintenance.integrity import Kind, StoreCheck
+from feeds.maintenance.findings import FindingKind
+from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.locks import Busy, only_one
 from feeds.models import Receipt
 from portal.management.options import instant
@@ -39,7 +40,9 @@ class Command(BaseCommand):
         unknown = recorded.filter(feed="").count()
         if unknown:
             self.stdout.write(f"{unknown} of them lost their metadata: their feed is not known.")
-        left = [finding for finding in findings if not finding.repaired and finding.kind is not Kind.UNRECORDED]
+        left = [
+            finding for finding in findings if not finding.repaired and finding.kind is not FindingKind.UNRECORDED
+        ]
         for finding in left:
             self.stderr.write(f"{finding.kind}: {finding.path} {finding.detail}")
         if left:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection, connections, transaction
 
-from feeds.maintenance.integrity import living_writers
+from feeds.store.slots import living_writers
 from portal.audit import triggers
 from portal.audit.record import stored_entries, verify
 from portal.database import move

@@ -13,8 +13,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
-from feeds.maintenance import integrity, takeover
-from feeds.maintenance.integrity import Finding, Kind, StoreCheck
+from feeds.maintenance import store_walk, takeover
+from feeds.maintenance.findings import Finding, FindingKind
+from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.locks import only_one
 from feeds.maintenance.takeover import NEWEST_HOURS, Succession
 from feeds.models import Receipt
@@ -48,7 +49,7 @@ def examine(depot: Depot, *, deep: bool = False, repair: bool = False, alive: bo
             depot.start_again()
 
 
-def kinds(findings: list[Finding]) -> list[Kind]:
+def kinds(findings: list[Finding]) -> list[FindingKind]:
     return [finding.kind for finding in findings]
 
 
@@ -75,7 +76,7 @@ def test_r12_one_flipped_byte_is_always_found(depot: Depot) -> None:
     good = file.read_bytes()
     for at in range(len(good)):
         file.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
-        assert kinds(examine(depot, deep=True)) == [Kind.DAMAGED]
+        assert kinds(examine(depot, deep=True)) == [FindingKind.DAMAGED]
     assert examine(depot) == [], "without --hash sizes are compared"
 
 
@@ -85,7 +86,7 @@ def test_r12_a_missing_and_a_shortened_file_are_losses_and_stay_so(depot: Depot)
     depot.data(short).write_bytes(b"short")
     with pytest.raises(CommandError, match="2 objects"):
         check_store("--repair")
-    assert sorted(kinds(examine(depot, repair=True))) == sorted([Kind.MISSING, Kind.DAMAGED])
+    assert sorted(kinds(examine(depot, repair=True))) == sorted([FindingKind.MISSING, FindingKind.DAMAGED])
     assert Receipt.objects.count() == 2
 
 
@@ -94,7 +95,7 @@ def test_r12_a_row_whose_whole_folder_is_gone_is_missing(depot: Depot) -> None:
     for path in (depot.data(receipt), depot.data(receipt).with_suffix(".meta")):
         path.unlink()
     depot.data(receipt).parent.rmdir()
-    assert kinds(examine(depot)) == [Kind.MISSING]
+    assert kinds(examine(depot)) == [FindingKind.MISSING]
 
 
 def test_r12_strange_objects_are_named_and_never_touched(depot: Depot) -> None:
@@ -119,7 +120,7 @@ def test_r12_strange_objects_are_named_and_never_touched(depot: Depot) -> None:
     (folder / "sub").mkdir()
     (folder / "link.dat").symlink_to(depot.data(receipt))
     findings = examine(depot, repair=True)
-    assert set(kinds(findings)) == {Kind.UNEXPLAINED}
+    assert set(kinds(findings)) == {FindingKind.UNEXPLAINED}
     assert {finding.path for finding in findings} == {str(path.relative_to(depot.root)) for path in strange}
     assert all(path.exists() for path in strange)
     assert not any(finding.repaired for finding in findings)
@@ -131,7 +132,7 @@ def test_r12_metadata_is_rewritten_from_the_row(depot: Depot, state: str) -> Non
     meta = depot.data(receipt).with_suffix(".meta")
     good = meta.read_bytes()
     meta.unlink() if state == "missing" else meta.write_bytes(b"" if state == "empty" else b"Feed:FORGED\n")
-    assert kinds(examine(depot, deep=state == "changed", repair=True)) == [Kind.METADATA]
+    assert kinds(examine(depot, deep=state == "changed", repair=True)) == [FindingKind.METADATA]
     assert meta.read_bytes() == good
     assert examine(depot, deep=True) == []
 
@@ -151,7 +152,7 @@ def test_r12_a_file_without_a_row_gets_the_row_it_had(depot: Depot, body: bytes,
     before = {name: value for name, value in vars(lost).items() if name not in {"id", "_state"}}
     feeds = set(lost.feed_links.values_list("feed", "dropped"))
     Receipt.objects.all().delete()
-    assert kinds(examine(depot, repair=True)) == [Kind.UNRECORDED]
+    assert kinds(examine(depot, repair=True)) == [FindingKind.UNRECORDED]
     found = Receipt.objects.get()
     assert found.recovered
     assert set(found.feed_links.values_list("feed", "dropped")) == feeds
@@ -193,7 +194,7 @@ def test_r12_what_a_living_writer_is_making_is_left_alone(depot: Depot) -> None:
     assert depot.data(kept).exists()
     assert waiting.exists()
     assert sorted(kinds(examine(depot, repair=True))) == sorted(
-        [Kind.UNRECORDED, Kind.HALF_WRITTEN, Kind.HALF_WRITTEN, Kind.HALF_WRITTEN]
+        [FindingKind.UNRECORDED, FindingKind.HALF_WRITTEN, FindingKind.HALF_WRITTEN, FindingKind.HALF_WRITTEN]
     )
     assert examine(depot) == []
 
@@ -227,7 +228,7 @@ def test_the_newest_hours_alone_are_looked_at_when_the_portal_starts(depot: Depo
     Receipt.objects.all().delete()
     depot.close()
     findings = list(StoreCheck(depot.root, repair=True, newest=1).run())
-    assert kinds(findings) == [Kind.UNRECORDED]
+    assert kinds(findings) == [FindingKind.UNRECORDED]
     assert Receipt.objects.get().recovered
 
 
@@ -263,7 +264,7 @@ def test_r12_a_start_records_what_an_upload_of_five_hours_left_when_it_died(
     os.close(depot.slot.descriptor)
     depot._running = False
     findings = list(StoreCheck(depot.root, repair=True, newest=NEWEST_HOURS).run())
-    assert kinds(findings) == [Kind.UNRECORDED]
+    assert kinds(findings) == [FindingKind.UNRECORDED]
     assert [receipt.receipt_id for receipt in Receipt.objects.filter(recovered=True)] == [left]
 
 
@@ -296,7 +297,7 @@ def test_r17_what_was_left_before_the_clock_was_set_back_is_recorded_when_it_can
 
     def wait(_: float) -> None:
         assert not Receipt.objects.exists()
-        monkeypatch.setattr(integrity, "IN_FLIGHT_SECONDS", 0)
+        monkeypatch.setattr(store_walk, "IN_FLIGHT_SECONDS", 0)
 
     monkeypatch.setattr(successor._stop_asked, "wait", wait)
     successor.run()
@@ -348,8 +349,8 @@ def test_r12_what_a_predecessor_left_is_told_from_what_is_being_made_now(depot: 
     findings = list(StoreCheck(depot.root, repair=True).recover())
     assert sorted((finding.kind, finding.path) for finding in findings) == sorted(
         [
-            (Kind.UNRECORDED, left.path),
-            (Kind.HALF_WRITTEN, str(orphan.relative_to(depot.root))),
+            (FindingKind.UNRECORDED, left.path),
+            (FindingKind.HALF_WRITTEN, str(orphan.relative_to(depot.root))),
         ]
     )
     assert [receipt.receipt_id for receipt in Receipt.objects.all()] == [left.receipt_id]

@@ -16,7 +16,8 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.urls import reverse
 
-from feeds.maintenance.integrity import Kind, StoreCheck
+from feeds.maintenance.findings import FindingKind
+from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.locks import only_one
 from feeds.maintenance.retention import REMOVED, Pruner, find_due, finish_removals
 from feeds.models import HourlyCount, Receipt, ReceiptFeed, RetentionPolicy
@@ -321,7 +322,7 @@ def test_r25_dying_anywhere_loses_nothing_and_the_next_run_ends_it(
         assert rows <= in_place | away, "a row has its file, in its place or on its way out"
         if step % 2:
             depot.close()
-            assert {finding.kind for finding in StoreCheck(depot.root, repair=True).run()} <= {Kind.REMOVING}
+            assert {finding.kind for finding in StoreCheck(depot.root, repair=True).run()} <= {FindingKind.REMOVING}
             depot.start_again()
         prune()
         assert left(depot) == kept, f"died at step {step}"
