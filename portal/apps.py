@@ -18,10 +18,12 @@ class PortalConfig(AppConfig):
         from portal.access import roles
         from portal.audit import signals
         from portal.audit.finder import RECORDS
-        from portal.database import timeouts
+        from portal.database import caseless, timeouts
         from portal.search import FINDERS
 
         connection_created.connect(timeouts.limit, dispatch_uid="portal.database.timeouts.limit")
+        connection_created.connect(caseless.define, dispatch_uid="portal.database.caseless.define")
+        caseless.register()
         post_migrate.connect(roles.put_right, dispatch_uid="portal.access.roles.put_right")
         signals.connect()
         FINDERS.append(RECORDS)

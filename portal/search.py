@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
-from django.views.decorators.http import require_safe
+
+from portal.methods import with_methods
 
 MAX_LENGTH = 1000
 #: Results of one kind that the page shows.
@@ -83,7 +84,7 @@ def only_exact(found: Sequence[Found]) -> str:
     return exact.pop() if len(exact) == 1 else ""
 
 
-@require_safe
+@with_methods("GET", "HEAD")
 def search_page(request: HttpRequest) -> HttpResponse:
     """Search everything that the user may see. Visitors search the status codes, on their page."""
     text = request.GET.get("q", "").strip()

@@ -10,6 +10,11 @@ def public_link(path: str) -> str:
     return f"{base}{path}"
 
 
+def followed_link(request: HttpRequest | None, path: str) -> str:
+    """Return a link that programs follow: always absolute where there is a request to take the address from."""
+    return public_link(path) if request is None else f"{own_address(request)}{path}"
+
+
 def own_address(request: HttpRequest) -> str:
     """Return the portal's address without a trailing slash: PORTAL_PUBLIC_URL, else that of the request.
 

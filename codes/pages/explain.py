@@ -10,13 +10,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 
 from codes.explain.answers import Explanation, TooLong, explain
 from codes.explain.findings import Found
 from codes.explain.pairs import Pair
 from codes.explain.recognise import MAX_LENGTH
 from codes.pages.query import query_faults, refusal
+from portal.methods import with_methods
 
 #: Parameter of a link to a result: the numbers that were found.
 ANSWERS = "answers"
@@ -35,7 +35,7 @@ class Piece:
 
 # Explaining changes nothing and shows the same to everybody, so it needs no token, and no cookie for one.
 @csrf_exempt
-@require_http_methods(["GET", "HEAD", "POST"])
+@with_methods("GET", "HEAD", "POST")
 def explain_page(request: HttpRequest) -> HttpResponse:
     """Show the paste box; after a POST also the text with its passages marked, and one card for each answer."""
     if faults := query_faults(request.GET, (ANSWERS,)):

@@ -20,7 +20,7 @@ from portal.search import MOST_SHOWN, Finder, Hit
 
 def find_feeds(text: str) -> Sequence[Hit]:
     """Return the feeds with a text in their name, owner, labels, or as their description says."""
-    named = Q(name__icontains=text) | Q(owner__icontains=text) | Q(description__icontains=text)
+    named = Q(name__caseless=text) | Q(owner__caseless=text) | Q(description__caseless=text)
     found = list(Feed.objects.filter(named).order_by("name")[: MOST_SHOWN + 1])
     found += list(labelled(Feed.objects.exclude(named), text).order_by("name")[: MOST_SHOWN + 1])
     found.sort(key=lambda feed: feed.name != text)
@@ -36,7 +36,7 @@ def _about(feed: Feed) -> str:
 
 def find_rules(text: str) -> Sequence[Hit]:
     """Return the certificate rules that name a DN, in any of its forms, or a part of it."""
-    rules = CertificateRule.objects.filter(_any_form("subject_dn", text) | Q(subject_dn__icontains=text))
+    rules = CertificateRule.objects.filter(_any_form("subject_dn", text) | Q(subject_dn__caseless=text))
     return [
         Hit(
             f"{rule.action} {visible(rule.subject_dn)}",

@@ -49,8 +49,8 @@ def words_of(text: str) -> list[str]:
 
 def mentions(word: str) -> Q:
     """Feeds that have this in their name, owner, description or the DN of a rule."""
-    own = Q(name__icontains=word) | Q(owner__icontains=word) | Q(description__icontains=word)
-    return own | Q(Exists(CertificateRule.objects.filter(feed=OuterRef("pk"), subject_dn__icontains=word)))
+    own = Q(name__caseless=word) | Q(owner__caseless=word) | Q(description__caseless=word)
+    return own | Q(Exists(CertificateRule.objects.filter(feed=OuterRef("pk"), subject_dn__caseless=word)))
 
 
 class PolicyFilter(ConditionFilter):

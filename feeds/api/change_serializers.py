@@ -13,7 +13,7 @@ from feeds.models import (
 )
 from portal.rest.fields import Shape, StrictKeysMixin, Text
 from portal.rest.queries import ChosenFieldsMixin
-from portal.site import public_link
+from portal.site import followed_link
 
 
 class HistoryChangeSerializer(Shape):
@@ -98,7 +98,7 @@ class ProposalSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Proposal
         return ProposedFeedSerializer(items_of(proposal), many=True).data
 
     def get_url(self, proposal: Proposal) -> str:
-        return public_link(f"/api/v1/proposals/{proposal.pk}/")
+        return followed_link(self.context.get("request"), f"/api/v1/proposals/{proposal.pk}/")
 
 
 class ProposalDetailSerializer(ProposalSerializer):

@@ -19,6 +19,7 @@ from feeds.models import Receipt
 from feeds.store.spool import stored_path
 from portal.access.tokens import HasScope, ModelPermissions, demand_permissions
 from portal.audit import record
+from portal.rest.conditional import last_modified
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import PreconditionFailed
 from portal.rest.ranges import ByteRange, Part, asked_range
@@ -74,15 +75,19 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
         """
         receipt = find_receipt(self.get_queryset(), receipt_id)
         etag = f'"{receipt.sha256}"'
-        if unchanged := get_conditional_response(request._request, etag=etag):
+        modified = last_modified(receipt.received_at)
+        since = int(receipt.received_at.timestamp())
+        if unchanged := get_conditional_response(request._request, etag=etag, last_modified=since):
             if unchanged.status_code == HTTPStatus.PRECONDITION_FAILED:
                 raise PreconditionFailed
             unchanged["ETag"] = etag
+            unchanged["Last-Modified"] = modified
             return unchanged
         part = None
         if request.method == "GET":  # Range is defined for GET alone
             headers = request.headers
-            part = asked_range(headers.get("Range"), headers.get("If-Range"), etag=etag, size=receipt.bytes)
+            state = {etag, modified}
+            part = asked_range(headers.get("Range"), headers.get("If-Range"), state=state, size=receipt.bytes)
         try:
             file: BinaryIO = stored_path(settings.STORE_DIR, receipt.path).open("rb")
         except FileNotFoundError:
@@ -92,6 +97,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
             record.record("downloaded", kind="receipt", key=receipt.receipt_id, name=receipt.feed, new=new)
         response = _answer(file, receipt, part)
         response["ETag"] = etag
+        response["Last-Modified"] = modified
         if request.method == "HEAD":
             file.close()  # its length is known, and it is not read
         return response

@@ -19,24 +19,28 @@ from rest_framework.viewsets import GenericViewSet
 from feeds.api.change_serializers import HistorySerializer, ProposalSerializer
 from feeds.api.feed_serializers import FeedSerializer, NewFeedSerializer, VersionConflict, etag_of
 from feeds.api.filters import FeedFilters
-from feeds.changes.apply import MAX_COMMENT, OfficerNeeded, change_feed, create_feed
+from feeds.changes.apply import MAX_COMMENT, OfficerNeeded, change_feed, create_feed, defaults
 from feeds.changes.approval import Proposed, TooMuch, guarded
 from feeds.changes.files_out import csv_cell as transfer_cell
 from feeds.changes.permissions import MANAGE_CERTIFICATES, may_delete
 from feeds.changes.timeline import feeds_once_called, story_of
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
-from portal.rest.conditional import require_match
+from portal.rest.conditional import last_modified, require_match
+from portal.rest.parsing import MergePatchParser
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.problems import PreconditionFailed, RefusedItems
 from portal.rest.queries import StrictFilterBackend, StrictOrdering
 from portal.rest.reasons import PermissionMissing
+from portal.site import followed_link
 
 #: Each takes some milliseconds, in which SQLite accepts no other write.
 MAX_BULK = 500
 
 
 VERSION_CONFLICT = "version_conflict"
+#: Methods whose answers say what a PATCH may have as its body.
+PATCHING = ("PATCH", "OPTIONS")
 
 
 class StaleItems(RefusedItems):
@@ -91,8 +95,9 @@ class ProposingMixin(APIView):
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, Proposed):
-            address = reverse("feeds_api:proposal", args=[exc.proposal.pk])
-            return Response(ProposalSerializer(exc.proposal).data, status=202, headers={"Location": address})
+            address = followed_link(self.request, reverse("feeds_api:proposal", args=[exc.proposal.pk]))
+            shown = ProposalSerializer(exc.proposal, context={"request": self.request}).data
+            return Response(shown, status=202, headers={"Location": address})
         if isinstance(exc, TooMuch):
             exc = ValidationError(str(exc))
         return super().handle_exception(exc)
@@ -121,6 +126,14 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
         "bulk": (412,),
     }
     query_of = {"destroy": frozenset({"comment"}), "history": frozenset({"limit", "offset"})}
+
+    def get_parsers(self) -> list[Any]:
+        """Read a merge patch of one feed too. It is not described: two types of a body confuse generators."""
+        parsers: list[Any] = super().get_parsers()
+        described = getattr(self, "swagger_fake_view", False)
+        patched = getattr(self, "action_map", {}).get("patch") == "partial_update"
+        method = getattr(self, "request", None) and self.request.method
+        return [*parsers, MergePatchParser()] if patched and not described and method in PATCHING else parsers
 
     def get_serializer_class(self) -> Any:
         if self.action == "history":
@@ -161,14 +174,20 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
 
     @extend_schema(request=FeedSerializer, responses={200: FeedSerializer, 202: PROPOSED})
     def partial_update(self, request: Request, name: str) -> Response:
-        """Change some of a feed's values. Certificate rules, where given, replace all there are."""
+        """Change some of a feed's values. Certificate rules, where given, replace all there are.
+
+        `application/merge-patch+json` (RFC 7396) is taken too: null there gives a value its default.
+        """
         with guarded(request.user):
             feed = self._locked(name)
             self._check_preconditions(feed)
             if feed is None:
                 raise Http404(f"There is no feed called {name}.")
             # Not DRF's partial: it would also take half a rule. Nothing but the name is required anyway.
-            serializer = self.get_serializer(feed, data=_named(request.data, name))
+            data = (
+                _merge_patch(request.data) if request.content_type == MergePatchParser.media_type else request.data
+            )
+            serializer = self.get_serializer(feed, data=_named(data, name))
             serializer.is_valid(raise_exception=True)
             self._change(feed, serializer)
         return self._answer(self._find(self.get_queryset(), name))
@@ -245,7 +264,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
             if "If-Match" in self.request.headers:
                 raise PreconditionFailed("There is no such feed.")
             return
-        require_match(self.request, etag_of(feed))
+        require_match(self.request, etag_of(feed), feed.updated)
         if self.request.headers.get("If-None-Match", "").strip() == "*":
             raise PreconditionFailed("The feed exists already.")
 
@@ -259,7 +278,7 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
         except IntegrityError:
             raise NameTaken(name) from None
         response = self._answer(self._find(self.get_queryset(), name), status=201)
-        response["Location"] = reverse("feeds_api:feed", args=[name])
+        response["Location"] = followed_link(self.request, reverse("feeds_api:feed", args=[name]))
         return response
 
     def _change(self, feed: Feed, serializer: Any, *, whole: bool = False) -> None:
@@ -272,7 +291,8 @@ class FeedViewSet(ProposingMixin, PrivateMixin, ListMixin, GenericViewSet[Feed])
 
     def _answer(self, feed: Feed, status: int = 200) -> Response:
         serializer = FeedSerializer(feed, context=self.get_serializer_context())
-        return Response(serializer.data, status=status, headers={"ETag": etag_of(feed)})
+        headers = {"ETag": etag_of(feed), "Last-Modified": last_modified(feed.updated)}
+        return Response(serializer.data, status=status, headers=headers)
 
     def _bulk_items(self, data: Any) -> list[dict[str, Any]]:
         if not isinstance(data, list) or not 1 <= len(data) <= MAX_BULK:
@@ -326,6 +346,18 @@ def bulk_refusal(faults: list[dict[str, Any]]) -> RefusedItems:
     """Return the refusal of a list: 412 where nothing but versions is wrong."""
     stale = all(fault.get("code") == VERSION_CONFLICT for fault in faults)
     return StaleItems(faults) if stale else RefusedItems(faults)
+
+
+def _merge_patch(patch: Any) -> dict[str, Any]:
+    """Return a merge patch as a change: null removes a value, which then has its default.
+
+    Raises:
+        ValidationError: it is no object, which would stand in the place of the feed.
+    """
+    if not isinstance(patch, dict):
+        raise ValidationError(["A merge patch of a feed is a JSON object."])
+    without: dict[str, Any] = {**defaults(), "certificate_rules": []}
+    return {name: without[name] if value is None and name in without else value for name, value in patch.items()}
 
 
 def _named(data: Any, name: str) -> Any:

@@ -93,10 +93,10 @@ class FeedFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
 
     def search(self, feeds: QuerySet[Feed], _: str, value: str) -> QuerySet[Feed]:
         found = (
-            Q(name__icontains=value)
-            | Q(owner__icontains=value)
-            | Q(description__icontains=value)
-            | Q(certificate_rules__subject_dn__icontains=value)
+            Q(name__caseless=value)
+            | Q(owner__caseless=value)
+            | Q(description__caseless=value)
+            | Q(certificate_rules__subject_dn__caseless=value)
         )
         return feeds.filter(pk__in=Feed.objects.filter(found).values("pk"))
 

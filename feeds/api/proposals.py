@@ -103,7 +103,7 @@ class ProposalViewSet(PrivateMixin, ListMixin, GenericViewSet[Proposal]):
             raise PermissionDenied(str(refusal)) from None
         except approval.CannotDecide as refusal:
             raise Conflict(str(refusal)) from None
-        return Response(ProposalDetailSerializer(decided).data)
+        return Response(ProposalDetailSerializer(decided, context={"request": self.request}).data)
 
 
 def _found(proposal_id: int) -> Proposal:

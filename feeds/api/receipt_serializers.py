@@ -12,7 +12,7 @@ from feeds.models import (
 )
 from portal.rest.fields import Shape
 from portal.rest.queries import ChosenFieldsMixin
-from portal.site import public_link
+from portal.site import followed_link
 
 
 class ArchiveSerializer(Shape):
@@ -89,7 +89,7 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
         return receipt.duplicate_of or None
 
     def get_content(self, receipt: Receipt) -> str:
-        return public_link(f"/api/v1/receipts/{receipt.receipt_id}/content")
+        return followed_link(self.context.get("request"), f"/api/v1/receipts/{receipt.receipt_id}/content")
 
 
 class SampleSerializer(Shape):

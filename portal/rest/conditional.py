@@ -2,17 +2,19 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.http import http_date, parse_http_date_safe
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.rest.problems import API_PREFIX, PreconditionFailed, problem, read_only
+from portal.rest.problems import API_PREFIX, PAGE_METHODS, PreconditionFailed, problem, read_only
 from portal.rest.queries import ViewBase
 
 _ALSO_UNCHANGED = frozenset(
@@ -38,7 +40,11 @@ def conditional(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
     if not response.has_header("ETag"):
         response["ETag"] = f'W/"{hashlib.sha256(response.content).hexdigest()[:32]}"'
     response.headers.setdefault("Cache-Control", "no-cache")
-    answer = get_conditional_response(request, etag=response["ETag"], response=response) or response
+    modified = parse_http_date_safe(response.headers.get("Last-Modified", ""))
+    answer = (
+        get_conditional_response(request, etag=response["ETag"], last_modified=modified, response=response)
+        or response
+    )
     if answer.status_code == HTTPStatus.PRECONDITION_FAILED and request.path.startswith(API_PREFIX):
         return problem(request, answer.status_code, str(PreconditionFailed.default_detail))
     if answer is not response:
@@ -59,14 +65,31 @@ class ConditionalMixin(ViewBase):
         return conditional(request, response)
 
 
-def require_match(request: Request, etag: str) -> None:
-    """Refuse a write whose If-Match names another version; without the header any version will do.
+def last_modified(moment: datetime) -> str:
+    """Return the value of Last-Modified, which is to the second: the ETag alone is exact."""
+    return http_date(int(moment.timestamp()))
+
+
+def _require_unmodified(request: Request, modified: datetime) -> None:
+    """Refuse a write whose If-Unmodified-Since is earlier than the last change."""
+    since = parse_http_date_safe(request.headers.get("If-Unmodified-Since", ""))
+    if since is not None and int(modified.timestamp()) > since:
+        raise PreconditionFailed
+
+
+def require_match(request: Request, etag: str, modified: datetime) -> None:
+    """Refuse a write whose If-Match names another version, or whose If-Unmodified-Since is before the last change.
+
+    Without these headers any version will do; If-Match takes precedence.
 
     Raises:
         PreconditionFailed: the caller saw another version.
     """
     wanted = request.headers.get("If-Match")
-    if wanted is None or wanted.strip() == "*":
+    if wanted is None:
+        _require_unmodified(request, modified)
+        return
+    if wanted.strip() == "*":
         return
     tags = {tag.strip().removeprefix("W/") for tag in wanted.split(",")}
     if etag.removeprefix("W/") not in tags:
@@ -91,6 +114,8 @@ def conditional_page(view: ConditionalPage) -> ConditionalPage:
 
     @csrf_exempt
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "OPTIONS":
+            return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": PAGE_METHODS})
         if request.method not in {"GET", "HEAD"}:
             return read_only(request)
         response = view(request, *args, **kwargs)

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from portal.rest.public import OpenToAllMixin
 from portal.rest.queries import StrictQueryMixin
-from portal.site import public_link
+from portal.site import followed_link
 
 PREFIX = "api/v1/"
 #: Pages about the API, by relation.
@@ -36,11 +36,11 @@ class IndexView(OpenToAllMixin, StrictQueryMixin, APIView):
     def get(self, request: Request) -> Response:
         """List the addresses to begin with."""
         body = {
-            "service_desc": public_link(PAGES["service-desc"]),
-            "service_doc": public_link(PAGES["service-doc"]),
-            "addresses": {path: public_link(f"/{PREFIX}{path}") for path in sorted(_addresses())},
+            "service_desc": followed_link(request, PAGES["service-desc"]),
+            "service_doc": followed_link(request, PAGES["service-doc"]),
+            "addresses": {path: followed_link(request, f"/{PREFIX}{path}") for path in sorted(_addresses())},
         }
-        link = ", ".join(f'<{public_link(path)}>; rel="{relation}"' for relation, path in PAGES.items())
+        link = ", ".join(f'<{followed_link(request, path)}>; rel="{relation}"' for relation, path in PAGES.items())
         return Response(body, headers={"Link": link})
 
 

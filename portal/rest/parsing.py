@@ -1,7 +1,8 @@
 """Parser of JSON bodies of the REST API, with a size limit and strict rules."""
 
+import codecs
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 from rest_framework.exceptions import APIException, ParseError
@@ -20,6 +21,11 @@ class BodyTooLarge(APIException):
     default_detail = f"The body is longer than {MAX_BODY_BYTES} bytes. Send it in parts."
 
 
+def media_types(parsers: Iterable[BaseParser]) -> str:
+    """Return the types that parsers read, as a header lists them."""
+    return ", ".join(dict.fromkeys(str(parser.media_type) for parser in parsers))
+
+
 class StrictJSONParser(BaseParser):
     """Parser of UTF-8 JSON (RFC 8259). Duplicate keys are rejected, since only one of them would count."""
 
@@ -34,14 +40,20 @@ class StrictJSONParser(BaseParser):
         return parse_json(raw)
 
 
+class MergePatchParser(StrictJSONParser):
+    """Parser of a JSON merge patch (RFC 7396)."""
+
+    media_type = "application/merge-patch+json"
+
+
 def parse_json(raw: bytes) -> Any:
-    """Return the value of a JSON body.
+    """Return the value of a JSON body. A byte order mark, as PowerShell writes it, is ignored (RFC 8259, 8.1).
 
     Raises:
         ParseError: it is not UTF-8, not JSON by the rules of `portal.strict_json`, or could not be stored as text.
     """
     try:
-        value = read_json(raw.decode())
+        value = read_json(raw.removeprefix(codecs.BOM_UTF8).decode())
         if b"\\u" in raw:
             json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
         return value

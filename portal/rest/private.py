@@ -76,7 +76,10 @@ def _refuse_odd_body(request: Request) -> None:
     """
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding != "identity":
-        raise UnsupportedMediaType(coding[:40], f"Send the body as it is, without Content-Encoding: {coding[:40]}.")
+        words = f"Send the body as it is, without Content-Encoding: {coding[:40]}."
+        refusal = UnsupportedMediaType(coding[:40], words)
+        refusal.headers = {"Accept-Encoding": "identity"}  # type: ignore[attr-defined]  # read by the handler of problems
+        raise refusal
     if request.META.get("CONTENT_LENGTH") in {None, "", "0"}:
         raise ParseError("The body is empty.")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
@@ -142,6 +142,7 @@ def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpRes
     if not isinstance(exception, exceptions.APIException):
         return None
     set_rollback()
+    readable = _name_readable(exception, context)
     errors = list(_errors_of(exception))
     return problem(
         request,
@@ -150,7 +151,7 @@ def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpRes
         code=_code_of(exception),
         lacks=getattr(exception, "lacks", None),
         errors=errors,
-        headers=_headers_of(exception),
+        headers={**readable, **_headers_of(exception)},
     )
 
 
@@ -209,6 +210,18 @@ def _flat(field: str, detail: Any) -> Iterator[dict[str, str]]:
         yield {"field": field, "detail": str(detail), "code": getattr(detail, "code", "invalid")}
 
 
+def _name_readable(exception: exceptions.APIException, context: Mapping[str, Any]) -> dict[str, str]:
+    """Add to a 415 which types are read here, in its words and as headers (RFC 9110, 15.5.16; RFC 5789, 2.2)."""
+    view, request = context.get("view"), context.get("request")
+    if not isinstance(exception, exceptions.UnsupportedMediaType) or hasattr(exception, "headers"):
+        return {}
+    if view is None or request is None:
+        return {}
+    kinds = ", ".join(dict.fromkeys(str(parser.media_type) for parser in view.get_parsers()))
+    exception.detail = exceptions.ErrorDetail(f"{exception.detail} Send {kinds}.", exception.default_code)
+    return {"Accept-Patch" if request.method == "PATCH" else "Accept": kinds}
+
+
 def _headers_of(exception: exceptions.APIException) -> dict[str, str]:
     headers = dict(getattr(exception, "headers", {}))
     if challenge := getattr(exception, "auth_header", None):
@@ -218,7 +231,11 @@ def _headers_of(exception: exceptions.APIException) -> dict[str, str]:
     return headers
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # Django's signature
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, DisallowedHost):
+        return _error_page(
+            request, 400, "The portal does not answer to this Host. PORTAL_ALLOWED_HOSTS names its hosts."
+        )
     return _error_page(request, 400, "The request cannot be understood.")
 
 
@@ -240,18 +257,29 @@ def form_not_ours(request: HttpRequest, reason: str = "") -> HttpResponse:  # no
     )
 
 
+#: Methods of a page.
+PAGE_METHODS = "GET, HEAD, OPTIONS"
+
+
 def read_only(request: HttpRequest) -> HttpResponse:
     """A page was sent something."""
     response = _error_page(request, 405, "This page can only be read.")
-    response["Allow"] = "GET, HEAD"
+    response["Allow"] = PAGE_METHODS
     return response
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # Django's signature
-    hint = ""
-    if request.path.startswith(API_PREFIX) and not request.path.endswith("/") and is_valid_path(f"{request.path}/"):
-        hint = f" Addresses end with a slash: {request.path}/"
+    hint = _right_address(request.path) if request.path.startswith(API_PREFIX) else ""
     return _error_page(request, 404, f"There is nothing at this address.{hint}")
+
+
+def _right_address(path: str) -> str:
+    """Return a hint where an address differs from one that exists by its last slash, or by its version."""
+    if not path.endswith("/") and is_valid_path(f"{path}/"):
+        return f" Addresses end with a slash: {path}/"
+    if path.endswith("/") and is_valid_path(path.rstrip("/")):
+        return f" This address ends without a slash: {path.rstrip('/')}"
+    return "" if path.startswith(f"{API_PREFIX}v1/") else f" The API begins at {API_PREFIX}v1/."
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -6,6 +6,7 @@ A parameter that is unknown, given twice, empty or unusable is answered 400 with
 from collections.abc import Collection, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, unquote_to_bytes
 
 import django_filters
 from django import forms
@@ -16,11 +17,11 @@ from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.filters import OrderingFilter
-from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from portal.rest.negotiation import Negotiation
+from portal.rest.parsing import media_types
 from portal.rest.problems import BadQuery, reason
 
 if TYPE_CHECKING:
@@ -93,23 +94,6 @@ class WholeNumberFilter(django_filters.Filter):  # type: ignore[misc]  # untyped
     field_class = forms.IntegerField
 
 
-class Negotiation(DefaultContentNegotiation):
-    """`?format=` beats the Accept header, and an unknown one is 400 with its name."""
-
-    def select_renderer(
-        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        wanted = request.query_params.get(self.settings.URL_FORMAT_OVERRIDE)
-        if wanted is None:
-            chosen: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
-            return chosen
-        for renderer in renderers:
-            if renderer.format == wanted:
-                return renderer, str(renderer.media_type)
-        known = ", ".join(str(renderer.format) for renderer in renderers)
-        raise BadQuery({self.settings.URL_FORMAT_OVERRIDE: f"must be one of {known}, not {wanted[:40]!r}"})
-
-
 class StrictQueryMixin(ViewBase):
     """Refuses what a view's query does not know; adds `fields` to the views that answer with a serializer.
 
@@ -131,7 +115,8 @@ class StrictQueryMixin(ViewBase):
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Answer OPTIONS with the methods in `Allow`; scripts of other sites learn nothing more."""
-        return Response(status=HTTPStatus.NO_CONTENT)
+        patched = {"Accept-Patch": media_types(self.get_parsers())} if "PATCH" in self.allowed_methods else {}
+        return Response(status=HTTPStatus.NO_CONTENT, headers=patched)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  # DRF's
         """A method that there is not is answered 405, whatever form of answer is wanted."""
@@ -147,6 +132,8 @@ class StrictQueryMixin(ViewBase):
             )
         if twice := [name for name, values in request.query_params.lists() if len(values) > 1]:
             raise BadQuery(dict.fromkeys(twice, reason("given_twice", "is given twice")))
+        if wrong := _not_utf8(str(request.META.get("QUERY_STRING", ""))):
+            raise BadQuery(dict.fromkeys(wrong, "is not UTF-8, percent-encoded"))
         given = {name: values[0] for name, values in request.query_params.lists() if name not in self.flags}
         faults = {name: _fault_in(value) for name, value in given.items()}
         if found := {name: fault for name, fault in faults.items() if fault}:
@@ -206,6 +193,21 @@ def _join_lists(request: Request) -> None:
 
 def _unknown_fields(unknown: Sequence[str], known: Iterable[str]) -> str:
     return reason("unknown_field", f"unknown {', '.join(unknown)[:200]!r}; known are {', '.join(known)}")
+
+
+def _not_utf8(query: str) -> list[str]:
+    """Return the names of parameters whose bytes are not UTF-8, which Django replaces by U+FFFD."""
+    return [
+        unquote(part.partition("=")[0])[:80] for part in query.split("&") if not _is_utf8(unquote_to_bytes(part))
+    ]
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _fault_in(value: str) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -33,17 +34,23 @@ class ByteRange:
         return self.last - self.first + 1
 
 
-def asked_range(range_header: str | None, if_range: str | None, *, etag: str, size: int) -> ByteRange | None:
+def asked_range(
+    range_header: str | None, if_range: str | None, *, state: Collection[str], size: int
+) -> ByteRange | None:
     """Return the part that a request asks for; None for the whole.
 
     The whole is the answer to a header that is malformed, has another unit or several ranges, and to an If-Range
-    that names another state of the data: a date is one, as no Last-Modified is sent.
+    that names another state of the data.
+
+    Args:
+        state: values that If-Range may have: the strong ETag, and Last-Modified of data that never changes.
+        size: of the whole, in bytes.
 
     Raises:
         RangeNotSatisfiable: the part begins behind the end.
     """
     match = _RANGE.fullmatch((range_header or "").strip())
-    if match is None or (if_range is not None and if_range.strip() != etag):
+    if match is None or (if_range is not None and if_range.strip() not in state):
         return None
     first, last = match["first"], match["last"]
     if not first:

@@ -25,10 +25,22 @@ def description(kind: str) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
+class PlainYamlRenderer(OpenApiYamlRenderer):
+    """The same for programs that ask for YAML (RFC 9512)."""
+
+    media_type = "application/yaml"
+
+
+class PlainJsonRenderer(OpenApiJsonRenderer):
+    """The same for programs that ask for JSON."""
+
+    media_type = "application/json"
+
+
 class SchemaView(OpenToAllMixin, StrictQueryMixin, SpectacularAPIView):
     """The OpenAPI description of this API, as YAML or with `format=json` as JSON."""
 
-    renderer_classes = [OpenApiYamlRenderer, OpenApiJsonRenderer]
+    renderer_classes = [OpenApiYamlRenderer, OpenApiJsonRenderer, PlainJsonRenderer, PlainYamlRenderer]
 
     def known_query(self) -> set[str]:
         return {"format"}

@@ -56,7 +56,7 @@ DEFAULTS = {
 def test_a_posted_feed_is_there_at_once_with_its_defaults() -> None:
     response = caller(*EDITOR).post("/api/v1/feeds/", {"name": "WEB-ACCESS-EVENTS"})
     assert response.status_code == 201
-    assert response["Location"] == "/api/v1/feeds/WEB-ACCESS-EVENTS/"
+    assert response["Location"] == "http://testserver/api/v1/feeds/WEB-ACCESS-EVENTS/"
     body = response.json()
     assert {key: body[key] for key in DEFAULTS} == DEFAULTS
     assert body["version"] == 1

@@ -38,7 +38,7 @@ def test_a_receipt_tells_what_was_received() -> None:
     assert body["sha256"] == hashlib.sha256(b"one\n").hexdigest()
     assert body["received_at"] == "2026-02-24T18:10:27.192000Z"
     assert body["headers"]["Feed"] == "PAYROLL-PROD-EVENTS"
-    assert body["content"] == f"/api/v1/receipts/{receipt.receipt_id}/content"
+    assert body["content"] == f"http://testserver/api/v1/receipts/{receipt.receipt_id}/content"
     expected = {"feed": "PAYROLL-PROD-EVENTS", "feeds": ["PAYROLL-PROD-EVENTS"], "bytes": 4, "status": "stored"}
     expected |= {"stroom_status": 0, "sender_dn": DN, "remote_address": "192.0.2.7", "compression": "NONE"}
     expected |= {"feed_version": 3, "duplicate_of": None, "truncated": False, "recovered": False}
