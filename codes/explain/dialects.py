@@ -23,6 +23,13 @@ _ENDS = r"(?=\s*(?:\r?$|[.,;!?)\]]))"
 _ERROR_WORDS = (
     "Felkod|Fel|Chyba|Virhe|Fejl|Feil|Помилка|오류|에러|Hiba|Eroare|Σφάλμα|خطأ|خطا|שגיאה|Lỗi|Greška|Napaka"
 )
+# Words for the number itself, in whatever case the sentence needs, right before it.
+_NUMBER_WORDS = (
+    r"код(?:ом|у)?(?:\ (?:ошибки|ответа|состояния|помилки|відповіді))?|ошибк(?:а|у|ой)|статус(?:ом)?|помилк[ау]|стан\ відповіді"
+    r"|(?:Fehler|Antwort|Rückgabe)(?:code|nummer)|Fehlernummer|c[óo]digo|codice|chyb(?:a|u|ou)|kódem|kod(?:em)?\ (?:odpowiedzi|błędu)|błęd(?:em|u)"
+    r"|svarade\ med|svarte\ med|svarede\ med|virhe(?:en|koodi(?:n)?)|fejlkode|feilkode|foutcode|ステータス(?:コード)?|エラー(?:コード)?"
+    r"|(?:状态|狀態|错误|錯誤|响应)(?:码|碼|代码)|(?:ال)?رمز|(?:ال)?خطأ|كود|קוד|שגיאה"
+)
 
 
 #: What is said of Stroom's own numbers; these come before every other shape.
@@ -56,12 +63,6 @@ OF_STROOM: tuple[Shape, ...] = (
 #: What single programs and other languages write; these come after the general shapes.
 DIALECTS: tuple[Shape, ...] = (
     shape(
-        LOG_FIELD,
-        rf"^[\ \t]*(?:http\.)?response\.status_code\s?:\s?(?P<http>{STATUS})\b(?![.:/\d])",
-        "http.response.status_code : 406",
-        "http.response.bytes : 406",
-    ),
-    shape(
         LOG_FIELD, rf"\bRESPONSE_CODE:\ \[(?P<http>{STATUS})\]", "RESPONSE_CODE: [401]", "RESPONSE_LINE: [401]"
     ),  # send_to_stroom.sh with --debug
     shape(
@@ -79,8 +80,8 @@ DIALECTS: tuple[Shape, ...] = (
     shape(
         LOG_FIELD,
         rf"\bstatus_?code\)?(?:\ ?(?:->|=>|→)\ ?|\r?\n(?:>>>\ )?)(?P<http>{STATUS})(?=\s*\r?$)",
-        "r.status_code -> 406",
-        "r.status_code + 406",
+        "print(r.status_code)\n406",
+        "print(r.status_code) + 406",
     ),
     shape(
         IN_TEXT,
@@ -157,6 +158,12 @@ DIALECTS: tuple[Shape, ...] = (
         "POST https://x/datafeed\n406\n12 ms",
         "POST https://x/datafeed\n406\nbytes",
     ),  # Postman's console
+    shape(
+        CLIENT_ERROR,
+        r"\bAccess\ denied\ with\ code\ (?P<http>[45]\d\d)\b",
+        "ModSecurity: Access denied with code 403 (phase 2).",
+        "Access denied with code 4030",
+    ),
     shape(CLIENT_ERROR, r"^default\ backend\ -\ (?P<http>404)\b", "default backend - 404", "backend - 404"),
     shape(
         CLIENT_ERROR,
@@ -165,6 +172,18 @@ DIALECTS: tuple[Shape, ...] = (
         |(?:상태|응답)\ ?코드\ ?:?\ ?(?P<http3>{STATUS})\b{NO_COUNT})""",
         "Felkod: 404\n错误: (502)\n응답 코드: 503",
         "Fel 404 av 503",
+    ),
+    shape(
+        CLIENT_ERROR,
+        rf"(?<!\w)(?:{_NUMBER_WORDS})\ ?[:：]?\ ?\(?(?P<http>[45]\d\d)\b{NO_COUNT}(?=\s*(?:\r?$|[.,;!?)。]|が|を|と|로|を返))",
+        "Сервер вернул ошибку 502",
+        "код 503 города",
+    ),
+    shape(
+        CLIENT_ERROR,
+        r"(?<![\w.])(?P<http>[45]\d\d)\ ?(?:hata(?:sı)?\b|エラー|が返|を返|오류|에러|错误|錯誤|virhe\b)",
+        "Sunucu 503 hatası döndürdü",
+        "503 hatıra",
     ),
     shape(
         CLIENT_ERROR,

@@ -27,7 +27,7 @@ def _curl(*numbers: int) -> str:
     return rf"""\bcurl:?\ \((?:{listed})\)[^\r\n]{{0,300}}
         |\bcurl(?:_easy\w{{0,20}})?(?:\ \w{{1,10}}){{0,3}}?\ (?:error|exit|code|status|rc|returned)\ (?:code\ |status\ )?
             (?:{listed})\b(?![.\d])(?:\ ?:[^\r\n]{{0,300}})?
-        |^curl:?\ (?:{listed})\b(?=\s*\Z)"""
+        |^curl:?\ (?:{listed})\b(?=\s*\Z)|\bfailed:\ curl:\ (?:{listed})\b(?=\s*$)"""
 
 
 # 22 is missing: it says that there was an answer.
@@ -91,13 +91,13 @@ FAULTS: tuple[Fault, ...] = (
         "The TLS connection failed: a certificate was not trusted, has expired or is missing, or the two "
         "sides share "
         "no protocol. Check the server's certificate, your list of authorities, and your own certificate and key.",
-        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\A\s*(?:tls|ssl)\ (?:handshake|error)(?:\ (?:failed|failure|error))?\s*\Z|\bERR_BAD_SSL_\w{{1,40}}|\bAH02039:|\balert\ handshake\ failure\b
+        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\A\s*(?:tls|ssl)\ (?:handshake|error)(?:\ (?:failed|failure|error))?\s*\Z|\bERR_BAD_SSL_\w{{1,40}}|\bAH0(?:2039|2008|1998):|\bcannot\ verify\ [\w.-]{{1,200}}'s\ certificate\b|\balert\ handshake\ failure\b
         |\bSSL\ handshake\ failure\b|\bwhile\ SSL\ handshaking,|\bbefore\ secure\ TLS\ connection\ was\ established\b
-        |\bUnable\ to\ establish\ SSL\ connection\b|\bConnectorCertificateError\b|\bCertificate(?:Expired|NotYetValid)Exception\b
+        |\bUnable\ to\ (?:establish\ SSL\ connection|locally\ verify\ the\ issuer)\b|\bConnectorCertificateError\b|\bCertificate(?:Expired|NotYetValid)Exception\b
         |\btls:\ certificate\ required\b|\bverify\ SSL\ peers\b|\bSSL\ negotiation\ failed\b|\bremote\ certificate\ (?:is\ invalid|was\ rejected)\b
         |\bunable\ to\ get\ local\ issuer\ certificate\b|\balert\ (?:bad\ certificate|unknown\ ca|certificate\ (?:expired|required|revoked|unknown)|protocol\ version)\b
         |\bSSLHandshakeException\b
-        |\bPKIX\ path\b|\bCERTIFICATE_VERIFY_FAILED\b|\bcertificate\ verify\ failed\b|\bx509:
+        |\bPKIX\ path\b|\bSSLPeerUnverifiedException\b|\bCERTIFICATE_VERIFY_FAILED\b|\bcertificate\ verify\ failed\b|\bx509:
         |\btls:\ (?:bad|handshake|failed|unknown|protocol|first)|\bTLS\ handshake\ timeout\b
         |\bgave\ HTTP\ response\ to\ HTTPS\ client\b|\b(?:NET::)?ERR_(?:CERT|SSL)_\w{{1,40}}
         |\b(?:SEC_ERROR|SSL_ERROR|MOZILLA_PKIX_ERROR|PR_END_OF_FILE_ERROR)\w{{0,40}}
@@ -118,7 +118,7 @@ FAULTS: tuple[Fault, ...] = (
         |\bZielcomputer\ die\ Verbindung\ verweigerte\b|\bRemoteserver\ kann\ nicht\ hergestellt\ werden\b|\bConnexion\ refusée\b
         |\bImpossible\ de\ se\ connecter\ au\ serveur\ distant\b|\bConexión\ (?:rechazada|rehusada)\b|\bNo\ es\ posible\ conectar\ con\ el\ servidor\ remoto\b
         |\bConnessione\ rifiutata\b|\bImpossibile\ effettuare\ la\ connessione\ al\ server\ remoto\b|\bConexão\ recusada\b
-        |\bLayer4\ connection\ problem\b|\bECONNREFUSED\b|\bconnection\ refused\b|\bConnectionRefusedError\b
+        |\bLayer4\ (?:connection\ problem|unreachable)\b|\bECONNREFUSED\b|\bconnection\ refused\b|\bConnectionRefusedError\b
         |\bERR_(?:CONNECTION_REFUSED|ADDRESS_UNREACHABLE|INTERNET_DISCONNECTED|PROXY_CONNECTION_FAILED|NETWORK_\w{{1,20}})\b
         |\bNS_ERROR_(?:CONNECTION|PROXY_CONNECTION)_REFUSED\b|\bactively\ refused\ it\b|\bWinError\ 1006[15]\b
         |\bunable\ to\ connect\ to\ the\ remote\ server\b|\bno\ route\ to\ host\b|\bE(?:HOSTUNREACH|NETUNREACH)\b
@@ -132,7 +132,7 @@ FAULTS: tuple[Fault, ...] = (
         "delivery "
         "may have arrived all the same. Wait longer, and send smaller files.",
         rf"""{_curl(28)}|\bTimeout\ awaiting\ 'request'|\basyncio\.exceptions\.TimeoutError\b|\bconnect\ timed\ out\b|\bClient\.Timeout\ exceeded\b
-        |\bOpenTimeout\b|\bTimed\ out\ connecting\ to\ server\b|\bexecution\ expired\b|\bTimeout\ was\ reached\b|\bRequest\ timed\ out\ \(
+        |\bOpenTimeout\b|\bsocket\.timeout\b|\bCall\ timed\ out:|\b\w{{0,60}}(?:Http|Request)TimeoutException\b|\bLayer[467]\ timeout\b|\bIdle\ timeout\ expired:|\bTimed\ out\ connecting\ to\ server\b|\bexecution\ expired\b|\bTimeout\ was\ reached\b|\bRequest\ timed\ out\ \(
         |\bProblem:\ timeout\.\ Will\ retry\b|\bZeitlimit\ für\ den\ Vorgang\b|\bZeitüberschreitung\b|\bdélai\ d['’]attente\ (?:de\ l['’]opération\ )?(?:a\ )?(?:été\ )?(?:dépassé|expiré)\b
         |\bConnexion\ terminée\ par\ expiration\b|\bExpiró\ el\ tiempo\b|\btempo\ limite\b|\bETIMEDOUT\b|\bESOCKETTIMEDOUT\b|\bconnection\ timed\ out\b|\bSocketTimeoutException\b
         |\bConnectTimeout(?:Error)?\b|\bReadTimeout(?:Error)?\b|\bHttp(?:Connect)?TimeoutException\b
@@ -149,7 +149,8 @@ FAULTS: tuple[Fault, ...] = (
         "the size of the body or a missing certificate. Look into the log of the nearest proxy at that time.",
         rf"""{_curl(16, 18, 52, 55, 56, 92, 97)}|\A\s*empty\ reply\s*\Z|\bunexpectedly\ dropped\ the\ connection\b|\bIncompleteRead\b|\bServer\ ?disconnected\b
         |\bServerDisconnectedError\b|\bstream\ was\ reset\b|\bStreamResetException\b|\bheader\ parser\ received\ no\ bytes\b|\bEOFException:\ \\n\ not\ found
-        |\bClosedChannelException\b|\bprematurely\ closed\ BEFORE\ response\b|\bserver\ closed\ idle\ connection\b|\bserver\ sent\ GOAWAY\b
+        |\bhttpx\.(?:Read|Write|Close|RemoteProtocol)Error\b|\bBadStatusLine\b|\bError\ writing\ to\ server\b|\bServer\ rejected\ operation\b
+        |\bstream\ error:\ stream\ ID\ \d|\bclient\ connection\ lost\b|\bClosedChannelException\b|\bEofException\b|\bEarly\ EOF\b|\bprematurely\ closed\ BEFORE\ response\b|\bserver\ closed\ idle\ connection\b|\bserver\ sent\ GOAWAY\b
         |\bhyper::Error\(IncompleteMessage\)|\bconnection\ closed\ before\ message\ completed\b|^EOFError:\ end\ of\ file\ reached
         |\bServer\ closed\ connection\ without\ sending\b|\bresponse\ ended\ prematurely\b|\bconnection\ was\ closed\ unexpectedly\b
         |\bKommunikationspartner\ zurückgesetzt\b|\bVerbindung\ wurde\ (?:zurückgesetzt|geschlossen|unterbrochen)\b|\bConnexion\ ré-?initialisée\b

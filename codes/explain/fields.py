@@ -100,6 +100,31 @@ FIELDS: tuple[Shape, ...] = (
         "refused http=406 stroom=110 bytes=0",
         "refused http=406 rooms=110",
     ),
+    shape(  # `resp.StatusCode = 503`, `response.statusCode() == 503`, `invokehttp.status.code: 503`
+        LOG_FIELD,
+        rf"""(?<![\w-])(?:[\w$]{{1,30}}(?:\.|->|::)){{1,5}}(?:http_?)?(?:status|response)[._]?code(?:\.value__)?(?:\(\))?
+        \s{{0,10}}(?:=>|->|={{1,3}}|:)\ {{0,3}}["']?(?P<http>{STATUS})\b(?![.:/\d])""",
+        "resp.StatusCode = 503",
+        "resp.StatusCode = 5030",
+    ),
+    shape(
+        LOG_FIELD,
+        r":(?:response_)?code\s?=>\s?(?P<http>[1-5]\d\d)\b(?![.:/\d])",
+        "will retry {:code=>429, :body=>''}",
+        "will retry {:encode=>429}",
+    ),  # Logstash
+    shape(
+        LOG_FIELD,
+        r"\bHTTP\ (?:server|endpoint|output|request|client|API)\b[^\r\n]{0,100}?[\ ,(]code[=:]\ ?(?P<http>[45]\d\d)\b(?![.:/\d])",
+        "got unrecoverable error response from HTTP server, code=406",
+        "the HTTP server has a code=4060",
+    ),
+    shape(
+        STROOM_HEADER,
+        r"""["']stroom-status["'][\])]{1,2}\r?\n(?:>>>\ )?["']?(?P<stroom>0|[1-9]\d{0,2})["']?(?=\s*$)""",
+        ">>> r.headers['Stroom-Status']\n'110'",
+        ">>> r.headers['Stroom-Status']\n'x110'",
+    ),
     shape(
         CLIENT_ERROR,
         rf"\bstatus:\s{{0,4}}(?P<http>{STATUS}),\s{{1,40}}statusText:",
@@ -108,7 +133,7 @@ FIELDS: tuple[Shape, ...] = (
     ),
     shape(
         LOG_FIELD,
-        rf'(?:^|(?<=[\s,;\[({{|])){_HTTP_KEY}="?(?P<http>{STATUS})\b(?![.:/\d])',
+        rf"""(?:^|(?<=[\s,;\[({{|])){_HTTP_KEY}=["']?(?P<http>{STATUS})\b(?![.:/\d])""",
         "level=error status=503 path=/datafeed",
         "level=error statues=503",
     ),

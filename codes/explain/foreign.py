@@ -8,6 +8,9 @@ import re
 FOREIGN = re.compile(
     r"""\b(?:SIP|RTSP|MSRP|ICAP|STUN)/\d\.\d\ \d{3}\b[^\r\n]{0,100}
     | \bICY\ \d{3}\b[^\r\n]{0,40}
+    | \b(?:SIP|RTSP|ICAP|RADIUS|VoIP)\ [45]\d\d\b[^\r\n]{0,100}
+    | \b(?:kamailio|opensips|asterisk|freeswitch|chan_sip|pjsip|sofia)\b[^\r\n]{0,200}
+    | \bAdditionally,\ an?\ \d{3}\ [^\r\n<>]{1,60}\s+error\s+was\s+encountered\b[^\r\n]{0,100}
     | \b(?:FTPS?|SFTP|SMTPS?|NNTP|IMAP|POP3|LDAP|SNMP|gRPC|SQL|Kafka|MQTT|RADIUS|DIAMETER|SSH|Redis|AMQP|postgres(?:ql)?|mysql|oracle)\ (?:\w{1,20}\ ){0,3}?
         (?:reply|status|response|result|reason|error|return)?\ ?(?:code)?:?\ ?\d{1,5}\b(?:\ [A-Z][^\r\n]{0,80})?
     | \b(?:code=(?:exited|killed|dumped),\ )?status=\d{1,3}/[\w/]{1,20}

@@ -26,7 +26,7 @@ _CLF_TIME = r"\[\d{2}/[A-Z][a-z]{2}/\d{4}[:\ ][^\]\r\n]{1,30}\]"
 LINES: tuple[Shape, ...] = (
     shape(  # what a test expected counts for nothing beside what came
         CLIENT_ERROR,
-        rf"""\bexpected\ [^\r\n]{{0,80}}?\b{STATUS}\b,?\ (?:but\ )?(?:got|was|received|found|saw)\ (?:status\ )?
+        rf"""\bexpected\ [^\r\n]{{0,80}}?\b{STATUS}\b(?:\ ["'(][A-Za-z\ ]{{1,40}}["')])?,?\ (?:but\ )?(?:got|was|received|found|saw)\ (?:status\ )?
         (?P<http>{STATUS})\b{NO_COUNT}""",
         "AssertionError: expected status 200, but got 503",
         "expected 200 guests and got 503 letters",
@@ -77,6 +77,13 @@ LINES: tuple[Shape, ...] = (
         (?P<http>\d{{3}}|-1)\ \+?\d+[ ]""",
         "haproxy[9]: 10.0.0.1:5000 [01/Dec/2026:10:00:00.000] front back/s1 0/0/1/2/3 503 212 - - ---- 1/1/0/0/0 0/0",
         "haproxy[9]: 10.0.0.1:5000 [01/Dec/2026:10:00:00.000] front back/s1 0/0/3 503 -- 1/1/0/0/0 0/0",
+    ),
+    shape(
+        ACCESS_LOG,  # CloudFront: date, time, edge, bytes, address, method, host, path, status
+        rf"""^\d{{4}}-\d\d-\d\d[\t\ ]\d\d:\d\d:\d\d[\t\ ][A-Z]{{3}}\d{{1,3}}-\w{{1,5}}[\t\ ]\d+[\t\ ][\da-f.:]{{3,45}}[\t\ ]{METHOD}[\t\ ]
+        \S{{1,300}}[\t\ ]\S{{1,2000}}[\t\ ](?P<http>\d{{3}})(?=[\t\ ])""",
+        "2026-12-01\t10:00:00\tLHR61-P1\t500\t10.0.0.1\tPOST\td111.cloudfront.net\t/datafeed\t502\t-\tcurl/8.0",
+        "2026-12-01\t10:00:00\tLHR61-P1\t502\t10.0.0.1\tPOST\td111.cloudfront.net\t/datafeed\t-\t-\tcurl/8.0",
     ),
     shape(
         ACCESS_LOG,  # AWS load balancers: what the client got, then what the target said
@@ -138,7 +145,9 @@ LINES: tuple[Shape, ...] = (
     ),  # morgan
     shape(
         STATUS_LINE,
-        _BEFORE_LINE + r"HTTP/\d(?:\.\d)?\ {1,2}(?P<http>\d{3})(?:\ (?P<reason>[^\r\n]{0,200}?))?\r?$",
+        _BEFORE_LINE
+        + r"""HTTP/\d(?:\.\d)?\ {1,2}(?P<http>\d{3})(?:\ (?P<reason>[^\r\n]{0,200}?))?
+        (?:\r?$|(?=[\ ;,]{1,3}["']?Stroom-Status["']?\ ?[:=]))""",
         "HTTP/1.1 503 Service Unavailable",
         "HTTP/1.1 has 503 pages",
     ),

@@ -38,9 +38,9 @@ MESSAGES: tuple[Shape, ...] = (
                 \ (?:\w{{1,30}}\ ){{0,3}}?(?:status|response|error)
                 (?:\ ?code:?\ (?:of\ )?(?P<http>{STATUS})\b{NO_COUNT}
                     |(?::|\ of|\ code)?\ (?P<http0>{STATUS})\b{NO_COUNT}{NO_NOUN})
-            | (?:http\ )?(?:status|response|return)\ code:?\ (?:is\ ?|was\ ?|of\ )?:?\ ?\[?
+            | (?:http\ )?(?:status|response|return)\ code:?\ (?:is\ ?|was\ ?|of\ )?:?\ ?["'\[]?
                 (?P<http2>{STATUS})\b{NO_COUNT}
-            | HTTP\ (?:error|status|response|code):?\ (?:response\ |status\ )?(?:code:?\ )?
+            | HTTP[\ -](?:error|status|response|code):?\ (?:response\ |status\ )?(?:code:?\ )?
                 (?P<http3>{STATUS})\b(?!\ ?%)
             | remote\ server\ returned\ an\ (?:error|unexpected\ response):\ \((?P<http4>{STATUS})\)
             | (?:client|server)\ error\ '(?P<http5>{STATUS})\ [^'\r\n]{{1,80}}'
@@ -51,7 +51,7 @@ MESSAGES: tuple[Shape, ...] = (
             | too\ many\ (?P<http10>{STATUS})\ error\ responses
             | status\ (?P<http11>{STATUS})\ reading\ \w
             | Response\{{protocol=[\w/.]{{1,12}},\ code=(?P<http12>{STATUS}),
-            | HttpS?(?:Client|Server)ErrorException\S{{0,60}}:\ (?P<http13>{STATUS})\b
+            | (?:HttpS?(?:Client|Server)Error|BadMessage|HttpResponse|ResponseStatus|WebApplication|Http)Exception[^\s:]{{0,60}}:\ (?P<http13>{STATUS})\b(?!\ ?%)
             | error\ code:?\ (?P<http14>[45]\d\d)\b{NO_COUNT}
             | HttpError:?\ (?P<http15>[45]\d\d)\b{NO_COUNT}
             | HTTP\ error[!,.:;]\ ?status:?\ (?P<http17>{STATUS})\b{NO_COUNT}
@@ -100,6 +100,18 @@ MESSAGES: tuple[Shape, ...] = (
     ),  # OkHttp
     shape(
         CLIENT_ERROR,
+        r"\b(?:request|upload|post|put|send|delivery|transfer|call|download|fetch)\ (?:failed|rejected|refused)\ \((?P<http>[45]\d\d)\)",
+        "Error: Request failed (502)",
+        "Request failed (502 times)",
+    ),
+    shape(
+        LOG_FIELD,
+        r"^[\ \t]{0,8}\[(?P<http>[1-5]\d\d)\][\ \t]{1,8}\d{1,12}\ responses\b",
+        "  [503]\t20 responses",
+        "  [503] responses",
+    ),  # hey
+    shape(
+        CLIENT_ERROR,
         r"^(?P<http>404)\ page\ not\ found\r?$",
         "$ curl x.example/feed\n404 page not found",
         "404 pages found",
@@ -124,7 +136,7 @@ MESSAGES: tuple[Shape, ...] = (
     ),
     shape(
         CLIENT_ERROR,
-        r"(?:^|(?<=\ ))(?P<http>[45]\d\d)\ (?:Client|Server)\ Error:\ [^\r\n]{1,300}",
+        r"(?:^|(?<=[\ ('\"\[]))(?P<http>[45]\d\d)\ (?:Client|Server)\ Error:\ [^\r\n]{1,300}",
         "503 Server Error: Service Unavailable for url: https://x.example/datafeed",
         "503 Server Errors: a list",
     ),
@@ -155,7 +167,7 @@ MESSAGES: tuple[Shape, ...] = (
     ),
     shape(
         IN_TEXT,
-        rf"""(?<![\w./:$€£-])(?P<http>{STATUS})(?:,|\ (?:with|and|plus|/|\+))\ (?:a\ )?Stroom[\ -]Status[\ :=]\ ?
+        rf"""(?<![\w./:$€£-])(?P<http>{STATUS})(?:\ [A-Z][A-Za-z]{{1,20}}(?:\ [A-Z][a-z]{{1,20}}){{0,3}})?(?:,|;|\ (?:with|and|plus|/|\+))\ (?:a\ )?Stroom[\ -]Status[\ :=]\ ?
         (?P<stroom>0|[1-9]\d{{0,2}})\b{NO_COUNT}""",
         "It sent 406 with Stroom-Status 110 again.",
         "It sent £406 with Stroom-Status 110",

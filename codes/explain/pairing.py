@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from codes.explain.findings import HTTP, STROOM, Found
 from codes.explain.patterns import (
     ACCESS_LOG,
+    CLIENT_ERROR,
+    CURL_ERROR,
     JSON_FIELD,
     LINE_KINDS,
     LOG_FIELD,
@@ -110,7 +112,8 @@ def _repeats(last: Pair, found: Found) -> bool:
     near = found.line - last.found[-1].line <= _LINES_OF_AN_ANSWER
     if found.registry == STROOM or any(one.kind == STATUS_LINE for one in last.found):
         return near
-    return near and found.kind not in LINE_KINDS and any(one.kind == NAMED for one in last.found)
+    says_it = any(one.kind in {NAMED, CLIENT_ERROR, CURL_ERROR} for one in last.found)
+    return near and found.kind not in LINE_KINDS and says_it
 
 
 def _merged(pairs: Sequence[Pair]) -> list[Pair]:

@@ -26,6 +26,20 @@ def shape(kind: str, pattern: str, example: str, counter_example: str) -> Shape:
     return Shape(kind, compiled, example, counter_example)
 
 
+@dataclass(frozen=True)
+class Words:
+    """Words that mean a status, an example of them, and a text that does not mean it.
+
+    `log` says that they are written into a log, one line for each answer; others are in the body of an answer.
+    """
+
+    code: int
+    pattern: re.Pattern[str]
+    example: str
+    counter_example: str
+    log: bool
+
+
 STATUS_LINE = "status line"
 STROOM_HEADER = "Stroom-Status header"
 STROOM_ERROR = "Stroom error"

@@ -45,7 +45,8 @@ _SHORTLY = (
 )
 _FURTHER = r"""\ (?:from|while|after|on\ (?:the|every|each|all|our|my|POST|GET|PUT|/)|every|each|with\ (?:the
     |stroom|every|this|no|an?)|but|because|since|until|here|if|today|via|through|unless|and\ (?!\d)
-    |in\ (?:the|our|my)\ (?:logs?|browser|client|console|response)
+    |in\ (?:the|our|my)\ (?:(?:access|error|nginx|apache|proxy|server|haproxy|envoy)\ )?
+        (?:logs?|browser|client|console|response)
     |for\ (?:every|each|all|any|this|that|my|our|the)\ (?:requests?|uploads?|files?|feeds?|posts?|calls?|urls?
         |pages?|clients?))\b"""
 _SAID = re.compile(
@@ -83,6 +84,14 @@ _ABOUT_ANSWERS = re.compile(
     r"\b(?:errors?|status(?:es)?|codes?|answer(?:s|ed)?|refus(?:ed|al|als)|reject(?:ed|s|ions?)?|datafeed|stroom|https?)\b",
     re.IGNORECASE,
 )
+# The whole text asks for a meaning: "what's a 504?".
+_ASKED = re.compile(
+    rf"""\A\s*(?:what(?:['’]s|s|[ ]is|[ ]does|[ ]are)|whats|why|meaning[ ]of|explain|define)[ ]
+    (?:(?:an?|the|this|http|error|status|code|is|it|getting|i|get)[ ]){{0,5}}(?P<http>{_STATUS})s?
+    (?:[ ](?:error|errors|status|code|response|mean|means|is|stand|for|in|http)){{0,4}}\s*[?.!]*\s*\Z""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_FIRST_ERROR = 400
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 _MOST_BEFORE = 300
 
@@ -98,6 +107,8 @@ def spoken(text: str, known: Collection[int], pairs: Pairs) -> Iterator[re.Match
     for match in _SAID.finditer(text):
         if _are_known(match, known) and _fits(match, pairs) and _is_meant(match):
             yield match
+    if (asked := _ASKED.match(text)) and int(asked["http"]) in known:
+        yield asked
     for match in _NOUN.finditer(text):
         if int(match["http"]) in known and (match["article"] or _is_short(text)):
             yield match
@@ -129,9 +140,11 @@ def _is_meant(match: re.Match[str]) -> bool:
     sentence, code = _sentence(match), int(match["http"])
     plain = _PLAIN_TOPIC.search(sentence) is not None
     alone = _is_alone(match)
-    if match["counted"] and not _NO_COUNT.search(match["filler"]):
+    if match["counted"] is not None and not _NO_COUNT.search(match["filler"]):
         return False
-    if match["stroom"] or match["stroom_named"]:
+    if match["stroom"] or match["stroom_named"] or (match["plural"] and code >= _FIRST_ERROR):
+        return True
+    if match["shortly"] is not None and code > _FIRST_ERROR and code % 100 and _ARTICLE.search(match["filler"]):
         return True
     if not (plain or alone or _TOPIC.search(sentence)):
         return False
@@ -148,7 +161,7 @@ def _is_alone(match: re.Match[str]) -> bool:
     text = match.string
     if not _is_short(text) or _ABOUT_ONESELF.fullmatch(text[: match.start()].lstrip()) is None:
         return False
-    return bool(match["shortly"] or not text[match.end() :].strip(" .!?\r\n\t") or match["stroom"])
+    return bool(match["shortly"] is not None or not text[match.end() :].strip(" .!?\r\n\t") or match["stroom"])
 
 
 def _is_short(text: str) -> bool:

@@ -45,7 +45,7 @@ _OF_TUNNELS = frozenset({STATUS_LINE, ACCESS_LOG})
 _HTTP_NUMBER = re.compile(r"[1-9]\d\d")
 NUMBER_BEFORE_NAME = shape(
     NAMED,
-    r"""(?<![\w.,/-])(?<!\d:)(?P<http>[1-9]\d\d)(?:\ [-–]\ |:\ |\ \(|\)\ |\ {1,2}|\ ["'])(?=[A-Za-z(])
+    r"""(?<![\w.,/-])(?<!\d:)(?P<http>[1-9]\d\d)(?:\ [-–]\ |:\ |\ \(|\)\ |\ {1,2}|\ ["'])(?=[^\W\d_]|\()
     |(?<=[|,;\t])(?<!\d,)\ ?(?P<http_cell>[1-9]\d\d)\ ?[|,;\t]\ ?(?=(?-i:[A-Z]))""",
     "it said 503 Service Unavailable\n| x | 404 | Not Found |",
     "12,503 Service Unavailable",

@@ -40,6 +40,7 @@ SHAPES: tuple[Shape, ...] = (
         "XHR failed, status 0%",
     ),
     _shape(rf"\bHTTP/\d(?:\.\d)?\"\ {_NONE}", '"POST /datafeed HTTP/1.1" 0', '"POST /datafeed HTTP/1.1" 0.5'),
+    _shape(rf"\]\ \"-\ -\ -\"\ {_NONE}", '[2026-12-01T10:00:00.000Z] "- - -" 0 DPE 0 11', '"- - -" 0.5'),
     _shape(
         rf"""{_NOT_OF_OTHERS}\b(?:error|returned|returns|got|received|answered|response|status|code|rc)[:=\ ]{{1,3}}
         (?P<http_none>000)(?!\w|[.,:-]\d)""",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from codes.catalogue.values import HTTP, STROOM, Catalogue
 from codes.explain.findings import Vocabulary
-from codes.explain.words import REASONS
+from codes.explain.words import REASONS, REASONS_ABROAD
 
 
 class Name(NamedTuple):
@@ -57,7 +57,7 @@ def make_vocabulary(names: Iterable[Name], pairs: Mapping[int, Collection[int]])
     for message, code in MESSAGES.items():
         if code in stroom_codes:
             messages.setdefault(message, code)
-    for code, names_of_servers in REASONS.items():
+    for code, names_of_servers in (*REASONS.items(), *REASONS_ABROAD.items()):
         for name in names_of_servers:
             by_code[code].setdefault(name)
     http_names = {name.casefold() for found in by_code.values() for name in found}

@@ -4,9 +4,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from codes.explain.patterns import SERVER_LOG, shape
+from codes.explain.bodies import BODIES
+from codes.explain.patterns import SERVER_LOG, Words, shape
 
 #: How servers name a status where its registered name is another one.
 REASONS: Mapping[int, tuple[str, ...]] = {
@@ -18,6 +18,7 @@ REASONS: Mapping[int, tuple[str, ...]] = {
     413: ("Request too large", "Entity Too Large"),
     500: ("Server Error",),
     502: ("Proxy Error", "Web server received an invalid response"),
+    599: ("Internal Exception",),
     503: (
         "Service Temporarily Unavailable",
         "Server Unavailable",
@@ -31,22 +32,26 @@ REASONS: Mapping[int, tuple[str, ...]] = {
     504: ("Server timeout", "Upstream timeout"),
     508: ("Resource Limit Is Reached", "Resource Limit Reached"),
 }
+#: How people and programs name a status in other languages.
+REASONS_ABROAD: Mapping[int, tuple[str, ...]] = {
+    400: ("Ungültige Anforderung", "Ungültige Anfrage", "Requête incorrecte", "Solicitud incorrecta"),
+    401: ("Nicht autorisiert", "Non autorisé", "No autorizado", "Non autorizzato", "Não autorizado"),
+    403: ("Unzulässig", "Verboten", "Interdit", "Prohibido", "Vietato", "Proibido", "Доступ запрещен"),
+    404: ("Nicht gefunden", "Introuvable", "No encontrado", "Non trovato", "Não encontrado", "Не найдено"),
+    405: ("Methode nicht zulässig", "Méthode non autorisée", "Método no permitido"),
+    413: ("Entité de requête trop grande", "Anforderungsentität zu groß"),
+    500: (
+        "Interner Serverfehler",
+        "Erreur interne du serveur",
+        "Interno del servidor",
+        "Errore interno del server",
+    ),
+    502: ("Ungültiges Gateway", "Passerelle incorrecte", "Puerta de enlace no válida"),
+    503: ("Dienst nicht verfügbar", "Server nicht verfügbar", "Service indisponible", "Servicio no disponible"),
+    504: ("Gateway-Timeout", "Zeitüberschreitung des Gateways", "Délai d'attente de la passerelle"),
+}
 #: What nginx keeps for itself, and the status that the client gets in its place.
 SENT_AS: Mapping[int, int] = {494: 400, 495: 400, 496: 400, 497: 400}
-
-
-@dataclass(frozen=True)
-class Words:
-    """Words that mean a status, an example of them, and a text that does not mean it.
-
-    `log` says that they are written into a log, one line for each answer; others are in the body of an answer.
-    """
-
-    code: int
-    pattern: re.Pattern[str]
-    example: str
-    counter_example: str
-    log: bool
 
 
 def _log(code: int, pattern: str, example: str, counter_example: str) -> Words:
@@ -60,6 +65,7 @@ def _page(code: int, pattern: str, example: str, counter_example: str) -> Words:
 
 #: In order: the first that takes a passage counts.
 WORDS: tuple[Words, ...] = (
+    *BODIES,
     # nginx's own pages
     _page(
         496,
@@ -88,6 +94,7 @@ WORDS: tuple[Words, ...] = (
         "upstream connect time",
     ),
     _page(503, r"^[<>\ \t]{0,4}no\ healthy\ upstream\b", "no healthy upstream", "one healthy upstream"),
+    _page(408, r"^[<>\ \t]{0,4}stream\ timeout\s*\Z", "stream timeout", "the stream timeout is 5 s"),
     _page(504, r"^[<>\ \t]{0,4}upstream\ request\ timeout\b", "upstream request timeout", "upstream request time"),
     _page(403, r"\bRBAC:\ access\ denied\b", "RBAC: access denied", "RBAC is on"),
     _page(429, r"^local_rate_limited\b", "local_rate_limited", "a local rate"),
@@ -119,7 +126,7 @@ WORDS: tuple[Words, ...] = (
     ),
     _log(
         499,
-        r"\bclient\ (?:prematurely\ closed\ connection\b|closed\ connection,\ so\ upstream\ connection\ is\ closed\ too\b)",
+        r"\bclient\ (?:prematurely\ closed\ connection\b|closed\ connection,\ so\ upstream\ connection\ is\ closed\ too\b)|\b(?:recv|send|writev|sendfile)\(\)\ failed\ \([^\r\n()]{1,100}\)\ while\ sending\ (?:response\ )?to\ client\b",
         "epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too",
         "client closed keepalive connection",
     ),
@@ -156,12 +163,31 @@ WORDS: tuple[Words, ...] = (
         'client sent too long header line: "Cookie: x"',
         "client sent a long header",
     ),
+    _log(
+        501,
+        r"\bclient\ sent\ unknown\ \"Transfer-Encoding\"",
+        'client sent unknown "Transfer-Encoding": "gzip" while reading client request headers',
+        'client sent "Transfer-Encoding"',
+    ),
+    _log(
+        405,
+        r"\bclient\ sent\ (?:CONNECT|TRACE)\ (?:method|request)\b",
+        "client sent TRACE method while reading client request line",
+        "client sent a TRACE",
+    ),
+    _log(
+        421,
+        r"\bclient\ attempted\ to\ request\ the\ server\ name\ different\b",
+        "client attempted to request the server name different from the one that was negotiated",
+        "client attempted to request the page",
+    ),
     _log(414, r"\bclient\ sent\ too\ long\ URI\b", "client sent too long URI while reading", "client sent a URI"),
     _log(
         400,
-        r"""\bclient\ sent\ (?:invalid\ (?:method|host|header|request|http\ version|"|chunked)
-        |HTTP/1\.1\ request\ without\ "Host"
-        |(?:duplicate|more\ than\ one)\ (?:host|")|(?:both|unknown)\ ")""",
+        r"""\bclient\ sent\ (?:invalid\ (?:method|host|header|request|http\ version|:|"|chunked)
+        |HTTP/1\.[01]\ request\ with(?:out)?\ "
+        |(?:duplicate|empty|more\ than\ one)\ (?:host|header|:|")|both\ "|"(?:Content-Length|:authority)"\ and\ ")
+        |\bclient\ intended\ to\ send\ body\ (?:data|with)\b|\bclient\ prematurely\ closed\ stream:""",
         "client sent invalid method while reading client request line",
         "client sent valid data",
     ),
@@ -178,6 +204,14 @@ WORDS: tuple[Words, ...] = (
         "limiting requests to ten",
     ),
     _log(
+        500,
+        r"""\brewrite\ or\ internal\ redirection\ cycle\b|\bEnd\ of\ script\ output\ before\ headers\b|\bAH(?:00124|00524):
+        |\b(?:pwritev?|open|mkdir)\(\)\ "[^"\r\n]{1,300}"\ failed\ \((?:17|2[34578]|30|122):
+        |\b(?:pwritev?|open|mkdir)\(\)\ "[^"\r\n]{0,250}/(?:[a-z]{1,20}_temp|body|proxy|fastcgi)/[\d/]{1,40}"\ failed\ \(""",
+        "rewrite or internal redirection cycle while processing",
+        "a rewrite of the rules",
+    ),
+    _log(
         404,
         r'\bopen\(\)\ "[^"\r\n]{1,300}"\ failed\ \((?:2|20):|\]\ File\ does\ not\ exist:|\bAH00128:',
         'open() "/srv/x" failed (2: No such file or directory)',
@@ -187,7 +221,7 @@ WORDS: tuple[Words, ...] = (
         403,
         r"""\bdirectory\ index\ of\ "[^"\r\n]{1,300}"\ is\ forbidden|\baccess\ forbidden\ by\ rule\b
         |\bclient\ denied\ by\ server\ configuration\b|\bopen\(\)\ "[^"\r\n]{1,300}"\ failed\ \(13:
-        |\bAH(?:01276|01630|01797):""",
+        |\bAH(?:01276|01630|01797|02033|02261):""",
         "access forbidden by rule",
         "access granted by rule",
     ),
@@ -199,15 +233,16 @@ WORDS: tuple[Words, ...] = (
         'user "bob": password mismatch',
         'user "bob" signed in',
     ),
-    _log(
-        500,
-        r"\brewrite\ or\ internal\ redirection\ cycle\b|\bpwritev?\(\)\ \"[^\"\r\n]{1,300}\"\ failed\ \(\d{1,3}:|\bEnd\ of\ script\ output\ before\ headers\b",
-        "rewrite or internal redirection cycle while processing",
-        "a rewrite of the rules",
-    ),
     # Apache httpd's error log
     _log(408, r"\bAH01382:", "AH01382: Request header read timeout", "AH01381: timeout"),
     _log(501, r"\bAH00135:", "AH00135: Invalid method in request", "AH00136: method"),
+    # clients that have a word of their own
+    _log(
+        404,
+        r"\bjava\.io\.FileNotFoundException:\ https?://",
+        "java.io.FileNotFoundException: https://x.example/datafeed",
+        "java.io.FileNotFoundException: /srv/http/x",
+    ),
     # other servers
     _log(
         503,
@@ -223,7 +258,7 @@ WORDS: tuple[Words, ...] = (
     ),
     _page(
         400,
-        r"\bInvalid\ HTTP_HOST\ header:|^DisallowedHost\ at\ /",
+        r"\bInvalid\ HTTP_HOST\ header:|^DisallowedHost\ at\ /|\bInvalid\ HTTP\ request\ received\.",
         "Invalid HTTP_HOST header: 'x'. You may need to add 'x' to ALLOWED_HOSTS.",
         "The HTTP_HOST header is valid",
     ),
@@ -245,11 +280,21 @@ WORDS: tuple[Words, ...] = (
         "AH01114: HTTP: failed to make connection to backend: x",
         "AH00094: Command line",
     ),
-    _log(400, r"\bAH(?:00126|00524|02032):", "AH00126: Invalid URI in request", "AH00558: httpd"),
+    _log(400, r"\bAH(?:00126|01587|10244):", "AH00126: Invalid URI in request", "AH00558: httpd"),
+    _log(421, r"\bAH02032:", "AH02032: Hostname a provided via SNI and hostname b provided via HTTP", "AH02031: x"),
+    _log(
+        414, r"\bAH00565:", "AH00565: request failed: client's request-line exceeds LimitRequestLine", "AH00566: x"
+    ),
+    _page(
+        400,
+        r"\bRequest\ body\ exceeded\ settings\.DATA_UPLOAD_MAX_MEMORY_SIZE|\bRequestDataTooBig\b",
+        "RequestDataTooBig: Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.",
+        "settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1",
+    ),
     _log(
         413,
-        r"\bRequested\ content-length\ of\ \d{1,20}\ is\ larger\ than\ the\ configured\ limit\b|\bAH01587:",
-        "AH01587: Requested content-length of 9 is larger than the configured limit of 8",
+        r"\bRequested\ content-length\ of\ \d{1,20}\ is\ larger\ than\ the\ configured\ limit\b|\bAH01588:",
+        "AH01588: Requested content-length of 9 is larger than the configured limit of 8",
         "content-length of 9",
     ),
 )
@@ -264,15 +309,15 @@ DJANGO = shape(
 #: .NET prints a status by the name of its constant: `Response code: NotAcceptable`.
 ENUM = shape(
     SERVER_LOG,
-    r"""\b(?:response[ ]code|(?:http[ ]?)?status[ ]?(?:code)?)[ ]?[:=][ ]?
-    (?P<name>(?-i:(?:[A-Z][a-z]{1,20}){2,6}|Unauthorized|Forbidden))(?=\s*\r?$|[ ]\(|,)""",
+    r"""\b(?:(?:response[ ]code|(?:http[ ]?)?status[ ]?(?:code)?)[ ]?[:=][ ]?|failed[ ]with[ ])
+    (?P<name>(?-i:(?:[A-Z][a-z]{1,20}){2,6}|Unauthorized|Forbidden))(?=\s*\r?$|[ ]\(|,|\.)""",
     "Response code: NotAcceptable",
     "Response code: notAcceptable",
 )
 #: kubectl prints the reason of the API server: `Error from server (NotFound): …`.
 KUBERNETES = shape(
     SERVER_LOG,
-    r"\bError\ from\ server\ \((?P<name>(?-i:[A-Z][A-Za-z]{2,40}))\):",
+    r"\bError\ (?:from\ server|occurred)\ \((?P<name>(?-i:[A-Z][A-Za-z]{2,40}))\)(?::|\ when\ calling\b)",
     'Error from server (NotFound): pods "x" not found',
     "Error from server: x",
 )

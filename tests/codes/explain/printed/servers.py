@@ -338,7 +338,7 @@ ERROR_LOGS = [
     ),
     ("[auth_basic:error] [pid 7] [client 10.0.0.1:4040] AH01618: user bob not found: /", "401"),
     (
-        "[http:error] [pid 7] [client 10.0.0.1:4040] AH01587: Requested content-length of 9 is larger than the configured limit of 8",
+        "[http:error] [pid 7] [client 10.0.0.1:4040] AH01588: Requested content-length of 9 is larger than the configured limit of 8",
         "413",
     ),
     ("[cgi:error] [pid 7] [client 10.0.0.1:4040] End of script output before headers: x.cgi", "500"),
