@@ -14,21 +14,21 @@ FIRST_FINAL, LAST_FINAL = 200, 599
 
 
 @dataclass(frozen=True)
-class TryIt:
+class TryLink:
     """Address that answers with a status, and the command that asks for it."""
 
     address: str
     curl: str
 
 
-def try_it(request: HttpRequest, found: FoundCode) -> TryIt | None:
+def try_it(request: HttpRequest, found: FoundCode) -> TryLink | None:
     """Return where the status of a page can be tried; None where it cannot, or PORTAL_TRY_ENDPOINTS is off."""
     if not settings.ENVIRONMENT.try_endpoints or not _can_be_tried(found):
         return None
     address = f"/try/{found.registry.slug}/{found.code}/"
     full = f"{own_address(request)}{address}"
     delivery = " --data-binary 'test' -H 'Feed: TEST-FEED'" if found.registry.slug == STROOM else ""
-    return TryIt(address, f"curl -i{delivery} '{full}'")
+    return TryLink(address, f"curl -i{delivery} '{full}'")
 
 
 def _can_be_tried(found: FoundCode) -> bool:

@@ -21,9 +21,10 @@ from feeds.admin.forms import CommentField
 from feeds.admin.history_pages import DiffLine, diff_lines
 from feeds.changes.approval import Proposed, TooMuch
 from feeds.changes.approval_watch import is_on
-from feeds.changes.files import MAX_FILE, UnreadableFile, read_file
+from feeds.changes.files import read_file
 from feeds.changes.files_out import export_name, write_csv, write_json, write_zip
 from feeds.changes.import_plan import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
+from feeds.changes.import_rows import MAX_FILE, UnreadableFile
 from feeds.models import Feed, PendingImport
 from portal.text import counted
 

@@ -14,8 +14,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.change_serializers import HistoryChangeSerializer
 from feeds.api.feeds import COMMENT, PROPOSED, ProposingMixin, checked_comment
-from feeds.changes.files import MAX_FILE, ImportFile, UnreadableFile, read_file
+from feeds.changes.files import read_file
 from feeds.changes.import_plan import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
+from feeds.changes.import_rows import MAX_FILE, ImportFile, UnreadableFile
 from feeds.models import Feed
 from portal.access.tokens import HasScope, demand_permissions
 from portal.rest.fields import Shape

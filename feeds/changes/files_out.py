@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from feeds.changes.apply import WRITABLE
-from feeds.changes.files import COLUMNS, FEED_DOC
+from feeds.changes.feed_docs import FEED_DOC
+from feeds.changes.import_rows import COLUMNS
 from feeds.models import Feed
 from feeds.store.stroom_packs import FEED, META, NODE, default_uuid, file_prefix, safe_file_name, write_properties
 from portal import text

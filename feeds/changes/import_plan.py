@@ -14,7 +14,7 @@ from django.db import IntegrityError
 from feeds.changes.apply import FeedChange, RuleValues
 from feeds.changes.approval import guarded
 from feeds.changes.bulk import BulkChange
-from feeds.changes.files import ImportFile, ImportRow
+from feeds.changes.import_rows import ImportFile, ImportRow
 from feeds.changes.permissions import AnyUser, may_manage_certificates
 from feeds.changes.snapshots import FeedState, compare
 from feeds.changes.timeline import RULES, ValueChange

@@ -122,8 +122,8 @@ def test_it_names_every_claim_verdict_and_kind_of_source() -> None:
 
 def test_its_limits_are_those_of_the_code() -> None:
     from codes.explain.recognise import MAX_LENGTH
-    from portal.server import try_it
+    from portal.server import try_it, try_it_options
 
     assert f"At most {MAX_LENGTH // 1024} KiB" in TEXT
-    assert f"up to {try_it.MAX_DELAY:.0f} s" in TEXT
+    assert f"up to {try_it_options.MAX_DELAY:.0f} s" in TEXT
     assert f"{try_it.MOST_A_MINUTE:,} requests a minute" in TEXT

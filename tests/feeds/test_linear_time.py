@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from feeds.changes import files
+from feeds.changes import import_rows
 from feeds.receipt.answers import refused
 from feeds.rules import arguments, dn, pasted, stored_metadata
 from feeds.rules.dialects import read_statement
@@ -103,7 +103,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "names in a feed file": lambda text: stroom_packs._UNSAFE_IN_SEGMENT.sub(
         "_", stroom_packs._UNSAFE_IN_NAME.sub("_", text)
     ),
-    "values of a feed file": files._UNSTORABLE.search,
+    "values of a feed file": import_rows.UNSTORABLE.search,
 }
 
 

@@ -10,8 +10,9 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from feeds.changes.approval import Proposed, TooMuch
-from feeds.changes.files import MAX_FILE, ImportFile, UnreadableFile, read_file
+from feeds.changes.files import read_file
 from feeds.changes.import_plan import ImportPlan, ImportRefused, PlannedRow, apply_import, plan_import
+from feeds.changes.import_rows import MAX_FILE, ImportFile, UnreadableFile
 
 
 class Command(BaseCommand):

@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 
 from feeds.changes import import_plan
 from feeds.changes.apply import FeedChange, RuleValues, change_feed, create_feed
-from feeds.changes.files import ImportFile, read_file
+from feeds.changes.files import read_file
 from feeds.changes.import_plan import ImportRefused, apply_import, plan_import
+from feeds.changes.import_rows import ImportFile
 from feeds.models import CertificateRule, Feed
 from portal.models import AuditRecord
 from tests.factories import make_feed

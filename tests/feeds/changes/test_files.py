@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.changes.apply import RuleValues
-from feeds.changes.files import UnreadableFile, read_file
+from feeds.changes.files import read_file
 from feeds.changes.files_out import write_csv, write_json, write_zip
+from feeds.changes.import_rows import UnreadableFile
 from feeds.models import CertificateRule, Feed
 from portal.text import escape_cell, unescape_cell
 

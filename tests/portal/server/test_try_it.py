@@ -31,19 +31,20 @@ from portal.http.client import IdentityNames
 from portal.http.counters import Tallies
 from portal.http.limits import Counter
 from portal.server import try_it
-from portal.server.try_it import Named, Names, TryIt
+from portal.server.try_it import TryIt
+from portal.server.try_it_answers import CodeName, CodeNames
 from tests.live import serving
 
 CATALOGUE: Catalogue = read_catalogue(BASE_DIR / "codes" / "data")
 
 
 @cache
-def names() -> Names:
+def names() -> CodeNames:
     statuses = {(code.registry, code.code): code.http_statuses for code in CATALOGUE.codes}
-    first: dict[tuple[str, int], Named] = {}
+    first: dict[tuple[str, int], CodeName] = {}
     for meaning in CATALOGUE.meanings:
         key = (meaning.registry, meaning.code)
-        first.setdefault(key, Named(meaning.name, meaning.summary, statuses[key]))
+        first.setdefault(key, CodeName(meaning.name, meaning.summary, statuses[key]))
     return first
 
 
@@ -74,7 +75,7 @@ class Clock:
 def make(
     *,
     enabled: bool = True,
-    read: Callable[[], Names] = names,
+    read: Callable[[], CodeNames] = names,
     clock: Callable[[], float] = time.monotonic,
     trusted: frozenset[str] = frozenset(),
     public_url: str = "",
@@ -533,7 +534,7 @@ def test_the_limit_is_of_all_workers_together(tmp_path: Path, few_a_minute: int)
 
 
 def test_without_a_catalogue_what_we_send_ourselves_still_works() -> None:
-    def unreadable() -> Names:
+    def unreadable() -> CodeNames:
         raise Unavailable("locked")
 
     app = make(read=unreadable)
@@ -545,7 +546,7 @@ def test_without_a_catalogue_what_we_send_ourselves_still_works() -> None:
 def test_the_catalogue_is_read_once_in_a_while_also_when_many_ask_at_once() -> None:
     reads, clock = [], Clock()
 
-    def read() -> Names:
+    def read() -> CodeNames:
         reads.append(1)
         time.sleep(0.05)
         return names()
