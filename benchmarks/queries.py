@@ -225,10 +225,20 @@ def insert(model: type[models.Model], rows: Iterable[dict[str, Any]]) -> None:
 
 def api_queries() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Every list of the API with each filter, alone and in pairs that narrow little, and each order."""
-    some = Receipt.objects.order_by("pk")[500:501].get()
     since, until = (NOW - timedelta(days=3)).isoformat(), (NOW - timedelta(days=20)).isoformat()
+    receipts = receipt_queries(since, until)
+    yield "receipts", [query | order for query in receipts for order in ({}, {"ordering": "received_at"})]
+    yield "feeds", feed_queries(since)
+    yield f"feeds/{feed_name(3)}/history", [{}, {"limit": 1000}]
+    orders = ("hour", "-hour", "feed", "-http_status", "stroom_status", "-count", "count")
+    yield "rejections", [*rejection_queries(since, until), *({"ordering": name} for name in orders)]
+    yield "tokens", [{}, {"ordering": "-last_used"}]
+
+
+def receipt_queries(since: str, until: str) -> list[dict[str, Any]]:
+    some = Receipt.objects.order_by("pk")[500:501].get()
     plain: list[dict[str, Any]] = [{}, {"limit": 1000}, {"fields": "id", "limit": 1000}]
-    receipts: list[dict[str, Any]] = [
+    return [
         *plain,
         {"feed": some.feed},
         {"feed": "OTHER-FEED"},
@@ -252,8 +262,10 @@ def api_queries() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         {"feed": "OTHER-FEED", "sender_dn": "CN=nobody", "until": since},
         {"since": until, "truncated": "true"},
     ]
-    yield "receipts", [query | order for query in receipts for order in ({}, {"ordering": "received_at"})]
-    feeds: list[dict[str, Any]] = [
+
+
+def feed_queries(since: str) -> list[dict[str, Any]]:
+    return [
         {},
         {"limit": 1000},
         *({"q": text} for text in ("SYSTEM-1", "client-17", "nowhere", "team 3")),
@@ -268,9 +280,10 @@ def api_queries() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         *({"ordering": name} for name in ("name", "status", "owner", "certificate_policy", "created", "-updated")),
         {"offset": FEEDS - 5},
     ]
-    yield "feeds", feeds
-    yield f"feeds/{feed_name(3)}/history", [{}, {"limit": 1000}]
-    rejections: list[dict[str, Any]] = [
+
+
+def rejection_queries(since: str, until: str) -> list[dict[str, Any]]:
+    return [
         {},
         {"limit": 1000},
         {"offset": 100_000},
@@ -283,9 +296,6 @@ def api_queries() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         *({"known": word} for word in ("true", "false")),
         {"known": "false", "stroom_status": 300, "since": since},
     ]
-    orders = ("hour", "-hour", "feed", "-http_status", "stroom_status", "-count", "count")
-    yield "rejections", [*rejections, *({"ordering": name} for name in orders)]
-    yield "tokens", [{}, {"ordering": "-last_used"}]
 
 
 def ask_api(secret: str) -> Iterator[Timed]:

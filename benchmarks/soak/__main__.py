@@ -16,6 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the models behind them need Django to be ready
+    from benchmarks.soak.trial import Finding, Trial
 
 MINUTES = 75.0
 PR_SET_CHILD_SUBREAPER = 36
@@ -97,7 +101,6 @@ def main(arguments: Sequence[str]) -> int:
 
         django.setup()
         from benchmarks.soak.table import as_table
-        from benchmarks.soak.trial import Finding, Run, Trial, try_out
         from benchmarks.soak.trials import chosen
 
         trials = chosen(options.trials)
@@ -106,31 +109,11 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         seed = random.randrange(10**6) if options.seed is None else options.seed
         print(f"Seed {seed}, {options.minutes:g} minutes, {len(trials)} trials", file=sys.stderr, flush=True)
-        deadline = time.monotonic() + options.minutes * 60
         findings: list[Finding] = []
-
-        def share(place: int) -> float:
-            """Of the time that is left, what falls to this trial among those that are still to come."""
-            rest = sum(trial.minutes for trial in trials[place:])
-            return float(max(0.0, deadline - time.monotonic()) * trials[place].minutes / rest)
-
-        def make(place: int, trial: Trial) -> Finding:
-            work = folder / f"{place:02d}-{trial.name}"
-            work.mkdir()
-            chance = random.Random(f"{seed} {trial.name} {trial.what}")
-            finding = try_out(trial, Run(trial.goal, share(place), chance, work, teller(trial.name)))
-            end_children()
-            shutil.rmtree(work, ignore_errors=True)
-            return finding
-
         stopped = False
         try:
-            for place, trial in enumerate(trials):
-                print(f"{trial.name}  {trial.what}", file=sys.stderr, flush=True)
-                findings.append(finding := make(place, trial))
-                print(f"\r  {finding.done:,} {trial.unit}, {finding.verdict}\033[K", file=sys.stderr, flush=True)
-                for each in finding.wrong[:5]:
-                    print(f"  wrong: {each}", file=sys.stderr, flush=True)
+            for finding in try_all(trials, seed=seed, minutes=options.minutes, folder=folder):
+                findings.append(finding)  # noqa: PERF402  # one by one, for Control-C
         except KeyboardInterrupt:
             stopped = True
         text = as_table(findings, seed=seed, minutes=options.minutes, of=len(trials))
@@ -140,6 +123,27 @@ def main(arguments: Sequence[str]) -> int:
         if any(finding.failed for finding in findings):
             return 1
         return 130 if stopped else 0
+
+
+def try_all(trials: Sequence["Trial"], *, seed: int, minutes: float, folder: Path) -> Iterator["Finding"]:
+    """Run the trials one after the other, each for its share of the time that is left."""
+    from benchmarks.soak.trial import Run, try_out
+
+    deadline = time.monotonic() + minutes * 60
+    for place, trial in enumerate(trials):
+        print(f"{trial.name}  {trial.what}", file=sys.stderr, flush=True)
+        share = trial.minutes / sum(each.minutes for each in trials[place:])
+        seconds = float(max(0.0, deadline - time.monotonic()) * share)
+        work = folder / f"{place:02d}-{trial.name}"
+        work.mkdir()
+        chance = random.Random(f"{seed} {trial.name} {trial.what}")
+        finding = try_out(trial, Run(trial.goal, seconds, chance, work, teller(trial.name)))
+        end_children()
+        shutil.rmtree(work, ignore_errors=True)
+        yield finding
+        print(f"\r  {finding.done:,} {trial.unit}, {finding.verdict}\033[K", file=sys.stderr, flush=True)
+        for each in finding.wrong[:5]:
+            print(f"  wrong: {each}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import yaml
 
 from benchmarks.soak import stage
+from benchmarks.soak.faults import in_threads
 from benchmarks.soak.security import get_key
-from benchmarks.soak.stress import in_threads
 from benchmarks.soak.trial import Run
 from tests.live import Response, parse, read_all, request
 from tests.reliability.hostile import HOSTILE

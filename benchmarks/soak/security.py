@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.soak import stage
-from benchmarks.soak.stress import in_threads
+from benchmarks.soak.faults import in_threads
 from benchmarks.soak.trial import Run
 from feeds.rules.dn import parse_dn
 from portal.access.sign_in import MAX_TRIES

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.soak import bodies, durability, keeping, mutated, security, stress
+from benchmarks.soak import bodies, durability, faults, keeping, mutated, security, stress
 from benchmarks.soak.trial import Trial
 
 NOTHING_LOST = "0 lost, 0 unexplained"
@@ -21,13 +21,13 @@ TRIALS = (
     Trial("R16", "500 senders at 1 byte/s beside normal ones", 3, "rounds", "p99 ≤ 2 ×, all cut off", 1.5,
           stress.beside_slow_senders),
     Trial("R17", "clock set up to a day forwards or back under load", 1000, "jumps", "0 lost, ids unique", 1.5,
-          stress.jump_clock),
+          faults.jump_clock),
     Trial("R24", "every migration back and forth", 100_000, "receipts", "0 rows changed, ≤ 60 s a step", 2,
           keeping.migrate),
     Trial("R12", "objects checked", 100_000, "objects", "check ≤ 10 s, every flipped bit found", 1.5,
           durability.many_objects),
-    Trial("R19", "rule changed while uploads end", 1000, "races", "0 by the old rule", 2, stress.change_rules),
-    Trial("R21", "restarts under load, socket held open", 100, "restarts", "0 uploads failed", 3, stress.restart),
+    Trial("R19", "rule changed while uploads end", 1000, "races", "0 by the old rule", 2, faults.change_rules),
+    Trial("R21", "restarts under load, socket held open", 100, "restarts", "0 uploads failed", 3, faults.restart),
     Trial("R25", "retention killed at random moments", 1000, "kills", "file and row together", 2,
           keeping.kill_retention),
     Trial("R06", "disk filled under load, and freed", 100, "cycles", f"{NOTHING_LOST}, taken again ≤ 5 s", 2.5,
@@ -50,7 +50,7 @@ TRIALS = (
     Trial("R04", "each call of a delivery fails with each of 6 errors, 3 kinds of upload", 0, "failed calls",
           "a documented answer, nothing left", 6, durability.fail_calls),
     Trial("R13", "database gone, locked, damaged, read-only", 3000, "s of fault", "503/999 with Retry-After", 2,
-          stress.break_database),
+          faults.break_database),
     Trial("R02", "power cuts of a whole portal under load", 500, "cuts", NOTHING_LOST, 6, durability.cut_power),
     Trial("R03", "SIGKILL of any process under load", 10_000, "kills", NOTHING_LOST, 7, durability.kill_processes),
     Trial("S29", "mutated requests to every address", 1_000_000, "requests", "0 uncaught, 0 undescribed", 7,

@@ -25,6 +25,7 @@ from feeds.changes.approval_watch import is_on
 from feeds.changes.permissions import may_manage_certificates
 from feeds.changes.snapshots import (
     ChangedMeanwhile,
+    FeedState,
     compare,
     deleted_feed,
     deleted_feeds,
@@ -156,29 +157,9 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
         form = RevertForm(
             request.POST if request.method == "POST" else None, initial={"seen_version": feed.version}
         )
-        if request.method == "POST" and form.is_valid():
-            cleaned = form.cleaned_data
-            try:
-                with guarded(request.user):
-                    revert(
-                        feed,
-                        wanted,
-                        user=request.user,
-                        comment=cleaned["change_comment"],
-                        seen_version=cleaned["seen_version"],
-                    )
-            except ChangedMeanwhile:
-                form.add_error(None, CHANGED_MEANWHILE)
-                posted = request.POST.copy()
-                posted["seen_version"] = str(feed.version)
-                form.data = posted
-            except OfficerNeeded:
-                form.add_error(None, OFFICER_NEEDED)
-            except ValidationError as fault:
-                form.add_error(None, fault.messages)
-            else:
-                messages.success(request, f"{wanted.name} is as it was at {request.GET['at'][:19]} UTC.")
-                return HttpResponseRedirect(reverse("admin:feeds_feed_history", args=[feed.pk]))
+        if request.method == "POST" and form.is_valid() and self._revert(request, feed, wanted, form):
+            messages.success(request, f"{wanted.name} is as it was at {request.GET['at'][:19]} UTC.")
+            return HttpResponseRedirect(reverse("admin:feeds_feed_history", args=[feed.pk]))
         context = {
             **self._page(request, f"Put {feed.name} back"),
             "object": feed,
@@ -190,6 +171,31 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
             "second_approval": is_on(),
         }
         return TemplateResponse(request, "admin/feeds/feed/revert.html", context)
+
+    def _revert(self, request: HttpRequest, feed: Feed, wanted: FeedState, form: RevertForm) -> bool:
+        """Restore the state; return False, with the reason in the form, where that is refused."""
+        cleaned = form.cleaned_data
+        try:
+            with guarded(request.user):
+                revert(
+                    feed,
+                    wanted,
+                    user=request.user,
+                    comment=cleaned["change_comment"],
+                    seen_version=cleaned["seen_version"],
+                )
+        except ChangedMeanwhile:
+            form.add_error(None, CHANGED_MEANWHILE)
+            posted = request.POST.copy()
+            posted["seen_version"] = str(feed.version)
+            form.data = posted
+        except OfficerNeeded:
+            form.add_error(None, OFFICER_NEEDED)
+        except ValidationError as fault:
+            form.add_error(None, fault.messages)
+        else:
+            return True
+        return False
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -51,6 +51,11 @@ class Measures:
         self.shared = close is not None
         self._close = close
         how: dict[str, Any] = {"namespace": NAMESPACE, "registry": self.registry}
+        self._make_deliveries(how)
+        self._make_answers(how)
+        self._make_worker(how)
+
+    def _make_deliveries(self, how: dict[str, Any]) -> None:
         deliveries = Counter(
             "deliveries",
             "Deliveries answered, by outcome and the two statuses.",
@@ -74,6 +79,11 @@ class Measures:
         )
         self._wire_bytes = Counter("delivery_wire_bytes", "Bytes of bodies as senders sent them.", **how)
         self._stored_bytes = Counter("delivery_stored_bytes", "Bytes of deliveries that were stored.", **how)
+        self.running = Gauge(
+            "deliveries_running", "Deliveries that are being received.", multiprocess_mode="livesum", **how
+        )
+
+    def _make_answers(self, how: dict[str, Any]) -> None:
         answers = Counter(
             "feed_status_answers", "Answers to stroom-proxies, by version.", ["version", "answer"], **how
         )
@@ -88,12 +98,11 @@ class Measures:
             "ready_answers", "Answers of public pages and reads, by how they came about.", ["result"], **how
         )
         self.ready_answers = {result: ready.labels(result) for result in READY_RESULTS}
+
+    def _make_worker(self, how: dict[str, Any]) -> None:
         self.flush_failures = Counter("store_flush_failures", "Flushes to disk that failed.", **how)
         self.starts = Counter("worker_starts", "Starts of worker processes since the portal was started.", **how)
         self.workers = Gauge("workers", "Worker processes that run.", multiprocess_mode="livesum", **how)
-        self.running = Gauge(
-            "deliveries_running", "Deliveries that are being received.", multiprocess_mode="livesum", **how
-        )
         self._ready = Gauge("ready", "1 where every worker is ready.", multiprocess_mode="livemin", **how)
         checks = Gauge(
             "health_check", "1 where every worker passes.", ["check"], multiprocess_mode="livemin", **how

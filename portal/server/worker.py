@@ -1,7 +1,6 @@
 """Worker process: composes receiver, feed status, Django and health checks, serves and stops them."""
 
 import logging
-import resource
 import signal
 import socket
 from collections.abc import Callable, Hashable
@@ -42,46 +41,23 @@ from portal.server.bridge import DjangoBridge
 from portal.server.cache import ResponseCache
 from portal.server.edge import Edge
 from portal.server.gate import Gate, Rules
-from portal.server.lanes import SIDE_THREADS, Lane, PagePools
+from portal.server.lanes import Lane, PagePools
 from portal.server.long_polls import WaitingRoom
 from portal.server.metrics_page import BuildCollector, MetricsPage
 from portal.server.proxy_probe import PROBE_HEADER, ProxyProbe
 from portal.server.routes import Kind, route_of
 from portal.server.server import PortalServer, make_config
 from portal.server.try_it import TryIt, catalogue_names
+from portal.server.worker_limits import WorkerLimits, descriptor_limit, limits_of
 
 log = logging.getLogger(__name__)
 _warmer = Warmer()
 
 GRACE_SECONDS = 30.0
 CLOSE_SECONDS = 5
-DECISION_THREADS = 4
-SMALL_THREADS = 4
-WORK_THREADS = 8
-INFLATION_THREADS = 4
-VERIFICATION_THREADS = 2
 #: Archives that wait for each thread that verifies.
 WAITING_ARCHIVES = 3
 BACKLOG = 2048
-MOST_UPLOADS = 1000
-MOST_DESCRIPTORS = 65536
-#: Standard streams, sockets, locks, event loop, temporary files.
-OTHER_DESCRIPTORS = 24
-SCARCE_DESCRIPTORS = 256
-
-
-@dataclass(frozen=True)
-class WorkerLimits:
-    """Limits of one worker, by the number of files it may open."""
-
-    decisions: int
-    small: int
-    work: int
-    inflation: int
-    verification: int
-    uploads: int
-    connections: int
-    side: int
 
 
 @dataclass
@@ -363,33 +339,6 @@ def serve(
             trusts=environment.trusted_proxies.trusts,
         )
         server.run(sockets=sockets)
-
-
-def limits_of(descriptors: int, page_threads: int) -> WorkerLimits:
-    """Derive a worker's limits from its number of file descriptors.
-
-    A database connection of a thread takes two or three, a delivery its connection and up to two files. Where they
-    are few, connections are limited to what deliveries need: senders then wait to be let in instead of being told
-    to come back.
-    """
-    scarce = descriptors < SCARCE_DESCRIPTORS
-    decisions, small = (1, 1) if scarce else (DECISION_THREADS, SMALL_THREADS)
-    work, side = (1, 2) if scarce else (WORK_THREADS, SIDE_THREADS)
-    inflation, verification = (1, 1) if scarce else (INFLATION_THREADS, VERIFICATION_THREADS)
-    # Those that verify do not use the database.
-    free = descriptors - OTHER_DESCRIPTORS - 2 * (decisions + small + work + inflation + page_threads + side + 4)
-    uploads = max(4, min(MOST_UPLOADS, -(-free // 3)))
-    return WorkerLimits(decisions, small, work, inflation, verification, uploads, max(4, free - 2 * uploads), side)
-
-
-def descriptor_limit() -> int:
-    """Raise the limit on file descriptors as far as allowed, and return it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
-    return wanted if soft == resource.RLIM_INFINITY else soft
 
 
 def _catalogue_version() -> Hashable:

@@ -36,7 +36,7 @@ from feeds.store.ids import ReceiptIds
 from portal.environment import Environment
 from portal.http import body
 from portal.models import ApiToken
-from portal.server import supervisor, worker
+from portal.server import supervisor, worker, worker_limits
 
 FEEDS = ("OPEN-FEED", "OTHER-FEED", "DROP-FEED", "REJECT-FEED", "GUARDED-FEED")
 PASSWORD = "not-a-real-secret-1"
@@ -100,8 +100,8 @@ def be_alone(listener: socket.socket, tell: Callable[[Any], None], *, threads: i
     start_up()
     connections.close_all()
     change(**changes)
-    worker.DECISION_THREADS = worker.SMALL_THREADS = worker.WORK_THREADS = threads
-    worker.INFLATION_THREADS = worker.VERIFICATION_THREADS = threads
+    worker_limits.DECISION_THREADS = worker_limits.SMALL_THREADS = worker_limits.WORK_THREADS = threads
+    worker_limits.INFLATION_THREADS = worker_limits.VERIFICATION_THREADS = threads
     worker.make_worker = make_and_tell
     worker.serve(settings.ENVIRONMENT, [listener], None)
 
