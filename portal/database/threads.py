@@ -37,6 +37,8 @@ from portal.database import timeouts
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+#: Device and inode.
+FileIdentity = tuple[int, int]
 
 #: Checks of a SQLite file that took the place of another one; each raises Refused where it is not ours (R30).
 NEW_FILE_CHECKS: list[Callable[[], None]] = []
@@ -79,10 +81,10 @@ VAIN_FOR_SECONDS = 10.0
 #: Pause between two attempts to get SQLite's write lock. SQLite's own busy handler sleeps up to 100 ms.
 LOCK_RETRY_SECONDS = 0.0005
 
-#: Which file each thread's connection has open, and how long it is set to wait.
+#: Which files each thread's connection has open, and how long it is set to wait.
 _opened = threading.local()
 #: The SQLite file that this process has known as its own.
-_own_file: dict[str, tuple[int, int]] = {}
+_own_file: dict[str, FileIdentity] = {}
 #: When somebody waited in vain, to read and to write: who writes does not keep others from reading.
 _in_vain = {False: float("-inf"), True: float("-inf")}
 
@@ -238,23 +240,43 @@ def _limit_waiting(*, short: bool, polling: bool = False) -> float:
 def _follow_file(own: BaseDatabaseWrapper) -> None:
     """Let go of a SQLite file that was replaced, say by a backup: what is written to it nobody finds again.
 
+    The same holds for its write-ahead log, which carries the commits. One that came back after this thread had
+    made its own in between would leave the thread with the tables, or without them, of another moment.
+
     Raises:
         Unavailable: the file is gone; to connect would make an empty one.
         Refused: the new file is the database of another store: its feeds and rules are not ours (R30).
     """
     if own.vendor != "sqlite":
         return
-    try:
-        found = os.stat(own.settings_dict["NAME"])  # noqa: PTH116  # a text or a path
-    except OSError as fault:
-        raise Unavailable("the database's file is gone") from fault
-    file = (found.st_dev, found.st_ino)
-    if own.connection is not None and getattr(_opened, "file", file) != file:
+    name = str(own.settings_dict["NAME"])
+    file = _identity(name)
+    if file is None:
+        raise Unavailable("the database's file is gone")
+    log = f"{name}-wal"
+    if own.connection is not None and not own.in_atomic_block and _opened_files() != (file, _identity(log)):
         own.close()
     if _own_file.setdefault("file", file) != file:
         _look_at_new_file()
         _own_file["file"] = file
-    _opened.file = file
+    if own.connection is None:
+        own.ensure_connection()
+        with own.cursor() as cursor:
+            cursor.execute("PRAGMA schema_version")  # opens the write-ahead log
+        _opened.files = (file, _identity(log))
+
+
+def _opened_files() -> tuple[FileIdentity | None, FileIdentity | None]:
+    """Return the database file and the write-ahead log that this thread's connection holds."""
+    return getattr(_opened, "files", (None, None))
+
+
+def _identity(path: str) -> FileIdentity | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  # on every request: a path object costs as much again
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _look_at_new_file() -> None:
