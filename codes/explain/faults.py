@@ -67,7 +67,7 @@ FAULTS: tuple[Fault, ...] = (
         "status is "
         "in the browser's network panel; look also at the OPTIONS request before it. The server has to allow the "
         "page's origin.",
-        r"""^cors(?=\s*\Z)|\bblocked\ by\ CORS\ policy\b|\bCross-Origin\ Request\ Blocked\b|\bCORS\ error\b
+        r"""^cors(?=\s*\Z)|\A\s*(?:cors\ (?:error|policy|preflight|blocked|issue|problem|header)|preflight(?:\ request)?)s?(?:\ (?:failed|error|blocked))?\s*\Z|\bnet::ERR_FAILED\b|\bblocked\ by\ CORS\ policy\b|\bCross-Origin\ Request\ Blocked\b|\bCORS\ error\b
         |\bNetworkError\ when\ attempting\ to\ fetch|\bFailed\ to\ fetch\b
         |\bTypeError:\ (?:fetch\ failed|Load\ failed)
         |\bAxiosError:\ Network\ Error\b""",
@@ -76,7 +76,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _fault(
         "The name of the server was not found. Check the host name for a typing error, then name resolution (DNS).",
-        rf"""{_curl(5, 6)}|\A\s*(?:dns|name\ resolution)(?:\ (?:error|failure|failed))?\s*\Z|\bcould\ not\ look\ up\ host\b|\bRemotename\ konnte\ nicht\ aufgelöst\b|\bnom\ distant\ n['’]a\ pas\ pu\ être\ résolu\b
+        rf"""{_curl(5, 6)}|\A\s*(?:(?:dns|name\ resolution)(?:\ (?:error|failure|failed))?|(?:host|server)\ (?:name\ )?not\ found|unknown\ host)\s*\Z|\bcould\ not\ look\ up\ host\b|\bRemotename\ konnte\ nicht\ aufgelöst\b|\bnom\ distant\ n['’]a\ pas\ pu\ être\ résolu\b
         |\bno\ se\ puede\ resolver\ el\ nombre\ remoto\b|\bE(?:NOTFOUND|AI_AGAIN)\b|\bUnknownHostException\b
         |\b(?:could|can)\ ?not\ resolve\ host\b
         |\b(?:unable|failed)\ to\ resolve\ host\b|\bname\ or\ service\ not\ known\b|\bno\ such\ host\b
@@ -91,7 +91,7 @@ FAULTS: tuple[Fault, ...] = (
         "The TLS connection failed: a certificate was not trusted, has expired or is missing, or the two "
         "sides share "
         "no protocol. Check the server's certificate, your list of authorities, and your own certificate and key.",
-        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\A\s*(?:tls|ssl)\ (?:handshake|error)(?:\ (?:failed|failure|error))?\s*\Z|\bERR_BAD_SSL_\w{{1,40}}|\bAH0(?:2039|2008|1998):|\bcannot\ verify\ [\w.-]{{1,200}}'s\ certificate\b|\balert\ handshake\ failure\b
+        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\A\s*(?:tls|ssl)\ (?:handshake|error|alert|failure)(?:\ (?:failed|failure|error))?\s*\Z|\bERR_BAD_SSL_\w{{1,40}}|\bAH0(?:2039|2008|1998):|\bcannot\ verify\ [\w.-]{{1,200}}'s\ certificate\b|\balert\ handshake\ failure\b
         |\bSSL\ handshake\ failure\b|\bwhile\ SSL\ handshaking,|\bbefore\ secure\ TLS\ connection\ was\ established\b
         |\bUnable\ to\ (?:establish\ SSL\ connection|locally\ verify\ the\ issuer)\b|\bConnectorCertificateError\b|\bCertificate(?:Expired|NotYetValid)Exception\b
         |\btls:\ certificate\ required\b|\bverify\ SSL\ peers\b|\bSSL\ negotiation\ failed\b|\bremote\ certificate\ (?:is\ invalid|was\ rejected)\b

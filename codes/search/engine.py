@@ -34,6 +34,7 @@ _NOISE = frozenset(
 _OFTEN_MET = (
     "404 500 403 401 503 502 400 504 429 413 302 405 301 409 406 408 422 410 200 201 204 304 415 307".split()
 )
+OFTEN_MET = frozenset(int(number) for number in _OFTEN_MET)
 _BONUS = {int(number): 6 - position * 0.2 for position, number in enumerate(_OFTEN_MET)}
 _VENDOR_FACTOR = 0.8
 _PREFIX_FACTOR, _NEAR_FACTOR = 0.7, 0.6
@@ -70,13 +71,15 @@ class Document:
 class Place:
     """A page other than a code's, with the words that mean it: a header, a vendor, a class.
 
-    `in_passing` is true where it is worth a link also when it is only one word of several.
+    `in_passing` is true where it is worth a link also when it is only one word of several. `alone` is true where no
+    code is meant beside it: those that merely have the words are left out then.
     """
 
     words: tuple[str, ...]
     title: str
     url: str
     in_passing: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Hit:
     score: float
     why: str = ""
     owner_named: bool = False
+    as_phrase: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,8 @@ class Index:
         hits = self._hits(asked, mended, frozenset(read_as.values()), registry)
         whole = [hit for hit, missing in hits if not missing]
         places = self._places_for(asked, mended)
+        if any(place.alone for place in places):
+            whole = [hit for hit in whole if hit.as_phrase]
         if whole or places:
             return Result(_best_of_each_code(whole), places, read_as)
         most = [hit for hit, missing in hits if missing * 2 <= len(_significant(mended))]
@@ -239,6 +245,7 @@ def _judged(
     """
     document = indexed.document
     score, why = _phrase_score(indexed, phrase)
+    as_phrase = score > 0
     missing = matched = 0
     weak: Text | None = None
     significant = _significant(words)
@@ -257,7 +264,8 @@ def _judged(
     if not document.registered and not names_owner:
         score *= _VENDOR_FACTOR
     score += _BONUS.get(document.code, 0) if document.registry == "http" else 3
-    return Hit(document.key, document.owner, round(score, 3), _why(why or weak), names_owner), missing, matched
+    hit = Hit(document.key, document.owner, round(score, 3), _why(why or weak), names_owner, as_phrase)
+    return hit, missing, matched
 
 
 def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, Text | None]:
@@ -268,7 +276,7 @@ def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, Text | None]:
     for other, text in indexed.phrases:
         if phrase == other:
             points = text.weight * _SAME_NAME
-        elif phrase in other:
+        elif phrase in other and not _cuts_number(phrase, other):
             points = text.weight * _WITHIN_NAME * len(phrase) / len(other)
         elif len(other) >= _LEAST_NAME and text.weight >= SOURCE_NAME and other in phrase:
             points = text.weight * _AROUND_NAME * len(other) / len(phrase)
@@ -285,11 +293,21 @@ def _word_score(indexed: _Indexed, word: str) -> tuple[float, Text | None]:
     if text := indexed.words.get(word):
         return float(text.weight), text
     if len(word) > 2:
-        begun = [text for other, text in indexed.words.items() if other.startswith(word)]
+        begun = [
+            text
+            for other, text in indexed.words.items()
+            if other.startswith(word) and not _cuts_number(word, other)
+        ]
         if begun:
             best = max(begun, key=lambda text: text.weight)
             return best.weight * _PREFIX_FACTOR, best
     return 0.0, None
+
+
+def _cuts_number(part: str, whole: str) -> bool:
+    """Say whether a part ends within a number: "http3" is no beginning of "http302found"."""
+    end = whole.find(part) + len(part)
+    return part[-1].isdigit() and whole[end : end + 1].isdigit()
 
 
 def _number_score(code: int, word: str) -> float:

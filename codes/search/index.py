@@ -26,7 +26,7 @@ from codes.models import CodeClass, HeaderUse, Meaning, Registry, SourceEntry, S
 from codes.release import content_version
 from codes.search import engine
 from codes.search.engine import Document, Hit, Index, Place, Result, Text
-from codes.search.pages import FILTERED, PAGES
+from codes.search.pages import FILTERED, PAGES, SECTIONS
 from codes.search.phrases import PHRASES
 
 PAIR = re.compile(
@@ -250,13 +250,20 @@ def _only_result(asked: str) -> str | None:
     if not asked or no_answer_in(asked) or cause_of(asked):
         return None
     result = find(asked)
-    if len(result.hits) != 1 or not result.complete or result.read_as or _is_by_description(result.hits[0]):
+    hits = _without_descriptions(result.hits, asked)
+    if len(hits) != 1 or not result.complete or result.read_as or _is_by_description(hits[0]):
         return None
-    number = result.hits[0].key.partition("/")[2]
+    number = hits[0].key.partition("/")[2]
     if any(not place.in_passing or number not in asked for place in result.places):
         return None
-    hit = result.hits[0]
-    return _address(snapshot.current().codes[hit.key], hit)
+    return _address(snapshot.current().codes[hits[0].key], hits[0])
+
+
+def _without_descriptions(hits: Sequence[Hit], asked: str) -> Sequence[Hit]:
+    """The hits without those by description, where the first is the number and the owner that were asked for."""
+    if hits and hits[0].owner_named and hits[0].key.partition("/")[2] in asked:
+        return [hit for hit in hits if not _is_by_description(hit)]
+    return hits
 
 
 def _is_by_description(hit: Hit) -> bool:
@@ -271,9 +278,10 @@ def _pair_page(asked: str) -> str | None:
         return None
     http, sign, word, stroom = match[1], match[2].strip(), match[3], int(match[4])
     vocabulary = current_vocabulary()
-    if not word and sign != "/" and _means_pair(int(http), vocabulary) and stroom in vocabulary.names:
-        http, stroom = str(stroom), int(http)  # "310 403"
-    if not (word or sign == "/" or _means_pair(stroom, vocabulary)):
+    if not word and _means_pair(int(http), vocabulary) and stroom in vocabulary.names:
+        http, stroom = str(stroom), int(http)  # "310 403", "110/406"
+    documented = stroom not in engine.OFTEN_MET and int(http) in vocabulary.pairs.get(stroom, ())
+    if not (word or sign == "/" or documented or _means_pair(stroom, vocabulary)):
         return None
     if sign == "/" and not word and not _may_be_pair(int(http), stroom, vocabulary):
         return None
@@ -364,7 +372,9 @@ def _places() -> Iterable[Place]:
     for words, title, query in FILTERED:
         yield Place(words, title, f"{listed}?{query}")
     for words, title, name in PAGES:
-        yield Place(words, title, reverse(f"codes:{name}"))
+        yield Place(words, title, reverse(f"codes:{name}"), alone=True)
+    for words, title, code in SECTIONS:
+        yield Place(words, title, f"{reverse('codes:detail', args=[HTTP, code])}#http3", alone=True)
 
 
 def _called(registry: Registry) -> Iterator[str]:

@@ -41,7 +41,25 @@ PAGES: Sequence[tuple[tuple[str, ...], str, str]] = (
     (("disagreements", "disagree", "contradictions", "differences"), "Where sources disagree", "disagreements"),
     (("compare", "comparison", "side by side"), "Compare codes", "compare"),
     (
-        ("explain", "paste", "log line", "curl output", "data lost", "lost data", "where is my data", "lost"),
+        (
+            "explain",
+            "paste",
+            "log line",
+            "curl output",
+            "data lost",
+            "lost data",
+            "lost files",
+            "files lost",
+            "missing data",
+            "data missing",
+            "data gone",
+            "data disappeared",
+            "my data is gone",
+            "where is my data",
+            "where did my data go",
+            "where did my files go",
+            "lost",
+        ),
         "Explain an answer",
         "explain",
     ),
@@ -49,4 +67,9 @@ PAGES: Sequence[tuple[tuple[str, ...], str, str]] = (
     (("headers", "header fields"), "Headers", "headers"),
     (("vendors",), "Vendors", "vendors"),
     (("export", "download", "json", "csv", "api", "data"), "The catalogue as data", "data"),
+)
+#: Sections of a code's page that say what changes over HTTP/3: words, title, code.
+SECTIONS: Sequence[tuple[tuple[str, ...], str, int]] = (
+    (("http3", "http/3", "h3", "quic", "http3 quic"), "HTTP 502 over HTTP/3 and QUIC", 502),
+    (("http3", "http/3", "h3", "quic", "http3 quic"), "HTTP 503 over HTTP/3 and QUIC", 503),
 )

@@ -1,8 +1,10 @@
 """The search: the first result is the one meant, also with old names, everyday words and typing slips."""
 
+import json
 import time
 from functools import cache
 from html import unescape
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -13,12 +15,13 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 from codes.models import HeaderUse, Meaning, StatusCode
 from codes.release import one_version
 from codes.search.engine import Document, Index, Place, Text, distance, words_of
-from codes.search.index import current_index, find, straight_to
+from codes.search.index import current_index, find, no_answer_in, straight_to
 from codes.search.phrases import PHRASES
 from codes.search.remarks import remarks_on
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 
+ASKED = Path(__file__).parent / "asked.jsonl"
 MEANT = [
     # names of today, in any spelling
     ("Not Found", "http/404"),
@@ -318,6 +321,27 @@ def test_every_name_old_and_new_finds_its_code_first() -> None:
                 assert find(name).keys[0] == meaning.status_code_id, name
 
 
+def test_what_people_type_leads_to_what_they_mean() -> None:
+    """One query and what it means a line: an address that is opened, a first result, `#` a page, `!` a remark."""
+    rows = [json.loads(line) for line in ASKED.read_text(encoding="utf-8").splitlines()]
+    wrong = [
+        (query, meant, found) for query, meant in rows if not (found := meaning(query, meant)).startswith(meant)
+    ]
+    assert len(rows) > 160
+    assert wrong == []
+
+
+def meaning(query: str, meant: str) -> str:
+    result = find(query)
+    if meant.startswith("/"):
+        return straight_to(query) or "nothing is opened"
+    if meant.startswith("!"):
+        return "!" + next((remark.text for remark in remarks_on(query, no_answer_in(query))), "")
+    if meant.startswith("#"):
+        return "#" + ("codes" if result.hits else result.places[0].title)
+    return straight_to(query) or next(iter(result.keys), "")
+
+
 def test_every_everyday_phrase_finds_its_code_first() -> None:
     for key, phrases in PHRASES.items():
         for phrase in phrases:
@@ -419,7 +443,8 @@ def test_the_page_shows_the_best_first_and_says_why() -> None:
 def test_the_page_links_the_header_and_the_owner_meant() -> None:
     html = Client().get("/codes/", {"q": "retry-after"}).content.decode()
     assert 'href="/codes/headers/retry-after/"' in html
-    html = Client().get("/codes/", {"q": "nginx 499"}).content.decode()
+    assert Client().get("/codes/", {"q": "nginx 499"})["Location"] == "/codes/http/499/nginx/"
+    html = Client().get("/codes/", {"q": "nginx 499 460"}).content.decode()
     assert 'href="/codes/http/499/nginx/"' in html
 
 
@@ -542,6 +567,7 @@ def test_a_result_has_the_name_that_its_owner_gives_it(query: str, address: str)
         ("nicht gefunden", "/codes/http/404/"),
         ("Datei zu groß", "/codes/http/413/"),
         ("chunked not allowed", "/codes/http/411/"),
+        ("110/406", "/codes/lookup/?http=406&stroom=110"),
         ("data lost", None),  # a word of a description is too little, least of all for a success
     ],
 )
