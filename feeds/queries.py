@@ -26,6 +26,7 @@ _GIVEN = (
     "compression",
     "path",
     "sender_dn",
+    "sender_token",
     "remote_address",
     "headers",
     "groups",
@@ -86,6 +87,7 @@ class NewReceipt:
     compression: str
     path: str
     sender_dn: str | None
+    sender_token: str | None
     remote_address: str
     headers: str
     groups: str

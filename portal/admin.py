@@ -1,41 +1,91 @@
 """Admin of access: API tokens, users and groups."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.urls.resolvers import URLPattern
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from portal.access import sending
 from portal.access.roles import ROLES
 from portal.admin_base import ReadOnlyAdmin, UtcDateTimeField, chip
-from portal.models import SCOPES, ApiToken, AuditRecord
+from portal.models import USUAL_SCOPES, ApiToken, AuditRecord
 
-ISSUED_FIELDS = ["name", "scopes", "expires"]
+ISSUED_FIELDS = ["name", "scopes", "expires", "rate"]
+_SCOPES = [
+    ("read", "read: look at feeds, receipts and refusals"),
+    ("write", "write: change feeds"),
+    ("check", "check: ask what would happen, as a stroom-proxy does"),
+]
+_SEND = (sending.SEND, "send: deliver data, as the sender that the token is named after")
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     """Form for a new token: scopes as check boxes, expiry with the browser's picker."""
 
     scopes = forms.MultipleChoiceField(
-        choices=[
-            ("read", "read: look at feeds, receipts and refusals"),
-            ("write", "write: change feeds"),
-            ("check", "check: ask what would happen, as a stroom-proxy does"),
-        ],
+        choices=_SCOPES,
         widget=forms.CheckboxSelectMultiple,
-        initial=list(SCOPES),
+        initial=list(USUAL_SCOPES),
         help_text="Permissions of the token; never more than those of its user.",
     )
     expires = UtcDateTimeField(label="Expires (UTC)", required=False, help_text="Empty: does not expire.")
 
     class Meta:
         model = ApiToken
-        fields = ("user", "name", "scopes", "expires")
+        fields = ("user", "name", "scopes", "expires", "rate")
+
+
+class SenderTokenForm(TokenForm):
+    """Form for those who may issue tokens for sending too."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[*_SCOPES, _SEND],
+        widget=forms.CheckboxSelectMultiple,
+        initial=list(USUAL_SCOPES),
+        help_text=(
+            "Permissions of the token; never more than those of its user. With send, the name is the sender's: "
+            "rules of feeds call it token:NAME."
+        ),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        is_for_sending = sending.SEND in cleaned.get("scopes", ())
+        if is_for_sending and not sending.is_sender_name(cleaned.get("name", "")):
+            self.add_error("name", sending.BAD_NAME)
+        if cleaned.get("rate") is not None and not is_for_sending:
+            self.add_error("rate", "Only deliveries are limited so: it needs the scope send.")
+        return cleaned
+
+
+class RotationForm(forms.Form):
+    """How long a token and its successor are both valid."""
+
+    overlap = forms.IntegerField(
+        label="Overlap in hours",
+        min_value=0,
+        max_value=366 * 24,
+        initial=24,
+        help_text="The token expires after this time, if not earlier; until then both are valid.",
+    )
+    expires = UtcDateTimeField(label="Successor expires (UTC)", required=False, help_text="Empty: does not expire.")
+
+    def clean_expires(self) -> datetime | None:
+        expires: datetime | None = self.cleaned_data["expires"]
+        if expires is not None and expires <= timezone.now():
+            raise forms.ValidationError("This time has passed.")
+        return expires
 
 
 @admin.register(ApiToken)
@@ -49,6 +99,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     list_select_related = ["user"]
     search_fields = ["name", "prefix", "user__username"]
     actions = None
+    change_form_template = "admin/portal/apitoken/change_form.html"
 
     @admin.display(description="token", ordering="prefix")
     def prefix_text(self, token: ApiToken) -> SafeString:
@@ -73,7 +124,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         if obj is not None:
-            return ["prefix", "user", "name", "scope_words", "created", "expires", "last_used"]
+            return ["prefix", "user", "name", "scope_words", "created", "expires", "last_used", "rate"]
         return ["user", *ISSUED_FIELDS] if _administers_users(request) else ISSUED_FIELDS
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -89,6 +140,42 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         """Refuse: a token is issued and revoked, never edited."""
         return False
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002  # Django's
+        """Offer the scope send to those alone who may issue tokens for sending."""
+        kwargs["form"] = SenderTokenForm if sending.may_issue(request.user) else TokenForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.rotate_view)
+        return [path("<int:token_id>/rotate/", view, name="portal_apitoken_rotate"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        token = self.get_object(request, object_id)
+        offered = token is not None and self._may_rotate(request, token)
+        context = {"rotation": RotationForm() if offered else None, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def rotate_view(self, request: HttpRequest, token_id: int) -> HttpResponse:
+        """Issue the successor of a token for sending; both are valid for a while."""
+        token = self.get_object(request, str(token_id))
+        if request.method != "POST" or token is None or not self._may_rotate(request, token):
+            raise PermissionDenied
+        form = RotationForm(request.POST)
+        if not form.is_valid():
+            for faults in form.errors.values():
+                messages.error(request, f"The token was not rotated: {' '.join(map(str, faults))}")
+            return HttpResponseRedirect(reverse("admin:portal_apitoken_change", args=[token_id]))
+        overlap = timedelta(hours=form.cleaned_data["overlap"])
+        successor, secret = sending.replace(token, overlap=overlap, expires=form.cleaned_data["expires"])
+        _show(request, secret)
+        return HttpResponseRedirect(reverse("admin:portal_apitoken_change", args=[successor.pk]))
+
+    def _may_rotate(self, request: HttpRequest, token: ApiToken) -> bool:
+        is_for_sending = sending.SEND in token.scopes
+        return is_for_sending and self.has_add_permission(request) and sending.may_issue(request.user)
+
     def save_model(self, request: HttpRequest, obj: ApiToken, form: forms.ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
         owner = obj.user if _administers_users(request) else request.user
         issued, secret = ApiToken.objects.issue(
@@ -96,12 +183,17 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
             name=obj.name,
             scopes=list(obj.scopes),
             expires=obj.expires,
+            rate=obj.rate,
         )
         obj.__dict__.update(issued.__dict__)
-        messages.warning(
-            request,
-            format_html("Copy the token now. It is shown only once: <code class='secret'>{}</code>", secret),
-        )
+        _show(request, secret)
+
+
+def _show(request: HttpRequest, secret: str) -> None:
+    messages.warning(
+        request,
+        format_html("Copy the token now. It is shown only once: <code class='secret'>{}</code>", secret),
+    )
 
 
 def _administers_users(request: HttpRequest) -> bool:

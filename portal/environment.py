@@ -58,6 +58,7 @@ class Environment:
     cors_origins: tuple[str, ...] = ()
     metrics_feeds: int = 500
     keepalive_seconds: int = 75
+    sender_tokens: bool = False
     new_database: str = "off"
     debug: bool = False
 

@@ -8,10 +8,13 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.validators import MinValueValidator
 from django.db import DatabaseError, models
 from django.utils import timezone
 
-SCOPES = ("read", "write", "check")
+#: Those that a token has when none are named.
+USUAL_SCOPES = ("read", "write", "check")
+SCOPES = (*USUAL_SCOPES, "send")
 LAST_USE_STEP = timedelta(minutes=1)
 
 
@@ -21,7 +24,7 @@ def hash_secret(secret: str) -> str:
 
 
 def default_scopes() -> list[str]:
-    return list(SCOPES)
+    return list(USUAL_SCOPES)
 
 
 class ApiTokenManager(models.Manager["ApiToken"]):
@@ -34,6 +37,7 @@ class ApiTokenManager(models.Manager["ApiToken"]):
         name: str = "",
         scopes: list[str] | None = None,
         expires: datetime | None = None,
+        rate: int | None = None,
     ) -> tuple["ApiToken", str]:
         """Create a token; the returned text is its only copy."""
         secret = f"sp_{secrets.token_urlsafe(32)}"
@@ -42,6 +46,7 @@ class ApiTokenManager(models.Manager["ApiToken"]):
             name=name,
             scopes=default_scopes() if scopes is None else scopes,
             expires=expires,
+            rate=rate,
             prefix=secret[:8],
             digest=hash_secret(secret),
         )
@@ -62,10 +67,17 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100, blank=True, help_text="What uses this token.")
     prefix = models.CharField(max_length=12, editable=False, help_text="First characters, to recognise it by.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    scopes = models.JSONField(default=default_scopes, help_text="Any of read, write and check.")
+    scopes = models.JSONField(default=default_scopes, help_text="Any of read, write, check and send.")
     created = models.DateTimeField(auto_now_add=True)
     expires = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     last_used = models.DateTimeField(null=True, blank=True, editable=False)
+    rate = models.PositiveIntegerField(
+        "deliveries a minute",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="With the scope send: deliveries a minute from all tokens of this name. Empty: no limit.",
+    )
 
     objects: ClassVar[ApiTokenManager] = ApiTokenManager()
 

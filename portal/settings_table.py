@@ -192,6 +192,15 @@ SETTINGS = (
         doc="a DN without a verification result counts as not verified",
     ),
     Setting(
+        name="PORTAL_SENDER_TOKENS",
+        field="sender_tokens",
+        default="off",
+        parse=values.switch,
+        hint="on or off",
+        doc="`on`: a token with the scope `send` identifies a sender as a client certificate does; see "
+        "[Feeds](feeds.md#sender-tokens)",
+    ),
+    Setting(
         name="PORTAL_KEEPALIVE_SECONDS",
         field="keepalive_seconds",
         default="75",

@@ -14,6 +14,7 @@ from feeds.admin.display import visible
 from feeds.models import CertificateRule, Feed, Receipt, RefusalSample, labelled
 from feeds.models.receipt import DN_INDEXED, DnStart
 from feeds.rules.dn import BadDistinguishedName, DistinguishedName, parse_dn
+from feeds.rules.facts import TOKEN_SUBJECT
 from portal.admin_latest import LATEST, latest_rows
 from portal.search import MOST_SHOWN, Finder, Hit
 
@@ -78,6 +79,7 @@ def _receipts_of(text: str) -> list[QuerySet[Receipt]]:
     return [
         Receipt.objects.filter(request_id=text),
         Receipt.objects.filter(remote_address=text),
+        Receipt.objects.filter(sender_token=text.removeprefix(TOKEN_SUBJECT)),
         *(by_dn.filter(**_is_dn(form)) for form in _forms(text)),
         parts,
     ]
@@ -102,7 +104,11 @@ def find_refusals(text: str) -> Sequence[Hit]:
     """Return the refused deliveries with an id, or of a request, address or DN. Their number is bounded."""
     exact = Q(receipt_id=text)
     other = (
-        Q(request_id=text) | Q(remote_address=text) | Q(sender_dn__icontains=text) | _any_form("sender_dn", text)
+        Q(request_id=text)
+        | Q(remote_address=text)
+        | Q(sender_token=text.removeprefix(TOKEN_SUBJECT))
+        | Q(sender_dn__icontains=text)
+        | _any_form("sender_dn", text)
     )
     found = RefusalSample.objects.filter(exact | other).order_by("-pk")[: MOST_SHOWN + 1]
     return [

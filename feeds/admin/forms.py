@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from feeds.changes.apply import MAX_COMMENT
 from feeds.models import MAX_LABEL, MAX_LABELS, CertificateRule, Feed
 from feeds.rules.dn import BadDistinguishedName, parse_dn
+from feeds.rules.facts import TOKEN_SUBJECT
 from feeds.rules.pasted import UnreadableCertificate, read_pasted
 from portal.admin_base import UtcDateTimeField
 
@@ -142,7 +143,8 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
     def reads_as(self) -> str:
         """The saved DN in normal form, where that differs from how it is written."""
         try:
-            understood = str(parse_dn(self.instance.subject_dn)) if self.instance.pk else ""
+            is_dn = self.instance.pk and not self.instance.subject_dn.startswith(TOKEN_SUBJECT)
+            understood = str(parse_dn(self.instance.subject_dn)) if is_dn else self.instance.subject_dn
         except BadDistinguishedName:
             return "cannot be read and matches nothing"
         return understood if understood != self.instance.subject_dn else ""

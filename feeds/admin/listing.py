@@ -98,14 +98,14 @@ class RefusedFilter(ConditionFilter):
     parameter_name = "refused"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
-        return [("yes", "Any refusal"), ("certificate", "Refused because of a certificate")]
+        return [("yes", "Any refusal"), ("certificate", "Refused because of a certificate or token")]
 
     def condition(self, value: str) -> Q:
         refused = HourlyCount.objects.filter(
             feed=OuterRef("name"), outcome=Outcome.REFUSED, hour__gte=first_hour(datetime.now(UTC), 24)
         )
         if value == "certificate":
-            refused = refused.filter(stroom_status__in=(300, 310))
+            refused = refused.filter(stroom_status__in=(300, 302, 310, 311))
         return Q(Exists(refused))
 
 

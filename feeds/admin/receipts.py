@@ -78,16 +78,17 @@ class ReceiptAdmin(ReadOnlyAdmin):
     list_display += ["remote_address", "repeat_chip"]
     list_filter = ["status", values_of("compression"), RepeatFilter, "recovered", "truncated"]
     search_fields = ["receipt_id__exact", "feed__startswith", "sha256__exact", "guid__exact", "request_id__exact"]
-    search_fields += ["remote_address__exact", "sender_dn__icontains"]
+    search_fields += ["remote_address__exact", "sender_token__exact", "sender_dn__icontains"]
     search_help_text = (
-        "Exact receipt id, request id, SHA-256, GUID or address, part of a certificate's name (DN), "
-        "or the beginning of a feed's name."
+        "Exact receipt id, request id, SHA-256, GUID, address or name of a sender token, part of a certificate's "
+        "name (DN), or the beginning of a feed's name."
     )
     exact_search: Mapping[str, str] = {
         "receipt_id": "",
         "sha256": "",
         "guid": "",
         "request_id": "",
+        "sender_token": "-id",
         "feed": "-received_at",
     }
     date_hierarchy = None
@@ -96,7 +97,7 @@ class ReceiptAdmin(ReadOnlyAdmin):
             None,
             {"fields": ["receipt_id", "feed_links_text", "status_text", "received_text", "size_text", "sha256"]},
         ),
-        ("Sender", {"fields": ["dn_text", "address_text", "request_text", "guid_text"]}),
+        ("Sender", {"fields": ["dn_text", "token_text", "address_text", "request_text", "guid_text"]}),
         ("Duplicates", {"fields": ["repeats", "repeated_by"]}),
         ("Where it went", {"fields": ["handed_over", "stored_archives"]}),
         ("As received", {"fields": ["metadata", "stored_groups", "stored_notes", "remarks"]}),
@@ -179,6 +180,10 @@ class ReceiptAdmin(ReadOnlyAdmin):
     @admin.display(description="certificate")
     def dn_text(self, receipt: Receipt) -> SafeString | str:
         return _search(receipt.sender_dn, "receipts of this certificate") if receipt.sender_dn else "none verified"
+
+    @admin.display(description="token")
+    def token_text(self, receipt: Receipt) -> SafeString | str:
+        return _search(receipt.sender_token, "receipts of this token") if receipt.sender_token else "none"
 
     @admin.display(description="address")
     def address_text(self, receipt: Receipt) -> SafeString | str:

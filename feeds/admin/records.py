@@ -53,12 +53,12 @@ class HourlyCountAdmin(ReadOnlyAdmin):
 class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
     """Examples of refused deliveries, with the steps that led to the refusal."""
 
-    list_display = ["at", "feed_text", "answer", "dn_text", "remote_address", "receipt_id"]
+    list_display = ["at", "feed_text", "answer", "dn_text", "sender_token", "remote_address", "receipt_id"]
     list_filter = ["stroom_status"]
     search_fields = ["feed__startswith", "receipt_id__exact", "request_id__exact", "sender_dn__icontains"]
-    search_fields += ["remote_address__exact"]
+    search_fields += ["remote_address__exact", "sender_token__exact"]
     search_help_text = (
-        "The beginning of a feed's name, part of a DN, or an exact address, receipt id or request id."
+        "The beginning of a feed's name, part of a DN, or an exact address, token name, receipt id or request id."
     )
     fields = [
         "at",
@@ -66,6 +66,7 @@ class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
         "feed_link",
         "helps",
         "dn_link",
+        "sender_token",
         "remote_address",
         "receipt_id",
         "request_id",

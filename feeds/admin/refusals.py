@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,13 +15,12 @@ from django.urls import path
 from django.urls.resolvers import URLPattern
 
 from feeds.admin.page import message_of, refusal_lines
-from feeds.admin.remedies import Advice, Refused, advise, certificate_of
+from feeds.admin.remedies import Advice, Refused, advise
 from feeds.changes.denials import denials
 from feeds.models import Feed, RefusalSample, validate_feed_name
 from feeds.monitoring.counts import MAX_SAMPLES, OTHER_NAMES
 from feeds.monitoring.figures import refusals
 from feeds.monitoring.overview import RefusedFeed, refused_feeds
-from feeds.rules.decision import NO_CERTIFICATE
 
 #: Rows of a table until all of it is asked for, and then.
 ROWS, ALL_ROWS = 10, 500
@@ -33,10 +32,11 @@ SECTIONS = ("unknown", "known", "senders")
 
 @dataclass
 class Sender:
-    """Refusals by one address and certificate, as far as they were sampled."""
+    """Refusals by one address, certificate and token, as far as they were sampled."""
 
     address: str
     dn: str
+    token: str
     sampled: int = 0
     last: datetime | None = None
     statuses: set[tuple[int, int]] = field(default_factory=set)
@@ -76,9 +76,9 @@ def light_samples(now: datetime) -> list[RefusalSample]:
 
 def senders(samples: Iterable[RefusalSample]) -> list[Sender]:
     """Return the senders of these examples, most frequent first."""
-    found: dict[tuple[str, str], Sender] = {}
+    found: dict[tuple[str, str, str], Sender] = {}
     for sample in samples:
-        key = (sample.remote_address, sample.sender_dn)
+        key = (sample.remote_address, sample.sender_dn, sample.sender_token)
         sender = found.setdefault(key, Sender(*key, last=sample.at, latest=sample.pk))
         sender.sampled += 1
         sender.statuses.add((sample.http_status, sample.stroom_status))
@@ -156,8 +156,7 @@ class _Page:
         rows = []
         for row in groups:
             sample = traced.get(self._key(row) or 0)
-            certificate = certificate_of(sample) if sample else NO_CERTIFICATE
-            refused = Refused(row.feed, row.stroom_status, certificate, sample.pk if sample else None)
+            refused = replace(Refused.of(sample), feed=row.feed) if sample else Refused(row.feed, row.stroom_status)
             feed = feeds.get(row.feed)
             advice = advise(refused, feed, everywhere, self.user, self.now)
             rows.append(RefusedRow(row, sample, advice, feed.pk if feed else None))

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -23,19 +24,36 @@ from feeds.rules.decision import (
     Certificate,
     CertificatePolicy,
     CertificateRuleSnapshot,
+    Decision,
     FeedPolicy,
     FeedStatus,
     RuleAction,
+    SenderToken,
     decide_feed,
 )
 from feeds.rules.dn import BadDistinguishedName, DistinguishedName, parse_dn
+from feeds.rules.facts import TOKEN_SUBJECT
 from feeds.rules.nearest import Nearness, NearRule, nearest_rule
-from feeds.rules.stroom_status import CERTIFICATE_NOT_AUTHORISED, CERTIFICATE_REQUIRED, FEED_NOT_RECEIVING
+from feeds.rules.senders import NOT_ALLOWED
+from feeds.rules.stroom_status import (
+    CERTIFICATE_NOT_AUTHORISED,
+    CERTIFICATE_REQUIRED,
+    FEED_NOT_RECEIVING,
+    TOKEN_OR_CERTIFICATE_REQUIRED,
+)
 
 #: Parameter of a remedy's address: the key of the refusal that it is for.
 REFUSAL = "refusal"
 #: Refusals that the feed's settings decide; the others are for the sender to mend.
-DECIDED_BY_FEED = frozenset({FEED_NOT_RECEIVING.code, CERTIFICATE_REQUIRED.code, CERTIFICATE_NOT_AUTHORISED.code})
+DECIDED_BY_FEED = frozenset(
+    status.code
+    for status in (
+        FEED_NOT_RECEIVING,
+        CERTIFICATE_REQUIRED,
+        TOKEN_OR_CERTIFICATE_REQUIRED,
+        CERTIFICATE_NOT_AUTHORISED,
+    )
+)
 
 #: Step of a decision that looks at whether the certificate is verified and not expired.
 STEP_VERIFIED = 5
@@ -59,16 +77,19 @@ class Advice:
 
 @dataclass(frozen=True)
 class Refused:
-    """A refused request, as far as a feed decides on it. `sample` is the key of its example, where one is kept."""
+    """A refused request, as far as a feed decides on it. `sample` is the key of its example, where one is kept;
+    `token` the name of a valid token.
+    """
 
     feed: str
     stroom_status: int
     certificate: Certificate = NO_CERTIFICATE
     sample: int | None = None
+    token: str = ""
 
     @classmethod
     def of(cls, sample: RefusalSample) -> "Refused":
-        return cls(sample.feed, sample.stroom_status, certificate_of(sample), sample.pk)
+        return cls(sample.feed, sample.stroom_status, certificate_of(sample), sample.pk, sample.sender_token)
 
 
 def certificate_of(sample: RefusalSample) -> Certificate:
@@ -121,13 +142,23 @@ def advise(
     if feed is None:
         return Advice("No feed has this name.", _creation(refused, user))
     policy = policy_of(feed, everywhere)
-    decision = decide_feed(feed=feed.name, certificate=refused.certificate, policy=policy, now=now)
+    token = SenderToken(refused.token) if settings.ENVIRONMENT.sender_tokens else None
+    decision = decide_feed(feed=feed.name, certificate=refused.certificate, policy=policy, now=now, token=token)
     if decision.accepted:
         return Advice("Today’s rules accept it.")
     if decision.status is FEED_NOT_RECEIVING:
         return Advice("The feed is set to Reject.", _opening(refused, feed, user))
-    if decision.status is CERTIFICATE_REQUIRED:
-        return Advice("No certificate was presented.", _policy_change(refused, feed, user))
+    if decision.status in {CERTIFICATE_REQUIRED, TOKEN_OR_CERTIFICATE_REQUIRED}:
+        shown = "No certificate was" if token is None else "Neither a certificate nor a token was"
+        return Advice(f"{shown} presented.", _policy_change(refused, feed, user))
+    if token is not None and token.name:
+        return Advice(decision.trace[-1].explanation, _token_rule(refused, feed, decision, user))
+    return _certificate_advice(refused, feed, policy, decision, user=user, now=now)
+
+
+def _certificate_advice(
+    refused: Refused, feed: Feed, policy: FeedPolicy, decision: Decision, *, user: Any, now: datetime
+) -> Advice:
     if decision.trace[-1].step == STEP_VERIFIED or refused.certificate.dn is None:
         return Advice("No rule helps: the sender needs a certificate that is verified and not expired.")
     near = nearest_rule(policy, refused.certificate.dn, now)
@@ -182,6 +213,13 @@ def _rule_change(refused: Refused, feed: Feed, near: NearRule | None, user: Any)
     if near is not None and near.nearness is Nearness.EXPIRED:
         return [Remedy("Extend the rule…", _form(feed, refused, rule=_key(feed, near.rule))), allow]
     return [allow]
+
+
+def _token_rule(refused: Refused, feed: Feed, decision: Decision, user: Any) -> list[Remedy]:
+    may_change = may_manage_certificates(user) and user.has_perm("feeds.change_feed")
+    if not may_change or decision.trace[-1].explanation != NOT_ALLOWED:
+        return []
+    return [Remedy("Allow this token…", _form(feed, refused, allow=f"{TOKEN_SUBJECT}{refused.token}"))]
 
 
 def _key(feed: Feed, wanted: CertificateRuleSnapshot) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,7 +18,7 @@ from django.urls.resolvers import URLPattern
 from feeds.admin.remedies import Advice, Refused, advise
 from feeds.changes.denials import denials
 from feeds.models import Feed, RefusalSample
-from feeds.receipt.dry_run import DescribedCertificate, DryRun, dry_run
+from feeds.receipt.dry_run import DescribedCertificate, DescribedToken, DryRun, dry_run
 from feeds.rules.arguments import MAX_NAMES
 from feeds.rules.decision import TraceStep
 from feeds.rules.pasted import UnreadableCertificate, read_pasted
@@ -33,8 +34,8 @@ QUESTIONS = {
     1: "Does the request name a feed?",
     2: "Is there a feed of exactly this name?",
     3: "Does its status let data in?",
-    4: "Is a certificate presented, where one is needed?",
-    5: "Is the certificate verified and not expired?",
+    4: "Is a certificate or token presented, where one is needed?",
+    5: "Is the certificate verified and not expired, or the token valid?",
     6: "Do the feed's rules let it in?",
     7: "Are Compression and Content-Encoding supported?",
 }
@@ -76,6 +77,19 @@ class TestRequestForm(forms.Form):
     expires = UtcDateTimeField(
         label="Certificate expires (UTC)", required=False, help_text="For a DN whose certificate ends then."
     )
+    token = forms.CharField(
+        label="Sender token",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+        help_text="The name of the token that is presented; empty for none.",
+    )
+    token_fails = forms.BooleanField(label="The token is not valid", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not settings.ENVIRONMENT.sender_tokens:
+            del self.fields["token"], self.fields["token_fails"]
 
     def clean_headers(self) -> dict[str, str]:
         return parse_headers(self.cleaned_data["headers"])
@@ -86,13 +100,13 @@ class TestRequestForm(forms.Form):
             self.add_error("certificate", "Paste the certificate, or say that none is presented.")
         return cleaned
 
-    def question(self) -> tuple[dict[str, str], DescribedCertificate | None]:
+    def question(self) -> tuple[dict[str, str], DescribedCertificate | None, DescribedToken | None]:
         """Return the arguments of `dry_run`. Only for a valid form."""
         cleaned = self.cleaned_data
         headers = {**cleaned["headers"], **({"Feed": cleaned["feed"]} if cleaned["feed"] else {})}
-        if cleaned["presented"] == "none":
-            return headers, None
-        return headers, self._certificate()
+        certificate = None if cleaned["presented"] == "none" else self._certificate()
+        name = cleaned.get("token", "")
+        return headers, certificate, DescribedToken(name, not cleaned["token_fails"]) if name else None
 
     def _certificate(self) -> DescribedCertificate:
         cleaned = self.cleaned_data
@@ -107,6 +121,8 @@ class TestRequestForm(forms.Form):
         if cleaned["presented"] != "none":
             certificate = self._certificate()
             asked |= {"certificate": certificate.dn, "expires": _minute(certificate.expires)}
+        if cleaned.get("token"):
+            asked |= {"token": cleaned["token"], "token_fails": "on" if cleaned["token_fails"] else ""}
         given = {name.lower(): value for name, value in cleaned["headers"].items()}
         asked |= {name: given[name] for name in DECIDING if name in given}
         query = urlencode({name: value for name, value in asked.items() if value or name == "feed"})
@@ -186,7 +202,8 @@ def _advice(tested: TestedRequest, sample: RefusalSample | None, user: Any) -> A
     if decision.accepted:
         return Advice()
     certificate = tested.run.request.certificate
-    refused = Refused(decision.feed, decision.status.code, certificate, sample.pk if sample else None)
+    token = decision.token.name if decision.token else ""
+    refused = Refused(decision.feed, decision.status.code, certificate, sample.pk if sample else None, token)
     return advise(refused, tested.feed, list(denials()), user, datetime.now(UTC))
 
 
@@ -199,6 +216,7 @@ def initial_of(sample: RefusalSample) -> dict[str, str]:
         "headers": "\n".join(f"{name}: {value}" for name, value in others.items()),
         "presented": _presented(sample),
         "certificate": sample.sender_dn,
+        "token": sample.sender_token,
     }
 
 
@@ -268,5 +286,7 @@ def _data(request: HttpRequest, sample: RefusalSample | None) -> Any:
             "presented": asked.get("presented", "none"),
             "certificate": asked.get("certificate", ""),
             "expires": asked.get("expires", ""),
+            "token": asked.get("token", ""),
+            "token_fails": asked.get("token_fails", ""),
         }
     return None

@@ -9,7 +9,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from feeds.api.check_serializers import CheckSerializer, DryRunSerializer
 from feeds.models import Feed
-from feeds.receipt.dry_run import DescribedCertificate, DryRun, dry_run
+from feeds.receipt.dry_run import DescribedCertificate, DescribedToken, DryRun, dry_run
 from portal.access.tokens import HasScope, ModelPermissions
 from portal.rest.private import PrivateMixin
 
@@ -37,7 +37,8 @@ class CheckViewSet(PrivateMixin, GenericViewSet[Feed]):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         asked = serializer.validated_data
-        outcome = dry_run(asked["headers"], _certificate(asked))
+        token = DescribedToken(**asked["token"]) if asked.get("token") else None
+        outcome = dry_run(asked["headers"], _certificate(asked), token)
         return Response(DryRunSerializer(_answer(outcome)).data)
 
 

@@ -33,6 +33,13 @@ class DescribedCertificateSerializer(StrictKeysMixin):
     )
 
 
+class DescribedTokenSerializer(StrictKeysMixin):
+    """A sender's token."""
+
+    name = Text(max_length=100, allow_blank=True, help_text="Name of the token; empty for no token.")
+    valid = Flag(default=True, help_text="Whether it is in force and has the scope `send`.")
+
+
 class HeadersField(serializers.DictField):
     """Names and values as a sender would write them."""
 
@@ -60,6 +67,11 @@ class CheckSerializer(StrictKeysMixin):
     verified = Flag(required=False, help_text="Whether the proxy verified `sender_dn`; true when left out.")
     certificate = DescribedCertificateSerializer(
         allow_null=True, required=False, help_text="Alternative to `sender_dn` and `verified`."
+    )
+    token = DescribedTokenSerializer(
+        allow_null=True,
+        required=False,
+        help_text="The sender's token; null for none. It counts where `PORTAL_SENDER_TOKENS` is on.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,8 @@ class RuleSerializer(StrictKeysMixin):
     subject_dn = Text(
         max_length=2000,
         validators=[validate_rule_dn],
-        help_text="A whole DN, `CN=client-a,OU=Test,O=Example,C=GB`, or a single `CN=client-a`.",
+        help_text="A whole DN, `CN=client-a,OU=Test,O=Example,C=GB`, a single `CN=client-a`, or `token:` and the "
+        "name of sender tokens.",
     )
     expires = Instant(
         allow_null=True, default=None, help_text="From this instant on the rule matches nothing; null: never."

@@ -121,6 +121,7 @@ class ReceiptFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         help_text="Receipts whose stored bytes have this compression.",
     )
     sender_dn = TextFilter(max_length=MAX_DN, help_text="Receipts from exactly this verified DN.")
+    sender_token = TextFilter(max_length=100, help_text="Receipts that tokens of this name have sent.")
     remote_address = TextFilter(max_length=100, help_text="Receipts from this address.")
     sha256 = TextFilter(max_length=64, help_text="Receipts whose stored bytes have this digest.")
     guid = TextFilter(help_text="Receipts with this GUID.")

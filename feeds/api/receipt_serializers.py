@@ -51,6 +51,7 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
             "status",
             "stroom_status",
             "sender_dn",
+            "sender_token",
             "received_at",
             "remote_address",
             "compression",
@@ -73,6 +74,7 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
             "status": {"help_text": "Status of the receipt."},
             "stroom_status": {"help_text": "Stroom-Status of the answer."},
             "sender_dn": {"help_text": "DN of the verified client certificate; null without one."},
+            "sender_token": {"help_text": "Name of the valid token that it was sent with; null without one."},
             "received_at": {"help_text": "Time of acceptance."},
             "compression": {"help_text": "Compression of the stored bytes."},
             "feed_version": {"help_text": "Version of the feed that accepted it; null if unknown."},
@@ -102,6 +104,7 @@ class SampleSerializer(Shape):
     sender_dn = serializers.CharField(
         allow_null=True, help_text="DN of the verified client certificate; null without one."
     )
+    sender_token = serializers.CharField(help_text="Name of the valid token that it was sent with; empty without.")
     headers = serializers.DictField(child=serializers.CharField(), help_text="Its metadata.")
     trace = TraceSerializer(many=True, help_text="Every step of the decision, in order.")
 

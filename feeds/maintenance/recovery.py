@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 
 from feeds.models import FEED_NAME_LENGTH, Feed, Receipt, ReceiptFeed
 from feeds.rules.decision import FeedStatus
+from feeds.rules.facts import TOKEN_SUBJECT
 from feeds.rules.stored_metadata import parse_meta
 from feeds.store.archive import MAX_LISTED_GROUPS, Contents
 from feeds.store.compression import GzipCheck, StreamInvalid
@@ -96,6 +97,7 @@ def look_at(root: Path, path: PurePosixPath) -> RecoveredReceipt:
         compression=shape.compression,
         path=str(path),
         sender_dn=metadata.get("RemoteDN"),
+        sender_token=_token_of(metadata),
         headers=metadata,
         groups=[
             {"name": name, "feed": own, "dropped": own in dropping} for name, own in groups[:MAX_LISTED_GROUPS]
@@ -107,6 +109,12 @@ def look_at(root: Path, path: PurePosixPath) -> RecoveredReceipt:
     return RecoveredReceipt(
         receipt, {name: name in dropping for name in sorted({feed, *(own for _, own in groups)})}
     )
+
+
+def _token_of(metadata: dict[str, str]) -> str | None:
+    """Return the name of the token that sent it: only a valid one is written so."""
+    user = metadata.get("UploadUserId", "")
+    return user.removeprefix(TOKEN_SUBJECT)[:100] if user.startswith(TOKEN_SUBJECT) else None
 
 
 def read_metadata(path: Path) -> dict[str, str]:

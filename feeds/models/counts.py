@@ -51,6 +51,7 @@ class RefusalSample(models.Model):
     request_id = models.CharField("request id", max_length=128, blank=True, default="", db_default="")
     remote_address = models.CharField(max_length=100, blank=True)
     sender_dn = models.TextField(blank=True)
+    sender_token = models.CharField(max_length=100, blank=True, default="", db_default="")
     headers = models.JSONField(default=dict)
     trace = models.JSONField(default=list)
 

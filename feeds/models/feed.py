@@ -241,7 +241,8 @@ class CertificateRule(models.Model):
         "subject DN",
         validators=[MaxLengthValidator(2000), validate_rule_dn],
         help_text=(
-            "The whole DN, such as CN=client-a,OU=Test,O=Example,C=GB, or only CN=client-a to match by common name."
+            "The whole DN, such as CN=client-a,OU=Test,O=Example,C=GB, or only CN=client-a to match by common "
+            "name; token:NAME for the sender tokens of this name."
         ),
     )
     expires = models.DateTimeField(

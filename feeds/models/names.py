@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from feeds.rules.dn import BadDistinguishedName, parse_dn
+from feeds.rules.facts import TOKEN_SUBJECT
+from portal.http.bearer import SENDER_NAME
 
 FEED_NAME_LENGTH = 255
 #: Labels of a feed, and characters of each.
@@ -25,7 +27,14 @@ def validate_feed_name(name: str) -> None:
 
 
 def validate_rule_dn(text: str) -> None:
-    """Refuse a DN that could never match."""
+    """Refuse a DN, or the name of a sender token, that could never match."""
+    if text.startswith(TOKEN_SUBJECT):
+        if not SENDER_NAME.fullmatch(text.removeprefix(TOKEN_SUBJECT)):
+            raise ValidationError(
+                "No sender token is called so: its name is of letters, digits, dot, hyphen and underscore.",
+                code="token",
+            )
+        return
     try:
         parse_dn(text)
     except BadDistinguishedName as fault:

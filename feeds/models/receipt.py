@@ -66,6 +66,7 @@ class Receipt(models.Model):
     compression = models.CharField(max_length=4, default="NONE")
     path = models.CharField(max_length=300, help_text="Below the store; built from date and receipt id only.")
     sender_dn = models.TextField(null=True, blank=True)  # noqa: DJ001  # null: no verified certificate
+    sender_token = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001  # null: no valid token
     remote_address = models.CharField(max_length=100, blank=True, help_text="The real peer of the connection.")
     headers = models.JSONField(default=dict, help_text="Metadata as stored beside the data.")
     groups = models.JSONField(default=list, help_text="Of a ZIP: base name, feed, and whether it is dropped.")
@@ -96,6 +97,12 @@ class Receipt(models.Model):
             # The second column gives the latest receipts of a sender in order, however many there are.
             models.Index(fields=["remote_address", "-id"], name="receipt_address"),
             models.Index(Left("sender_dn", DN_INDEXED), models.F("id").desc(), name="receipt_sender"),
+            # Deliveries without a token cost nothing.
+            models.Index(
+                fields=["sender_token", "-id"],
+                name="receipt_token",
+                condition=models.Q(sender_token__isnull=False),
+            ),
         ]
         permissions = [("download_receipt", "Can download received data")]
 

@@ -56,6 +56,7 @@ class Sample:
     headers: dict[str, str]
     trace: list[dict[str, object]]
     request_id: str = ""
+    sender_token: str = ""
 
 
 class DeliveryCounts:

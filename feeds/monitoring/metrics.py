@@ -31,6 +31,8 @@ ANSWER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CHECKS = ("store", "database", "space")
 SURFACES = ("delivery", "feed_status")
+#: What identifies a sender: a valid token, another token, a verified certificate alone, or nothing.
+IDENTITIES = ("token", "token_refused", "certificate", "none")
 #: What a stroom-proxy is answered: a decision, an error of the caller's, or one of ours.
 FEED_STATUS_ANSWERS = (*(status.value for status in FeedStatus), "refused", "failed")
 #: Public pages: from the response cache, answered 304, or rendered.
@@ -63,6 +65,17 @@ class Measures:
             **how,
         )
         self._deliveries = {key: deliveries.labels(*key) for key in _delivery_labels()}
+        identities = Counter(
+            "delivery_identities",
+            "Deliveries answered, by what identified the sender; counted where sender tokens are taken.",
+            ["identity", "outcome"],
+            **how,
+        )
+        self._identities = {
+            (identity, outcome): identities.labels(identity, outcome.value)
+            for identity in IDENTITIES
+            for outcome in Outcome
+        }
         answered = Histogram(
             "delivery_duration_seconds",
             "From a delivery's head to its answer, the time that the sender takes included.",
@@ -138,6 +151,10 @@ class Measures:
             self._wire_bytes.inc(wire)
         if stored:
             self._stored_bytes.inc(stored)
+
+    def identified(self, identity: str, outcome: Outcome) -> None:
+        """Count what identified the sender of a delivery, one of IDENTITIES."""
+        self._identities[identity, outcome].inc()
 
     def told_proxy(self, version: int, http: int, decision: str | None) -> None:
         """Count one answer to a stroom-proxy; `decision` is the word that it was given, if any."""

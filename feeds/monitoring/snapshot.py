@@ -22,8 +22,9 @@ from prometheus_client.registry import Collector
 
 from feeds.models import Feed, Receipt, ReceiptFeed
 from feeds.monitoring.metrics import NAMESPACE
-from feeds.monitoring.overview import feeds_by_status, rules_ending, went_quiet
+from feeds.monitoring.overview import SOON, feeds_by_status, rules_ending, went_quiet
 from feeds.store.spool import SpaceMark
+from portal.access.queries import senders_ending
 from portal.database.threads import Unavailable, database
 from portal.files import lock_within
 from portal.repeated import WELL, Recurring
@@ -60,6 +61,7 @@ class Standing:
     stopped: dict[str, float] = field(default_factory=dict)
     by_status: dict[str, int] = field(default_factory=dict)
     oldest_waiting: float | None = None
+    tokens_ending: int = 0
 
 
 def read_standing(now: datetime, most_feeds: int) -> Standing:
@@ -81,6 +83,7 @@ def read_standing(now: datetime, most_feeds: int) -> Standing:
             next_rule_end=first.timestamp() if first else None,
             by_status=stored.by_status,
             oldest_waiting=stored.oldest_waiting,
+            tokens_ending=senders_ending(now, now + SOON),
         )
         if feeds[Feed.Status.RECEIVE.value] > MOST_OPEN_FEEDS:
             return standing
@@ -258,6 +261,8 @@ class StandingCollector(Collector):
         if standing.next_rule_end is not None:
             text = "When the first of them ends."
             yield _gauge("certificate_rule_next_end_timestamp_seconds", text, standing.next_rule_end)
+        text = "Senders whose tokens all end within 30 days."
+        yield _gauge("sender_tokens_ending", text, standing.tokens_ending)
         if standing.quiet is not None:
             text = (
                 "Feeds not set to Reject that took something in the last 7 days, but nothing in the last 24 hours."

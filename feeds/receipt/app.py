@@ -106,6 +106,7 @@ class Receiver:
             trusts=settings.trusts,
             identity=settings.identity,
             require_verify=settings.require_verify,
+            takes_tokens=settings.takes_tokens,
         )
         return DeliveryHead.of(scope, request, self._service.ids.next())
 

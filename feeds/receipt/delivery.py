@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterable
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import PurePosixPath
@@ -19,7 +19,7 @@ from feeds.models import Outcome
 from feeds.queries import NewReceipt
 from feeds.receipt import policies
 from feeds.receipt.results import DeliveryResult
-from feeds.rules.decision import Decision, FeedStatus, accept, decide_feed, normal_compression
+from feeds.rules.decision import Decision, FeedStatus, SenderToken, accept, decide_feed, normal_compression
 from feeds.rules.metadata import RequestMetadata
 from feeds.rules.stored_metadata import format_meta, stamp
 from feeds.store import archive
@@ -90,6 +90,7 @@ class Delivery:
         self._decision = decision
         self._is_final = is_final
         self._feeds: dict[str, Decision] = {}
+        self._token = decision.token
         self._part = Part(
             service.slot.folder / f"{receipt_id}{PART_SUFFIX}", space=service.settings.space, limit=limit
         )
@@ -202,6 +203,8 @@ class Delivery:
             self.asking_since = None
 
     def _decide_all(self, contents: Contents | None) -> Decision:
+        if not self._is_final:
+            self._token = self._token_now()
         own = self._decision if self._is_final else self._decide_feed(self._request.feed)
         if not own.accepted:
             return own
@@ -216,9 +219,16 @@ class Delivery:
                 break  # step 2 comes first of all: an archive may name fifty thousand feeds that do not exist
         if refusals:
             return min(refusals, key=lambda decision: (decision.trace[-1].step, decision.feed))
-        return Decision(
-            own.action, own.status, self._decision.trace, own.feed, known=own.known, version=own.version
-        )
+        return replace(own, trace=self._decision.trace)
+
+    def _token_now(self) -> SenderToken | None:
+        """Look the token up again: one that was revoked meanwhile sends nothing."""
+        self.asking_since = time.monotonic()
+        try:
+            return self._service.token_of(self._request)
+        except Unavailable:
+            self._service.measures.decision_failed("delivery")
+            raise
 
     def _decide_feed(self, feed: str | None) -> Decision:
         self.asking_since = time.monotonic()
@@ -228,7 +238,9 @@ class Delivery:
             self._service.measures.decision_failed("delivery")
             raise
         now = datetime.now(UTC)
-        return decide_feed(feed=feed, certificate=self._request.certificate, policy=policy, now=now)
+        return decide_feed(
+            feed=feed, certificate=self._request.certificate, policy=policy, now=now, token=self._token
+        )
 
     def _dropped_of(self, contents: Contents | None, decision: Decision) -> dict[str, bool]:
         """Return the feeds of the data items, and for each whether it is dropped."""
@@ -271,6 +283,7 @@ class Delivery:
             now=datetime.now(UTC),
             host=self._service.settings.host,
             size=None if contents else size,
+            token=self._token,
         )
 
     def _row(
@@ -298,6 +311,7 @@ class Delivery:
             compression=normal_compression(request.compression),
             path=str(path),
             sender_dn=request.certificate.verified_dn,
+            sender_token=(self._token.name if self._token else "") or None,
             remote_address=request.peer or "unix",
             headers=json.dumps(metadata),
             groups=json.dumps([{"name": name, "feed": feed, "dropped": dropped[feed]} for name, feed in listed]),

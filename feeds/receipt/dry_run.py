@@ -13,7 +13,17 @@ from django.conf import settings
 from feeds.models import Feed
 from feeds.receipt.answers import answer_to
 from feeds.rules.certificate import read_certificate
-from feeds.rules.decision import NO_CERTIFICATE, Certificate, Decision, FeedPolicy, FeedStatus, decide, refuse
+from feeds.rules.decision import (
+    NO_CERTIFICATE,
+    NO_TOKEN,
+    Certificate,
+    Decision,
+    FeedPolicy,
+    FeedStatus,
+    SenderToken,
+    decide,
+    refuse,
+)
 from feeds.rules.metadata import RequestMetadata, from_mapping
 from feeds.rules.stroom_status import UNAVAILABLE, UNKNOWN_ERROR
 from portal.http.answer import Answer
@@ -41,6 +51,14 @@ class DescribedCertificate:
 
 
 @dataclass(frozen=True)
+class DescribedToken:
+    """A sender's token as somebody describes it; no `name` means that none is presented."""
+
+    name: str = ""
+    valid: bool = True
+
+
+@dataclass(frozen=True)
 class DryRun:
     """The outcome of steps 1 to 7. `stores` says whether whole and valid data would be kept."""
 
@@ -52,11 +70,15 @@ class DryRun:
 
 
 def dry_run(
-    headers: Mapping[str, str], certificate: DescribedCertificate | None = None, *, now: datetime | None = None
+    headers: Mapping[str, str],
+    certificate: DescribedCertificate | None = None,
+    token: DescribedToken | None = None,
+    *,
+    now: datetime | None = None,
 ) -> DryRun:
-    """Answer as `/datafeed` would for these headers and this certificate, without a body.
+    """Answer as `/datafeed` would for these headers, this certificate and this token, without a body.
 
-    Identity names among the headers are ignored: the certificate is given beside them.
+    Identity names among the headers are ignored: certificate and token are given beside them.
     """
     moment = now or datetime.now(UTC)
     environment = settings.ENVIRONMENT
@@ -74,10 +96,17 @@ def dry_run(
             content_encoding=request.content_encoding,
             policy=policy,
             now=moment,
+            token=_token(token) if environment.sender_tokens else None,
         )
     )
     answer = answer_to(decision, request=request, receipt_id=RECEIPT_ID, public_url=environment.public_url)
     return DryRun(request, decision, answer, policy, stores=decision.action is FeedStatus.RECEIVE)
+
+
+def _token(described: DescribedToken | None) -> SenderToken:
+    if described is None or not described.name.strip():
+        return NO_TOKEN
+    return SenderToken(described.name.strip()) if described.valid else SenderToken(fault="described as not valid")
 
 
 def _certificate(described: DescribedCertificate | None, now: datetime) -> Certificate:

@@ -17,7 +17,7 @@ from typing import Any, Self
 from feeds.monitoring.metrics import Measures
 from feeds.receipt.batches import Batches
 from feeds.receipt.jobs import Ticket, Tickets, resolve_all
-from feeds.receipt.policies import KnownPolicies, read_policy
+from feeds.receipt.policies import KnownPolicies, read_policy, read_reported_token
 from feeds.receipt.service import SETTLE_SECONDS
 from feeds.rules import stroom_status
 from feeds.rules.certificate import DOUBLED, read_certificate
@@ -39,6 +39,8 @@ SHORT_BODY = 16 * 1024
 _NOT_GZIP = "The body is not valid gzip."
 #: Headers that a status demands.
 _EXTRA = {401: (("WWW-Authenticate", 'Bearer realm="portal"'),), 405: (("Allow", "POST"),)}
+#: Refusals that proxies of every release call by the same name. An unknown name would make a proxy accept.
+_KNOWN_TO_ALL = frozenset({stroom_status.FEED_MUST_BE_SPECIFIED, stroom_status.CERTIFICATE_REQUIRED})
 _WHAT = "questions for a feed's status"
 
 
@@ -62,10 +64,11 @@ class _Object(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Question:
-    """What the proxy asks: may this sender send to this feed?"""
+    """What the proxy asks: may this sender send to this feed? `user` is the sender's id, if the proxy has one."""
 
     feed: str | None
     certificate: Certificate
+    user: str = ""
 
 
 class FeedStatusApp:
@@ -78,6 +81,7 @@ class FeedStatusApp:
         identity: IdentityNames,
         decisions: Executor,
         measures: Measures | None = None,
+        takes_tokens: bool = False,
     ) -> None:
         """Make the application of one worker.
 
@@ -86,11 +90,13 @@ class FeedStatusApp:
             identity: names under which a proxy's map may hold the certificate.
             decisions: threads for authentication and decision.
             measures: counts the answers.
+            takes_tokens: whether sender tokens identify a sender.
         """
         self._authenticate = authenticate
         self._identity = identity
         self._decisions = decisions
         self._measures = measures or Measures()
+        self._takes_tokens = takes_tokens
         self._faults = Recurring(log, settle_seconds=SETTLE_SECONDS)
         self._tickets = Tickets()
         self._short = Batches(decisions, self._judge_all)
@@ -185,7 +191,10 @@ class FeedStatusApp:
         now = datetime.now(UTC)
         question = read_question(data, version, self._identity, now)
         policy = (read or read_policy)(question.feed)
-        decision = decide_feed(feed=question.feed, certificate=question.certificate, policy=policy, now=now)
+        token = read_reported_token(question.user) if self._takes_tokens else None
+        decision = decide_feed(
+            feed=question.feed, certificate=question.certificate, policy=policy, now=now, token=token
+        )
         return 200, answer_of(decision, version)
 
 
@@ -261,7 +270,7 @@ def read_question(data: bytes, version: int, identity: IdentityNames, now: datet
     expiry = _text(lower, "remotecertexpiry") or stated.expiry
     told = {"remotedn", *identity.stated, "remotecertexpiry"}
     conflict = DOUBLED if attributes.doubled & told else stated.fault
-    return Question(feed, _reported(dn, stated.verify, expiry, now, conflict))
+    return Question(feed, _reported(dn, stated.verify, expiry, now, conflict), _user_of(content))
 
 
 def answer_of(decision: Decision, version: int) -> dict[str, str]:
@@ -271,9 +280,16 @@ def answer_of(decision: Decision, version: int) -> dict[str, str]:
     if not decision.known:
         return _reject(stroom_status.FEED_IS_NOT_DEFINED_MESSAGE, stroom_status.FEED_IS_NOT_DEFINED_NAME)
     status = decision.status
-    # Their names differ between proxy versions, and an unknown name would make a version 1 proxy accept.
-    unsafe = {stroom_status.FEED_NOT_RECEIVING, stroom_status.CERTIFICATE_NOT_AUTHORISED}
-    return _reject(status.message, None if version == 1 and status in unsafe else status.wire_name)
+    return _reject(status.message, status.wire_name if version == 2 or status in _KNOWN_TO_ALL else None)
+
+
+def _user_of(content: _Object) -> str:
+    """Return the id of the sender, as the proxy has authenticated it. It never stands for a certificate."""
+    described = content.get("userDesc")
+    if not isinstance(described, _Object) or "subjectid" in described.doubled:
+        return ""
+    subject = described.get("subjectId")
+    return subject if isinstance(subject, str) else ""
 
 
 def _reject(message: str, code: str | None) -> dict[str, str]:

@@ -40,7 +40,12 @@ class DeliveryHead:
 
 
 def read_head(
-    scope: Scope, *, trusts: Callable[[str | None], bool], identity: IdentityNames, require_verify: bool
+    scope: Scope,
+    *,
+    trusts: Callable[[str | None], bool],
+    identity: IdentityNames,
+    require_verify: bool,
+    takes_tokens: bool = False,
 ) -> RequestMetadata | None:
     """Read the arguments of a request; None, and a line in the log, where that fails."""
     client = scope.get("client")
@@ -53,6 +58,7 @@ def read_head(
             identity=identity,
             require_verify=require_verify,
             now=datetime.now(UTC),
+            takes_tokens=takes_tokens,
         )
     except Exception:
         log.exception("the head of a request to %s could not be read", scope["path"][:100])

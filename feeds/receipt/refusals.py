@@ -4,6 +4,7 @@ from feeds.models import Outcome
 from feeds.receipt.head import DeliveryHead
 from feeds.receipt.results import DeliveryResult, failure
 from feeds.receipt.service import ReceiptService
+from feeds.receipt.token_limits import LATER, has_allowance
 from feeds.rules import stroom_status
 from feeds.rules.decision import Decision, FeedStatus, refuse
 from feeds.rules.stroom_status import StroomStatus
@@ -40,6 +41,10 @@ class Refusals:
             return DeliveryResult(decision, Outcome.REFUSED, head.receipt_id)
         if is_full:
             return refused(head, stroom_status.UNAVAILABLE, decision)
+        if decision.token is not None and not has_allowance(decision.token):
+            text = f"The limit of your token, {decision.token.rate} deliveries a minute, is reached. {LATER}"
+            over = refuse(decision, 11, stroom_status.UNAVAILABLE, text, hint=text)
+            return DeliveryResult(over, Outcome.REFUSED, head.receipt_id)
         limit = self._service.settings.limit
         if limit is not None and head.length is not None and head.length > limit:
             return refused(head, stroom_status.CONTENT_TOO_LARGE, decision, step=8)

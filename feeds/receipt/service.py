@@ -16,9 +16,10 @@ from feeds.monitoring.counts import DeliveryCounts, Sample, tally_of
 from feeds.monitoring.metrics import Measures
 from feeds.receipt import policies
 from feeds.receipt.delivery import Accepted, Delivery
+from feeds.receipt.policies import KnownPolicies
 from feeds.receipt.recording import Recorder
 from feeds.receipt.results import DeliveryResult, failure
-from feeds.rules.decision import Decision, FeedPolicy, decide
+from feeds.rules.decision import Decision, SenderToken, decide
 from feeds.rules.metadata import RequestMetadata
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot
@@ -53,6 +54,7 @@ class ReceiptSettings:
     public_url: str = ""
     limit: int | None = None
     log_deliveries: bool = True
+    takes_tokens: bool = False
 
 
 @dataclass
@@ -88,29 +90,37 @@ class ReceiptService:
         self.faults.tell(REFUSES, WELL)
         self.faults.tell(AWAY, WELL)
 
-    def decide(
-        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] | None = None
-    ) -> Decision:
-        """Evaluate steps 1 to 7 against the database as it is now; `read` reads the policy of a feed.
+    def decide(self, request: RequestMetadata, known: KnownPolicies | None = None) -> Decision:
+        """Evaluate steps 1 to 7 against the database as it is now; `known` is what other requests have read of it.
 
         Raises:
             Unavailable: the rules cannot be read. Asked also for a request without a feed: this comes first.
         """
+        token = self.token_of(request, known)
         return decide(
             feed=request.feed,
             certificate=request.certificate,
             compression=request.compression,
             content_encoding=request.content_encoding,
-            policy=(read or policies.read_policy)(request.feed),
+            policy=(known.read if known else policies.read_policy)(request.feed),
             now=datetime.now(UTC),
+            token=token,
         )
 
-    def look(
-        self, request: RequestMetadata, read: Callable[[str | None], FeedPolicy | None] | None = None
-    ) -> tuple[Decision, bool]:
+    def look(self, request: RequestMetadata, known: KnownPolicies | None = None) -> tuple[Decision, bool]:
         """Return the decision, see `decide`, and whether the disk is too full for a body."""
-        decision = self.decide(request, read)
+        decision = self.decide(request, known)
         return decision, decision.accepted and self.settings.space.is_low()
+
+    def token_of(self, request: RequestMetadata, known: KnownPolicies | None = None) -> SenderToken | None:
+        """Look up the sender's token; None where the portal takes none.
+
+        Raises:
+            Unavailable: it cannot be looked up.
+        """
+        if not self.settings.takes_tokens:
+            return None
+        return (known.token if known else policies.read_token)(request.bearer)
 
     def begin(
         self, request: RequestMetadata, decision: Decision, receipt_id: str, *, is_final: bool = False
@@ -149,6 +159,8 @@ class ReceiptService:
             stored=outcome.bytes if outcome.kind is Outcome.RECEIVED else 0,
             seconds=seconds,
         )
+        if decision.token is not None and request is not None:
+            self.measures.identified(_identity(request, decision.token), outcome.kind)
         now = datetime.now(UTC)
         tally = tally_of(
             now,
@@ -177,6 +189,13 @@ class ReceiptService:
             )
 
 
+def _identity(request: RequestMetadata, token: SenderToken) -> str:
+    """Return what identified the sender, one of `metrics.IDENTITIES`."""
+    if token.presented:
+        return "token" if token.name else "token_refused"
+    return "certificate" if request.certificate.verified else "none"
+
+
 def _sample(now: datetime, request: RequestMetadata, decision: Decision, receipt_id: str) -> Sample:
     return Sample(
         at=now,
@@ -186,6 +205,7 @@ def _sample(now: datetime, request: RequestMetadata, decision: Decision, receipt
         receipt_id=receipt_id,
         remote_address=request.peer or "unix",
         sender_dn=request.certificate.text[:1000],
+        sender_token=decision.token.name if decision.token else "",
         # Also what is not stored with data, such as Compression: it may be the very reason.
         headers=_few(request.arguments),
         trace=[

@@ -86,7 +86,7 @@ class WholeBodies:
         if ticket.is_abandoned:
             return refused(head, stroom_status.UNAVAILABLE)
         try:
-            decision, is_low = self._service.look(request, known.read)
+            decision, is_low = self._service.look(request, known)
         except Unavailable as fault:
             return self._refusals.no_decision(head, fault)
         if ticket.is_abandoned:  # its sender was answered 503 and sends it again

@@ -6,7 +6,7 @@ certificate is in `certificate`, and what is stored with the data is in `stored_
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from urllib.parse import unquote
@@ -24,6 +24,7 @@ from feeds.rules.arguments import (
 )
 from feeds.rules.certificate import certificate_of, is_identity_header
 from feeds.rules.decision import NO_CERTIFICATE, Certificate, normal_compression
+from portal.http.bearer import bearer_secret
 from portal.http.client import IdentityNames, client_address
 
 #: Never taken from the query; neither are identity names and secrets.
@@ -35,12 +36,21 @@ _MAX_NOTE = 300
 
 
 @dataclass(frozen=True)
+class Bearer:
+    """A token as a request presents it: the secret to look up, or the fault for which it cannot count."""
+
+    secret: str = field(default="", repr=False)
+    fault: str = ""
+
+
+@dataclass(frozen=True)
 class RequestMetadata:
     """The arguments of one request, canonical spelling to value, and who sent it.
 
     `peer` is the host at the other end of our connection; `sender_address` is the sender's own as far as a
     trusted proxy gave it. `truncated` says that names or values were over the limits. `notes` are remarks for
-    the trace, for example that identity headers of an untrusted peer were left out.
+    the trace, for example that identity headers of an untrusted peer were left out. `bearer` is the sender's token
+    where the portal takes tokens; it is no argument.
     """
 
     arguments: Mapping[str, str]
@@ -49,6 +59,7 @@ class RequestMetadata:
     sender_address: str = ""
     truncated: bool = False
     notes: tuple[str, ...] = ()
+    bearer: Bearer | None = None
 
     @cached_property
     def _by_lower(self) -> dict[str, str]:
@@ -102,6 +113,7 @@ def read_request(
     identity: IdentityNames,
     require_verify: bool,
     now: datetime,
+    takes_tokens: bool = False,
 ) -> RequestMetadata:
     """Read the head of a request (sections 3 and 9).
 
@@ -113,8 +125,10 @@ def read_request(
         identity: names of the headers that describe the certificate.
         require_verify: whether a DN without the proxy's verification result counts as not verified.
         now: the instant to judge certificate expiry by, in UTC.
+        takes_tokens: whether `Authorization: Bearer` identifies a sender here.
     """
     grouped = _group(headers)
+    bearer = _bearer_of(grouped) if takes_tokens else None
     grouped.pop(identity.signin, None)
     note = ""
     if trusts(peer):
@@ -130,7 +144,8 @@ def read_request(
     arguments = [(name, ",".join(_text(value) for value in values)) for name, values in grouped.items()]
     asked, is_cut = _query_arguments(query)
     arguments += [(name, value) for name, value in asked if not _is_protected(name, identity)]
-    return _collect(arguments, is_cut=is_cut).request(certificate, note, peer=peer, sender_address=sender)
+    collected = _collect(arguments, is_cut=is_cut)
+    return collected.request(certificate, note, peer=peer, sender_address=sender, bearer=bearer)
 
 
 def from_mapping(
@@ -173,7 +188,13 @@ class _Arguments:
         self.values[key] = text
 
     def request(
-        self, certificate: Certificate, note: str, *, peer: str | None = None, sender_address: str = ""
+        self,
+        certificate: Certificate,
+        note: str,
+        *,
+        peer: str | None = None,
+        sender_address: str = "",
+        bearer: Bearer | None = None,
     ) -> RequestMetadata:
         return RequestMetadata(
             self.values,
@@ -182,6 +203,7 @@ class _Arguments:
             sender_address,
             truncated=self.truncated,
             notes=(note,) if note else (),
+            bearer=bearer,
         )
 
 
@@ -257,6 +279,15 @@ def _query_arguments(query: bytes) -> tuple[list[tuple[str, str]], bool]:
 def _is_blank(value: str) -> bool:
     """Return whether nothing is left of a quoted value when it has been cleaned."""
     return not clean(unquote(value) if "%" in value else value)
+
+
+def _bearer_of(grouped: Mapping[str, list[bytes]]) -> Bearer | None:
+    """Read Authorization; None where it is absent or of another scheme."""
+    values = [value.decode("latin-1") for value in grouped.get("authorization", [])]
+    secrets = [secret for value in values if (secret := bearer_secret(value))]
+    if len(values) > 1 and secrets:
+        return Bearer(fault="the request has several Authorization headers")
+    return Bearer(secrets[0]) if secrets else None
 
 
 def _sender_address(peer: str | None, forwarded: list[bytes], trusts: Callable[[str | None], bool]) -> str:

@@ -17,7 +17,8 @@ from feeds.rules.arguments import (
     clean,
     format_time,
 )
-from feeds.rules.decision import NO_CERTIFICATE, Certificate
+from feeds.rules.decision import NO_CERTIFICATE, NO_TOKEN, Certificate, SenderToken
+from feeds.rules.facts import TOKEN_SUBJECT
 from feeds.rules.metadata import RequestMetadata
 
 #: Names that this hop sets by section 10, in addition to the size; an entry of an archive may not override these.
@@ -28,7 +29,13 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def stamp(
-    metadata: RequestMetadata, *, receipt_id: str, now: datetime, host: str, size: int | None
+    metadata: RequestMetadata,
+    *,
+    receipt_id: str,
+    now: datetime,
+    host: str,
+    size: int | None,
+    token: SenderToken | None = None,
 ) -> dict[str, str]:
     """Add what section 10 asks of this hop and return the metadata to store with the data.
 
@@ -37,6 +44,7 @@ def stamp(
         now: time of receipt, UTC.
         host: our host name, for ReceivedPath.
         size: bytes of the data item, None where the receipt holds several.
+        token: the sender's token; None where the portal takes none.
     """
     stored = metadata.stored()
     supplied = {name.lower(): value for name, value in stored.items()}
@@ -53,6 +61,7 @@ def stamp(
     if "guid" not in supplied:
         stored["RemoteAddress"] = stored["RemoteHost"] = metadata.sender_address
     _stamp_certificate(stored, metadata.certificate)
+    _stamp_token(stored, token or NO_TOKEN)
     if "effectivetime" in supplied:
         effective = argument_time(supplied["effectivetime"])
         stored["EffectiveTime"] = format_time(effective) if effective else supplied["effectivetime"]
@@ -115,6 +124,14 @@ def _stamp_certificate(stored: dict[str, str], certificate: Certificate) -> None
     proven = certificate if certificate.verified else NO_CERTIFICATE
     stored["RemoteDN"] = proven.text
     stored["RemoteCertExpiry"] = format_time(proven.expires) if proven.expires else ""
+
+
+def _stamp_token(stored: dict[str, str], token: SenderToken) -> None:
+    """Say which token sent it, as Stroom does of its own tokens, and leave out what only claims to be one."""
+    if token.name:
+        stored["UploadUserId"], stored["UploadUsername"] = token.subject, token.name
+    elif stored.get("UploadUserId", "").startswith(TOKEN_SUBJECT):
+        stored["UploadUserId"] = stored["UploadUsername"] = ""
 
 
 def _comma_list(value: str | None) -> list[str]:

@@ -61,6 +61,20 @@ CERTIFICATE_NOT_AUTHORISED = StroomStatus(
     "CLIENT_CERTIFICATE_NOT_AUTHENTICATED",
     "Your client certificate may not send to this feed. Keep the data and ask the Stroom administrators.",
 )
+TOKEN_OR_CERTIFICATE_REQUIRED = StroomStatus(
+    302,
+    401,
+    "Client token or certificate required",
+    "CLIENT_TOKEN_OR_CERT_REQUIRED",
+    "This feed takes data only with a client certificate or a token. Send again with one of them.",
+)
+TOKEN_NOT_VALID = StroomStatus(
+    311,
+    401,
+    "Client Token failed authentication",
+    "CLIENT_TOKEN_NOT_AUTHENTICATED",
+    "Your token is unknown, has expired, or is not one for sending. Get a new one and send the same data again.",
+)
 STREAM_INVALID = StroomStatus(
     400,
     500,

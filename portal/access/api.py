@@ -1,11 +1,12 @@
 """API of tokens: issue one for a user name and password, list and revoke the user's own."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
 from django.urls import path
@@ -18,14 +19,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from portal.access import sending
 from portal.access.tokens import BearerAuthentication, HasScope, token_of
-from portal.models import SCOPES, ApiToken
+from portal.models import SCOPES, USUAL_SCOPES, ApiToken
 from portal.rest.fields import Instant, Shape, StrictKeysMixin, Text
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.queries import ChosenFieldsMixin, StrictFilterBackend, StrictOrdering
 from portal.rest.throttling import rate_limit_headers
 
 app_name = "auth_api"
+
+#: Most deliveries a minute that a limit of a token can say, and longest overlap in seconds.
+MOST_RATE, MOST_OVERLAP = 1_000_000, 366 * 24 * 3600
 
 
 class TokenRequestSerializer(StrictKeysMixin):
@@ -38,11 +43,18 @@ class TokenRequestSerializer(StrictKeysMixin):
         child=serializers.ChoiceField(choices=SCOPES),
         allow_empty=False,
         max_length=len(SCOPES),
-        default=list(SCOPES),
-        help_text="All three when left out.",
+        default=list(USUAL_SCOPES),
+        help_text="`read`, `write` and `check` when left out. `send` takes a certificate officer, and a name.",
     )
     expires = Instant(
         allow_null=True, default=None, help_text="From this instant on it is worth nothing; null: never."
+    )
+    rate = serializers.IntegerField(
+        allow_null=True,
+        default=None,
+        min_value=1,
+        max_value=MOST_RATE,
+        help_text="With `send`: deliveries that all tokens of this name may send in a minute; null: no limit.",
     )
 
     def validate_expires(self, value: datetime | None) -> datetime | None:
@@ -53,11 +65,25 @@ class TokenRequestSerializer(StrictKeysMixin):
     def validate_scopes(self, value: list[str]) -> list[str]:
         return [scope for scope in SCOPES if scope in value]
 
+    def validate(self, attrs: Any) -> Any:
+        if sending.SEND in attrs["scopes"] and not sending.is_sender_name(attrs["name"]):
+            raise serializers.ValidationError({"name": [sending.BAD_NAME]})
+        if sending.SEND not in attrs["scopes"] and attrs["rate"] is not None:
+            raise serializers.ValidationError(
+                {"rate": ["Only deliveries are limited so: it needs the scope send."]}
+            )
+        return attrs
+
 
 class OwnTokenRequestSerializer(StrictKeysMixin):
     """Request of a token for another one of the same user: at most its own scopes, at most its own expiry."""
 
-    name = Text(max_length=100, allow_blank=True, default="", help_text="What will use the token.")
+    name = Text(
+        max_length=100,
+        allow_blank=True,
+        required=False,
+        help_text="What will use the token. With `send` it is that of this token, also when left out.",
+    )
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=SCOPES),
         allow_empty=False,
@@ -70,6 +96,12 @@ class OwnTokenRequestSerializer(StrictKeysMixin):
         required=False,
         help_text="At the latest when this token expires, and then when left out; null: does not expire.",
     )
+    overlap = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST_OVERLAP,
+        help_text="Let this token expire in so many seconds, if not earlier; left out: it stays as it is.",
+    )
 
     validate_expires = TokenRequestSerializer.validate_expires
     validate_scopes = TokenRequestSerializer.validate_scopes
@@ -78,11 +110,16 @@ class OwnTokenRequestSerializer(StrictKeysMixin):
         """Fill in what was left out, and refuse more than the token has."""
         own: ApiToken = self.context["token"]
         wanted = {"scopes": own.scopes, "expires": own.expires, **attrs}
+        wanted.setdefault("name", own.name if sending.SEND in wanted["scopes"] else "")
         if excess := [scope for scope in wanted["scopes"] if scope not in own.scopes]:
             raise serializers.ValidationError({"scopes": [f"This token does not have {', '.join(excess)}."]})
         if own.expires is not None and (wanted["expires"] is None or wanted["expires"] > own.expires):
             raise serializers.ValidationError({"expires": [f"This token expires at {own.expires.isoformat()}."]})
-        return wanted
+        is_for_sending = sending.SEND in wanted["scopes"]
+        if is_for_sending and wanted["name"] != own.name:
+            text = f"A token for sending keeps its name, {own.name}: rules and receipts name the sender by it."
+            raise serializers.ValidationError({"name": [text]})
+        return {**wanted, "rate": own.rate if is_for_sending else None}
 
 
 class NewTokenSerializer(Shape):
@@ -93,6 +130,7 @@ class NewTokenSerializer(Shape):
     name = serializers.CharField(help_text="Program that uses the token.")
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES), help_text="Scopes of the token.")
     expires = serializers.DateTimeField(allow_null=True, help_text="Time of expiry; null: does not expire.")
+    rate = serializers.IntegerField(allow_null=True, help_text="Deliveries a minute; null: no limit.")
 
 
 class TokenSerializer(ChosenFieldsMixin, serializers.ModelSerializer[ApiToken]):
@@ -103,11 +141,12 @@ class TokenSerializer(ChosenFieldsMixin, serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields = ["id", "name", "prefix", "scopes", "created", "expires", "last_used", "current"]
+        fields = ["id", "name", "prefix", "scopes", "created", "expires", "last_used", "rate", "current"]
         extra_kwargs = {
             "id": {"help_text": "Number in URLs."},
             "created": {"help_text": "Time of issue."},
             "last_used": {"help_text": "Time of the last use, to the minute; null: never."},
+            "rate": {"help_text": "Deliveries that tokens of this name may send in a minute; null: no limit."},
         }
 
     @extend_schema_field(bool)
@@ -128,7 +167,7 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
     schema_tags = ["tokens"]
 
     schema_limited = True
-    schema_problems: Mapping[str, tuple[int, ...]] = {"create": (401,)}
+    schema_problems: Mapping[str, tuple[int, ...]] = {"create": (401, 403)}
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)
@@ -148,13 +187,15 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
         user = authenticate(request._request, username=asked["username"], password=asked["password"])
         if not isinstance(user, User):
             raise NotAuthenticated("The user name or the password is wrong.")
+        if sending.SEND in asked["scopes"]:
+            sending.demand_issuer(user)
         return _issued(user, asked)
 
 
 def _issued(user: User, asked: Mapping[str, Any]) -> Response:
     """Issue a token and show its secret once."""
     token, secret = ApiToken.objects.issue(
-        user, name=asked["name"], scopes=asked["scopes"], expires=asked["expires"]
+        user, name=asked["name"], scopes=asked["scopes"], expires=asked["expires"], rate=asked["rate"]
     )
     answer = {
         "token": secret,
@@ -162,6 +203,7 @@ def _issued(user: User, asked: Mapping[str, Any]) -> Response:
         "name": token.name,
         "scopes": token.scopes,
         "expires": token.expires,
+        "rate": token.rate,
     }
     return Response(NewTokenSerializer(answer).data, status=201, headers={"Cache-Control": "no-store"})
 
@@ -197,11 +239,18 @@ class TokenViewSet(PrivateMixin, ListMixin, GenericViewSet[ApiToken]):
         filters=False,
     )
     def rotate(self, request: Request) -> Response:
-        """Get another token with a token: at most its scopes and expiry. Its secret is shown once."""
+        """Get another token with a token: at most its scopes and expiry. Its secret is shown once. With `overlap`
+        it replaces the token of the request, which goes on for so many seconds.
+        """
         token = self._current()
         serializer = OwnTokenRequestSerializer(data=request.data, context={"token": token})
         serializer.is_valid(raise_exception=True)
-        return _issued(token.user, serializer.validated_data)
+        asked = serializer.validated_data
+        with transaction.atomic():
+            answer = _issued(token.user, asked)
+            if "overlap" in asked:
+                sending.end_after(token, timedelta(seconds=asked["overlap"]))
+        return answer
 
     @extend_schema(operation_id="tokens_current_retrieve", responses=TokenSerializer)
     def current(self, request: Request) -> Response:

@@ -20,8 +20,8 @@ from django.http import HttpRequest, HttpResponseBase, parse_cookie
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
-from portal.access.tokens import bearer_secret
 from portal.database.threads import database
+from portal.http.bearer import bearer_secret
 from portal.http.client import network_key
 from portal.http.limits import COUNTER
 from portal.middleware import GetResponse

@@ -10,6 +10,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission, DjangoModel
 from rest_framework.request import Request
 
 from portal.access.queries import find_token, note_use
+from portal.http.bearer import bearer_secret
 from portal.models import ApiToken
 from portal.rest.reasons import PermissionMissing, ScopeMissing
 
@@ -23,12 +24,6 @@ class BearerOutcome(Enum):
     ALLOWED = "allowed"
     UNKNOWN = "no or unknown key"
     MISSING_SCOPE = "permission missing"
-
-
-def bearer_secret(authorization: str | None) -> str | None:
-    """The secret of an `Authorization: Bearer …` header, None when it is none (RFC 6750 section 2.1)."""
-    scheme, _, secret = (authorization or "").strip().partition(" ")
-    return secret.strip() if scheme.lower() == "bearer" and secret.strip() else None
 
 
 def authenticate_bearer(authorization: str | None, scope: str) -> BearerOutcome:

@@ -17,10 +17,10 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from feeds.monitoring.metrics import NAMESPACE
-from portal.access.tokens import bearer_secret
 from portal.database.threads import Unavailable, database
 from portal.documentation import version
 from portal.http.answer import Answer, send_answer, text_answer
+from portal.http.bearer import bearer_secret
 from portal.http.body import Receive, Scope, Send
 from portal.http.client import client_address, is_loopback
 from portal.models import ApiToken

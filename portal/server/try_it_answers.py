@@ -108,7 +108,14 @@ def stroom_answer(
 #: The outcomes that this portal itself sends, in its own words.
 _SENT: Mapping[int, StroomStatus] = {
     **stroom_status.DOCUMENTED,
-    stroom_status.CONTENT_TOO_LARGE.code: stroom_status.CONTENT_TOO_LARGE,
+    **{
+        status.code: status
+        for status in (
+            stroom_status.CONTENT_TOO_LARGE,
+            stroom_status.TOKEN_OR_CERTIFICATE_REQUIRED,
+            stroom_status.TOKEN_NOT_VALID,
+        )
+    },
 }
 
 

@@ -187,6 +187,7 @@ def _receipt_service(environment: Environment, core: _Core) -> ReceiptService:
             public_url=environment.public_url,
             limit=environment.max_receipt_bytes,
             log_deliveries=environment.log_deliveries,
+            takes_tokens=environment.sender_tokens,
         ),
         core.store,
         core.slot,
@@ -209,6 +210,7 @@ def _edge(environment: Environment, core: _Core, receiver: Receiver, pages: Page
             identity=environment.identity_headers,
             decisions=decisions,
             measures=core.measures,
+            takes_tokens=environment.sender_tokens,
         ),
         try_it=_try_it(environment, decisions),
         metrics=MetricsPage(

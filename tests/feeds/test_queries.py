@@ -25,6 +25,7 @@ NEW = NewReceipt(
     compression="GZIP",
     path="received/2026-02-24/18/1771956627189_0001_P_portal-1.dat",
     sender_dn=None,
+    sender_token=None,
     remote_address="192.0.2.1",
     headers=json.dumps({"Feed": "FEED-A", "Note": "100 % 'quoted' \u00e9 %s"}),
     groups=json.dumps([{"name": "1", "feed": "FEED-B", "dropped": True}]),
@@ -52,6 +53,7 @@ def columns_of(receipt: Receipt) -> dict[str, object]:
     [
         NEW,
         replace(NEW, received_at=NEW.received_at.replace(microsecond=0), sender_dn="CN=a", feed_version=None),
+        replace(NEW, sender_token="payroll"),
         replace(NEW, groups="[]", notes="[]", headers="{}", truncated=False, request_id=""),
     ],
 )

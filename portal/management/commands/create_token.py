@@ -6,8 +6,9 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from portal.access import sending
 from portal.management.options import instant
-from portal.models import SCOPES, ApiToken
+from portal.models import SCOPES, USUAL_SCOPES, ApiToken
 
 
 class Command(BaseCommand):
@@ -16,10 +17,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username", help="whose rights the token has")
         parser.add_argument("--name", default="", help="what uses it")
-        parser.add_argument("--scopes", default=",".join(SCOPES), help=f"any of {', '.join(SCOPES)}, with commas")
+        usual = ",".join(USUAL_SCOPES)
+        parser.add_argument(
+            "--scopes", default=usual, help=f"any of {', '.join(SCOPES)}, with commas; {usual} when left out"
+        )
+        parser.add_argument("--rate", type=int, help="with the scope send: most deliveries in a minute")
         parser.add_argument("--expires", default="", help="ISO 8601; without a zone it is UTC; never when left out")
 
-    def handle(self, *args: Any, username: str, name: str, scopes: str, expires: str, **options: Any) -> None:
+    def handle(
+        self,
+        *args: Any,
+        username: str,
+        name: str,
+        scopes: str,
+        expires: str,
+        rate: int | None,
+        **options: Any,
+    ) -> None:
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no user called {username}.")
@@ -27,7 +41,11 @@ class Command(BaseCommand):
         unknown = sorted(set(wanted) - set(SCOPES))
         if unknown or not wanted:
             raise CommandError(f"Scopes are {', '.join(SCOPES)}; not {', '.join(unknown) or 'nothing'}.")
-        _, secret = ApiToken.objects.issue(user, name=name, scopes=wanted, expires=_future(expires))
+        if sending.SEND in wanted and not sending.is_sender_name(name):
+            raise CommandError(f"{sending.BAD_NAME} Give it with --name.")
+        if rate is not None and (sending.SEND not in wanted or rate < 1):
+            raise CommandError("--rate is at least 1, and needs the scope send.")
+        _, secret = ApiToken.objects.issue(user, name=name, scopes=wanted, expires=_future(expires), rate=rate)
         self.stdout.write(secret)
 
 

@@ -88,6 +88,7 @@ READERS: dict[str, set[str]] = {
     "portal_apitoken_history": ADMINISTRATORS,
     "portal_apitoken_add": EVERYONE,
     "portal_apitoken_delete": ADMINISTRATORS,
+    "portal_apitoken_rotate": NOBODY,  # POST alone
     "portal_auditrecord_changelist": AUDITORS,
     "portal_auditrecord_change": AUDITORS,
     "portal_auditrecord_history": AUDITORS,
@@ -158,7 +159,7 @@ def address(name: str, objects: dict[str, object]) -> str:
         "feeds_feed_export": ["csv"],
         "feeds_feed_import_confirm": ["00000000-0000-0000-0000-000000000000"],
     }
-    of_an_object = ("_change", "_delete", "_history", "_revert", "_data")
+    of_an_object = ("_change", "_delete", "_history", "_revert", "_data", "_rotate")
     needs_object = name.endswith(of_an_object) and name != "password_change"
     arguments = special.get(name, [objects[model]] if needs_object and model in objects else [])
     url = reverse(f"admin:{name}", args=arguments)

@@ -288,6 +288,7 @@ def test_the_root_says_how_to_use_it() -> None:
 def by_the_receiver(code: int, http: int, headers: Mapping[str, str], query: str, receipt_id: str) -> whole.Answer:
     """What `/datafeed` would answer, made with the receiver's own parts."""
     own = {**stroom_status.DOCUMENTED, 410: stroom_status.CONTENT_TOO_LARGE}
+    own |= {302: stroom_status.TOKEN_OR_CERTIFICATE_REQUIRED, 311: stroom_status.TOKEN_NOT_VALID}
     if code == 0:
         return answers.accepted(receipt_id)
     request = read_request(
@@ -305,7 +306,10 @@ def by_the_receiver(code: int, http: int, headers: Mapping[str, str], query: str
 
 @pytest.mark.parametrize(
     ("code", "http"),
-    [(0, 200), (100, 406), (110, 406), (200, 406), (300, 401), (310, 403), (400, 500), (410, 413), (999, 500)],
+    [
+        *((0, 200), (100, 406), (110, 406), (200, 406), (300, 401), (302, 401), (310, 403), (311, 401)),
+        *((400, 500), (410, 413), (999, 500)),
+    ],
 )
 def test_a_stroom_code_that_we_send_is_answered_as_the_receiver_would(code: int, http: int) -> None:
     headers = {"Feed": "ODD-FEED", "Compression": "GZIP", "Type": "Raw Events"}
@@ -540,7 +544,7 @@ def test_without_a_catalogue_what_we_send_ourselves_still_works() -> None:
     app = make(read=unreadable)
     assert ask("/try/stroom/310/", app=app).status == 403
     assert ask("/try/http/503/", app=app).text.startswith("HTTP 503 Service Unavailable\n")
-    assert ask("/try/stroom/311/", app=app).status == 503
+    assert ask("/try/stroom/303/", app=app).status == 503
 
 
 def test_the_catalogue_is_read_once_in_a_while_also_when_many_ask_at_once() -> None:
