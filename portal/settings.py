@@ -224,7 +224,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "and keys are rejected by name."
     ),
     "VERSION": "",  # taken from the change log when the description is made
-    "LICENSE": {"name": "Apache 2.0"},
+    "LICENSE": {"name": "Apache 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],

@@ -51,6 +51,10 @@ class FeedName(Text):
     """The name by which senders call the feed. Its pattern is a setting; the description has the default."""
 
 
+#: Keys that name the state that a write was made for. A feed that is made has none yet, so any is fine.
+_STATES = ("version", "etag")
+
+
 def etag_of(feed: Feed) -> str:
     """Return the feed's ETag. The version increases with every change; a feed created again is another row."""
     return f'"{feed.pk}-{feed.version}"'
@@ -134,6 +138,10 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
             if faults:
                 raise serializers.ValidationError({name: [reason] for name, reason in faults.items()})
             _demand_current(self.instance, data)
+        elif faults := {
+            name: reason for name in _STATES if name in data and (reason := self._fault(name, data[name]))
+        }:
+            raise serializers.ValidationError({name: [reason] for name, reason in faults.items()})
         return values
 
     @cached_property
@@ -157,7 +165,7 @@ class FeedSerializer(StrictKeysMixin, ChosenFieldsMixin, serializers.ModelSerial
         """Return why a read-only key may not come so; values that an earlier answer gave are fine."""
         if name == "etag":
             return "" if isinstance(value, str) else "The ETag is text; leave it out or repeat what you were given."
-        present = getattr(self.instance, name)
+        present = getattr(self.instance, name, None)
         if isinstance(present, datetime):
             given = _instant(value)
             fine = given is not None and (given == present if name == "created" else given <= present)

@@ -58,6 +58,12 @@ class MayImport(BasePermission):
         return True
 
 
+class FeedFileSerializer(Shape):
+    """The file as the only part of a form."""
+
+    file = serializers.FileField(help_text="A Stroom export, FeedDoc, CSV or JSON.")
+
+
 class ImportCountsSerializer(Shape):
     """Number of rows of each kind."""
 
@@ -127,12 +133,7 @@ class ImportViewSet(ProposingMixin, PrivateMixin, GenericViewSet[Feed]):
             "application/zip": FILE,
             "text/csv": FILE,
             "application/octet-stream": FILE,
-            "multipart/form-data": {
-                "type": "object",
-                "properties": {"file": FILE},
-                "required": ["file"],
-                "additionalProperties": False,
-            },
+            "multipart/form-data": FeedFileSerializer,
         },
         responses={200: ImportPlanSerializer, 202: PROPOSED},
     )

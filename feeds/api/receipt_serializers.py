@@ -15,6 +15,19 @@ from portal.rest.queries import ChosenFieldsMixin
 from portal.site import followed_link
 
 
+class GroupSerializer(Shape):
+    """One data item of a ZIP."""
+
+    name = serializers.CharField(help_text="Name of its entries without their extensions.")
+    feed = serializers.CharField(help_text="The feed of its data.")
+    dropped = serializers.BooleanField(help_text="Whether this feed drops data, so that nobody is handed it.")
+
+
+@extend_schema_field(GroupSerializer(many=True))
+class GroupsField(serializers.JSONField):
+    """Data items as they are stored: a serializer of each would take most of the time of a list."""
+
+
 class ArchiveSerializer(Shape):
     """An archive that a receipt was handed over in."""
 
@@ -32,7 +45,7 @@ class ReceiptSerializer(ChosenFieldsMixin, serializers.ModelSerializer[Receipt])
         help_text="All feeds that it holds data of; of a ZIP there may be several."
     )
     headers = serializers.DictField(child=serializers.CharField(), help_text="Metadata as stored with the data.")
-    groups = serializers.JSONField(help_text="Of a ZIP: each data item with its feed.")
+    groups = GroupsField(help_text="Of a ZIP: each data item with its feed.")
     notes = serializers.ListField(child=serializers.CharField(), help_text="Remarks of the receiver.")
     duplicate_of = serializers.SerializerMethodField(help_text="An earlier receipt with the same content.")
     archives = ArchiveSerializer(

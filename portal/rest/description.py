@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
+from portal.rest.schema_examples import add_answers
 from portal.settings_table import SETTINGS
 from portal.site import public_link
 
@@ -17,6 +18,26 @@ from portal.site import public_link
 _WITH_OPTIONAL_KEYS = frozenset({"Problem", "ProblemError"})
 _ENUM = "x-extensible-enum"
 _DEFAULT_PATTERN = next(one.default for one in SETTINGS if one.name == "PORTAL_FEED_NAME_PATTERN")
+#: Bodies that may name the state that they were made for.
+_LOCKED = frozenset({"FeedRequest", "NewFeedRequest", "PatchedFeedRequest"})
+_LOCKS: Mapping[str, Any] = {
+    "version": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "412 if it is not the current one.",
+    },
+    "etag": {"type": "string", "description": "412 if it is not the current one."},
+}
+#: Groups of operations, in the order in which they are shown.
+TAGS: Mapping[str, str] = {
+    "index": "Addresses to begin with.",
+    "catalogue": "Meanings of HTTP status codes and Stroom-Status codes. No login.",
+    "feeds": "Feeds and their certificate rules: read, change, import, export, history.",
+    "receipts": "What was received and what was refused, and the stored data.",
+    "dry run": "What would happen to a delivery.",
+    "proposals": "Changes that wait for a second person; only with PORTAL_SECOND_APPROVAL.",
+    "tokens": "Tokens of the user.",
+}
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -26,14 +47,23 @@ def finish(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for name in _of_answers(result):
         _complete_answer(schemas[name], schemas, has_optional=name in _WITH_OPTIONAL_KEYS)
     for name, schema in schemas.items():
+        _type_nullables(schema)
         if name.endswith("Request"):
             _use_own_pattern(schema)
+        if name in _LOCKED:
+            schema["properties"] |= _LOCKS
     for operation in operations(result):
         operation.setdefault("security", [])
+        for form, body in operation.get("requestBody", {}).get("content", {}).items():
+            if form == "text/plain":
+                body["schema"] = {"type": "string"}
         for code, answer in operation["responses"].items():
             if code.startswith("2") and not answer.get("description"):
                 answer["description"] = f"{operation.get('summary', 'Success')}."
     _split_tables(result["paths"])
+    _drop_unused(result)
+    add_answers(operations(result))
+    result["tags"] = [{"name": name, "description": words} for name, words in TAGS.items()]
     result["servers"] = [{"url": public_link("") or "/"}]
     return result
 
@@ -96,6 +126,24 @@ def _opened(value: dict[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]
     if value.get("nullable") and "type" not in value and refs:
         return {**value, "type": "object"}
     return value
+
+
+def _type_nullables(schema: dict[str, Any]) -> None:
+    """Give what may be null its type. Where any value may stand, null may as well, and nothing need say so."""
+    for value in schema.get("properties", {}).values():
+        if value.get("nullable") and "type" not in value:
+            if "allOf" in value or "$ref" in value:
+                value["type"] = "object"
+            elif "oneOf" not in value:
+                del value["nullable"]
+
+
+def _drop_unused(result: dict[str, Any]) -> None:
+    """Remove components that nothing refers to any more, such as words whose list was opened."""
+    components = result["components"]
+    roots = set(_refs_in(result["paths"])) | set(_refs_in(components.get("responses", {})))
+    used = _reachable(roots, components["schemas"])
+    components["schemas"] = {name: schema for name, schema in components["schemas"].items() if name in used}
 
 
 def _use_own_pattern(schema: Any) -> None:

@@ -179,11 +179,10 @@ class PortalSchema(AutoSchema):
         yield from getattr(self.view, "schema_problems", {}).get(getattr(self.view, "action", ""), ())
 
     def _success(self, code: str, response: Mapping[str, Any]) -> dict[str, Any]:
-        """With its headers; CSV is text, whatever the shape of its JSON sibling."""
+        """With its headers; text is text, whatever the shape of its JSON sibling."""
         found = dict(response)
         content = {kind: dict(body) for kind, body in found.get("content", {}).items()}
-        if "text/csv" in content:
-            content["text/csv"] = {"schema": _TEXT}
+        content |= {kind: {"schema": _TEXT} for kind in content if kind.startswith("text/")}
         if content:
             found["content"] = content
         names = ["X-Request-ID"]
@@ -315,8 +314,14 @@ def _header(name: str, description: str) -> dict[str, Any]:
 
 def _words(names: list[str]) -> dict[str, Any]:
     """A list in one parameter, with commas between."""
+    items = {"type": "string", "enum": names}
+    if any(name.startswith("-") for name in names):
+        items["x-enum-varnames"] = [
+            f"{name.removeprefix('-').upper()}_DESCENDING" if name.startswith("-") else name.upper()
+            for name in names
+        ]
     return {
-        "schema": {"type": "array", "items": {"type": "string", "enum": names}, "minItems": 1},
+        "schema": {"type": "array", "items": items, "minItems": 1},
         "style": "form",
         "explode": False,
     }

@@ -1,10 +1,17 @@
 """Examples of the OpenAPI description. Swagger's *Execute* sends them as they are, so they fit data of `make demo`.
 
+Answers are those that a test recorded, shortened: `answers.json`.
+
 An optional parameter that narrows a list has none: its example would be sent too, and the list be empty.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+#: Written by tests/portal/rest/test_contract.py: by operation and status, the answer in each of its forms.
+ANSWERS = Path(__file__).with_name("answers.json")
 
 _RULE = {"action": "allow", "subject_dn": "CN=client-a,OU=Test,O=Example,C=GB", "expires": "2031-01-01T00:00:00Z"}
 #: A body for each operation that takes JSON. The tests send them.
@@ -79,3 +86,14 @@ def add_examples(paths: Mapping[str, Mapping[str, Any]]) -> None:
         if body is not None and name in BODIES:
             body.pop("examples", None)
             body["example"] = BODIES[name]
+
+
+def add_answers(operations: Iterable[dict[str, Any]]) -> None:
+    """Give each answer of success that has a body its example."""
+    answers = json.loads(ANSWERS.read_text(encoding="utf-8"))
+    for operation in operations:
+        known = answers.get(operation["operationId"], {})
+        for status, response in operation["responses"].items():
+            for form, body in response.get("content", {}).items() if "$ref" not in response else ():
+                if form in known.get(status, {}):
+                    body["example"] = known[status][form]

@@ -5,6 +5,7 @@ status or a form of answer that no call reaches fails the test: what was never l
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,7 +30,11 @@ from tests.calls import Caller, superuser
 from tests.factories import make_receipt
 from tests.feeds.api.test_receipts import make_count, make_sample
 from tests.live import Live, running
+from tests.portal.rest import answers
+from tests.portal.rest.answers import example_of, shape
 
+#: Bytes that no example shows.
+WITHOUT_EXAMPLE = {"application/octet-stream", "application/zip"}
 METHODS = ("get", "post", "put", "patch", "delete")
 #: Values of what the addresses name, where the description has no example of its own.
 PATHS: dict[str, Any] = {"code": "451", "owner": "microsoft"}
@@ -69,6 +74,7 @@ class Contract:
     def __init__(self) -> None:
         self.reached: set[tuple[str, int, str]] = set()
         self.known = operations()
+        self.recorded: dict[str, dict[str, dict[str, Any]]] = {}
 
     def call(self, operation_id: str, who: Caller, status: int = 200, body: Any = None, **how: Any) -> Any:
         path, method, operation = self.known[operation_id]
@@ -85,6 +91,10 @@ class Contract:
         assert answer.status_code == status, (operation_id, answer.status_code, answer.content[:500])
         form = str((answer.headers.get("content-type") or [""])[0]).partition(";")[0] if answer.content else ""
         self.reached.add((operation_id, answer.status_code, form))
+        example = example_of(answer.content, form) if answer.content and status < 300 else None
+        if example is not None:
+            forms = self.recorded.setdefault(operation_id, {}).setdefault(str(status), {})
+            forms[form] = max(forms.get(form, ""), example, key=lambda one: len(json.dumps(one)))
         return answer
 
     def read(self, operation_id: str, who: Caller, **how: Any) -> Any:
@@ -236,6 +246,18 @@ def test_s29_every_operation_gives_each_answer_of_success_that_it_describes(
     the_proposals(contract, who)
     assert described() - contract.reached == set()
     assert contract.reached - described() == set()
+    if os.environ.get("WRITE_EXAMPLES"):
+        answers.write(contract.recorded)
+    wanted, found = (
+        {key: shape(value) for key, value in one.items()} for one in (contract.recorded, answers.read())
+    )
+    assert wanted == found, (
+        "the examples are of another shape: run this test with WRITE_EXAMPLES=1, then make schema"
+    )
+    for name, _, operation in ((key, *value[1:]) for key, value in operations().items()):
+        for status, response in operation["responses"].items():
+            for form, body in response.get("content", {}).items() if status < "3" else ():
+                assert "example" in body or form in WITHOUT_EXAMPLE, (name, status, form)
 
 
 # --- what Swagger's button sends ---
