@@ -17,7 +17,7 @@ from codes.explain.owners import owner_meant
 from codes.explain.pairing import Pair as Recognised
 from codes.explain.pairing import pair_up
 from codes.explain.pairs import PORTAL_PAIRS, PROXY, PROXY_PAIRS, Pair, hint, judge, unanswered
-from codes.explain.patterns import QUESTION, TUNNEL
+from codes.explain.patterns import NO_COUNT, QUESTION, TUNNEL
 from codes.explain.recognise import MAX_LENGTH, recognise
 from codes.explain.unanswered import NO_STATUS
 from codes.explain.vocabulary import Name, make_vocabulary
@@ -39,7 +39,7 @@ NOTHING_FOUND = (
 
 
 NOT_LOADED = "The catalogue is not loaded, so no code can be explained. Run: manage.py load_catalogue"
-_BARE_NUMBER = re.compile(r"(?<![\w.,:/-])[1-5]\d\d(?![\w%]|[.,:/-]\d)")
+_BARE_NUMBER = re.compile(rf"(?<![\w.,:/-])[1-5]\d\d\b{NO_COUNT}(?![\w%])", re.IGNORECASE | re.VERBOSE)
 _WINDOW_BEFORE, _WINDOW_AFTER = 300, 600  # characters around an answer in which its owner may be named
 
 

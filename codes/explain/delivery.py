@@ -57,6 +57,13 @@ class AdvisedCode(FoundCode):
         return self.advised[0].name if self.advised else super().name
 
 
+_UNREACHED = (
+    "Look whether the portal and each proxy in front of it ran at that time and can be reached from the sender. A "
+    "request that arrived is in the log of the portal: look it up by its X-Request-ID or time before anybody "
+    "counts the data as lost or as stored."
+)
+
+
 @dataclass(frozen=True)
 class Advice:
     """What to do about one code of an answer; `found` is None where no server answered."""
@@ -104,6 +111,8 @@ def no_answer(*, tunnel: bool = False, cause: str = "") -> Advice:
     summary = (
         "The proxy opened a tunnel, which is its own answer to CONNECT. The server behind it has not answered."
         if tunnel
+        else "No server answered, so there is no HTTP status and no Stroom-Status."
+        if cause
         else "No server answered. Programs write 000, 0 or -1 in place of a status when the connection failed, was "
         "cut or timed out; such a number is neither an HTTP status nor a Stroom-Status."
     )
@@ -112,7 +121,7 @@ def no_answer(*, tunnel: bool = False, cause: str = "") -> Advice:
         owner_id="",
         name="Tunnel open, no answer" if tunnel else "No HTTP answer",
         summary=summary,
-        what_to_do={"sender": sender, "server": "", "administrator": _INVESTIGATE},
+        what_to_do={"sender": sender, "server": "", "administrator": _UNREACHED},
         retry_verdict=Verdict.AS_IS_LATER,
         retry={**_AGAIN, "needs_person": ""},
     )

@@ -24,7 +24,7 @@ from codes.pages.shown import show_meanings, weighty
 from codes.pages.trying import try_it
 from codes.plaintext import code_text, negotiated, plain_response, wants_plain_text
 from codes.queries import asked_pair, compared_codes, refuse_unknown_registry
-from codes.search.index import best_and_others, by_rank, find, no_answer_in, straight_to
+from codes.search.index import FoundRow, best_and_others, by_rank, find, no_answer_in, straight_to
 from codes.search.remarks import remarks_on
 from portal.rest.conditional import conditional_page
 from portal.rest.problems import BadQuery
@@ -74,12 +74,13 @@ def code_list(request: HttpRequest) -> HttpResponse:
     rows = catalogue.in_order(keys) if usable else []
     result = find(query) if query and usable else None
     rows = by_rank(rows, query) if result else rows
-    best, others = best_and_others(rows, result) if result else ([], rows)
+    best, others = best_and_others(rows, result) if result else ([], [])
     context = {
         "query": query,
         "result": result,
         "best": best,
-        "by_class": _by_class(others, catalogue.classes),
+        "by_class": [] if result else _by_class(rows, catalogue.classes),
+        "others": _found_by_class(others, catalogue.classes),
         "remarks": list(remarks_on(query, no_answer_in(query))) if usable else [],
         "total": len(rows),
         **shown,
@@ -95,6 +96,15 @@ def _by_class(
     for row in rows:
         grouped.setdefault(row.code_class_id, []).append(row)
     return [(classes[key], sorted(grouped[key], key=lambda row: row.code)) for key in classes if key in grouped]
+
+
+def _found_by_class(
+    found: Iterable[FoundRow], classes: Mapping[str, CodeClass]
+) -> list[tuple[CodeClass, list[FoundRow]]]:
+    """Group what was found by class, keeping why each row was found."""
+    by_key = {one.row.pk: one for one in found}
+    grouped = _by_class([one.row for one in by_key.values()], classes)
+    return [(group, [by_key[row.pk] for row in rows]) for group, rows in grouped]
 
 
 @conditional_page

@@ -20,6 +20,8 @@ STRONG = PRODUCT
 #: The sort of a text that is too long to be shown as the reason of a hit.
 DESCRIPTION = "description"
 IN_DESCRIPTION = "in its description"
+#: The sort of an everyday word, which has a code of its own.
+PEOPLE_SAY = "people say"
 
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -107,6 +109,11 @@ class Result:
     @property
     def keys(self) -> list[str]:
         return [hit.key for hit in self.hits]
+
+    @property
+    def code_first(self) -> bool:
+        """Whether a code is meant rather than a page: "timeout" is an everyday word before it is a header."""
+        return bool(self.hits) and self.hits[0].why.startswith(PEOPLE_SAY)
 
 
 @dataclass(frozen=True)

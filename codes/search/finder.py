@@ -20,7 +20,7 @@ def find_codes(text: str) -> Sequence[Hit]:
     best, _ = best_and_others(rows, result)
     places = [Hit(place.title, place.url) for place in result.places]
     codes = [Hit(f"{_number_name(row.row)} {row.name}", row.address, row.why) for row in best]
-    return [*places, *codes][: MOST_SHOWN + 1]
+    return [*codes, *places][: MOST_SHOWN + 1] if result.code_first else [*places, *codes][: MOST_SHOWN + 1]
 
 
 def _number_name(code: StatusCode) -> str:

@@ -159,14 +159,14 @@ def _compared(numbers: Iterable[str]) -> str:
     return f"{reverse('codes:compare')}?codes={','.join(numbers)}"
 
 
-def best_and_others(rows: Iterable[StatusCode], result: Result) -> tuple[list[FoundRow], list[StatusCode]]:
+def best_and_others(rows: Iterable[StatusCode], result: Result) -> tuple[list[FoundRow], list[FoundRow]]:
     """Those that are nearly as good as the first, ready to be shown, and the rest."""
     by_key = {row.pk: row for row in rows}
     hits = [hit for hit in result.hits if hit.key in by_key]
     least = hits[0].score * _NEARLY_AS_GOOD if hits else 0
-    best = [hit for hit in hits if hit.score >= least][:MOST_BEST]
-    shown = [_found_row(by_key[hit.key], hit) for hit in best]
-    return shown, [by_key[hit.key] for hit in hits[len(best) :]]
+    found = [_found_row(by_key[hit.key], hit) for hit in hits]
+    count = min(sum(hit.score >= least for hit in hits), MOST_BEST)
+    return found[:count], found[count:]
 
 
 def _found_row(row: StatusCode, hit: Hit) -> FoundRow:
@@ -325,7 +325,7 @@ def _documents() -> Iterator[Document]:
             Text(engine.NAME, meaning.name, "name"),
             *(Text(engine.FORMER, former["name"], "former name") for former in meaning.former_names),
             *(Text(engine.SOURCE_NAME, name, "also called") for name in said[meaning.pk]),
-            *(Text(engine.PHRASE, phrase, "people say") for phrase in PHRASES.get(row.pk, ()) if is_first),
+            *(Text(engine.PHRASE, phrase, engine.PEOPLE_SAY) for phrase in PHRASES.get(row.pk, ()) if is_first),
             *(Text(engine.CONSTANT, name, "in programs") for name in dict.fromkeys(names) if is_first),
             *headers[meaning.pk],
             Text(engine.OWNER, meaning.owner.name, "owner"),

@@ -31,6 +31,13 @@ _IN_PLACE_OF_STATUS = (
     "Programs write 000, 0 or -1 in place of an HTTP status when the connection failed, was cut or timed out. It "
     "is no Stroom-Status either: Stroom-Status 0 counts only with HTTP 200."
 )
+#: "data lost", "where did my files go".
+_LOST = re.compile(
+    r"\b(?:data|files?|events?|deliver(?:y|ies)|uploads?|logs?)\b.{0,30}\b(?:lost|gone|missing|disappeared|vanished)\b"
+    r"|\b(?:lost|missing)\ (?:data|files?|events?|deliver(?:y|ies)|uploads?|logs?)\b"
+    r"|\bwhere\ (?:is|are|did)\ (?:my|our|the)\ (?:data|files?|events?|logs?)\b",
+    re.IGNORECASE,
+)
 _LONG_NUMBER = re.compile(r"(?<![\w.,/:-])([1-9][0-9]{3,9})(?![\w/-]|[.,:]\d)")
 #: Cloudflare's own numbers run from 1000 to about 1200.
 _FIRST_OF_CLOUDFLARE, _LAST_OF_CLOUDFLARE = 1000, 1299
@@ -41,6 +48,13 @@ def remarks_on(query: str, no_answer: str = "") -> Iterator[Remark]:
     if no_answer:
         yield Remark(f"{no_answer} {_IN_PLACE_OF_STATUS}", _OF_PROXIES)
         return
+    if _LOST.search(query):
+        yield Remark(
+            "Only HTTP 200 with Stroom-Status 0 says that a delivery was taken. Where the sender's log shows both, "
+            "the receipt id in the answer finds the data; then look first whether the feed's status is Drop. With "
+            "anything else nothing is confirmed, and the sender keeps the data and sends it again.",
+            (("Explain what the sender got", "/codes/explain/"), ("Sending data", "/docs/sending-data/")),
+        )
     cause = cause_of(query)
     for number in dict.fromkeys([] if cause else _LONG_NUMBER.findall(query)):
         yield _about_number(int(number))

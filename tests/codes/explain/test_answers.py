@@ -388,6 +388,20 @@ def test_s36_a_fault_of_the_network_says_what_to_check_and_keeps_the_data(text: 
     assert said in advice["sender"]
 
 
+def test_a_fault_of_the_network_is_not_looked_for_at_a_server_that_answered() -> None:
+    (advice,) = ask("curl: (7) Failed to connect to x.example port 443")["advice"]
+    assert "can be reached from the sender" in advice["administrator"]
+    html = Client().post("/codes/explain/", {"text": "curl: (7) Failed to connect"}).content.decode()
+    assert "No server answered, so there is no HTTP status" in html
+    assert "in place of a status" not in html
+    assert '<p class="facts"></p>' not in html
+
+
+def test_a_size_is_not_offered_as_a_status() -> None:
+    assert explain("the file is 503 MB long").hints == []
+    assert "HTTP 503" in explain("the thing says 503 there").hints[0]
+
+
 def test_a_text_without_a_code_stays_in_the_box() -> None:
     html = Client().post(PAGE, {"text": "We sold <404> tickets"}).content.decode()
     assert "We sold &lt;404&gt; tickets</textarea>" in html

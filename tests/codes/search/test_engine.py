@@ -455,6 +455,32 @@ def test_the_page_suggests_words_when_nothing_fits_and_tells_mended_slips() -> N
     assert "forbidden" in html
 
 
+def test_every_row_says_why_it_was_found() -> None:
+    """Also those below the best; a row that has the word in its name needs no reason."""
+    for query in ("connection refused", "timeout", "stroom 401", "retry-after"):
+        html = Client().get("/codes/", {"q": query}).content.decode()
+        main = html[html.index("<main") :]
+        why = {hit.key: hit.why for hit in find(query).hits}
+        for key, reason in why.items():
+            row = main[main.index(f'href="/codes/{key}/') :]
+            assert unescape(reason) in unescape(row[: row.index("</li>")]), (query, key)
+        assert sum(map(bool, why.values())) > 2
+
+
+def test_an_everyday_word_means_its_code_before_a_header_of_that_name() -> None:
+    html = Client().get("/codes/", {"q": "timeout"}).content.decode()
+    assert 0 < html.index('href="/codes/http/504/"') < html.index('href="/codes/headers/timeout/"')
+    html = Client().get("/codes/", {"q": "retry-after"}).content.decode()
+    assert 0 < html.index('href="/codes/headers/retry-after/"') < html.index('href="/codes/http/503/"')
+
+
+def test_lost_data_is_answered_by_what_proves_a_delivery_and_by_no_code() -> None:
+    for query in ("data lost", "where did my files go", "events missing since monday"):
+        (remark,) = remarks_on(query)
+        assert remark.text.startswith("Only HTTP 200 with Stroom-Status 0")
+    assert find("data lost").hits == ()
+
+
 def listed(query: str) -> str:
     response = Client().get("/codes/", {"q": query})
     assert response.status_code == 200
