@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
 from codes import labels
-from codes.explain.answers import Answer, Explanation, unknown_words
+from codes.explain.answers import ExplainedAnswer, Explanation, unknown_words
 from codes.explain.patterns import QUESTION
 from codes.lookup import FoundCode, FoundMeaning
 from codes.models import Meaning
@@ -61,7 +61,7 @@ def explanation_text(explanation: Explanation) -> str:
     return _text(lines)
 
 
-def answer_lines(answer: Answer) -> list[str]:
+def answer_lines(answer: ExplainedAnswer) -> list[str]:
     lines = [f"{answer.title}  {answer.name}".rstrip()]
     pasted = [passage for passage in answer.passages if passage.kind != QUESTION]
     lines += [_clip(f"  line {found.line}, {found.kind}: {found.passage}") for found in pasted[:SHOWN_PASSAGES]]

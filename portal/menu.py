@@ -15,7 +15,7 @@ from portal.access.roles import enters_admin
 
 
 @dataclass(frozen=True)
-class Entry:
+class MenuEntry:
     """A page in the menu.
 
     Attributes:
@@ -34,7 +34,7 @@ class Entry:
     permissions: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     is_admin: bool = False
-    children: "tuple[Entry, ...]" = ()
+    children: "tuple[MenuEntry, ...]" = ()
 
     @property
     def beginnings(self) -> tuple[str, ...]:
@@ -42,47 +42,49 @@ class Entry:
 
 
 MENU = (
-    Entry("Overview", "admin:index", is_admin=True),
-    Entry(
+    MenuEntry("Overview", "admin:index", is_admin=True),
+    MenuEntry(
         "Feeds",
         "admin:feeds_feed_changelist",
         permissions=("feeds.view_feed",),
         views=("admin:feeds_feed_", "admin:feeds_proposal_", "admin:feeds_retentionpolicy_"),
         children=(
-            Entry("All feeds", "admin:feeds_feed_changelist", permissions=("feeds.view_feed",)),
-            Entry("Add", "admin:feeds_feed_add", permissions=("feeds.add_feed",)),
-            Entry("Import", "admin:feeds_feed_import", permissions=("feeds.add_feed", "feeds.change_feed")),
-            Entry(
+            MenuEntry("All feeds", "admin:feeds_feed_changelist", permissions=("feeds.view_feed",)),
+            MenuEntry("Add", "admin:feeds_feed_add", permissions=("feeds.add_feed",)),
+            MenuEntry("Import", "admin:feeds_feed_import", permissions=("feeds.add_feed", "feeds.change_feed")),
+            MenuEntry(
                 "Retention", "admin:feeds_retentionpolicy_changelist", permissions=("feeds.view_retentionpolicy",)
             ),
-            Entry("Deleted", "admin:feeds_feed_deleted", permissions=("feeds.view_feed",)),
+            MenuEntry("Deleted", "admin:feeds_feed_deleted", permissions=("feeds.view_feed",)),
         ),
     ),
-    Entry(
+    MenuEntry(
         "Refused",
         "admin:feeds_refusalsample_now",
         permissions=("feeds.view_refusalsample", "feeds.view_hourlycount"),
         views=("admin:feeds_refusalsample_", "admin:feeds_hourlycount_"),
         children=(
-            Entry("Last 24 hours", "admin:feeds_refusalsample_now", permissions=("feeds.view_refusalsample",)),
-            Entry("Examples", "admin:feeds_refusalsample_changelist", permissions=("feeds.view_refusalsample",)),
-            Entry("By hour", "admin:feeds_hourlycount_changelist", permissions=("feeds.view_hourlycount",)),
+            MenuEntry("Last 24 hours", "admin:feeds_refusalsample_now", permissions=("feeds.view_refusalsample",)),
+            MenuEntry(
+                "Examples", "admin:feeds_refusalsample_changelist", permissions=("feeds.view_refusalsample",)
+            ),
+            MenuEntry("By hour", "admin:feeds_hourlycount_changelist", permissions=("feeds.view_hourlycount",)),
         ),
     ),
-    Entry(
+    MenuEntry(
         "Receipts",
         "admin:feeds_receipt_changelist",
         permissions=("feeds.view_receipt",),
         views=("admin:feeds_receipt_",),
     ),
-    Entry(
+    MenuEntry(
         "Certificates",
         "admin:feeds_certificate",
         permissions=("feeds.view_feed", "feeds.view_certificaterule"),
         views=("admin:feeds_certificate",),
         children=(
-            Entry("Look up", "admin:feeds_certificate", permissions=("feeds.view_certificaterule",)),
-            Entry(
+            MenuEntry("Look up", "admin:feeds_certificate", permissions=("feeds.view_certificaterule",)),
+            MenuEntry(
                 "Rules for all feeds",
                 "admin:feeds_certificaterule_changelist",
                 permissions=("feeds.view_certificaterule",),
@@ -90,24 +92,24 @@ MENU = (
             ),
         ),
     ),
-    Entry("Test", "admin:feeds_feed_test", permissions=("feeds.view_feed",)),
-    Entry(
+    MenuEntry("Test", "admin:feeds_feed_test", permissions=("feeds.view_feed",)),
+    MenuEntry(
         "Rules",
         "admin:feeds_receiptrule_changelist",
         permissions=("feeds.view_receiptrule",),
         views=("admin:feeds_receiptrule_",),
     ),
-    Entry(
+    MenuEntry(
         "Audit",
         "admin:portal_auditrecord_changelist",
         permissions=("portal.view_auditrecord",),
         views=("admin:portal_auditrecord_", "admin:auth_"),
         children=(
-            Entry("Records", "admin:portal_auditrecord_changelist", permissions=("portal.view_auditrecord",)),
-            Entry(
+            MenuEntry("Records", "admin:portal_auditrecord_changelist", permissions=("portal.view_auditrecord",)),
+            MenuEntry(
                 "Users", "admin:auth_user_changelist", permissions=("auth.view_user",), views=("admin:auth_user_",)
             ),
-            Entry(
+            MenuEntry(
                 "Roles",
                 "admin:auth_group_changelist",
                 permissions=("auth.view_group",),
@@ -115,19 +117,19 @@ MENU = (
             ),
         ),
     ),
-    Entry(
+    MenuEntry(
         "Codes",
         "codes:list",
         views=("home", "codes:", "admin:codes_"),
         children=(
-            Entry("All", "codes:list"),
-            Entry("HTTP", "codes:registry", ("http",)),
-            Entry("Stroom", "codes:registry", ("stroom",)),
-            Entry("Explain", "codes:explain"),
-            Entry("Compare", "codes:compare"),
-            Entry("Disagreements", "codes:disagreements"),
-            Entry("Sources", "codes:sources"),
-            Entry(
+            MenuEntry("All", "codes:list"),
+            MenuEntry("HTTP", "codes:registry", ("http",)),
+            MenuEntry("Stroom", "codes:registry", ("stroom",)),
+            MenuEntry("Explain", "codes:explain"),
+            MenuEntry("Compare", "codes:compare"),
+            MenuEntry("Disagreements", "codes:disagreements"),
+            MenuEntry("Sources", "codes:sources"),
+            MenuEntry(
                 "Notes",
                 "admin:codes_localnote_changelist",
                 permissions=("codes.view_localnote",),
@@ -135,29 +137,29 @@ MENU = (
             ),
         ),
     ),
-    Entry(
+    MenuEntry(
         "Docs",
         "documentation-index",
         views=("documentation", "api-docs"),
         children=(
-            Entry("Documentation", "documentation-index", views=("documentation",)),
-            Entry("API", "api-docs"),
+            MenuEntry("Documentation", "documentation-index", views=("documentation",)),
+            MenuEntry("API", "api-docs"),
         ),
     ),
 )
 
 
 @dataclass
-class Shown:
+class ShownEntry:
     """An entry as a page shows it."""
 
     label: str
     address: str
     is_current: bool = False
-    children: "list[Shown]" = field(default_factory=list)
+    children: "list[ShownEntry]" = field(default_factory=list)
 
 
-def shown_menu(user: AbstractBaseUser | AnonymousUser | None, view_name: str, path: str) -> list[Shown]:
+def shown_menu(user: AbstractBaseUser | AnonymousUser | None, view_name: str, path: str) -> list[ShownEntry]:
     """Return the entries that a user sees; those of the current page are marked.
 
     Args:
@@ -168,25 +170,25 @@ def shown_menu(user: AbstractBaseUser | AnonymousUser | None, view_name: str, pa
     visible = list(_visible(MENU, user))
     current = _current((entry for entry, _ in visible), view_name)
     return [
-        Shown(entry.label, address, entry is current, _children(entry, user, path) if entry.children else [])
+        ShownEntry(entry.label, address, entry is current, _children(entry, user, path) if entry.children else [])
         for entry, address in visible
     ]
 
 
-def _children(entry: Entry, user: AbstractBaseUser | AnonymousUser | None, path: str) -> list[Shown]:
-    return [Shown(child.label, address, path == address) for child, address in _visible(entry.children, user)]
+def _children(entry: MenuEntry, user: AbstractBaseUser | AnonymousUser | None, path: str) -> list[ShownEntry]:
+    return [ShownEntry(child.label, address, path == address) for child, address in _visible(entry.children, user)]
 
 
 def _visible(
-    entries: tuple[Entry, ...], user: AbstractBaseUser | AnonymousUser | None
-) -> Iterator[tuple[Entry, str]]:
+    entries: tuple[MenuEntry, ...], user: AbstractBaseUser | AnonymousUser | None
+) -> Iterator[tuple[MenuEntry, str]]:
     for entry in entries:
         address = _address(entry.url_name, entry.arguments)
         if address and _may_see(entry, user):
             yield entry, address
 
 
-def _may_see(entry: Entry, user: Any) -> bool:
+def _may_see(entry: MenuEntry, user: Any) -> bool:
     if not entry.permissions and not entry.is_admin:
         return True
     if user is None or not user.is_authenticated:
@@ -194,7 +196,7 @@ def _may_see(entry: Entry, user: Any) -> bool:
     return bool(user.has_perms(entry.permissions)) and (not entry.is_admin or enters_admin(user))
 
 
-def _current(entries: Iterator[Entry], view_name: str) -> Entry | None:
+def _current(entries: Iterator[MenuEntry], view_name: str) -> MenuEntry | None:
     """Return the entry with the longest beginning of the view's name."""
     matches = [
         (len(beginning), entry)

@@ -19,7 +19,7 @@ class _Last:
     seen: float
 
 
-class Recurring:
+class RepeatedFaults:
     """Last logged state of each thing that is checked repeatedly. Thread-safe."""
 
     def __init__(self, log: logging.Logger, *, settle_seconds: float = 0.0) -> None:

@@ -18,7 +18,7 @@ MOST_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchHit:
     """One result. It is exact where the text names this object and no other of its kind."""
 
     title: str
@@ -42,18 +42,18 @@ class Finder:
 
     title: str
     searched: str
-    find: Callable[[str], Sequence[Hit]]
+    find: Callable[[str], Sequence[SearchHit]]
     permissions: tuple[str, ...] = ()
     place: int = 0
     all_results: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)
-class Found:
+class Results:
     """The results of one finder."""
 
     finder: Finder
-    hits: Sequence[Hit]
+    hits: Sequence[SearchHit]
     more: str
 
 
@@ -67,18 +67,18 @@ def split_by_right(user: Any) -> tuple[list[Finder], list[Finder]]:
     return allowed, [finder for finder in ordered if finder not in allowed]
 
 
-def find_all(text: str, finders: Sequence[Finder]) -> list[Found]:
+def find_all(text: str, finders: Sequence[Finder]) -> list[Results]:
     """Return what each finder finds; finders without results are left out."""
     found = []
     for finder in finders:
         hits = finder.find(text)
         more = finder.all_results(text) if finder.all_results and len(hits) > MOST_SHOWN else ""
         if hits:
-            found.append(Found(finder, hits[:MOST_SHOWN], more))
+            found.append(Results(finder, hits[:MOST_SHOWN], more))
     return found
 
 
-def only_exact(found: Sequence[Found]) -> str:
+def only_exact(found: Sequence[Results]) -> str:
     """Return the address of the one object that a text names; empty where it names none or several."""
     exact = {hit.address for part in found for hit in part.hits if hit.is_exact}
     return exact.pop() if len(exact) == 1 else ""

@@ -32,10 +32,10 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _limits_count_from_zero() -> None:
     """No test uses up what another one may ask for."""
-    from portal.http.counters import Tallies
+    from portal.http.counters import CounterTable
     from portal.http.limits import COUNTER
 
-    COUNTER.tallies = Tallies()
+    COUNTER.table = CounterTable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from codes.api.code_serializers import CodeSerializer
 from codes.api.parts import RetrySerializer
 from codes.catalogue.values import HTTP
-from codes.explain.delivery import NO_ANSWER, Advice
+from codes.explain.delivery import NO_ANSWER, SenderAdvice
 from codes.explain.pairs import Pair
 from codes.explain.unanswered import NO_STATUS
 from portal.rest.queries import ChosenFieldsMixin
@@ -59,7 +59,7 @@ class PairSerializer(ChosenFieldsMixin, Shape):
         return list(advice_items(pair.advice))
 
 
-def advice_items(advice: Iterable[Advice]) -> Iterator[dict[str, Any]]:
+def advice_items(advice: Iterable[SenderAdvice]) -> Iterator[dict[str, Any]]:
     """Yield each meaning of each code in the shape of `AdviceItemSerializer`."""
     for one in advice:
         for meaning in one.meanings:

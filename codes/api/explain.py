@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from codes.api.advice import AdviceItemSerializer, advice_items
-from codes.explain.answers import Answer, Explanation, TooLong, explain
+from codes.explain.answers import ExplainedAnswer, Explanation, TooLong, explain
 from codes.explain.findings import Found
 from codes.explain.recognise import MAX_LENGTH
 from codes.explain.unanswered import NO_STATUS
@@ -202,7 +202,7 @@ def _passage(found: Found) -> dict[str, Any]:
     return {name: getattr(found, name) for name in ("registry", "code", "kind", "start", "end", "line", "passage")}
 
 
-def _pair(answer: Answer, position: Mapping[int, int]) -> dict[str, Any]:
+def _pair(answer: ExplainedAnswer, position: Mapping[int, int]) -> dict[str, Any]:
     judged = answer.judged
     return {
         "http": judged.http.code if judged.http else None if judged.answered else NO_STATUS,

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from codes.catalogue.values import HTTP, STROOM
-from codes.explain.delivery import Advice, cautious, is_confirmed
+from codes.explain.delivery import SenderAdvice, cautious, is_confirmed
 from codes.explain.faults import GAVE_UP, cause_of
 from codes.explain.findings import Found, Vocabulary
 from codes.explain.foreign import FOREIGN
 from codes.explain.owners import owner_meant
-from codes.explain.pairing import Pair as Recognised
-from codes.explain.pairing import pair_up
+from codes.explain.pairing import StatusPair, pair_up
 from codes.explain.pairs import PORTAL_PAIRS, PROXY, PROXY_PAIRS, Pair, hint, judge, unanswered
 from codes.explain.patterns import NO_COUNT, QUESTION, TUNNEL
 from codes.explain.recognise import MAX_LENGTH, recognise
@@ -51,7 +50,7 @@ class TooLong(Exception):  # says what the text is
 
 
 @dataclass(frozen=True)
-class Answer:
+class ExplainedAnswer:
     """One answer of the text: its codes, whether they fit, and every passage that says so."""
 
     judged: Pair
@@ -66,7 +65,7 @@ class Answer:
         return [*self.judged.codes, *([self.sent_as] if self.sent_as else [])]
 
     @property
-    def advice(self) -> list[Advice]:
+    def advice(self) -> list[SenderAdvice]:
         """What to do, the first thing first: by one code where both agree, else by both.
 
         The fallback of its class speaks for a code that the catalogue does not have.
@@ -79,7 +78,7 @@ class Answer:
         known = [code for code in codes if code.known]
         if not known and self.fallback is not None:
             known = [self.fallback]
-        return [Advice(code, code.meanings) for code in known]
+        return [SenderAdvice(code, code.meanings) for code in known]
 
     @property
     def title(self) -> str:
@@ -120,7 +119,7 @@ class Explanation:
 
     text: str
     passages: tuple[Found, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[ExplainedAnswer, ...]
     left_out: int
 
     @property
@@ -198,7 +197,9 @@ def _vocabulary(_digest: str) -> Vocabulary:
     return make_vocabulary([*names, *(Name(*row) for row in entries)], pairs)
 
 
-def _answers(text: str, pairs: Sequence[Recognised], vocabulary: Vocabulary, *, delivery: bool) -> list[Answer]:
+def _answers(
+    text: str, pairs: Sequence[StatusPair], vocabulary: Vocabulary, *, delivery: bool
+) -> list[ExplainedAnswer]:
     """Look all codes up at once, so that a long log costs as many queries as a single line.
 
     What is confirmed comes last: a program that acts on the first advice then never drops what another one needs.
@@ -215,7 +216,7 @@ def _answers(text: str, pairs: Sequence[Recognised], vocabulary: Vocabulary, *, 
     ]
     fallbacks = _fallbacks(judged)
     answers = [
-        Answer(
+        ExplainedAnswer(
             verdict,
             pair.found,
             _fallback(verdict, fallbacks, delivery=delivery),
@@ -228,18 +229,18 @@ def _answers(text: str, pairs: Sequence[Recognised], vocabulary: Vocabulary, *, 
     return sorted(answers, key=_is_confirmed)
 
 
-def _unanswered(pair: Recognised, stroom: FoundCode | None) -> Pair:
+def _unanswered(pair: StatusPair, stroom: FoundCode | None) -> Pair:
     kinds = {found.kind for found in pair.found}
     cause = next(filter(None, (cause_of(found.passage) for found in pair.found)), "")
     return unanswered(stroom, tunnel=TUNNEL in kinds, cause=cause)
 
 
-def _was_sent(pair: Recognised) -> bool:
+def _was_sent(pair: StatusPair) -> bool:
     """Whether the text also has the status that nginx sends in place of its own number."""
     return any(found.registry == HTTP and found.code == SENT_AS.get(pair.http or 0) for found in pair.found)
 
 
-def _of_owner(text: str, pair: Recognised, found: Mapping[str, FoundCode]) -> FoundCode | None:
+def _of_owner(text: str, pair: StatusPair, found: Mapping[str, FoundCode]) -> FoundCode | None:
     """The code with the meaning of the owner that the text names; with all meanings where it names none."""
     code = found.get(str(pair.http))
     if code is None:
@@ -248,7 +249,7 @@ def _of_owner(text: str, pair: Recognised, found: Mapping[str, FoundCode]) -> Fo
     return of_owner(code, owner_meant(code.code, around, {one.kind for one in pair.found}))
 
 
-def _is_confirmed(answer: Answer) -> bool:
+def _is_confirmed(answer: ExplainedAnswer) -> bool:
     http, stroom = answer.judged.http, answer.judged.stroom
     return is_confirmed(http.code if http else None, stroom.code if stroom else None)
 

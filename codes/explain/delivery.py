@@ -65,7 +65,7 @@ _UNREACHED = (
 
 
 @dataclass(frozen=True)
-class Advice:
+class SenderAdvice:
     """What to do about one code of an answer; `found` is None where no server answered."""
 
     found: FoundCode | None
@@ -102,7 +102,7 @@ def cautious(
     return found
 
 
-def no_answer(*, tunnel: bool = False, cause: str = "") -> Advice:
+def no_answer(*, tunnel: bool = False, cause: str = "") -> SenderAdvice:
     """What to do where no server answered."""
     sender = (
         f"{KEEP} Nothing says that it arrived, and nothing says that it did not: Stroom takes a second copy. "
@@ -125,7 +125,7 @@ def no_answer(*, tunnel: bool = False, cause: str = "") -> Advice:
         retry_verdict=Verdict.AS_IS_LATER,
         retry={**_AGAIN, "needs_person": ""},
     )
-    return Advice(None, [meaning])
+    return SenderAdvice(None, [meaning])
 
 
 def _cautious_stroom(found: FoundCode, http: int | None) -> FoundCode:

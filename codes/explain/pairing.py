@@ -27,7 +27,7 @@ _LINES_OF_A_MESSAGE = 5
 
 
 @dataclass(frozen=True)
-class Pair:
+class StatusPair:
     """An HTTP status and the Stroom-Status of the same answer; either may be missing."""
 
     http: int | None
@@ -35,14 +35,14 @@ class Pair:
     found: tuple[Found, ...]
 
 
-def pair_up(findings: Sequence[Found]) -> list[Pair]:
+def pair_up(findings: Sequence[Found]) -> list[StatusPair]:
     """Join what belongs to one answer: an HTTP status and the Stroom-Status that goes with it.
 
     The same pair found again, as a header and then in the body, is one pair with more findings. A proxy's tunnel is
     no answer: it counts only where nothing else came.
     """
     answered = any(found.code != NO_STATUS or found.registry != HTTP for found in findings)
-    pairs: list[Pair] = []
+    pairs: list[StatusPair] = []
     for found in findings:
         if answered and found.kind == TUNNEL:
             continue
@@ -50,29 +50,29 @@ def pair_up(findings: Sequence[Found]) -> list[Pair]:
         if last is not None and (joined := _joined(last, found)) is not None:
             pairs[-1] = joined
         elif found.registry == HTTP:
-            pairs.append(Pair(found.code, None, (found,)))
+            pairs.append(StatusPair(found.code, None, (found,)))
         else:
-            pairs.append(Pair(None, found.code, (found,)))
+            pairs.append(StatusPair(None, found.code, (found,)))
     return _merged(pairs)
 
 
-def _joined(last: Pair, found: Found) -> Pair | None:
+def _joined(last: StatusPair, found: Found) -> StatusPair | None:
     """The pair with the finding added; None where it belongs to another answer."""
     if _decides(last, found):
         http = found.code if last.http == SENT_AS.get(found.code) else last.http
-        return Pair(http, last.stroom, (*last.found, found))
+        return StatusPair(http, last.stroom, (*last.found, found))
     if _takes_back(last, found):
-        return Pair(last.http, found.code, (*last.found, found))
+        return StatusPair(last.http, found.code, (*last.found, found))
     own, other = (last.http, last.stroom) if found.registry == HTTP else (last.stroom, last.http)
     if own is None and other is not None and _same_answer(last.found[-1], found):
         http, stroom = (found.code, other) if found.registry == HTTP else (other, found.code)
-        return Pair(http, stroom, (*last.found, found))
+        return StatusPair(http, stroom, (*last.found, found))
     if own == found.code and _repeats(last, found):
-        return Pair(last.http, last.stroom, (*last.found, found))
+        return StatusPair(last.http, last.stroom, (*last.found, found))
     return None
 
 
-def _decides(last: Pair, found: Found) -> bool:
+def _decides(last: StatusPair, found: Found) -> bool:
     """Say whether words of an error page, or the number that stands for them, belong to the answer before."""
     if last.http is None or found.registry != HTTP or found.line - last.found[-1].line > _LINES_OF_AN_ANSWER:
         return False
@@ -81,7 +81,7 @@ def _decides(last: Pair, found: Found) -> bool:
     return found.kind == NAMED and found.code == SENT_AS.get(last.http)
 
 
-def _takes_back(last: Pair, found: Found) -> bool:
+def _takes_back(last: StatusPair, found: Found) -> bool:
     """Say whether an answer that claims success has a second Stroom-Status that does not: then that one counts."""
     refuses = found.kind == STROOM_HEADER and found.code != 0
     return refuses and last.stroom == 0 and _same_answer(last.found[-1], found)
@@ -105,7 +105,7 @@ def _spans_lines(earlier: Found, later: Found) -> bool:
     return kinds in ({JSON_FIELD}, {LOG_FIELD, STROOM_ERROR}, {LOG_FIELD, STROOM_HEADER}, {STATUS_LINE, JSON_FIELD})
 
 
-def _repeats(last: Pair, found: Found) -> bool:
+def _repeats(last: StatusPair, found: Found) -> bool:
     """Say whether a finding says again what the answer before it said, as its body or the client's message."""
     if found.kind in {STATUS_LINE, ACCESS_LOG}:
         return False
@@ -116,10 +116,10 @@ def _repeats(last: Pair, found: Found) -> bool:
     return near and found.kind not in LINE_KINDS and says_it
 
 
-def _merged(pairs: Sequence[Pair]) -> list[Pair]:
-    merged: dict[tuple[int | None, int | None], Pair] = {}
+def _merged(pairs: Sequence[StatusPair]) -> list[StatusPair]:
+    merged: dict[tuple[int | None, int | None], StatusPair] = {}
     for pair in pairs:
         key = (pair.http, pair.stroom)
         earlier = merged.get(key)
-        merged[key] = Pair(pair.http, pair.stroom, (*earlier.found, *pair.found)) if earlier else pair
+        merged[key] = StatusPair(pair.http, pair.stroom, (*earlier.found, *pair.found)) if earlier else pair
     return list(merged.values())

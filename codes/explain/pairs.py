@@ -8,7 +8,7 @@ from codes.explain.delivery import (
     LOOK_FOR_STATUS,
     NO_ANSWER,
     TUNNEL,
-    Advice,
+    SenderAdvice,
     cautious,
     contradicts,
     no_answer,
@@ -64,11 +64,11 @@ class Pair:
         return sorted(found, key=lambda code: not code.known)
 
     @property
-    def advice(self) -> list[Advice]:
+    def advice(self) -> list[SenderAdvice]:
         """What to do, the code to act on first."""
         if not self.answered:
             return [no_answer(tunnel=self.tunnel, cause=self.cause)]
-        return [Advice(code, code.meanings) for code in self.codes]
+        return [SenderAdvice(code, code.meanings) for code in self.codes]
 
     @property
     def _http_decides(self) -> bool:

@@ -18,7 +18,7 @@ Choices = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Group:
+class FacetGroup:
     """One filter with its values and the words for them."""
 
     name: str
@@ -55,29 +55,31 @@ REGISTRIES: Choices = ((HTTP, "HTTP"), (STROOM, "Stroom"))
 CLASSES: Choices = tuple((key, key) for key in ("1xx", "2xx", "3xx", "4xx", "5xx"))
 
 
-def code_groups(catalogue: Snapshot) -> list[Group]:
+def code_groups(catalogue: Snapshot) -> list[FacetGroup]:
     return [
-        Group("registry", "Registry", REGISTRIES),
-        Group("class", "Class", CLASSES),
-        Group("retry", "Retry", [(verdict, words.VERDICTS[verdict]) for verdict in Verdict]),
-        Group("standing", "Standing", [(standing, words.STANDINGS[standing]) for standing in Standing]),
-        Group("owner", "Owner", catalogue.owners),
-        Group("source", "Listed by", catalogue.source_titles),
-        Group("disagrees", "Sources", (("true", "disagree"), ("false", "agree"))),
-        Group("cacheable", "Cache", [(key, words.CACHEABILITY[key]) for key in words.CACHEABILITY]),
+        FacetGroup("registry", "Registry", REGISTRIES),
+        FacetGroup("class", "Class", CLASSES),
+        FacetGroup("retry", "Retry", [(verdict, words.VERDICTS[verdict]) for verdict in Verdict]),
+        FacetGroup("standing", "Standing", [(standing, words.STANDINGS[standing]) for standing in Standing]),
+        FacetGroup("owner", "Owner", catalogue.owners),
+        FacetGroup("source", "Listed by", catalogue.source_titles),
+        FacetGroup("disagrees", "Sources", (("true", "disagree"), ("false", "agree"))),
+        FacetGroup("cacheable", "Cache", [(key, words.CACHEABILITY[key]) for key in words.CACHEABILITY]),
     ]
 
 
-def disagreement_groups(catalogue: Snapshot) -> list[Group]:
+def disagreement_groups(catalogue: Snapshot) -> list[FacetGroup]:
     return [
-        Group("severity", "Weight", [(severity, words.SEVERITIES[severity]) for severity in Severity]),
-        Group("registry", "Registry", REGISTRIES),
-        Group("source", "Source", catalogue.source_titles),
-        Group("aspect", "About", [(aspect, words.aspect_words(aspect)) for aspect in catalogue.aspects]),
+        FacetGroup("severity", "Weight", [(severity, words.SEVERITIES[severity]) for severity in Severity]),
+        FacetGroup("registry", "Registry", REGISTRIES),
+        FacetGroup("source", "Source", catalogue.source_titles),
+        FacetGroup("aspect", "About", [(aspect, words.aspect_words(aspect)) for aspect in catalogue.aspects]),
     ]
 
 
-def context(query: QueryDict, filterset: Any, groups: Sequence[Group], others: Collection[str]) -> dict[str, Any]:
+def context(
+    query: QueryDict, filterset: Any, groups: Sequence[FacetGroup], others: Collection[str]
+) -> dict[str, Any]:
     """Return the context of the filter templates: groups, active filters with links that remove them, faults.
 
     Args:
@@ -108,13 +110,13 @@ def _usable(query: QueryDict, names: Collection[str]) -> QueryDict:
     return kept
 
 
-def _title(name: str, groups: Sequence[Group]) -> str:
+def _title(name: str, groups: Sequence[FacetGroup]) -> str:
     """Return a filter's label on the page and its parameter."""
     title = next((group.title for group in groups if group.name == name), "")
     return f"“{title}” ({name})" if title else f"“{name}”"
 
 
-def _shown(query: QueryDict, group: Group) -> ShownGroup:
+def _shown(query: QueryDict, group: FacetGroup) -> ShownGroup:
     present = query.get(group.name)
     rest = _address(query, group.name)
     start = f"{rest}&" if len(rest) > 1 else rest
@@ -125,8 +127,8 @@ def _shown(query: QueryDict, group: Group) -> ShownGroup:
     return ShownGroup(group.name, group.title, options)
 
 
-def _active(query: QueryDict, filterset: Any, groups: Sequence[Group]) -> Iterable[tuple[str, str]]:
-    labels: Mapping[str, Group] = {group.name: group for group in groups}
+def _active(query: QueryDict, filterset: Any, groups: Sequence[FacetGroup]) -> Iterable[tuple[str, str]]:
+    labels: Mapping[str, FacetGroup] = {group.name: group for group in groups}
     for name in filterset.filters:
         value = query.get(name)
         if value and name != "q":

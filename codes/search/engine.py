@@ -46,7 +46,7 @@ _LEAST_NAME = 6  # letters that a name has to have to be looked for within a que
 
 
 @dataclass(frozen=True)
-class Text:
+class CodeText:
     """Something that a code is known by, and what sort of thing it is."""
 
     weight: int
@@ -61,7 +61,7 @@ class Document:
     registry: str
     code: int
     owner: str
-    texts: tuple[Text, ...]
+    texts: tuple[CodeText, ...]
     registered: bool = True
 
     @property
@@ -70,7 +70,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Place:
+class OtherPage:
     """A page other than a code's, with the words that mean it: a header, a vendor, a class.
 
     `in_passing` is true where it is worth a link also when it is only one word of several. `alone` is true where no
@@ -101,7 +101,7 @@ class Result:
     """The hits, the one meant first; `complete` is false where none has all words, `read_as` are mended slips."""
 
     hits: tuple[Hit, ...] = ()
-    places: tuple[Place, ...] = ()
+    places: tuple[OtherPage, ...] = ()
     read_as: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
     suggestions: tuple[str, ...] = ()
@@ -121,14 +121,14 @@ class _Indexed:
     """A document with its words: for each the best text it stands in."""
 
     document: Document
-    words: Mapping[str, Text]
-    phrases: tuple[tuple[str, Text], ...]
+    words: Mapping[str, CodeText]
+    phrases: tuple[tuple[str, CodeText], ...]
 
 
 class Index:
     """All documents, ready to be asked."""
 
-    def __init__(self, documents: Iterable[Document], places: Iterable[Place] = ()) -> None:
+    def __init__(self, documents: Iterable[Document], places: Iterable[OtherPage] = ()) -> None:
         self._documents = [_indexed(document) for document in documents]
         self._places = [(place, {letters(word) for word in place.words}) for place in places]
 
@@ -231,7 +231,7 @@ class Index:
                     found.append((hit, missing))
         return found
 
-    def _places_for(self, asked: str, words: Sequence[str]) -> tuple[Place, ...]:
+    def _places_for(self, asked: str, words: Sequence[str]) -> tuple[OtherPage, ...]:
         """Pages that the whole query, or an owner in it, names."""
         significant = _significant(words)
         whole = {letters(asked), letters(asked.partition(":")[0]), letters("".join(words))}
@@ -254,7 +254,7 @@ def _judged(
     score, why = _phrase_score(indexed, phrase)
     as_phrase = score > 0
     missing = matched = 0
-    weak: Text | None = None
+    weak: CodeText | None = None
     significant = _significant(words)
     if (
         document.code > 99 and str(document.code) in significant
@@ -275,7 +275,7 @@ def _judged(
     return hit, missing, matched
 
 
-def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, Text | None]:
+def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, CodeText | None]:
     """What it is worth that the whole query is one of the document's names, or a part of one."""
     best, why = 0.0, None
     if len(phrase) < 3:
@@ -294,7 +294,7 @@ def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, Text | None]:
     return best, why
 
 
-def _word_score(indexed: _Indexed, word: str) -> tuple[float, Text | None]:
+def _word_score(indexed: _Indexed, word: str) -> tuple[float, CodeText | None]:
     if word.isdigit() and (points := _number_score(indexed.document.code, word)):
         return points, None
     if text := indexed.words.get(word):
@@ -324,7 +324,7 @@ def _number_score(code: int, word: str) -> float:
     return _NUMBER_SCORE / 3 if len(word) < 3 and code > 99 and str(code).startswith(word) else 0.0
 
 
-def _why(text: Text | None) -> str:
+def _why(text: CodeText | None) -> str:
     if text is None or text.sort in {"", "name"}:
         return ""
     return IN_DESCRIPTION if text.sort == DESCRIPTION else f"{text.sort}: {text.text}"
@@ -350,7 +350,7 @@ def _registry_in(words: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _indexed(document: Document) -> _Indexed:
-    words: dict[str, Text] = {}
+    words: dict[str, CodeText] = {}
     for text in document.texts:
         for word in [*words_of(text.text), *_joined(text.text)]:
             if word not in words or words[word].weight < text.weight:

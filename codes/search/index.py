@@ -25,7 +25,7 @@ from codes.lookup import NUMBERS
 from codes.models import CodeClass, HeaderUse, Meaning, Registry, SourceEntry, StatusCode, Vendor
 from codes.release import content_version
 from codes.search import engine
-from codes.search.engine import Document, Hit, Index, Place, Result, Text
+from codes.search.engine import CodeText, Document, Hit, Index, OtherPage, Result
 from codes.search.pages import FILTERED, PAGES, SECTIONS
 from codes.search.phrases import PHRASES
 
@@ -142,17 +142,17 @@ def no_answer_in(query: str) -> str:
     return TUNNEL_OPEN if all(found.kind == TUNNEL for found in recognised) else NO_ANSWER
 
 
-def _numbers_in(query: str) -> Iterator[Place]:
+def _numbers_in(query: str) -> Iterator[OtherPage]:
     """Pages about numbers that are only a part of the query: those to compare, and those that nobody assigned."""
     numbers = list(dict.fromkeys(_NUMBER.findall(query)))
     known = current_vocabulary()
     http = [number for number in numbers if int(number) in known.names]
     if len(http) > 1:
-        yield Place((), f"{', '.join(http[:-1])} and {http[-1]} side by side", _compared(http))
+        yield OtherPage((), f"{', '.join(http[:-1])} and {http[-1]} side by side", _compared(http))
     for number in numbers:
         if int(number) not in known.names and int(number) not in known.stroom_codes:
             page = reverse("codes:detail", args=[HTTP, number])
-            yield Place((), f"HTTP {number}, which is not in the catalogue: what to do", page)
+            yield OtherPage((), f"HTTP {number}, which is not in the catalogue: what to do", page)
 
 
 def _compared(numbers: Iterable[str]) -> str:
@@ -322,29 +322,33 @@ def _documents() -> Iterator[Document]:
         is_first = meaning.position == 0
         names = [item["name"] for item in row.constants] if row.registry_id == HTTP else constants[row.code]
         texts = [
-            Text(engine.NAME, meaning.name, "name"),
-            *(Text(engine.FORMER, former["name"], "former name") for former in meaning.former_names),
-            *(Text(engine.SOURCE_NAME, name, "also called") for name in said[meaning.pk]),
-            *(Text(engine.PHRASE, phrase, engine.PEOPLE_SAY) for phrase in PHRASES.get(row.pk, ()) if is_first),
-            *(Text(engine.CONSTANT, name, "in programs") for name in dict.fromkeys(names) if is_first),
+            CodeText(engine.NAME, meaning.name, "name"),
+            *(CodeText(engine.FORMER, former["name"], "former name") for former in meaning.former_names),
+            *(CodeText(engine.SOURCE_NAME, name, "also called") for name in said[meaning.pk]),
+            *(CodeText(engine.PHRASE, phrase, engine.PEOPLE_SAY) for phrase in PHRASES.get(row.pk, ()) if is_first),
+            *(CodeText(engine.CONSTANT, name, "in programs") for name in dict.fromkeys(names) if is_first),
             *headers[meaning.pk],
-            Text(engine.OWNER, meaning.owner.name, "owner"),
-            Text(engine.OWNER, meaning.owner_id, "owner"),
-            *(Text(engine.OWNER, vendor.name, "owner") for vendor in meaning.vendors.all()),
-            *(Text(engine.PRODUCT, product, "product") for v in meaning.vendors.all() for product in v.products),
-            Text(engine.SUMMARY, meaning.summary, engine.DESCRIPTION),
-            Text(engine.DETAIL, meaning.detail, engine.DESCRIPTION),
+            CodeText(engine.OWNER, meaning.owner.name, "owner"),
+            CodeText(engine.OWNER, meaning.owner_id, "owner"),
+            *(CodeText(engine.OWNER, vendor.name, "owner") for vendor in meaning.vendors.all()),
+            *(
+                CodeText(engine.PRODUCT, product, "product")
+                for v in meaning.vendors.all()
+                for product in v.products
+            ),
+            CodeText(engine.SUMMARY, meaning.summary, engine.DESCRIPTION),
+            CodeText(engine.DETAIL, meaning.detail, engine.DESCRIPTION),
         ]
         registered = meaning.owner_id in {"ietf", STROOM}
         yield Document(row.registry_id, row.code, meaning.owner_id, tuple(texts), registered=registered)
 
 
-def _headers_by_meaning() -> dict[str, list[Text]]:
-    found: dict[str, list[Text]] = defaultdict(list)
+def _headers_by_meaning() -> dict[str, list[CodeText]]:
+    found: dict[str, list[CodeText]] = defaultdict(list)
     for header in HeaderUse.objects.order_by("position"):
         # An answer is known by what it carries itself; what a request should have had says less.
         own = header.direction == "response" and header.level != "related"
-        found[header.meaning_id].append(Text(engine.HEADER if own else engine.SUMMARY, header.name, "header"))
+        found[header.meaning_id].append(CodeText(engine.HEADER if own else engine.SUMMARY, header.name, "header"))
     return found
 
 
@@ -355,26 +359,26 @@ def _names_by_meaning() -> dict[str, list[str]]:
     return found
 
 
-def _places() -> Iterable[Place]:
+def _places() -> Iterable[OtherPage]:
     headers = HeaderUse.objects.order_by("slug").values_list("slug", "name").distinct()
     for slug, name in dict(headers).items():
-        yield Place((slug,), f"Header {name}", reverse("codes:header", args=[slug]))
+        yield OtherPage((slug,), f"Header {name}", reverse("codes:header", args=[slug]))
     for vendor in Vendor.objects.all():
         names = (vendor.slug, vendor.name)
-        yield Place(names, f"Codes of {vendor.name}", vendor.get_absolute_url(), in_passing=True)
+        yield OtherPage(names, f"Codes of {vendor.name}", vendor.get_absolute_url(), in_passing=True)
     for registry in Registry.objects.all():
-        yield Place(tuple(_called(registry)), f"All {registry.short_name} codes", registry.get_absolute_url())
+        yield OtherPage(tuple(_called(registry)), f"All {registry.short_name} codes", registry.get_absolute_url())
     for row in CodeClass.objects.select_related("registry"):
         alone = (row.slug, row.name) if row.registry_id == HTTP else ()
         title = f"Class {row.registry.short_name} {row.label} {row.name}"
-        yield Place((f"{row.registry_id} {row.slug}", *alone), title, row.get_absolute_url())
+        yield OtherPage((f"{row.registry_id} {row.slug}", *alone), title, row.get_absolute_url())
     listed = reverse("codes:list")
     for words, title, query in FILTERED:
-        yield Place(words, title, f"{listed}?{query}")
+        yield OtherPage(words, title, f"{listed}?{query}")
     for words, title, name in PAGES:
-        yield Place(words, title, reverse(f"codes:{name}"), alone=True)
+        yield OtherPage(words, title, reverse(f"codes:{name}"), alone=True)
     for words, title, code in SECTIONS:
-        yield Place(words, title, f"{reverse('codes:detail', args=[HTTP, code])}#http3", alone=True)
+        yield OtherPage(words, title, f"{reverse('codes:detail', args=[HTTP, code])}#http3", alone=True)
 
 
 def _called(registry: Registry) -> Iterator[str]:

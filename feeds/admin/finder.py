@@ -16,17 +16,17 @@ from feeds.models.receipt import DN_INDEXED, DnStart
 from feeds.rules.dn import BadDistinguishedName, DistinguishedName, parse_dn
 from feeds.rules.facts import TOKEN_SUBJECT
 from portal.admin_latest import LATEST, latest_rows
-from portal.search import MOST_SHOWN, Finder, Hit
+from portal.search import MOST_SHOWN, Finder, SearchHit
 
 
-def find_feeds(text: str) -> Sequence[Hit]:
+def find_feeds(text: str) -> Sequence[SearchHit]:
     """Return the feeds with a text in their name, owner, labels, or as their description says."""
     named = Q(name__caseless=text) | Q(owner__caseless=text) | Q(description__caseless=text)
     found = list(Feed.objects.filter(named).order_by("name")[: MOST_SHOWN + 1])
     found += list(labelled(Feed.objects.exclude(named), text).order_by("name")[: MOST_SHOWN + 1])
     found.sort(key=lambda feed: feed.name != text)
     return [
-        Hit(feed.name, feed.get_absolute_url(), _about(feed), is_exact=feed.name == text)
+        SearchHit(feed.name, feed.get_absolute_url(), _about(feed), is_exact=feed.name == text)
         for feed in found[: MOST_SHOWN + 1]
     ]
 
@@ -35,11 +35,11 @@ def _about(feed: Feed) -> str:
     return " · ".join(filter(None, (feed.get_status_display(), feed.owner, ", ".join(map(str, feed.labels)))))
 
 
-def find_rules(text: str) -> Sequence[Hit]:
+def find_rules(text: str) -> Sequence[SearchHit]:
     """Return the certificate rules that name a DN, in any of its forms, or a part of it."""
     rules = CertificateRule.objects.filter(_any_form("subject_dn", text) | Q(subject_dn__caseless=text))
     return [
-        Hit(
+        SearchHit(
             f"{rule.action} {visible(rule.subject_dn)}",
             rule.feed.get_absolute_url() if rule.feed else reverse("admin:feeds_certificaterule_changelist"),
             f"feed {rule.feed.name}" if rule.feed else "every feed",
@@ -62,7 +62,7 @@ def _forms(text: str) -> list[str]:
     return list(dict.fromkeys([text, str(name), str(DistinguishedName(name.parts[::-1]))]))
 
 
-def find_receipts(text: str) -> Sequence[Hit]:
+def find_receipts(text: str) -> Sequence[SearchHit]:
     """Return the receipt with an id, or the latest of a request, sender's address or DN."""
     exact = Receipt.objects.filter(receipt_id=text).first()
     if exact is not None:
@@ -91,8 +91,8 @@ def _is_dn(form: str) -> dict[str, str]:
     return {"dn_start": form[:DN_INDEXED], **rest}
 
 
-def _receipt(receipt: Receipt, *, is_exact: bool = False) -> Hit:
-    return Hit(
+def _receipt(receipt: Receipt, *, is_exact: bool = False) -> SearchHit:
+    return SearchHit(
         receipt.receipt_id,
         reverse("admin:feeds_receipt_change", args=[receipt.pk]),
         f"{receipt.feed}, {receipt.received_at:%Y-%m-%d %H:%M} UTC",
@@ -100,7 +100,7 @@ def _receipt(receipt: Receipt, *, is_exact: bool = False) -> Hit:
     )
 
 
-def find_refusals(text: str) -> Sequence[Hit]:
+def find_refusals(text: str) -> Sequence[SearchHit]:
     """Return the refused deliveries with an id, or of a request, address or DN. Their number is bounded."""
     exact = Q(receipt_id=text)
     other = (
@@ -112,7 +112,7 @@ def find_refusals(text: str) -> Sequence[Hit]:
     )
     found = RefusalSample.objects.filter(exact | other).order_by("-pk")[: MOST_SHOWN + 1]
     return [
-        Hit(
+        SearchHit(
             sample.receipt_id,
             reverse("admin:feeds_refusalsample_change", args=[sample.pk]),
             f"{visible(sample.feed)}, HTTP {sample.http_status} · Stroom {sample.stroom_status}, "

@@ -24,9 +24,9 @@ from feeds.store.compression import StreamInvalid
 from feeds.store.preview import (
     LISTED,
     PREVIEW_BYTES,
+    ArchiveMember,
     Excerpt,
     Listing,
-    Member,
     decode_text,
     hex_dump,
     list_members,
@@ -52,7 +52,7 @@ class Preview:
     may_be_text: bool
     excerpt: Excerpt | None
     listing: Listing | None
-    member: Member | None
+    member: ArchiveMember | None
     fault: str = ""
 
 

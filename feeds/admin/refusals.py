@@ -15,7 +15,7 @@ from django.urls import path
 from django.urls.resolvers import URLPattern
 
 from feeds.admin.page import message_of, refusal_lines
-from feeds.admin.remedies import Advice, Refused, advise
+from feeds.admin.remedies import Advice, RefusedRequest, advise
 from feeds.changes.denials import denials
 from feeds.models import Feed, RefusalSample, validate_feed_name
 from feeds.monitoring.counts import MAX_SAMPLES, OTHER_NAMES
@@ -140,7 +140,7 @@ class _Page:
         rows = []
         for place, row in enumerate(groups):
             advice = advise(
-                Refused(row.feed, row.stroom_status, sample=self._key(row)), None, (), self.user, self.now
+                RefusedRequest(row.feed, row.stroom_status, sample=self._key(row)), None, (), self.user, self.now
             )
             near = alike(row.feed, names) if place < COMPARED else []
             rows.append(RefusedRow(row, self._sample(row), advice, alike=near, fault=_fault(row.feed)))
@@ -156,7 +156,11 @@ class _Page:
         rows = []
         for row in groups:
             sample = traced.get(self._key(row) or 0)
-            refused = replace(Refused.of(sample), feed=row.feed) if sample else Refused(row.feed, row.stroom_status)
+            refused = (
+                replace(RefusedRequest.of(sample), feed=row.feed)
+                if sample
+                else RefusedRequest(row.feed, row.stroom_status)
+            )
             feed = feeds.get(row.feed)
             advice = advise(refused, feed, everywhere, self.user, self.now)
             rows.append(RefusedRow(row, sample, advice, feed.pk if feed else None))
@@ -214,7 +218,7 @@ class RefusalsMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         shown = _Page(now, request.user, text if text.isprintable() else "", chosen, every)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Refused now",
+            "title": "RefusedRequest now",
             "opts": self.opts,
             "codes": refusal_lines(refusals(now, hours=24)),
             "chosen": chosen,

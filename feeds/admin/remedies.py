@@ -76,7 +76,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedRequest:
     """A refused request, as far as a feed decides on it. `sample` is the key of its example, where one is kept;
     `token` the name of a valid token.
     """
@@ -88,7 +88,7 @@ class Refused:
     token: str = ""
 
     @classmethod
-    def of(cls, sample: RefusalSample) -> "Refused":
+    def of(cls, sample: RefusalSample) -> "RefusedRequest":
         return cls(sample.feed, sample.stroom_status, certificate_of(sample), sample.pk, sample.sender_token)
 
 
@@ -126,7 +126,7 @@ def snapshot(rule: CertificateRule) -> CertificateRuleSnapshot:
 
 
 def advise(
-    refused: Refused, feed: Feed | None, everywhere: Sequence[CertificateRule], user: Any, now: datetime
+    refused: RefusedRequest, feed: Feed | None, everywhere: Sequence[CertificateRule], user: Any, now: datetime
 ) -> Advice:
     """Decide by today's rules, and say what would let the sender in.
 
@@ -157,7 +157,7 @@ def advise(
 
 
 def _certificate_advice(
-    refused: Refused, feed: Feed, policy: FeedPolicy, decision: Decision, *, user: Any, now: datetime
+    refused: RefusedRequest, feed: Feed, policy: FeedPolicy, decision: Decision, *, user: Any, now: datetime
 ) -> Advice:
     if decision.trace[-1].step == STEP_VERIFIED or refused.certificate.dn is None:
         return Advice("No rule helps: the sender needs a certificate that is verified and not expired.")
@@ -174,11 +174,12 @@ def advise_on_samples(
     found = Feed.objects.filter(name__in=names).prefetch_related("certificate_rules")
     feeds = {feed.name: feed for feed in found}
     return {
-        sample.pk: advise(Refused.of(sample), feeds.get(sample.feed), everywhere, user, now) for sample in samples
+        sample.pk: advise(RefusedRequest.of(sample), feeds.get(sample.feed), everywhere, user, now)
+        for sample in samples
     }
 
 
-def _creation(refused: Refused, user: Any) -> list[Remedy]:
+def _creation(refused: RefusedRequest, user: Any) -> list[Remedy]:
     try:
         validate_feed_name(refused.feed)
     except ValidationError:
@@ -188,20 +189,20 @@ def _creation(refused: Refused, user: Any) -> list[Remedy]:
     return [Remedy("Create this feed…", _address("admin:feeds_feed_add", refused, name=refused.feed))]
 
 
-def _opening(refused: Refused, feed: Feed, user: Any) -> list[Remedy]:
+def _opening(refused: RefusedRequest, feed: Feed, user: Any) -> list[Remedy]:
     if not user.has_perm("feeds.change_feed"):
         return []
     address = _address("admin:feeds_feed_set_status", refused, status=FeedStatus.RECEIVE.value, feeds=feed.pk)
     return [Remedy("Set to Receive…", address)]
 
 
-def _policy_change(refused: Refused, feed: Feed, user: Any) -> list[Remedy]:
+def _policy_change(refused: RefusedRequest, feed: Feed, user: Any) -> list[Remedy]:
     if not may_manage_certificates(user) or not user.has_perm("feeds.change_feed"):
         return []
     return [Remedy("Change the certificate policy…", _form(feed, refused, focus="certificate_policy"))]
 
 
-def _rule_change(refused: Refused, feed: Feed, near: NearRule | None, user: Any) -> list[Remedy]:
+def _rule_change(refused: RefusedRequest, feed: Feed, near: NearRule | None, user: Any) -> list[Remedy]:
     if not may_manage_certificates(user) or not user.has_perm("feeds.change_feed"):
         return []
     if near is not None and near.nearness is Nearness.DENIED:
@@ -215,7 +216,7 @@ def _rule_change(refused: Refused, feed: Feed, near: NearRule | None, user: Any)
     return [allow]
 
 
-def _token_rule(refused: Refused, feed: Feed, decision: Decision, user: Any) -> list[Remedy]:
+def _token_rule(refused: RefusedRequest, feed: Feed, decision: Decision, user: Any) -> list[Remedy]:
     may_change = may_manage_certificates(user) and user.has_perm("feeds.change_feed")
     if not may_change or decision.trace[-1].explanation != NOT_ALLOWED:
         return []
@@ -226,11 +227,11 @@ def _key(feed: Feed, wanted: CertificateRuleSnapshot) -> int:
     return next(rule.pk for rule in feed.certificate_rules.all() if snapshot(rule) == wanted)
 
 
-def _form(feed: Feed, refused: Refused, **query: Any) -> str:
+def _form(feed: Feed, refused: RefusedRequest, **query: Any) -> str:
     return _address("admin:feeds_feed_change", refused, feed.pk, **query)
 
 
-def _address(page: str, refused: Refused | None, *arguments: Any, **query: Any) -> str:
+def _address(page: str, refused: RefusedRequest | None, *arguments: Any, **query: Any) -> str:
     if refused is not None and refused.sample is not None:
         query[REFUSAL] = refused.sample
     return f"{reverse(page, args=arguments)}?{urlencode(query)}"

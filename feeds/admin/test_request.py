@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.urls.resolvers import URLPattern
 
-from feeds.admin.remedies import Advice, Refused, advise
+from feeds.admin.remedies import Advice, RefusedRequest, advise
 from feeds.changes.denials import denials
 from feeds.models import Feed, RefusalSample
 from feeds.receipt.dry_run import DescribedCertificate, DescribedToken, DryRun, dry_run
@@ -203,7 +203,7 @@ def _advice(tested: TestedRequest, sample: RefusalSample | None, user: Any) -> A
         return Advice()
     certificate = tested.run.request.certificate
     token = decision.token.name if decision.token else ""
-    refused = Refused(decision.feed, decision.status.code, certificate, sample.pk if sample else None, token)
+    refused = RefusedRequest(decision.feed, decision.status.code, certificate, sample.pk if sample else None, token)
     return advise(refused, tested.feed, list(denials()), user, datetime.now(UTC))
 
 

@@ -22,7 +22,7 @@ from portal.audit import record
 from portal.rest.conditional import last_modified
 from portal.rest.private import PrivateMixin
 from portal.rest.problems import PreconditionFailed
-from portal.rest.ranges import ByteRange, Part, asked_range
+from portal.rest.ranges import ByteRange, FilePart, asked_range
 
 SUFFIXES = {"GZIP": "gz", "ZIP": "zip"}
 RANGE = OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One range: `bytes=1000-`.")
@@ -105,7 +105,7 @@ class ContentViewSet(PrivateMixin, GenericViewSet[Receipt]):
 
 def _answer(file: BinaryIO, receipt: Receipt, part: ByteRange | None) -> FileResponse:
     response = FileResponse(
-        Part(file, part) if part else file,
+        FilePart(file, part) if part else file,
         as_attachment=True,
         filename=f"{receipt.receipt_id}.{SUFFIXES.get(receipt.compression, 'dat')}",
         content_type="application/octet-stream",

@@ -104,7 +104,7 @@ class Backup:
 
         Raises:
             CannotBackUp: the folder or the database is another portal's, or has lost what the backup still has.
-            Busy: another backup is writing into the folder.
+            MaintenanceBusy: another backup is writing into the folder.
         """
         before = self._folder.summary
         head = record.latest_head()

@@ -142,7 +142,7 @@ class Exporter:
         claimed.
 
         Raises:
-            Busy: another export uses the staging folder.
+            MaintenanceBusy: another export uses the staging folder.
         """
         with only_one(self._staging.folder, "Another export", wait=self._wait):
             self.recover()

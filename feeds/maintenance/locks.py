@@ -11,7 +11,7 @@ from pathlib import Path
 from portal.files import try_lock, wait_for_lock
 
 
-class Busy(Exception):
+class MaintenanceBusy(Exception):
     """Other maintenance is running on the same folder."""
 
 
@@ -25,7 +25,7 @@ def only_one(folder: Path, what: str = "A backup, a repair or a prune", *, wait:
         wait: until it is free.
 
     Raises:
-        Busy: another process holds it, and `wait` is off.
+        MaintenanceBusy: another process holds it, and `wait` is off.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -33,7 +33,7 @@ def only_one(folder: Path, what: str = "A backup, a repair or a prune", *, wait:
         if wait:
             wait_for_lock(descriptor)
         elif not try_lock(descriptor):
-            raise Busy(f"{what} is running on {folder}. Wait for its end, or use --wait.")
+            raise MaintenanceBusy(f"{what} is running on {folder}. Wait for its end, or use --wait.")
         yield
     finally:
         os.close(descriptor)

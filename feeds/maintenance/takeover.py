@@ -12,7 +12,7 @@ from django.db import Error, connections
 
 from feeds.maintenance.integrity import StoreCheck
 from feeds.store.slots import Slot, sweep_dead
-from portal.repeated import WELL, Recurring
+from portal.repeated import WELL, RepeatedFaults
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ LOOK_AGAIN_SECONDS = 60.0
 _PATIENCE_SECONDS = 5.0
 
 
-class Succession(threading.Thread):
+class Takeover(threading.Thread):
     """Mends once, then ends; while the database or the store cannot be used, it tries again.
 
     Objects that a live worker may be making, for example after the clock was set back a little, are checked again
@@ -38,7 +38,7 @@ class Succession(threading.Thread):
         self._wanted = slot.inherited
         self._undecided: set[PurePosixPath] | None = None
         self._stop_asked = threading.Event()
-        self._recurring = Recurring(log)
+        self._recurring = RepeatedFaults(log)
 
     def run(self) -> None:
         while self._wanted and not self._stop_asked.is_set():
@@ -48,7 +48,7 @@ class Succession(threading.Thread):
                 if self._wanted:
                     self._stop_asked.wait(LOOK_AGAIN_SECONDS)
                 else:
-                    self._slot.places.mended()
+                    self._slot.journal.mended()
             except (Error, OSError) as fault:
                 self._recurring.tell("recovery after a killed worker", "cannot be mended yet", fault)
                 self._stop_asked.wait(TRY_AGAIN_SECONDS)

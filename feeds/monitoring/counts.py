@@ -16,7 +16,7 @@ from django.db.models import F, QuerySet
 
 from feeds.models import FEED_NAME_LENGTH, HourlyCount, Outcome, RefusalSample
 from portal.database.threads import Unavailable, database
-from portal.repeated import WELL, Recurring
+from portal.repeated import WELL, RepeatedFaults
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class CountWriter(threading.Thread):
         super().__init__(name="counts", daemon=True)
         self._counts = counts
         self._stop_asked = threading.Event()
-        self._recurring = Recurring(log)
+        self._recurring = RepeatedFaults(log)
 
     def run(self) -> None:
         while not self._stop_asked.wait(_INTERVAL):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from django.db import connections
 
-from feeds.monitoring.metrics import Measures
+from feeds.monitoring.metrics import Metrics
 from feeds.monitoring.rehearsal import Rehearsal
 from feeds.store.spool import NoSpace, SpaceMark, sync_folder
 from portal.database.threads import Refused
-from portal.repeated import WELL, Recurring
+from portal.repeated import WELL, RepeatedFaults
 
 log = logging.getLogger(__name__)
 
@@ -40,27 +40,27 @@ class HealthMonitor(threading.Thread):
     """Checks the store, the database and free space again and again; `current` is the latest result."""
 
     def __init__(
-        self, folder: Path, space: SpaceMark, measures: Measures | None = None, *, worker: str = "portal"
+        self, folder: Path, space: SpaceMark, metrics: Metrics | None = None, *, worker: str = "portal"
     ) -> None:
         """Make the monitor of one worker.
 
         Args:
             folder: the worker's own folder in the store.
             space: the free-space mark.
-            measures: shows the results.
+            metrics: shows the results.
             worker: a name that no other worker of the database has.
         """
         super().__init__(name="health", daemon=True)
         self._folder = folder
         self._space = space
-        self._measures = measures or Measures()
+        self._metrics = metrics or Metrics()
         self._rehearsal = Rehearsal(worker)
         self._lock = threading.Lock()
         self._checking = threading.Lock()
         self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
         self._checked_at = time.monotonic()
         self._failures = 0
-        self._recurring = Recurring(log)
+        self._recurring = RepeatedFaults(log)
         self._wake = threading.Event()
         self._stopping = False
 
@@ -83,7 +83,7 @@ class HealthMonitor(threading.Thread):
         with self._lock:
             self._failures += 1
             self._checks = {**self._checks, what: "a flush to disk failed"}
-        self._measures.checked({what: False}, time.time())
+        self._metrics.checked({what: False}, time.time())
         self._wake.set()
 
     def check(self) -> None:
@@ -100,7 +100,7 @@ class HealthMonitor(threading.Thread):
                 if failures != self._failures:
                     return  # what failed meanwhile may have failed after its check; `run` checks again at once
                 self._checks = checks
-        self._measures.checked({name: word == "ok" for name, word in checks.items()}, time.time())
+        self._metrics.checked({name: word == "ok" for name, word in checks.items()}, time.time())
 
     def run(self) -> None:
         while not self._stopping:

@@ -40,7 +40,7 @@ READY_RESULTS = ("hit", "not_modified", "made")
 OTHER = "other"
 
 
-class Measures:
+class Metrics:
     """The counters, histograms and gauges of one worker."""
 
     def __init__(self, close: Callable[[], None] | None = None) -> None:
@@ -198,7 +198,7 @@ def prepare_folder(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def shared_measures(folder: Path, number: int) -> Measures:
+def shared_metrics(folder: Path, number: int) -> Metrics:
     """Return the metrics of the worker with this number, in files.
 
     A worker that replaces a dead one takes its number, and so goes on with its counters; what the dead one was
@@ -211,7 +211,7 @@ def shared_measures(folder: Path, number: int) -> Measures:
             os.close(reserve_file(folder / f"{kind}_{number}.db", FILE_BYTES))
     except OSError as fault:
         log.warning("measures of this worker are not shared: %s", fault)
-        return Measures()
+        return Metrics()
     kind = values.MultiProcessValue(lambda: number)
 
     def close() -> None:
@@ -219,10 +219,10 @@ def shared_measures(folder: Path, number: int) -> Measures:
         mark_process_dead(number, str(folder))
 
     with _values_in(folder, kind):
-        return Measures(close)
+        return Metrics(close)
 
 
-def of_all_workers(folder: Path, own: Measures) -> Collector:
+def of_all_workers(folder: Path, own: Metrics) -> Collector:
     """Return the metrics of all workers, summed on collection; only this worker's where it has no file."""
     return MultiProcessCollector(None, path=str(folder)) if own.shared else own.registry
 

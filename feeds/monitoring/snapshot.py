@@ -27,7 +27,7 @@ from feeds.store.spool import SpaceMark
 from portal.access.queries import senders_ending
 from portal.database.threads import Unavailable, database
 from portal.files import lock_within
-from portal.repeated import WELL, Recurring
+from portal.repeated import WELL, RepeatedFaults
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ MOST_OPEN_FEEDS = 20_000
 
 
 @dataclass(frozen=True)
-class Standing:
+class FeedSnapshot:
     """Figures at one moment; times are seconds since 1970.
 
     `received` holds the latest receipt of each open feed, `stopped` the last hour of each that stopped sending.
@@ -64,7 +64,7 @@ class Standing:
     tokens_ending: int = 0
 
 
-def read_standing(now: datetime, most_feeds: int) -> Standing:
+def read_standing(now: datetime, most_feeds: int) -> FeedSnapshot:
     """Read the figures, with the `most_feeds` open feeds that received last.
 
     Raises:
@@ -75,7 +75,7 @@ def read_standing(now: datetime, most_feeds: int) -> Standing:
         ending = rules_ending(now)
         first = ending.values_list("expires", flat=True).first()
         feeds = feeds_by_status()
-        standing = Standing(
+        standing = FeedSnapshot(
             receipts=sum(stored.by_status.values()),
             stored_bytes=stored.bytes,
             feeds=feeds,
@@ -90,7 +90,7 @@ def read_standing(now: datetime, most_feeds: int) -> Standing:
         stopped = went_quiet(now)
         received = _latest_receipts()
     listed = sorted(received, key=lambda name: received[name], reverse=True)[:most_feeds]
-    return Standing(
+    return FeedSnapshot(
         **{
             **vars(standing),
             "quiet": len(stopped),
@@ -124,7 +124,7 @@ def _latest_receipts() -> dict[str, datetime]:
     return {name: at for name, at in rows if at is not None}
 
 
-def shared_standing(folder: Path, read: Callable[[], Standing]) -> Standing:
+def shared_standing(folder: Path, read: Callable[[], FeedSnapshot]) -> FeedSnapshot:
     """Return the snapshot in the folder, or take a new one where it is too old; one worker takes it at a time.
 
     Raises:
@@ -137,7 +137,7 @@ def shared_standing(folder: Path, read: Callable[[], Standing]) -> Standing:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # none yet, or not one of ours
             content = json.loads((folder / FILE).read_bytes())
             if 0 <= time.time() - content.pop("at") < FRESH_SECONDS:
-                return Standing(**content)
+                return FeedSnapshot(**content)
         standing = read()
         with contextlib.suppress(OSError):
             _put(folder, json.dumps({**asdict(standing), "at": time.time()}).encode())
@@ -169,7 +169,7 @@ def last_holdings(folder: Path) -> Holdings | None:
         return None
 
 
-class StandingKeeper(threading.Thread):
+class SnapshotKeeper(threading.Thread):
     """Thread that keeps the snapshot fresh, so that no request waits until a million receipts are counted."""
 
     def __init__(self, folder: Path, *, most_feeds: int) -> None:
@@ -177,7 +177,7 @@ class StandingKeeper(threading.Thread):
         self._folder = folder
         self._most_feeds = most_feeds
         self._stop_asked = threading.Event()
-        self._recurring = Recurring(log)
+        self._recurring = RepeatedFaults(log)
 
     def run(self) -> None:
         pause = 0.0
@@ -205,7 +205,7 @@ class StandingKeeper(threading.Thread):
             self.join(STOP_SECONDS)
 
 
-class StandingCollector(Collector):
+class SnapshotCollector(Collector):
     """Prometheus collector of the snapshot."""
 
     def __init__(self, folder: Path, space: SpaceMark, *, most_feeds: int) -> None:
@@ -219,7 +219,7 @@ class StandingCollector(Collector):
         self._folder = folder
         self._space = space
         self._most_feeds = most_feeds
-        self._recurring = Recurring(log)
+        self._recurring = RepeatedFaults(log)
 
     def collect(self) -> Iterator[Metric]:
         with contextlib.suppress(OSError):
@@ -232,7 +232,7 @@ class StandingCollector(Collector):
         self._recurring.tell("figures of the database for Prometheus", WELL)
         yield from self._figures(standing)
 
-    def _read(self) -> Standing:
+    def _read(self) -> FeedSnapshot:
         return read_standing(datetime.now(UTC), self._most_feeds)
 
     def _disk(self) -> Iterator[Metric]:
@@ -241,7 +241,7 @@ class StandingCollector(Collector):
         yield _gauge("store_disk_free_bytes", "Free bytes of that disk.", space.free)
         yield _gauge("store_disk_mark_bytes", "With less than this free, deliveries are refused.", space.mark)
 
-    def _figures(self, standing: Standing) -> Iterator[Metric]:
+    def _figures(self, standing: FeedSnapshot) -> Iterator[Metric]:
         yield _gauge("store_receipts", "Deliveries in the store.", standing.receipts)
         yield _gauge("store_bytes", "Bytes of the deliveries in the store.", standing.stored_bytes)
         statuses = GaugeMetricFamily(

@@ -79,16 +79,16 @@ class Receiver:
         is_large = _size_of_head(scope) > SMALL_HEAD
         head = await asyncio.to_thread(self._read_head, scope) if is_large else self._read_head(scope)
         body = Body(scope, receive)
-        measures = self._service.measures
+        metrics = self._service.metrics
         self.running += 1
-        measures.running.inc()
+        metrics.running.inc()
         try:
             outcome = await self._outcome(head, body)
         except Exception as fault:  # noqa: BLE001  # step 11: never an acceptance, never silence
             outcome = DeliveryResult(failure(undecided(head), fault), Outcome.REFUSED, head.receipt_id)
         finally:
             self.running -= 1
-            measures.running.dec()
+            metrics.running.dec()
         self._count(head, outcome, time.monotonic() - began)
         await _respond(scope, body, send, self._answer(head, outcome))
 

@@ -28,7 +28,7 @@ from feeds.store.compression import Gunzip, GzipCheck, TooLarge
 from feeds.store.ids import data_path, meta_path
 from feeds.store.spool import PART_SUFFIX, Part
 from portal.database.threads import Unavailable
-from portal.http.request_ids import told_request_id
+from portal.http.request_ids import logged_request_id
 
 if TYPE_CHECKING:
     from feeds.receipt.service import ReceiptService
@@ -227,7 +227,7 @@ class Delivery:
         try:
             return self._service.token_of(self._request)
         except Unavailable:
-            self._service.measures.decision_failed("delivery")
+            self._service.metrics.decision_failed("delivery")
             raise
 
     def _decide_feed(self, feed: str | None) -> Decision:
@@ -235,7 +235,7 @@ class Delivery:
         try:
             policy = policies.read_policy(feed)
         except Unavailable:
-            self._service.measures.decision_failed("delivery")
+            self._service.metrics.decision_failed("delivery")
             raise
         now = datetime.now(UTC)
         return decide_feed(
@@ -252,18 +252,18 @@ class Delivery:
     # Getting ready for the record
     def _keep(self, contents: Contents | None, decision: Decision, dropped: dict[str, bool]) -> Accepted:
         """Write the metadata next to where the data is going to be, after that place was noted."""
-        store, places = self._service.store, self._service.slot.places
+        store, journal = self._service.store, self._service.slot.journal
         path = self._free_path()
         metadata = self._stamped(contents)
         row = self._row(metadata, contents, decision, dropped, path)
-        places.enter(path.parent)
+        journal.enter(path.parent)
         try:
             store.make_folder(store.root / path.parent)
             store.write_new(meta_path(path), format_meta(metadata))
         except BaseException:
             with contextlib.suppress(OSError):
                 store.remove(meta_path(path))
-                places.leave(path.parent)
+                journal.leave(path.parent)
             raise
         return self._accepted(decision, path, row)
 
@@ -318,7 +318,7 @@ class Delivery:
             notes=json.dumps(notes),
             feed_version=decision.version,
             guid=metadata.get("GUID", "")[:200],
-            request_id=told_request_id(),
+            request_id=logged_request_id(),
             truncated=request.truncated,
             feeds=tuple({**own, **dropped}.items()),
             has_own_guid=bool(request.guid),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from feeds.monitoring.metrics import Measures
+from feeds.monitoring.metrics import Metrics
 from feeds.receipt.batches import Batches
 from feeds.receipt.jobs import Ticket, Tickets, resolve_all
 from feeds.receipt.policies import KnownPolicies, read_policy, read_reported_token
@@ -29,7 +29,7 @@ from portal.database.threads import Refused, Unavailable, in_time, promptly
 from portal.http.answer import JSON, Answer, send_early
 from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
 from portal.http.client import IdentityNames
-from portal.repeated import WELL, Recurring
+from portal.repeated import WELL, RepeatedFaults
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class FeedStatusApp:
         authenticate: Callable[[str | None], BearerOutcome],
         identity: IdentityNames,
         decisions: Executor,
-        measures: Measures | None = None,
+        metrics: Metrics | None = None,
         takes_tokens: bool = False,
     ) -> None:
         """Make the application of one worker.
@@ -89,15 +89,15 @@ class FeedStatusApp:
             authenticate: judges the Authorization header; runs in a thread and may read the database.
             identity: names under which a proxy's map may hold the certificate.
             decisions: threads for authentication and decision.
-            measures: counts the answers.
+            metrics: counts the answers.
             takes_tokens: whether sender tokens identify a sender.
         """
         self._authenticate = authenticate
         self._identity = identity
         self._decisions = decisions
-        self._measures = measures or Measures()
+        self._metrics = metrics or Metrics()
         self._takes_tokens = takes_tokens
-        self._faults = Recurring(log, settle_seconds=SETTLE_SECONDS)
+        self._faults = RepeatedFaults(log, settle_seconds=SETTLE_SECONDS)
         self._tickets = Tickets()
         self._short = Batches(decisions, self._judge_all)
 
@@ -115,12 +115,12 @@ class FeedStatusApp:
         except Exception:
             log.exception("feed status failed")
             http, content = 500, {"error": "Something failed here."}
-        self._measures.told_proxy(version_of(scope["path"]), http, content.get("status"))
+        self._metrics.told_proxy(version_of(scope["path"]), http, content.get("status"))
         await _respond(body, send, http, content)
 
     def _database_failed(self, fault: Unavailable) -> tuple[int, dict[str, str]]:
         """Never a guess: an HTTP error, 500 where waiting does not help (R31)."""
-        self._measures.decision_failed("feed_status")
+        self._metrics.decision_failed("feed_status")
         cause = fault.__cause__ or fault
         if isinstance(fault, Refused):
             self._faults.tell(_WHAT, f"the database refuses, {type(cause).__name__}", cause, logging.ERROR)

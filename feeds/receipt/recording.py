@@ -153,8 +153,8 @@ class Recorder:
         accepted, fault = entry.accepted, entry.fault
         service, path = self._service, entry.accepted.path
         if fault is None and path is not None:
-            service.measures.commit_seconds.observe(seconds)
-            service.slot.places.leave(path.parent)
+            service.metrics.commit_seconds.observe(seconds)
+            service.slot.journal.leave(path.parent)
             return accepted.outcome(accept(accepted.decision, "The data is stored."), Outcome.RECEIVED)
         accepted.part.discard()
         if fault is None:
@@ -177,7 +177,7 @@ class Recorder:
         with contextlib.suppress(OSError):
             self._service.store.remove(accepted.path)
             self._service.store.remove(meta_path(accepted.path))
-            self._service.slot.places.leave(accepted.path.parent)
+            self._service.slot.journal.leave(accepted.path.parent)
 
 
 class Commits(Protocol):

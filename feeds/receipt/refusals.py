@@ -53,7 +53,7 @@ class Refusals:
     def no_decision(self, head: DeliveryHead, fault: Unavailable) -> DeliveryResult:
         """Report a database that gave no decision."""
         self._service.database_failed(fault)
-        self._service.measures.decision_failed("delivery")
+        self._service.metrics.decision_failed("delivery")
         return DeliveryResult(failure(undecided(head), fault), Outcome.REFUSED, head.receipt_id)
 
     def not_recorded(self, head: DeliveryHead, decision: Decision, fault: Unavailable) -> DeliveryResult:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from feeds.models import Outcome
 from feeds.monitoring.counts import DeliveryCounts, Sample, tally_of
-from feeds.monitoring.metrics import Measures
+from feeds.monitoring.metrics import Metrics
 from feeds.receipt import policies
 from feeds.receipt.delivery import Accepted, Delivery
 from feeds.receipt.policies import KnownPolicies
@@ -23,11 +23,11 @@ from feeds.rules.decision import Decision, SenderToken, decide
 from feeds.rules.metadata import RequestMetadata
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot
-from feeds.store.spool import SpaceMark, Store, SyncFailed
+from feeds.store.spool import SpaceMark, StoreFolder, SyncFailed
 from portal.database.threads import Refused, Unavailable
 from portal.http.client import IdentityNames
-from portal.http.request_ids import told_request_id
-from portal.repeated import WELL, Recurring
+from portal.http.request_ids import logged_request_id
+from portal.repeated import WELL, RepeatedFaults
 
 log = logging.getLogger(__name__)
 #: A line for each delivery.
@@ -62,14 +62,14 @@ class ReceiptService:
     """Everything that the deliveries of one worker share."""
 
     settings: ReceiptSettings
-    store: Store
+    store: StoreFolder
     slot: Slot
     ids: ReceiptIds
     counts: DeliveryCounts
     on_store_fault: Callable[[], None] = field(default=lambda: None)
     on_database_fault: Callable[[], None] = field(default=lambda: None)
-    measures: Measures = field(default_factory=Measures)
-    faults: Recurring = field(default_factory=lambda: Recurring(log, settle_seconds=SETTLE_SECONDS))
+    metrics: Metrics = field(default_factory=Metrics)
+    faults: RepeatedFaults = field(default_factory=lambda: RepeatedFaults(log, settle_seconds=SETTLE_SECONDS))
     recorder: Recorder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class ReceiptService:
     def refusal(self, request: RequestMetadata, decision: Decision, fault: BaseException) -> Decision:
         """Report a fault that ends a delivery, and turn it into its refusal."""
         if isinstance(fault, SyncFailed):
-            self.measures.flush_failures.inc()
+            self.metrics.flush_failures.inc()
             self.on_store_fault()
         if isinstance(fault, Unavailable):
             self.database_failed(fault)
@@ -152,7 +152,7 @@ class ReceiptService:
         What is counted with an example, or is no refusal, has a line in the log: refusals may come in floods (R26).
         """
         decision = outcome.decision
-        self.measures.delivered(
+        self.metrics.delivered(
             outcome.kind,
             decision.status,
             wire=outcome.wire_bytes,
@@ -160,7 +160,7 @@ class ReceiptService:
             seconds=seconds,
         )
         if decision.token is not None and request is not None:
-            self.measures.identified(_identity(request, decision.token), outcome.kind)
+            self.metrics.identified(_identity(request, decision.token), outcome.kind)
         now = datetime.now(UTC)
         tally = tally_of(
             now,
@@ -212,7 +212,7 @@ def _sample(now: datetime, request: RequestMetadata, decision: Decision, receipt
             {"step": step.step, "outcome": step.outcome, "explanation": step.explanation[:500]}
             for step in decision.trace
         ],
-        request_id=told_request_id(),
+        request_id=logged_request_id(),
     )
 
 

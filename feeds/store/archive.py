@@ -10,7 +10,7 @@ from typing import BinaryIO
 from feeds.rules.stored_metadata import parse_meta
 from feeds.store.compression import StreamInvalid, TooLarge
 from feeds.store.zip_directory import Directory, read_directory, read_entry
-from feeds.store.zip_records import Entry, bad_entry
+from feeds.store.zip_records import ZipEntry, bad_entry
 from portal.text import counted
 
 MAX_META_BYTES = 1024 * 1024
@@ -41,14 +41,14 @@ _NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DataItem:
     """One data item of an archive with its sidecars. `feed` is what its meta entry names, if it names one."""
 
     name: str
-    data: Entry
-    meta: Entry | None
-    context: Entry | None
-    manifest: Entry | None
+    data: ZipEntry
+    meta: ZipEntry | None
+    context: ZipEntry | None
+    manifest: ZipEntry | None
     feed: str | None = None
 
 
@@ -95,10 +95,10 @@ class Groups:
     def __len__(self) -> int:
         return len(self._data)
 
-    def __iter__(self) -> Iterator[Group]:
+    def __iter__(self) -> Iterator[DataItem]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> Group:
+    def __getitem__(self, index: int) -> DataItem:
         data = self._entries[self._data[index]]
         numbers = {kind: self._sidecars[kind][index] for kind in SIDECARS}
         own = {kind: self._entries[number] for kind, number in numbers.items() if number != _NONE}
@@ -106,7 +106,7 @@ class Groups:
         name, _ = _kind(next(iter(own.values()), data).name)
         feed = self._feed_of[index]
         named = self.feeds[feed] if feed != _NONE else None
-        return Group(name, data, own.get(META), own.get(CONTEXT), own.get(MANIFEST), named)
+        return DataItem(name, data, own.get(META), own.get(CONTEXT), own.get(MANIFEST), named)
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def _within(pieces: Iterator[bytes], limit: int | None, before: int) -> Iterator
         yield piece
 
 
-def _doubled(entry: Entry, kind: str) -> StreamInvalid:
+def _doubled(entry: ZipEntry, kind: str) -> StreamInvalid:
     return bad_entry(entry.raw_name, f"there are two {kind} entries for one base name")
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from feeds.rules.stored_metadata import format_meta, merge_entry, parse_meta
-from feeds.store.archive import Group, group_entries
+from feeds.store.archive import DataItem, group_entries
 from feeds.store.compression import Gunzip, StreamInvalid
 from feeds.store.stored_zip import read_stored_directory
 from feeds.store.zip_directory import read_directory, read_entry
-from feeds.store.zip_records import Entry
+from feeds.store.zip_records import ZipEntry
 
 STEP = 256 * 1024
 #: From this size on an entry gets 64-bit lengths, as its packed form could be a little larger than itself.
@@ -118,18 +118,18 @@ def items_of(stored: Stored) -> Iterator[Item]:
         yield Item(stored.feed, {**stored.metadata, "StreamSize": str(size)}, Content(size, pieces))
 
 
-def _item_of_group(stored: Stored, file: BinaryIO, group: Group) -> Item:
+def _item_of_group(stored: Stored, file: BinaryIO, group: DataItem) -> Item:
     own = parse_meta(b"".join(read_entry(file, group.meta))) if group.meta else {}
     feed = own.get("Feed") or stored.feed
     metadata = merge_entry(stored.metadata, {**own, "Feed": feed}, size=group.data.size)
     return Item(feed, metadata, _content(file, group.data), _sidecar(file, group.context))
 
 
-def _content(file: BinaryIO, entry: Entry) -> Content:
+def _content(file: BinaryIO, entry: ZipEntry) -> Content:
     return Content(entry.size, partial(read_entry, file, entry))
 
 
-def _sidecar(file: BinaryIO, entry: Entry | None) -> Content | None:
+def _sidecar(file: BinaryIO, entry: ZipEntry | None) -> Content | None:
     return _content(file, entry) if entry else None
 
 

@@ -39,7 +39,7 @@ class Excerpt:
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """An entry of an archive; `kind` is data, meta, context or manifest, or folder."""
 
     number: int
@@ -52,7 +52,7 @@ class Member:
 class Listing:
     """Some members of an archive, in its order, and how many there are in all."""
 
-    members: list[Member]
+    members: list[ArchiveMember]
     total: int
 
 
@@ -67,7 +67,7 @@ def read_excerpt(path: Path, compression: str) -> Excerpt:
         return _first(_unpacked(pieces) if compression == "GZIP" else pieces)
 
 
-def read_member(path: Path, number: int) -> tuple[Member, Excerpt]:
+def read_member(path: Path, number: int) -> tuple[ArchiveMember, Excerpt]:
     """Read the beginning of an archive's member.
 
     Raises:
@@ -97,8 +97,8 @@ def list_members(path: Path, first: int = 0) -> Listing:
         return Listing([_member(number, entry.name, entry.size) for number, entry in entries], len(directory))
 
 
-def _member(number: int, name: str, size: int) -> Member:
-    return Member(number, name, "folder" if name.endswith("/") else kind_of(name), size)
+def _member(number: int, name: str, size: int) -> ArchiveMember:
+    return ArchiveMember(number, name, "folder" if name.endswith("/") else kind_of(name), size)
 
 
 def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ _SINCE = re.compile(rb" since (\d{1,16})\n")
 _PLACE = re.compile(rb"^(in|out) (\S{1,200})\n", re.MULTILINE)
 
 
-class Places:
+class FolderJournal:
     """The folders of the store that a worker may be putting files into, noted in its lock file before it does.
 
     What it leaves there without a record when it dies is in one of these, however old the folder is by then: that
@@ -102,13 +102,13 @@ class Slot:
     number: int
     folder: Path
     descriptor: int
-    places: Places
+    journal: FolderJournal
     since: int = 0
     inherited: bool = False
 
     def release(self) -> None:
         """Give the number back; a process that dies, or leaves something undone, only lets go of the lock."""
-        if self.places.settled:
+        if self.journal.settled:
             with contextlib.suppress(OSError):
                 os.ftruncate(self.descriptor, 0)
         os.close(self.descriptor)
@@ -174,7 +174,7 @@ def lock_slot(store: Path, number: int) -> Slot | None:
     if not left:
         os.ftruncate(descriptor, 0)
     _append(descriptor, f"{os.getpid()} on {socket.gethostname()} since {since}\n")
-    return Slot(number, folder, descriptor, Places(folder, descriptor, left), since, inherited=bool(told))
+    return Slot(number, folder, descriptor, FolderJournal(folder, descriptor, left), since, inherited=bool(told))
 
 
 def _append(descriptor: int, lines: str) -> None:

@@ -140,7 +140,7 @@ class Part:
             os.close(descriptor)
 
 
-class Store:
+class StoreFolder:
     """The directory tree that holds received data."""
 
     def __init__(self, root: Path) -> None:

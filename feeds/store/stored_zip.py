@@ -24,8 +24,8 @@ from feeds.store.zip_records import (
     UNICODE_PATH_FIELD,
     ZIP_64_FIELD,
     CentralRecord,
-    Entry,
     Extra,
+    ZipEntry,
     bad_entry,
     check_method,
     local_sizes,
@@ -41,14 +41,14 @@ class StoredDirectory(Directory):
     #: Earlier releases read names without the mark in this code page.
     _unmarked = "cp437"
 
-    def _entry(self, record: CentralRecord) -> Entry:
+    def _entry(self, record: CentralRecord) -> ZipEntry:
         raw_name = self._data[record.name_at : record.extra_at]
         extra = dict(split_extra(raw_name, self._data[record.extra_at : record.comment_at]))
         size, packed, offset = _sizes(extra, record)
         name = self._name(raw_name, extra, record.flags)
-        return Entry(name, raw_name, record.flags, record.method, record.crc, packed, size, offset)
+        return ZipEntry(name, raw_name, record.flags, record.method, record.crc, packed, size, offset)
 
-    def _check_record(self, record: CentralRecord, entry: Entry) -> None:
+    def _check_record(self, record: CentralRecord, entry: ZipEntry) -> None:
         if record.disk not in {0, MAX_16}:
             raise bad_entry(entry.raw_name, "it lies in another part")
         if "\0" in entry.name:  # no release has taken it, and PostgreSQL stores no NUL

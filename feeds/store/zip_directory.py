@@ -20,7 +20,7 @@ from feeds.store.zip_records import (
     MAX_32,
     STORED,
     CentralRecord,
-    Entry,
+    ZipEntry,
     bad_entry,
     central_at,
     central_sizes,
@@ -72,20 +72,20 @@ class Directory:
     def __len__(self) -> int:
         return len(self._places)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ZipEntry]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> Entry:
+    def __getitem__(self, index: int) -> ZipEntry:
         return self._entry(central_at(self._data, self._places[index]))
 
-    def _entry(self, record: CentralRecord) -> Entry:
+    def _entry(self, record: CentralRecord) -> ZipEntry:
         raw_name = self._data[record.name_at : record.extra_at]
         extra = read_extra(raw_name, self._data[record.extra_at : record.comment_at])
         size, packed, offset = central_sizes(raw_name, extra, record)
         name = decode_name(raw_name)
-        return Entry(name, raw_name, record.flags, record.method, record.crc, packed, size, offset)
+        return ZipEntry(name, raw_name, record.flags, record.method, record.crc, packed, size, offset)
 
-    def _check_record(self, record: CentralRecord, entry: Entry) -> None:
+    def _check_record(self, record: CentralRecord, entry: ZipEntry) -> None:
         check_record(self._data, record, entry)
 
     def _check_names(self) -> None:
@@ -131,7 +131,7 @@ def check_limits(size: int, count: int) -> None:
         raise StreamInvalid("The ZIP's central directory is larger than 16 MiB")
 
 
-def read_entry(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
+def read_entry(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
     """Yield an entry's unpacked data, checked against its length and checksum at the end.
 
     Raises:

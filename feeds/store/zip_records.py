@@ -30,7 +30,7 @@ Extra = dict[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ZipEntry:
     """One entry as the central directory describes it."""
 
     name: str
@@ -93,7 +93,7 @@ def central_at(data: bytes, at: int) -> CentralRecord:
     return CentralRecord(flags, method, crc, packed, size, offset, disk, attributes, *places)
 
 
-def check_method(entry: Entry) -> None:
+def check_method(entry: ZipEntry) -> None:
     """Refuse data that is not stored or deflated, or is encrypted."""
     if entry.flags & _ENCRYPTED:
         raise bad_entry(entry.raw_name, "it is encrypted")
@@ -103,7 +103,7 @@ def check_method(entry: Entry) -> None:
         raise bad_entry(entry.raw_name, "its two lengths disagree")
 
 
-def check_record(data: bytes, record: CentralRecord, entry: Entry) -> None:
+def check_record(data: bytes, record: CentralRecord, entry: ZipEntry) -> None:
     """Refuse what is not taken, and what some readers take and others do not."""
     check_method(entry)
     if record.flags & _PATCH:
@@ -208,7 +208,7 @@ def local_sizes(file: BinaryIO) -> tuple[int, int]:
     return name_size, extra_size
 
 
-def read_local(file: BinaryIO, entry: Entry) -> set[bytes]:
+def read_local(file: BinaryIO, entry: ZipEntry) -> set[bytes]:
     """Hold a local header against the directory; return what may follow the data, where the file then is."""
     file.seek(entry.offset)
     mark, _, flags, method, _, _, crc, packed, size, name_size, extra_size = _LOCAL.unpack(
@@ -231,11 +231,11 @@ def read_local(file: BinaryIO, entry: Entry) -> set[bytes]:
     return _descriptors(entry, wide=field is not None) if streamed else {b""}
 
 
-def _disagrees(entry: Entry) -> StreamInvalid:
+def _disagrees(entry: ZipEntry) -> StreamInvalid:
     return bad_entry(entry.raw_name, "its local header disagrees with the central directory")
 
 
-def _fits(values: tuple[int, int, int], entry: Entry, *, streamed: bool) -> bool:
+def _fits(values: tuple[int, int, int], entry: ZipEntry, *, streamed: bool) -> bool:
     """Whether a local header states what the directory does.
 
     That of a streamed entry may leave open, by 0 or the maximum, what is not known yet: Info-ZIP knows the size.
@@ -247,7 +247,7 @@ def _fits(values: tuple[int, int, int], entry: Entry, *, streamed: bool) -> bool
     )
 
 
-def _descriptors(entry: Entry, *, wide: bool) -> set[bytes]:
+def _descriptors(entry: ZipEntry, *, wide: bool) -> set[bytes]:
     """What a streamed entry may end with: its checksum and lengths, with or without a mark.
 
     They have 64 bit where the local header has the 64-bit field, or where they do not fit in less. A checksum that

@@ -103,12 +103,12 @@ def _note_success(network: str) -> None:
     COUNTER.give_back(_own_key(network), now)
     if not is_known(network):
         COUNTER.give_back(_COMMON_KEY, now)
-    COUNTER.tallies.update(_known_key(network), lambda _: (time.time(), 1.0))
+    COUNTER.table.update(_known_key(network), lambda _: (time.time(), 1.0))
 
 
 def is_known(network: str) -> bool:
     """Return whether a user has signed in from this network recently."""
-    found = COUNTER.tallies.find(_known_key(network))
+    found = COUNTER.table.find(_known_key(network))
     return found is not None and found[0] > time.time() - KNOWN_SECONDS
 
 

@@ -6,14 +6,14 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from portal.models import AuditRecord
-from portal.search import MOST_SHOWN, Finder, Hit
+from portal.search import MOST_SHOWN, Finder, SearchHit
 
 
-def find_records(text: str) -> Sequence[Hit]:
+def find_records(text: str) -> Sequence[SearchHit]:
     """Return the latest audit records of a request."""
     records = AuditRecord.objects.filter(request_id=text).order_by("-number")[: MOST_SHOWN + 1]
     return [
-        Hit(
+        SearchHit(
             f"{record.action} {record.kind} {record.name}",
             reverse("admin:portal_auditrecord_change", args=[record.pk]),
             f"by {record.actor or 'the portal'}, {record.at[:16].replace('T', ' ')} UTC",

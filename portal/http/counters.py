@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 0.5
 Pair = tuple[float, float]
 
 
-class Tallies:
+class CounterTable:
     """Table of counters: two numbers for each key. Without a path it is in the memory of one process."""
 
     def __init__(self, path: Path | None = None, *, rows: int = ROWS) -> None:
@@ -107,10 +107,10 @@ def _longest_unseen(digests: Sequence[int], seen: Sequence[float]) -> int:
     return min(range(ENTRIES), key=lambda n: (digests[n] != 0, seen[n]))
 
 
-def shared_tallies(folder: Path) -> Tallies:
+def shared_table(folder: Path) -> CounterTable:
     """Return the table of all workers; if the disk is full, one of this worker alone."""
     try:
-        return Tallies(folder / FILE)
+        return CounterTable(folder / FILE)
     except OSError as fault:
         log.warning("limits are counted by each worker for itself: %s", fault)
-        return Tallies()
+        return CounterTable()

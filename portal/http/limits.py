@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from portal.http.counters import Pair, Tallies
+from portal.http.counters import CounterTable, Pair
 
 WINDOW = 60.0
 #: Seconds for which a request may have waited for its turn to be counted.
@@ -22,8 +22,8 @@ class Allowance(NamedTuple):  # made for every request: a dataclass takes severa
 class Counter:
     """Rate limiter with fixed windows of a minute; shared by all workers once they share their table."""
 
-    def __init__(self, tallies: Tallies | None = None) -> None:
-        self.tallies = tallies or Tallies()
+    def __init__(self, table: CounterTable | None = None) -> None:
+        self.table = table or CounterTable()
 
     def take(self, key: str, limit: int, now: float) -> Allowance:
         """Count one request. A refused request is not counted, so that waiting always helps."""
@@ -35,7 +35,7 @@ class Counter:
             allowed = used < limit
             return started, used + allowed
 
-        started, used = self.tallies.update(key, count)
+        started, used = self.table.update(key, count)
         resets_in = min(int(WINDOW), max(1, math.ceil(started + WINDOW - now)))
         return Allowance(allowed, limit, max(0, limit - int(used)), resets_in)
 
@@ -46,7 +46,7 @@ class Counter:
             started, used = _current(window, now)
             return started, max(0.0, used - 1)
 
-        self.tallies.update(key, uncount)
+        self.table.update(key, uncount)
 
 
 def _current(window: Pair | None, now: float) -> Pair:

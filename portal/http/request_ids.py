@@ -18,7 +18,7 @@ def request_id(supplied: bytes) -> bytes:
     return b"%032x" % random.getrandbits(128)  # to tell requests apart; no secret
 
 
-def told_request_id() -> str:
+def logged_request_id() -> str:
     """Return the id of the current request; empty outside of requests."""
     current = current_request_id.get()
     return "" if current == NONE else current

@@ -13,7 +13,7 @@ from portal.strict_json import read_json
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
-class BodyTooLarge(APIException):
+class JsonTooLarge(APIException):
     """Error for a body above the size limit."""
 
     status_code = 413
@@ -36,7 +36,7 @@ class StrictJSONParser(BaseParser):
     ) -> Any:
         raw = stream.read(MAX_BODY_BYTES + 1)
         if len(raw) > MAX_BODY_BYTES:
-            raise BodyTooLarge
+            raise JsonTooLarge
         return parse_json(raw)
 
 

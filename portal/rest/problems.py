@@ -16,13 +16,13 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.views import set_rollback
 
-from portal.repeated import Recurring
+from portal.repeated import RepeatedFaults
 from portal.rest.reasons import REASONS, reason_of
 from portal.site import public_link
 
 log = logging.getLogger(__name__)
 #: A database that is away fails every request: one line a minute says so.
-_FAULTS = Recurring(log)
+_FAULTS = RepeatedFaults(log)
 
 PROBLEM_TYPE = "application/problem+json"
 API_PREFIX = "/api/"
@@ -108,7 +108,7 @@ class RefusedItems(exceptions.APIException):
         return [{"index": index, **error} for error in _flat("", errors)]
 
 
-class Busy(exceptions.APIException):
+class DatabaseBusy(exceptions.APIException):
     """The database is locked or gone; the same request may work in a moment."""
 
     status_code = 503
@@ -136,7 +136,7 @@ def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpRes
         exception = Conflict()
     elif isinstance(exception, OperationalError | InterfaceError):
         _FAULTS.tell("requests of the API", "the database fails", exception)
-        exception = Busy()
+        exception = DatabaseBusy()
     elif isinstance(exception, UnreadablePostError):
         exception = exceptions.ParseError("The body did not arrive whole.")
     if not isinstance(exception, exceptions.APIException):

@@ -71,7 +71,7 @@ def _suffix(length: str, size: int) -> ByteRange | None:
     return ByteRange(max(0, size - int(length)), size - 1)
 
 
-class Part(io.RawIOBase):
+class FilePart(io.RawIOBase):
     """Reader of one part of an open file, which it closes."""
 
     def __init__(self, file: BinaryIO, part: ByteRange) -> None:

@@ -13,11 +13,11 @@ from concurrent.futures import Executor
 from http import HTTPStatus
 from typing import NamedTuple
 
-from feeds.monitoring.metrics import Measures
+from feeds.monitoring.metrics import Metrics
 from portal.database.threads import Unavailable
 from portal.http.body import Message, Receive, Scope, Send
 from portal.http.request_ids import request_id
-from portal.repeated import WELL, Recurring
+from portal.repeated import WELL, RepeatedFaults
 from portal.server.cache_key import (
     CacheRequest,
     Fields,
@@ -61,7 +61,7 @@ class ResponseCache:
         threads: Executor,
         private: Collection[str] = (),
         private_cookies: Collection[str] = (),
-        measures: Measures | None = None,
+        metrics: Metrics | None = None,
         count: Callable[[Scope], Fields | None] = lambda _: [],
     ) -> None:
         """Create an empty cache.
@@ -71,15 +71,15 @@ class ResponseCache:
             threads: read versions and compress answers.
             private: further headers, in lower case, of callers whose answers are their own.
             private_cookies: names of the cookies that mark such callers; pages depend on no others.
-            measures: counts the answers.
+            metrics: counts the answers.
             count: counts a request to the API for its caller; returns the rate limit's header fields, or None
                 above the limit.
         """
         self._read_version = version
-        self._recurring = Recurring(log)
+        self._recurring = RepeatedFaults(log)
         self._threads = threads
         self._rules = KeyRules(private=private, private_cookies=private_cookies)
-        self._measures = measures or Measures()
+        self._metrics = metrics or Metrics()
         self._count = count
         self.responses = ResponseStore()
         self._being_made: dict[Key, asyncio.Event] = {}
@@ -135,7 +135,7 @@ class ResponseCache:
     def _take(self, ready: CachedResponse, asked: CacheRequest) -> Form:
         self.responses.note_use(asked.key)
         form = ready.form_for(asked)
-        self._measures.ready_answers["not_modified" if form.status == HTTPStatus.NOT_MODIFIED else "hit"].inc()
+        self._metrics.ready_answers["not_modified" if form.status == HTTPStatus.NOT_MODIFIED else "hit"].inc()
         return form
 
     async def _make(
@@ -151,7 +151,7 @@ class ResponseCache:
             if self._being_made.get(asked.key) is decided:
                 del self._being_made[asked.key]
         if ready is not None:
-            self._measures.ready_answers["made"].inc()
+            self._metrics.ready_answers["made"].inc()
             await _send(ready.form_for(asked), asked, [*filter(is_of_this_request, caught.fields)], send)
 
     async def _from_django(

@@ -19,7 +19,7 @@ from portal.rest.problems import API_PREFIX, PROBLEM_TYPE, problem_body
 from portal.server.bodies import BodyTooLarge, Budget, NoRoom, TooSlow, read_body
 from portal.server.bridge import DjangoBridge
 from portal.server.lanes import RETRY_SECONDS, Lane, LaneFull
-from portal.server.long_polls import WaitingRoom, wants_to_wait
+from portal.server.long_polls import LongPolls, wants_to_wait
 from portal.server.routes import Kind, Route
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ MAX_HOST = 260
 DRAIN_BYTES, DRAIN_SECONDS = 64 * 1024, 1.0
 
 
-class Refused(Exception):  # becomes an answer
+class GateRefusal(Exception):  # becomes an answer
     """Error for a request that does not reach Django."""
 
     def __init__(self, http: int, detail: str, *, retry_after: int | None = None) -> None:
@@ -65,10 +65,10 @@ class Rules:
 class Gate:
     """Application that passes requests with trusted headers to Django."""
 
-    def __init__(self, django: DjangoBridge, rules: Rules, waiting: WaitingRoom | None = None) -> None:
+    def __init__(self, django: DjangoBridge, rules: Rules, waiting: LongPolls | None = None) -> None:
         self._django = django
         self._rules = rules
-        self._waiting = waiting or WaitingRoom()
+        self._waiting = waiting or LongPolls()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, *, address: str) -> None:
         """Answer one request.
@@ -84,7 +84,7 @@ class Gate:
         try:
             with ExitStack() as held:
                 await self._answer(scope, body, send, network, held)
-        except Refused as refused:
+        except GateRefusal as refused:
             await _refuse(scope, body, send, refused)
 
     async def _answer(self, scope: Scope, body: Body, send: Send, network: str, held: ExitStack) -> None:
@@ -120,16 +120,16 @@ class Gate:
         try:
             file, length = await read_body(body, most, share, self._rules.disk)
         except Incomplete:
-            raise Refused(400, "The request's body did not arrive whole.") from None
+            raise GateRefusal(400, "The request's body did not arrive whole.") from None
         except TooSlow:
-            raise Refused(408, "The request's body did not arrive in time.") from None
+            raise GateRefusal(408, "The request's body did not arrive in time.") from None
         except BodyTooLarge:
-            raise Refused(413, _too_large(most, route)) from None
+            raise GateRefusal(413, _too_large(most, route)) from None
         except NoRoom as fault:
             if fault.__cause__ is not None:
                 log.warning("a body cannot be kept in the temporary folder: %s", fault.__cause__)
             detail = "There is no room for the request's body now. Send it again later."
-            raise Refused(503, detail, retry_after=RETRY_SECONDS) from fault
+            raise GateRefusal(503, detail, retry_after=RETRY_SECONDS) from fault
         held.callback(file.close)
         return file, length
 
@@ -139,7 +139,7 @@ class Gate:
             return await loop.run_in_executor(self._rules.callers, self._rules.is_signed_in, scope["headers"])
         except Unavailable as fault:
             log.warning("a login cannot be looked up: %s", fault)
-            raise Refused(
+            raise GateRefusal(
                 503, "Logins cannot be looked up now. Send it again.", retry_after=RETRY_SECONDS
             ) from fault
 
@@ -166,17 +166,17 @@ def _check_host(scope: Scope) -> None:
     """Refuse an invalid Host.
 
     Raises:
-        Refused: it is too long.
+        GateRefusal: it is too long.
     """
     if sum(len(value) for name, value in scope["headers"] if name == b"host") > MAX_HOST:
-        raise Refused(400, f"The Host header is longer than {MAX_HOST} bytes.")
+        raise GateRefusal(400, f"The Host header is longer than {MAX_HOST} bytes.")
 
 
 def _check_room(lane: Lane | None, network: str) -> None:
     """Refuse a request before its body is read if its lane is full.
 
     Raises:
-        Refused: there is none.
+        GateRefusal: there is none.
     """
     with ExitStack() as tried:
         _enter(lane, network, tried)
@@ -187,7 +187,7 @@ def _enter(lane: Lane | None, network: str, held: ExitStack) -> Executor | None:
         return held.enter_context(lane.place(network)) if lane is not None else None
     except LaneFull:
         detail = "Too many requests of this kind are waiting. Try again in a moment."
-        raise Refused(503, detail, retry_after=RETRY_SECONDS) from None
+        raise GateRefusal(503, detail, retry_after=RETRY_SECONDS) from None
 
 
 def _too_large(most: int, route: Route) -> str:
@@ -195,7 +195,7 @@ def _too_large(most: int, route: Route) -> str:
     return f"The request's body is larger than {most} bytes.{with_login}"
 
 
-async def _refuse(scope: Scope, body: Body, send: Send, refused: Refused) -> None:
+async def _refuse(scope: Scope, body: Body, send: Send, refused: GateRefusal) -> None:
     """Send a refusal; below the API as problem details."""
     supplied = [value for name, value in scope["headers"] if name == b"x-request-id"]
     given = request_id(b",".join(supplied))

@@ -20,7 +20,7 @@ _MARK = NOTHING_YET.lower().encode()
 _WAIT = re.compile(rb"(?:^|&)wait=([0-9]{1,3})(?:&|$)")
 
 
-class WaitingRoom:
+class LongPolls:
     """Counts the requests that wait."""
 
     def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:

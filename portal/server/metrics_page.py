@@ -24,7 +24,7 @@ from portal.http.bearer import bearer_secret
 from portal.http.body import Receive, Scope, Send
 from portal.http.client import client_address, is_loopback
 from portal.models import ApiToken
-from portal.repeated import REMIND_AFTER, Recurring
+from portal.repeated import REMIND_AFTER, RepeatedFaults
 from portal.setting_values import MetricsReaders
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class MetricsPage:
         self._registry = registry
         self._callers = callers
         self._threads = threads
-        self._recurring = Recurring(log, settle_seconds=REMIND_AFTER)
+        self._recurring = RepeatedFaults(log, settle_seconds=REMIND_AFTER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; its body is ignored."""

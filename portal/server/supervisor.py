@@ -35,7 +35,7 @@ class Supervisor:
         run: Callable[[int], None],
         *,
         workers: int,
-        patience_seconds: int,
+        stop_seconds: int,
         listener: int | None = None,
         inherited: Inheritance | None = None,
     ) -> None:
@@ -44,7 +44,7 @@ class Supervisor:
         Args:
             run: what each worker does; its argument is a descriptor that becomes readable when the parent is gone.
             workers: how many.
-            patience_seconds: how long workers may take to stop before they are killed.
+            stop_seconds: how long workers may take to stop before they are killed.
             listener: descriptor of the socket to pass to the next program; without one SIGHUP stops, as SIGTERM.
             inherited: workers of the program before this one, which end once new ones accept connections.
         """
@@ -54,7 +54,7 @@ class Supervisor:
         self._trial: int | None = None
         self._run = run
         self._wanted = workers
-        self._patience_seconds = patience_seconds
+        self._stop_seconds = stop_seconds
         self._started: dict[int, float] = {}
         self._failures = 0
         self._stopping = False
@@ -179,7 +179,7 @@ class Supervisor:
         """Pass the wish to stop on. Asked a second time, workers stop without waiting for deliveries."""
         if not self._stopping:
             self._stopping = True
-            signal.alarm(self._patience_seconds)
+            signal.alarm(self._stop_seconds)
         self._signal_all(number)
 
     def _signal_all(self, number: int) -> None:

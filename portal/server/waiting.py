@@ -18,7 +18,7 @@ from django.db import OperationalError, connections
 from feeds.receipt.answers import framing_answer
 from feeds.rules.stroom_status import UNAVAILABLE
 from portal.command_line import explain
-from portal.repeated import Recurring
+from portal.repeated import RepeatedFaults
 
 log = logging.getLogger("portal.start")
 
@@ -42,8 +42,8 @@ def wait_until_done(work: Callable[[], None], listener: socket.socket | None = N
         work: may be done again after it has failed half-way.
         listener: callers that come here meanwhile are answered.
     """
-    told = Recurring(log)
-    room = WaitingRoom(listener)
+    told = RepeatedFaults(log)
+    room = StartingAnswers(listener)
     try:
         while True:
             try:
@@ -71,7 +71,7 @@ def passes(fault: Exception) -> bool:
     return bool(explain(fault)) and not _REFUSALS.search(text)
 
 
-class WaitingRoom:
+class StartingAnswers:
     """Thread that answers every request with 503 until the portal has started."""
 
     def __init__(self, listener: socket.socket | None) -> None:

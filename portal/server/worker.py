@@ -16,12 +16,12 @@ from prometheus_client import CollectorRegistry
 
 from codes.pages.warm import Warmer
 from codes.release import content_version
-from feeds.maintenance.takeover import Succession
+from feeds.maintenance.takeover import Takeover
 from feeds.monitoring.counts import CountWriter, DeliveryCounts
 from feeds.monitoring.health import HealthMonitor
 from feeds.monitoring.maintenance_runs import MaintenanceCollector
-from feeds.monitoring.metrics import FOLDER, Measures, of_all_workers, shared_measures
-from feeds.monitoring.snapshot import StandingCollector, StandingKeeper
+from feeds.monitoring.metrics import FOLDER, Metrics, of_all_workers, shared_metrics
+from feeds.monitoring.snapshot import SnapshotCollector, SnapshotKeeper
 from feeds.receipt.app import Receiver
 from feeds.receipt.feed_status import FeedStatusApp
 from feeds.receipt.pools import ReceiptPools
@@ -29,12 +29,12 @@ from feeds.receipt.recording import Committer
 from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot, take_slot
-from feeds.store.spool import SpaceMark, Store
+from feeds.store.spool import SpaceMark, StoreFolder
 from portal.access.sign_in import is_known, is_signed_in
 from portal.access.tokens import BearerOutcome, authenticate_bearer
 from portal.database.threads import DatabasePool, database
 from portal.environment import Environment
-from portal.http.counters import shared_tallies
+from portal.http.counters import shared_table
 from portal.http.limits import COUNTER
 from portal.rest.throttling import ReadyThrottle
 from portal.server.bridge import DjangoBridge
@@ -42,7 +42,7 @@ from portal.server.cache import ResponseCache
 from portal.server.edge import Edge
 from portal.server.gate import Gate, Rules
 from portal.server.lanes import Lane, PagePools
-from portal.server.long_polls import WaitingRoom
+from portal.server.long_polls import LongPolls
 from portal.server.metrics_page import BuildCollector, MetricsPage
 from portal.server.proxy_probe import PROBE_HEADER, ProxyProbe
 from portal.server.routes import Kind, route_of
@@ -69,12 +69,12 @@ class Worker:
     service: ReceiptService
     health: HealthMonitor
     slot: Slot
-    measures: Measures
+    metrics: Metrics
     limits: WorkerLimits
     committer: Committer
     _counts: CountWriter
-    _succession: Succession
-    _standing: StandingKeeper
+    _succession: Takeover
+    _standing: SnapshotKeeper
     _pools: tuple[DatabasePool, ...]
 
     def __enter__(self) -> Self:
@@ -95,7 +95,7 @@ class Worker:
         self._succession.stop()
         self._standing.stop()
         self._counts.stop()
-        self.measures.close()
+        self.metrics.close()
         self.slot.release()
 
     def read_catalogue(self) -> None:
@@ -114,7 +114,7 @@ def make_worker(environment: Environment) -> Worker:
     limits = limits_of(descriptor_limit(), environment.threads)
     pools = _receipt_pools(limits)
     pages = PagePools(environment.threads, limits.side)
-    COUNTER.tallies = shared_tallies(environment.data_dir)
+    COUNTER.table = shared_table(environment.data_dir)
     service = _receipt_service(environment, core)
     committer = Committer(service.recorder)
     receiver = Receiver(
@@ -130,12 +130,12 @@ def make_worker(environment: Environment) -> Worker:
         service=service,
         health=core.health,
         slot=core.slot,
-        measures=core.measures,
+        metrics=core.metrics,
         limits=limits,
         committer=committer,
         _counts=CountWriter(core.counts),
-        _succession=Succession(core.store.root, core.slot),
-        _standing=StandingKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
+        _succession=Takeover(core.store.root, core.slot),
+        _standing=SnapshotKeeper(environment.data_dir / FOLDER, most_feeds=environment.metrics_feeds),
         _pools=(*pages.all, *pools.all),
     )
 
@@ -144,22 +144,22 @@ def make_worker(environment: Environment) -> Worker:
 class _Core:
     """Store, worker number and measurements, on which everything else of a worker is built."""
 
-    store: Store
+    store: StoreFolder
     slot: Slot
     space: SpaceMark
-    measures: Measures
+    metrics: Metrics
     health: HealthMonitor
     counts: DeliveryCounts
 
 
 def _take_core(environment: Environment) -> _Core:
     """Take a worker's number in the store."""
-    store = Store(environment.data_dir / "store")
+    store = StoreFolder(environment.data_dir / "store")
     slot = take_slot(store.root)
     space = SpaceMark(store.root, environment.min_free_bytes)
-    measures = _start_measuring(environment, slot)
-    health = HealthMonitor(slot.folder, space, measures, worker=_node(environment, slot))
-    return _Core(store, slot, space, measures, health, DeliveryCounts())
+    metrics = _start_measuring(environment, slot)
+    health = HealthMonitor(slot.folder, space, metrics, worker=_node(environment, slot))
+    return _Core(store, slot, space, metrics, health, DeliveryCounts())
 
 
 def _node(environment: Environment, slot: Slot) -> str:
@@ -195,7 +195,7 @@ def _receipt_service(environment: Environment, core: _Core) -> ReceiptService:
         core.counts,
         on_store_fault=core.health.store_failed,
         on_database_fault=core.health.database_failed,
-        measures=core.measures,
+        metrics=core.metrics,
     )
 
 
@@ -209,7 +209,7 @@ def _edge(environment: Environment, core: _Core, receiver: Receiver, pages: Page
             authenticate=_authenticate,
             identity=environment.identity_headers,
             decisions=decisions,
-            measures=core.measures,
+            metrics=core.metrics,
             takes_tokens=environment.sender_tokens,
         ),
         try_it=_try_it(environment, decisions),
@@ -220,11 +220,11 @@ def _edge(environment: Environment, core: _Core, receiver: Receiver, pages: Page
             callers=pages.callers,
             threads=pages.metrics,
         ),
-        ready=_response_cache(environment, decisions, core.measures),
+        ready=_response_cache(environment, decisions, core.metrics),
         gate=Gate(
             DjangoBridge(WSGIHandler(), pages.pages),
             _rules(pages, receiver.pools.work),
-            WaitingRoom(stopping=lambda: receiver.stopping),
+            LongPolls(stopping=lambda: receiver.stopping),
         ),
         health=lambda: health.current,
         trusts=environment.trusted_proxies.trusts,
@@ -245,13 +245,13 @@ def _try_it(environment: Environment, threads: Executor) -> TryIt:
     )
 
 
-def _response_cache(environment: Environment, threads: Executor, measures: Measures) -> ResponseCache:
+def _response_cache(environment: Environment, threads: Executor, metrics: Metrics) -> ResponseCache:
     return ResponseCache(
         version=_catalogue_version,
         threads=threads,
         private=[PROBE_HEADER, *filter(None, [environment.signin_header])],
         private_cookies=[settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name],
-        measures=measures,
+        metrics=metrics,
         count=ReadyThrottle(trusts=environment.trusted_proxies.trusts, caller=environment.trusted_proxies.caller),
     )
 
@@ -274,19 +274,19 @@ def _rules(pools: PagePools, disk: Executor) -> Rules:
     return Rules(route=route_of, is_signed_in=is_signed_in, callers=pools.callers, disk=disk, lane=lane)
 
 
-def _start_measuring(environment: Environment, slot: Slot) -> Measures:
-    measures = shared_measures(environment.data_dir / FOLDER, slot.number)
-    measures.starts.inc()
-    measures.workers.set(1)
-    return measures
+def _start_measuring(environment: Environment, slot: Slot) -> Metrics:
+    metrics = shared_metrics(environment.data_dir / FOLDER, slot.number)
+    metrics.starts.inc()
+    metrics.workers.set(1)
+    return metrics
 
 
 def _collected(environment: Environment, core: _Core) -> CollectorRegistry:
     """Return the registry of /metrics, which covers all workers."""
     folder = environment.data_dir / FOLDER
     registry = CollectorRegistry()
-    registry.register(of_all_workers(folder, core.measures))
-    registry.register(StandingCollector(folder, core.space, most_feeds=environment.metrics_feeds))
+    registry.register(of_all_workers(folder, core.metrics))
+    registry.register(SnapshotCollector(folder, core.space, most_feeds=environment.metrics_feeds))
     registry.register(MaintenanceCollector(environment.data_dir))
     registry.register(BuildCollector())
     return registry

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission, User
 
 from feeds.models import RefusalSample
 from feeds.monitoring.counts import SAMPLES_PER_KEY
-from feeds.store.spool import Store
+from feeds.store.spool import StoreFolder
 from portal.logs import OneLine
 from portal.models import ApiToken
 from tests.factories import make_feed
@@ -132,7 +132,7 @@ def test_what_fails_in_a_thread_is_logged_under_it(
     def broken(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Store, "place", broken)
+    monkeypatch.setattr(StoreFolder, "place", broken)
     answer = deliver(live, "OPEN-FEED", "lost-1")
     assert answer.outcome == (500, 999)
     assert len(log) == 2

@@ -357,7 +357,7 @@ def test_curl_and_the_sending_script_send_with_a_token(live: Live, owner: User, 
 
 def test_deliveries_are_counted_by_what_identified_the_sender(live: Live, owner: User) -> None:
     def counted(identity: str) -> float:
-        series = live.worker.measures._identities
+        series = live.worker.metrics._identities
         return sum(series[key]._value.get() for key in series if key[0] == identity)
 
     before = {name: counted(name) for name in ("token", "token_refused", "certificate", "none")}

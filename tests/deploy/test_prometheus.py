@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from feeds.monitoring.maintenance_runs import TASKS, MaintenanceCollector, Run
-from feeds.monitoring.metrics import NAMESPACE, Measures
-from feeds.monitoring.snapshot import Standing, StandingCollector
+from feeds.monitoring.metrics import NAMESPACE, Metrics
+from feeds.monitoring.snapshot import FeedSnapshot, SnapshotCollector
 from feeds.store.spool import SpaceMark
 from portal.server.metrics_page import BuildCollector
 
@@ -29,11 +29,11 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not in
 def families() -> dict[str, tuple[str, set[str]]]:
     """Type and labels of every metric, by its name."""
     folder = Path("/nowhere")
-    standing = Standing(1, 1, {"Receive": 1}, 1, 1.0, 1, {"FEED": 1.0}, {"FEED": 1.0}, {"stored": 1}, 1.0)
+    standing = FeedSnapshot(1, 1, {"Receive": 1}, 1, 1.0, 1, {"FEED": 1.0}, {"FEED": 1.0}, {"stored": 1}, 1.0)
     runs = dict.fromkeys(TASKS, Run(1.0, ok=True, succeeded=1.0))
-    collector = StandingCollector(folder, SpaceMark(ROOT), most_feeds=1)
+    collector = SnapshotCollector(folder, SpaceMark(ROOT), most_feeds=1)
     found = [
-        *Measures().registry.collect(),
+        *Metrics().registry.collect(),
         *collector._figures(standing),
         *collector._disk(),
         *MaintenanceCollector(folder)._figures(runs),
@@ -98,7 +98,7 @@ def test_queries_use_series_and_labels_that_there_are(where: str, query: str) ->
 def test_label_values_in_queries_can_occur() -> None:
     can = {
         tuple(pair)
-        for metric in Measures().registry.collect()
+        for metric in Metrics().registry.collect()
         for sample in metric.samples
         for pair in sample.labels.items()
     }

@@ -9,7 +9,7 @@ from django.urls import NoReverseMatch, reverse
 
 from portal import menu
 from portal.access.roles import AUDITOR, VIEWER
-from portal.menu import Entry, Shown, shown_menu
+from portal.menu import MenuEntry, ShownEntry, shown_menu
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +22,7 @@ def member_of(*roles: str, **fields: bool) -> User:
     return user
 
 
-def labels(shown: Collection[Shown]) -> list[str]:
+def labels(shown: Collection[ShownEntry]) -> list[str]:
     return [entry.label for entry in shown]
 
 
@@ -72,7 +72,9 @@ def test_the_section_of_a_page_is_marked(view_name: str, label: str) -> None:
 
 
 def test_an_entry_without_a_page_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(menu, "MENU", (Entry("Later", "admin:no_such_page"), Entry("Docs", "documentation-index")))
+    monkeypatch.setattr(
+        menu, "MENU", (MenuEntry("Later", "admin:no_such_page"), MenuEntry("Docs", "documentation-index"))
+    )
     assert labels(shown_menu(None, "", "")) == ["Docs"]
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 
 from feeds.models import Outcome, RefusalSample
 from feeds.monitoring.counts import MAX_SAMPLES, DeliveryCounts
-from feeds.monitoring.metrics import Measures
+from feeds.monitoring.metrics import Metrics
 from feeds.receipt.results import DeliveryResult
 from feeds.receipt.service import ReceiptService
 from feeds.rules.decision import Decision, FeedStatus
@@ -65,7 +65,7 @@ class FakeService:
 
     def __init__(self, counts: DeliveryCounts) -> None:
         self.counts = counts
-        self.measures = Measures()
+        self.metrics = Metrics()
         self.settings = SimpleNamespace(log_deliveries=True)
 
 

@@ -117,7 +117,7 @@ def be_supervisor(
     watcher = supervisor.Supervisor(
         lambda lifeline: worker.serve(settings.ENVIRONMENT, [listener], lifeline, held_open=held_open),
         workers=settings.ENVIRONMENT.workers,
-        patience_seconds=int(worker.GRACE_SECONDS) + worker.CLOSE_SECONDS + 10,
+        stop_seconds=int(worker.GRACE_SECONDS) + worker.CLOSE_SECONDS + 10,
     )
     tell({})
     sys.exit(watcher.run())

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from feeds.maintenance.backup import Backup, CannotBackUp, Options, Summary
-from feeds.maintenance.locks import Busy, only_one
+from feeds.maintenance.locks import MaintenanceBusy, only_one
 from feeds.monitoring.maintenance_runs import recorded
 from portal.text import counted
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         try:
             with only_one(settings.STORE_DIR, wait=wait):
                 return Backup(settings.DATA_DIR, folder.absolute(), self.stderr.write, chosen).run()
-        except (Busy, CannotBackUp, DatabaseError, OSError) as fault:
+        except (MaintenanceBusy, CannotBackUp, DatabaseError, OSError) as fault:
             raise CommandError(str(fault).strip()) from fault
 
     def _show(self, summary: Summary, folder: Path) -> None:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.maintenance.findings import LOSSES
 from feeds.maintenance.integrity import StoreCheck
-from feeds.maintenance.locks import Busy, only_one
+from feeds.maintenance.locks import MaintenanceBusy, only_one
 from feeds.monitoring.maintenance_runs import recorded
 from portal.text import counted
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         try:
             with recorded(settings.DATA_DIR, "check"), only_one(settings.STORE_DIR, wait=options["wait"]):
                 self._check(StoreCheck(settings.STORE_DIR, deep=options["hash"], repair=options["repair"]))
-        except Busy as fault:
+        except MaintenanceBusy as fault:
             raise CommandError(str(fault)) from fault
 
     def _check(self, check: StoreCheck) -> None:

@@ -12,7 +12,7 @@ from django.db.models import Count, Sum
 from feeds.maintenance.handover import Exporter, HandOverReport, Limits, Selection
 from feeds.maintenance.handover_folders import CannotExport, Staging
 from feeds.maintenance.identity import read_key
-from feeds.maintenance.locks import Busy
+from feeds.maintenance.locks import MaintenanceBusy
 from feeds.monitoring.maintenance_runs import recorded
 from feeds.store.canonical import ExportFault
 from portal.management.options import instant
@@ -93,7 +93,7 @@ class Command(BaseCommand):
                 tell=self.stdout.write,
             )
             return exporter.run(selection)
-        except (Busy, CannotExport, ExportFault, OSError) as fault:
+        except (MaintenanceBusy, CannotExport, ExportFault, OSError) as fault:
             raise CommandError(str(fault)) from fault
 
     def _finish(self, report: HandOverReport) -> None:

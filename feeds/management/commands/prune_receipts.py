@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from feeds.maintenance.locks import Busy, only_one
+from feeds.maintenance.locks import MaintenanceBusy, only_one
 from feeds.maintenance.retention import (
     KEEP_COUNTS_DAYS,
     Pruner,
@@ -53,7 +53,7 @@ class Command(BaseCommand):
                 self._say(pruner.run(find_due(), options["limit"]), "removed")
                 self._say_counts(prune_counts(options["counts_days"]), "removed")
                 prune_sessions()
-        except Busy as fault:
+        except MaintenanceBusy as fault:
             raise CommandError(str(fault)) from fault
 
     def _say_counts(self, number: int, what: str) -> None:

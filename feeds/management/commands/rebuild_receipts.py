@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.maintenance.findings import FindingKind
 from feeds.maintenance.integrity import StoreCheck
-from feeds.maintenance.locks import Busy, only_one
+from feeds.maintenance.locks import MaintenanceBusy, only_one
 from feeds.models import Receipt
 from portal.management.options import instant
 from portal.text import counted
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         try:
             with only_one(settings.STORE_DIR, wait=wait):
                 findings = list(StoreCheck(settings.STORE_DIR, repair=True).run())
-        except Busy as fault:
+        except MaintenanceBusy as fault:
             raise CommandError(str(fault)) from fault
         recorded = Receipt.objects.filter(pk__gt=known, recovered=True)
         if before is not None:

@@ -54,7 +54,7 @@ class Command(BaseCommand):
                 environment, [listener], lifeline, on_started=report_started, held_open=held_open
             ),
             workers=environment.workers,
-            patience_seconds=int(GRACE_SECONDS) + CLOSE_SECONDS + 10,
+            stop_seconds=int(GRACE_SECONDS) + CLOSE_SECONDS + 10,
             # A terminal that is closed sends SIGHUP too, and means the end.
             listener=None if sys.stdin is not None and sys.stdin.isatty() else listener.fileno(),
             inherited=inherited,

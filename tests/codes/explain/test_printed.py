@@ -9,7 +9,7 @@ from codes.catalogue.reader import read_catalogue
 from codes.explain.faults import FAULTS, cause_of
 from codes.explain.findings import Vocabulary
 from codes.explain.owners import SIGNS, owner_meant
-from codes.explain.pairing import Pair, pair_up
+from codes.explain.pairing import StatusPair, pair_up
 from codes.explain.recognise import recognise
 from codes.explain.unanswered import NO_STATUS
 from codes.explain.vocabulary import vocabulary_of
@@ -34,7 +34,7 @@ def answers(text: str) -> str:
     return " ".join(_written(pair) for pair in pair_up(recognise(text, VOCABULARY)))
 
 
-def _written(pair: Pair) -> str:
+def _written(pair: StatusPair) -> str:
     http = "" if pair.http is None else "none" if pair.http == NO_STATUS else str(pair.http)
     return http if pair.stroom is None else f"{http}/{pair.stroom}"
 

@@ -14,7 +14,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from codes.models import HeaderUse, Meaning, StatusCode
 from codes.release import one_version
-from codes.search.engine import Document, Index, Place, Text, distance, words_of
+from codes.search.engine import CodeText, Document, Index, OtherPage, distance, words_of
 from codes.search.index import current_index, find, no_answer_in, straight_to
 from codes.search.phrases import PHRASES
 from codes.search.remarks import remarks_on
@@ -664,6 +664,6 @@ def test_words_are_cut_at_humps_dashes_and_underscores() -> None:
 
 @given(st.text(max_size=60))
 def test_any_query_has_an_answer(query: str) -> None:
-    texts = (Text(10, "Not Found", "name"), Text(5, "nginx", "owner"))
-    index = Index([Document("http", 404, "ietf", texts)], [Place(("nginx",), "Codes of nginx", "/x/")])
+    texts = (CodeText(10, "Not Found", "name"), CodeText(5, "nginx", "owner"))
+    index = Index([Document("http", 404, "ietf", texts)], [OtherPage(("nginx",), "Codes of nginx", "/x/")])
     assert len(index.search(query).hits) <= 1

@@ -16,7 +16,7 @@ from feeds.admin.refusals import alike
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
 from feeds.monitoring.figures import start_of_hour
 from feeds.monitoring.overview import certificates_ending, went_quiet
-from feeds.monitoring.snapshot import Standing, shared_standing
+from feeds.monitoring.snapshot import FeedSnapshot, shared_standing
 from tests.feeds.admin.admin_client import DN, signed_in
 from tests.steps import steps_of_sqlite
 
@@ -71,7 +71,7 @@ def test_the_first_page_says_what_the_store_holds_as_it_was_counted_last(tmp_pat
     client = signed_in(superuser=True)
     with override_settings(DATA_DIR=tmp_path):
         assert "in the store" not in client.get(reverse("admin:index")).content.decode()
-        shared_standing(folder, lambda: Standing(1234, 5 * 1024 * 1024, {}, 0, None))
+        shared_standing(folder, lambda: FeedSnapshot(1234, 5 * 1024 * 1024, {}, 0, None))
         with CaptureQueriesContext(connection) as queries:
             page = client.get(reverse("admin:index")).content.decode()
     assert re.search(r"Receipts in the store</dt><dd>1,234 <small>5.0\sMiB, at <time[^>]*>\d\d:\d\d</time>", page)

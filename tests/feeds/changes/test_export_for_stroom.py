@@ -22,7 +22,7 @@ from feeds.maintenance import handover_folders
 from feeds.maintenance.handover import Exporter, Selection
 from feeds.maintenance.handover_folders import Access, Staging
 from feeds.maintenance.handover_journal import Journal
-from feeds.maintenance.locks import Busy, only_one
+from feeds.maintenance.locks import MaintenanceBusy, only_one
 from feeds.models import Receipt
 from feeds.rules.stream_types import STREAM_TYPES
 from feeds.store.archive import read_archive
@@ -385,7 +385,7 @@ def test_an_export_goes_on_during_a_backup_and_waits_only_for_another_export(dep
     with only_one(depot.root):
         assert "1 receipt in 1 archive" in export(output)
     staging = Staging.of(output)
-    with only_one(staging.folder), pytest.raises(Busy, match="Another export is running"):
+    with only_one(staging.folder), pytest.raises(MaintenanceBusy, match="Another export is running"):
         Exporter(depot.root, staging).run(Selection())
 
 

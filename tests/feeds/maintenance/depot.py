@@ -18,7 +18,7 @@ from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.rules.metadata import read_request
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import take_slot
-from feeds.store.spool import SpaceMark, Store
+from feeds.store.spool import SpaceMark, StoreFolder
 from portal.http.client import IdentityNames
 
 
@@ -43,7 +43,7 @@ class Depot:
             identity=IdentityNames(),
             space=SpaceMark(self.root, 0),
         )
-        self._service = ReceiptService(settings, Store(self.root), self.slot, self.ids, DeliveryCounts())
+        self._service = ReceiptService(settings, StoreFolder(self.root), self.slot, self.ids, DeliveryCounts())
 
     def close(self) -> None:
         """Die: the lock on the slot goes."""

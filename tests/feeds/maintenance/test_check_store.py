@@ -17,7 +17,7 @@ from feeds.maintenance import store_walk, takeover
 from feeds.maintenance.findings import Finding, FindingKind
 from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.locks import only_one
-from feeds.maintenance.takeover import NEWEST_HOURS, Succession
+from feeds.maintenance.takeover import NEWEST_HOURS, Takeover
 from feeds.models import Receipt
 from feeds.receipt.recording import Recorder
 from feeds.receipt.results import CommitUnknown
@@ -276,7 +276,7 @@ def test_r12_a_successor_records_what_an_upload_of_five_hours_left(
     time.sleep(0.002)
     die(depot)
     monkeypatch.setattr(connections, "close_all", lambda: None)  # the test's own
-    Succession(depot.root, depot.slot).run()
+    Takeover(depot.root, depot.slot).run()
     assert [receipt.receipt_id for receipt in Receipt.objects.filter(recovered=True)] == [left]
     depot.start_again()
     assert not depot.slot.inherited, "there is nothing left to look for"
@@ -293,7 +293,7 @@ def test_r17_what_was_left_before_the_clock_was_set_back_is_recorded_when_it_can
         patch.setattr(time, "time", lambda: now - 60)
         depot.die()
     monkeypatch.setattr(connections, "close_all", lambda: None)  # the test's own
-    successor = Succession(depot.root, depot.slot)
+    successor = Takeover(depot.root, depot.slot)
 
     def wait(_: float) -> None:
         assert not Receipt.objects.exists()
@@ -382,7 +382,7 @@ def test_a_successor_mends_beside_its_deliveries_and_tries_again(
     monkeypatch.setattr(StoreCheck, "recover", recover)
     monkeypatch.setattr(takeover, "TRY_AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(connections, "close_all", lambda: None)  # the test's own
-    Succession(depot.root, depot.slot).run()
+    Takeover(depot.root, depot.slot).run()
     assert Receipt.objects.get().recovered
     assert not faults
 
@@ -391,4 +391,4 @@ def test_without_a_dead_predecessor_nothing_is_looked_at(depot: Depot, monkeypat
     monkeypatch.setattr(StoreCheck, "recover", lambda _: pytest.fail("it looks"))
     monkeypatch.setattr(connections, "close_all", lambda: None)
     depot.start_again()
-    Succession(depot.root, depot.slot).run()
+    Takeover(depot.root, depot.slot).run()

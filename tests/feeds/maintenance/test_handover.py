@@ -21,7 +21,7 @@ from feeds.maintenance import identity
 from feeds.maintenance.handover import Exporter, Limits, Selection
 from feeds.maintenance.handover_folders import STAGING, Staging
 from feeds.maintenance.handover_journal import Journal
-from feeds.maintenance.locks import Busy
+from feeds.maintenance.locks import MaintenanceBusy
 from feeds.models import Receipt, ReceiptFeed
 from feeds.rules.stored_metadata import parse_meta
 from feeds.store.canonical import CanonicalZip, Content, ExportFault, Item, Key
@@ -339,7 +339,7 @@ def test_two_exports_at_once_are_refused(depot: Depot, output: Path) -> None:
     staging = Staging.of(output)
 
     def second(_: str) -> None:
-        with pytest.raises(Busy):
+        with pytest.raises(MaintenanceBusy):
             Exporter(depot.root, staging).run(Selection())
 
     report = Exporter(depot.root, staging, tell=second).run(Selection())

@@ -13,10 +13,10 @@ from feeds.models import Outcome
 from feeds.monitoring.metrics import (
     FILE_BYTES,
     FILE_KINDS,
-    Measures,
+    Metrics,
     of_all_workers,
     prepare_folder,
-    shared_measures,
+    shared_metrics,
 )
 from feeds.rules import stroom_status
 from feeds.rules.stroom_status import StroomStatus
@@ -37,24 +37,24 @@ def value(collector: CollectorRegistry | object, name: str, **labels: str) -> fl
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Measures, Measures]]:
+def pair(tmp_path: Path) -> Iterator[tuple[Metrics, Metrics]]:
     """Two workers of one portal."""
-    workers = shared_measures(tmp_path, 1), shared_measures(tmp_path, 2)
+    workers = shared_metrics(tmp_path, 1), shared_metrics(tmp_path, 2)
     yield workers
     for worker in workers:
         worker.close()
 
 
-def deliver(measures: Measures, outcome: Outcome, status: StroomStatus, **changes: float) -> None:
+def deliver(metrics: Metrics, outcome: Outcome, status: StroomStatus, **changes: float) -> None:
     how = {"wire": 10, "stored": 0, "seconds": 0.02, **changes}
-    measures.delivered(outcome, status, **how)
+    metrics.delivered(outcome, status, **how)
 
 
 def test_deliveries_are_counted_by_outcome_and_both_statuses() -> None:
-    measures = Measures()
-    deliver(measures, Outcome.RECEIVED, stroom_status.OK, stored=7)
-    deliver(measures, Outcome.REFUSED, stroom_status.UNAVAILABLE, wire=0, seconds=400)
-    found = measures.registry
+    metrics = Metrics()
+    deliver(metrics, Outcome.RECEIVED, stroom_status.OK, stored=7)
+    deliver(metrics, Outcome.REFUSED, stroom_status.UNAVAILABLE, wire=0, seconds=400)
+    found = metrics.registry
     assert value(found, "deliveries_total", outcome="received", http_status="200", stroom_status="0") == 1
     assert value(found, "deliveries_total", outcome="refused", http_status="503", stroom_status="999") == 1
     assert value(found, "delivery_wire_bytes_total") == 10
@@ -66,19 +66,19 @@ def test_deliveries_are_counted_by_outcome_and_both_statuses() -> None:
 
 
 def test_every_series_is_there_before_anything_happens_and_none_comes_after() -> None:
-    measures = Measures()
-    before = set(samples(measures.registry))
+    metrics = Metrics()
+    before = set(samples(metrics.registry))
     for status in stroom_status.ALL:
         for outcome in Outcome:
-            deliver(measures, outcome, status)
-    deliver(measures, Outcome.REFUSED, StroomStatus(1234, 567, "new", "NEW", ""))
+            deliver(metrics, outcome, status)
+    deliver(metrics, Outcome.REFUSED, StroomStatus(1234, 567, "new", "NEW", ""))
     for version in (1, 2):
         for http, word in ((200, "Receive"), (200, "Reject"), (200, "Drop"), (401, None), (503, None)):
-            measures.told_proxy(version, http, word)
-    measures.checked({"store": True, "database": False, "space": True}, 5.0)
-    assert set(samples(measures.registry)) == before
+            metrics.told_proxy(version, http, word)
+    metrics.checked({"store": True, "database": False, "space": True}, 5.0)
+    assert set(samples(metrics.registry)) == before
     assert value(
-        measures.registry, "deliveries_total", outcome="refused", http_status="other", stroom_status="other"
+        metrics.registry, "deliveries_total", outcome="refused", http_status="other", stroom_status="other"
     )
 
 
@@ -95,21 +95,21 @@ def test_every_series_is_there_before_anything_happens_and_none_comes_after() ->
     ],
 )
 def test_answers_to_proxies_are_counted_by_kind(http: int, decision: str | None, answer: str) -> None:
-    measures = Measures()
-    measures.told_proxy(2, http, decision)
+    metrics = Metrics()
+    metrics.told_proxy(2, http, decision)
     counted = {
-        key for key, count in samples(measures.registry).items() if key[0] == "feed_status_answers_total" and count
+        key for key, count in samples(metrics.registry).items() if key[0] == "feed_status_answers_total" and count
     }
     assert counted == {("feed_status_answers_total", (("answer", answer), ("version", "2")))}
 
 
-def test_two_workers_add_up(pair: tuple[Measures, Measures], tmp_path: Path) -> None:
-    for number, measures in enumerate(pair, start=1):
+def test_two_workers_add_up(pair: tuple[Metrics, Metrics], tmp_path: Path) -> None:
+    for number, metrics in enumerate(pair, start=1):
         for _ in range(number):
-            deliver(measures, Outcome.RECEIVED, stroom_status.OK, stored=100)
-        measures.running.inc()
-        measures.workers.set(1)
-        measures.checked({"store": True, "database": number == 1, "space": True}, 1000.0 + number)
+            deliver(metrics, Outcome.RECEIVED, stroom_status.OK, stored=100)
+        metrics.running.inc()
+        metrics.workers.set(1)
+        metrics.checked({"store": True, "database": number == 1, "space": True}, 1000.0 + number)
     for asked in pair:
         found = of_all_workers(tmp_path, asked)
         assert value(found, "deliveries_total", outcome="received", http_status="200", stroom_status="0") == 3
@@ -124,14 +124,14 @@ def test_two_workers_add_up(pair: tuple[Measures, Measures], tmp_path: Path) -> 
 
 
 def test_the_successor_of_a_dead_worker_goes_on_counting_but_not_with_its_uploads(
-    pair: tuple[Measures, Measures], tmp_path: Path
+    pair: tuple[Metrics, Metrics], tmp_path: Path
 ) -> None:
     """A killed process says nothing: its files stay as they were until its number is taken again."""
     first, second = pair
     deliver(first, Outcome.RECEIVED, stroom_status.OK)
     first.running.inc(3)
     first.starts.inc()
-    successor = shared_measures(tmp_path, 1)
+    successor = shared_metrics(tmp_path, 1)
     successor.starts.inc()
     found = of_all_workers(tmp_path, second)
     assert value(found, "deliveries_running") == 0
@@ -140,7 +140,7 @@ def test_the_successor_of_a_dead_worker_goes_on_counting_but_not_with_its_upload
     successor.close()
 
 
-def test_a_worker_that_ends_takes_its_gauges_along(pair: tuple[Measures, Measures], tmp_path: Path) -> None:
+def test_a_worker_that_ends_takes_its_gauges_along(pair: tuple[Metrics, Metrics], tmp_path: Path) -> None:
     first, second = pair
     first.workers.set(1)
     second.workers.set(1)
@@ -151,7 +151,7 @@ def test_a_worker_that_ends_takes_its_gauges_along(pair: tuple[Measures, Measure
     assert value(found, "deliveries_total", outcome="empty", http_status="200", stroom_status="0") == 1
 
 
-def test_the_files_have_their_room_on_disk_and_never_grow(pair: tuple[Measures, Measures], tmp_path: Path) -> None:
+def test_the_files_have_their_room_on_disk_and_never_grow(pair: tuple[Metrics, Metrics], tmp_path: Path) -> None:
     """A mapped file with a hole in it would let a full disk kill the process."""
     files = sorted(tmp_path.iterdir())
     assert [path.name for path in files] == sorted(
@@ -173,12 +173,12 @@ def test_on_a_full_disk_a_worker_measures_for_itself(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    measures = shared_measures(tmp_path, 1)
-    deliver(measures, Outcome.DROPPED, stroom_status.OK)
-    found = of_all_workers(tmp_path, measures)
+    metrics = shared_metrics(tmp_path, 1)
+    deliver(metrics, Outcome.DROPPED, stroom_status.OK)
+    found = of_all_workers(tmp_path, metrics)
     assert value(found, "deliveries_total", outcome="dropped", http_status="200", stroom_status="0") == 1
     assert "not shared" in caplog.text
-    measures.close()
+    metrics.close()
 
 
 def test_a_start_removes_the_values_of_the_last_one_and_nothing_else(tmp_path: Path) -> None:
@@ -194,9 +194,9 @@ def test_a_start_removes_the_values_of_the_last_one_and_nothing_else(tmp_path: P
 def test_making_measures_leaves_the_library_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/somewhere")
     usual = values.ValueClass
-    shared_measures(tmp_path, 1).close()
+    shared_metrics(tmp_path, 1).close()
     assert values.ValueClass is usual
     assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == "/somewhere"
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
-    shared_measures(tmp_path, 1).close()
+    shared_metrics(tmp_path, 1).close()
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ

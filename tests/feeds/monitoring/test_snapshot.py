@@ -23,10 +23,10 @@ from feeds.monitoring.overview import went_quiet
 from feeds.monitoring.snapshot import (
     FILE,
     FRESH_SECONDS,
+    FeedSnapshot,
     Holdings,
-    Standing,
-    StandingCollector,
-    StandingKeeper,
+    SnapshotCollector,
+    SnapshotKeeper,
     last_holdings,
     read_standing,
     shared_standing,
@@ -54,7 +54,7 @@ def test_receipts_and_feeds_are_counted() -> None:
 
 
 def test_an_empty_portal_has_figures_too() -> None:
-    assert read_standing(NOW, 10) == Standing(
+    assert read_standing(NOW, 10) == FeedSnapshot(
         0,
         0,
         {"Receive": 0, "Reject": 0, "Drop": 0},
@@ -159,8 +159,8 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_feeds() -> None:
 # --- shared between workers ---
 
 
-def a_standing(receipts: int) -> Standing:
-    return Standing(receipts, 0, {}, 0, None, 0, {"FEED": 1.5})
+def a_standing(receipts: int) -> FeedSnapshot:
+    return FeedSnapshot(receipts, 0, {}, 0, None, 0, {"FEED": 1.5})
 
 
 def test_one_reading_serves_every_worker_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,7 @@ def test_one_reading_serves_every_worker_for_a_while(tmp_path: Path, monkeypatch
     monkeypatch.setattr(time, "time", lambda: clock[0])
     readings: list[int] = []
 
-    def read() -> Standing:
+    def read() -> FeedSnapshot:
         readings.append(len(readings))
         return a_standing(len(readings))
 
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_used_is_written_anew(tmp_path: Path, content: str
 
 
 def test_a_failed_reading_is_not_kept(tmp_path: Path) -> None:
-    def fail() -> Standing:
+    def fail() -> FeedSnapshot:
         raise Unavailable("gone")
 
     with pytest.raises(Unavailable):
@@ -201,7 +201,7 @@ def test_a_failed_reading_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_keeper_has_the_figures_ready_and_counts_what_retention_left(tmp_path: Path) -> None:
-    keeper = StandingKeeper(tmp_path, most_feeds=10)
+    keeper = SnapshotKeeper(tmp_path, most_feeds=10)
     assert last_holdings(tmp_path) is None
     first = make_receipt("OPEN-FEED", content=b"x" * 100)
     make_receipt("OPEN-FEED", content=b"x" * 50)
@@ -224,7 +224,7 @@ def test_a_figure_says_how_old_it_is_and_is_read_while_somebody_counts(
     shared_standing(tmp_path, lambda: a_standing(7))
     seen: list[Holdings | None] = []
 
-    def read() -> Standing:
+    def read() -> FeedSnapshot:
         seen.append(last_holdings(tmp_path))
         return a_standing(8)
 
@@ -244,11 +244,11 @@ def test_a_file_that_cannot_be_used_says_nothing(tmp_path: Path, content: str) -
 def test_a_keeper_lives_on_without_the_database_and_tells_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: object) -> Standing:
+    def fail(*_: object) -> FeedSnapshot:
         raise Unavailable("gone")
 
     monkeypatch.setattr(module, "read_standing", fail)
-    keeper = StandingKeeper(tmp_path, most_feeds=10)
+    keeper = SnapshotKeeper(tmp_path, most_feeds=10)
     keeper.look()
     keeper.look()
     assert caplog.text.count("cannot be read") == 1
@@ -257,7 +257,7 @@ def test_a_keeper_lives_on_without_the_database_and_tells_once(
 
 def test_a_running_keeper_looks_at_once_and_ends_when_asked(tmp_path: Path) -> None:
     make_receipt("OPEN-FEED", content=b"x" * 100)
-    keeper = StandingKeeper(tmp_path, most_feeds=10)
+    keeper = SnapshotKeeper(tmp_path, most_feeds=10)
     keeper.start()
     deadline = time.monotonic() + 30
     while last_holdings(tmp_path) is None and time.monotonic() < deadline:
@@ -273,12 +273,12 @@ def test_a_running_keeper_looks_at_once_and_ends_when_asked(tmp_path: Path) -> N
 
 
 @pytest.fixture
-def collector(tmp_path: Path) -> StandingCollector:
+def collector(tmp_path: Path) -> SnapshotCollector:
     prepare_folder(tmp_path / "metrics")
-    return StandingCollector(tmp_path / "metrics", SpaceMark(tmp_path, 12_345), most_feeds=10)
+    return SnapshotCollector(tmp_path / "metrics", SpaceMark(tmp_path, 12_345), most_feeds=10)
 
 
-def test_the_figures_are_shown(collector: StandingCollector) -> None:
+def test_the_figures_are_shown(collector: SnapshotCollector) -> None:
     make_receipt(make_feed("OPEN-FEED").name, content=b"123")
     found = samples(collector)
     assert found["store_receipts", ()] == 1
@@ -291,9 +291,9 @@ def test_the_figures_are_shown(collector: StandingCollector) -> None:
 
 
 def test_without_the_database_there_are_no_old_figures(
-    collector: StandingCollector, monkeypatch: pytest.MonkeyPatch
+    collector: SnapshotCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> Standing:
+    def fail(*_: object) -> FeedSnapshot:
         raise Unavailable("gone")
 
     monkeypatch.setattr(module, "read_standing", fail)
@@ -305,12 +305,12 @@ def test_without_the_database_there_are_no_old_figures(
 
 
 def test_without_its_folder_it_still_tells_of_the_disk(tmp_path: Path) -> None:
-    found = samples(StandingCollector(tmp_path / "gone", SpaceMark(tmp_path, 1), most_feeds=1))
+    found = samples(SnapshotCollector(tmp_path / "gone", SpaceMark(tmp_path, 1), most_feeds=1))
     assert ("store_disk_free_bytes", ()) in found
     assert ("store_receipts", ()) not in found
 
 
-def test_names_that_no_feed_has_never_appear(collector: StandingCollector) -> None:
+def test_names_that_no_feed_has_never_appear(collector: SnapshotCollector) -> None:
     make_receipt("NEVER-A-FEED")
     assert not Feed.objects.exists()
     assert not [key for key in samples(collector) if key[0] == "feed_last_receipt_timestamp_seconds"]

@@ -51,7 +51,7 @@ def only_these_are_kept(workshop: Workshop, results: list[DeliveryResult]) -> No
     assert {path.stem for path in workshop.files()} == kept
     assert len(workshop.files()) == 2 * len(kept)
     assert ReceiptFeed.objects.count() == len(kept)
-    assert workshop.service.slot.places.settled
+    assert workshop.service.slot.journal.settled
 
 
 def named(descriptor: int) -> str:
@@ -202,7 +202,7 @@ def test_r34_a_commit_that_is_lost_is_looked_up_for_the_whole_batch(
     assert statuses(results) == [(200, 0) if happens else (503, 999)] * SIZE
     assert Receipt.objects.count() == (SIZE if happens else 0)
     assert len(workshop.files()) == 2 * SIZE, "a row may still come to light"
-    assert workshop.service.slot.places.settled == happens
+    assert workshop.service.slot.journal.settled == happens
 
 
 def test_r34_what_is_dropped_is_flushed_with_the_others_and_not_kept(

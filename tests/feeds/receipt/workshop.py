@@ -12,7 +12,7 @@ from feeds.receipt.service import ReceiptService, ReceiptSettings
 from feeds.rules.metadata import RequestMetadata, read_request
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import take_slot
-from feeds.store.spool import SpaceMark, Store
+from feeds.store.spool import SpaceMark, StoreFolder
 from portal.http.client import IdentityNames
 from tests.factories import NOW
 
@@ -45,7 +45,7 @@ class Workshop:
             host="portal", trusts=lambda _: False, identity=IdentityNames(), space=SpaceMark(self.root, 0)
         )
         self.service = ReceiptService(
-            settings, Store(self.root), slot, ReceiptIds("test-1"), DeliveryCounts(), on_store_fault=self.note
+            settings, StoreFolder(self.root), slot, ReceiptIds("test-1"), DeliveryCounts(), on_store_fault=self.note
         )
 
     def note(self) -> None:

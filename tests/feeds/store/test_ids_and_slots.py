@@ -135,10 +135,10 @@ def die(slot: Slot) -> None:
 
 def test_r12_where_a_dead_worker_was_putting_files_is_known_however_old_the_folder(tmp_path: Path) -> None:
     slot = take_slot(tmp_path)
-    slot.places.enter(OLD)  # an upload that began long ago
+    slot.journal.enter(OLD)  # an upload that began long ago
     for place in (LATER, LATEST):
-        slot.places.enter(place)
-        slot.places.leave(place)
+        slot.journal.enter(place)
+        slot.journal.leave(place)
     assert noted_places(tmp_path) == {OLD, LATEST}, "a place is forgotten with the next one, unless it is in use"
     die(slot)
     heir = take_slot(tmp_path)
@@ -147,9 +147,9 @@ def test_r12_where_a_dead_worker_was_putting_files_is_known_however_old_the_fold
     die(heir)
     heir_of_the_heir = take_slot(tmp_path)
     assert noted_places(tmp_path) == {OLD, LATEST}, "until somebody has looked through them"
-    heir_of_the_heir.places.enter(LATEST)
-    heir_of_the_heir.places.leave(LATEST)
-    heir_of_the_heir.places.mended()
+    heir_of_the_heir.journal.enter(LATEST)
+    heir_of_the_heir.journal.leave(LATEST)
+    heir_of_the_heir.journal.mended()
     assert noted_places(tmp_path) == {LATEST}
     heir_of_the_heir.release()
     assert noted_places(tmp_path) == set()
@@ -160,7 +160,7 @@ def test_r12_where_a_dead_worker_was_putting_files_is_known_however_old_the_fold
 
 def test_r12_a_number_given_back_with_something_undone_is_inherited(tmp_path: Path) -> None:
     slot = take_slot(tmp_path)
-    slot.places.enter(OLD)  # and never left: nobody knows what became of the commit
+    slot.journal.enter(OLD)  # and never left: nobody knows what became of the commit
     slot.release()
     assert noted_places(tmp_path) == {OLD}
     heir = take_slot(tmp_path)
@@ -180,7 +180,7 @@ def test_r12_a_note_is_flushed_with_every_name_that_leads_to_it(
 
     monkeypatch.setattr(os, "fsync", note)
     for place in (OLD, OLD, LATER):
-        slot.places.enter(place)
+        slot.journal.enter(place)
     lock = slot.folder / "lock"
     assert flushed == [lock, slot.folder, tmp_path / "parts", tmp_path, lock]
 
@@ -192,20 +192,20 @@ def test_r05_a_place_whose_note_could_not_be_flushed_is_not_used(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "broken")))
         with pytest.raises(SyncFailed):
-            slot.places.enter(OLD)
+            slot.journal.enter(OLD)
     with monkeypatch.context() as patch:
         write = os.write
         patch.setattr(os, "write", lambda file, data: write(file, data[:-5]))
         with pytest.raises(OSError, match="No space"):
-            slot.places.enter(OLD)
-    slot.places.enter(OLD)
+            slot.journal.enter(OLD)
+    slot.journal.enter(OLD)
     assert OLD in noted_places(tmp_path), "what was torn does not hide what follows"
     assert holder_since(tmp_path, slot.number) == slot.since
 
 
 def test_the_latest_holder_is_told_from_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slot = take_slot(tmp_path)
-    slot.places.enter(OLD)
+    slot.journal.enter(OLD)
     die(slot)
     monkeypatch.setattr(time, "time", lambda: slot.since / 1000 + 60)
     heir = take_slot(tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.http.counters import ENTRIES, FILE, Pair, Tallies, shared_tallies
+from portal.http.counters import ENTRIES, FILE, CounterTable, Pair, shared_table
 
 PROCESSES = multiprocessing.get_context("spawn")
 
@@ -21,12 +21,12 @@ def add(pair: Pair | None) -> Pair:
     return seen + 1, count + 1
 
 
-def read(table: Tallies, key: str) -> float:
+def read(table: CounterTable, key: str) -> float:
     return table.update(key, lambda pair: pair or (0.0, 0.0))[1]
 
 
 def add_often(path: Path, times: int) -> None:
-    table = Tallies(path)
+    table = CounterTable(path)
     for _ in range(times):
         table.update("a", add)
 
@@ -36,7 +36,7 @@ def die_while_counting(path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         return 0.0, 0.0
 
-    Tallies(path).update("a", die)
+    CounterTable(path).update("a", die)
 
 
 def test_processes_and_threads_that_count_at_once_lose_nothing(tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_processes_and_threads_that_count_at_once_lose_nothing(tmp_path: Path) -
         one.start()  # type: ignore[attr-defined]
     for one in (*processes, *threads):
         one.join()  # type: ignore[attr-defined]
-    assert read(Tallies(path), "a") == 10_000
-    assert read(Tallies(path), "b") == 0
+    assert read(CounterTable(path), "a") == 10_000
+    assert read(CounterTable(path), "b") == 0
 
 
 def hold_lock(path: Path, ready: Event) -> None:
@@ -60,7 +60,7 @@ def hold_lock(path: Path, ready: Event) -> None:
 
 def test_a_process_that_is_stopped_while_it_counts_holds_up_nobody(tmp_path: Path) -> None:
     """The event loop counts too: it would answer nothing until the other goes on."""
-    table = Tallies(tmp_path / FILE)
+    table = CounterTable(tmp_path / FILE)
     ready = PROCESSES.Event()
     stopped = PROCESSES.Process(target=hold_lock, args=(tmp_path / FILE, ready))
     stopped.start()
@@ -73,7 +73,7 @@ def test_a_process_that_is_stopped_while_it_counts_holds_up_nobody(tmp_path: Pat
     stopped.join()
     assert is_done
     assert read(table, "a") == 100
-    assert read(Tallies(tmp_path / FILE), "a") == 100, "what was counted is in the table that all share"
+    assert read(CounterTable(tmp_path / FILE), "a") == 100, "what was counted is in the table that all share"
     assert table.update("a", add) == (101, 101)
 
 
@@ -83,11 +83,11 @@ def test_a_process_that_dies_while_it_counts_holds_up_nobody(tmp_path: Path) -> 
     dying.start()
     dying.join()
     assert dying.exitcode == -signal.SIGKILL
-    assert Tallies(path).update("a", add) == (1, 1)
+    assert CounterTable(path).update("a", add) == (1, 1)
 
 
 def test_whoever_was_not_seen_for_longest_makes_room() -> None:
-    table = Tallies(rows=1)
+    table = CounterTable(rows=1)
     for moment in range(ENTRIES):
         table.update(f"key {moment}", lambda _, moment=moment: (float(moment), 7.0))  # type: ignore[misc]
     table.update("key 0", lambda pair: (100.0, pair[1]))  # it is known
@@ -99,7 +99,7 @@ def test_whoever_was_not_seen_for_longest_makes_room() -> None:
 
 
 def test_many_keys_take_no_more_room(tmp_path: Path) -> None:
-    table = Tallies(tmp_path / FILE)
+    table = CounterTable(tmp_path / FILE)
     size = (tmp_path / FILE).stat().st_size
     for number in range(20_000):
         table.update(f"192.0.2.{number}", add)
@@ -115,7 +115,7 @@ def test_without_room_on_the_disk_each_worker_counts_for_itself(
         raise OSError(fault, os.strerror(fault))
 
     monkeypatch.setattr(os, "posix_fallocate", fail)
-    table = shared_tallies(tmp_path)
+    table = shared_table(tmp_path)
     assert table.update("a", add) == (1, 1)
     assert table.update("a", add) == (2, 2)
     assert "for itself" in caplog.text

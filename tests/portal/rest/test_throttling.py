@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from portal.http.counters import ENTRIES, Tallies
+from portal.http.counters import ENTRIES, CounterTable
 from portal.http.limits import Counter
 from portal.rest.throttling import AnonymousThrottle
 from tests.calls import VIEWER, anonymous, caller, problem_of
@@ -110,7 +110,7 @@ def test_a_window_ends_after_a_minute_and_refused_requests_do_not_lengthen_it() 
 
 
 def test_an_address_that_is_forgotten_for_others_was_seen_longest_ago() -> None:
-    counter = Counter(Tallies(rows=1))
+    counter = Counter(CounterTable(rows=1))
     for number in range(ENTRIES + 1):
         assert counter.take(f"a-{number}", 1, now=float(number)).allowed
     assert not counter.take(f"a-{ENTRIES}", 1, now=12.0).allowed

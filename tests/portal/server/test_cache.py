@@ -21,7 +21,7 @@ from codes import loading
 from codes.models import LocalNote, Release, StatusCode
 from codes.release import content_version
 from feeds.monitoring.health import Health
-from feeds.monitoring.metrics import Measures
+from feeds.monitoring.metrics import Metrics
 from portal.database.threads import Unavailable
 from portal.http import limits
 from portal.http.client import IdentityNames
@@ -53,7 +53,7 @@ class World:
         self.body = PAGE
         self.kind: type[Answer] = Answer
         self.wait: Callable[[], None] = lambda: None
-        self.measures = Measures()
+        self.metrics = Metrics()
         self.ready: ResponseCache
 
     def handler(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -85,7 +85,7 @@ class World:
     def counted(self) -> dict[str, float]:
         return {
             sample.labels["result"]: sample.value
-            for metric in self.measures.registry.collect()
+            for metric in self.metrics.registry.collect()
             for sample in metric.samples
             if sample.name == "stroom_portal_ready_answers_total"
         }
@@ -108,7 +108,7 @@ def world() -> Iterator[World]:
             threads=threads,
             private=["x-remote-user"],
             private_cookies=["sessionid", "messages"],
-            measures=world.measures,
+            metrics=world.metrics,
         )
         edge = Edge(
             receiver=receiver,

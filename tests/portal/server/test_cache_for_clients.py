@@ -106,7 +106,7 @@ def counted(live: Live) -> dict[str, int]:
     """How often the cache made, gave and confirmed an answer."""
     return {
         sample.labels["result"]: int(sample.value)
-        for metric in live.worker.measures.registry.collect()
+        for metric in live.worker.metrics.registry.collect()
         for sample in metric.samples
         if sample.name == "stroom_portal_ready_answers_total"
     }

@@ -28,7 +28,7 @@ from portal.database.threads import Unavailable
 from portal.environment import BASE_DIR
 from portal.http import answer as whole
 from portal.http.client import IdentityNames
-from portal.http.counters import Tallies
+from portal.http.counters import CounterTable
 from portal.http.limits import Counter
 from portal.server import try_it
 from portal.server.try_it import TryIt
@@ -524,7 +524,7 @@ def test_behind_a_trusted_proxy_the_client_counts_and_an_untrusted_one_cannot_pr
 
 def test_the_limit_is_of_all_workers_together(tmp_path: Path, few_a_minute: int) -> None:
     clock = Clock()
-    one, other = (make(clock=clock, counter=Counter(Tallies(tmp_path / "limits"))) for _ in range(2))
+    one, other = (make(clock=clock, counter=Counter(CounterTable(tmp_path / "limits"))) for _ in range(2))
 
     async def statuses(app: TryIt, count: int) -> list[int]:
         return [(await call(app, "/try/http/200/")).status for _ in range(count)]

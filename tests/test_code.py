@@ -70,3 +70,29 @@ def test_no_function_is_too_long() -> None:
 )
 def test_the_docstring_of_a_function_does_not_count(text: str, lines: int) -> None:
     assert [length(function) for function in functions(ast.parse(text))] == [lines]
+
+
+#: Names that are used more than once on purpose: for a value of the catalogue's files and its table, and for the
+#: classes of management commands, which Django demands.
+SAME_ON_PURPOSE = {
+    "Command": "management commands",
+    **dict.fromkeys(
+        ("CodeClass", "Disagreement", "HeaderUse", "Meaning", "Owner", "Registry", "Source", "Vendor"),
+        "value in codes.catalogue.values, table in codes.models",
+    ),
+}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    where: dict[str, list[str]] = {}
+    for path in FILES:
+        if path.parts[0] in {"portal", "feeds", "codes"}:
+            for node in tree_of(path).body:
+                if isinstance(node, ast.ClassDef):
+                    where.setdefault(node.name, []).append(str(path))
+    twice = {name: paths for name, paths in where.items() if len(paths) > 1}
+    assert {name: paths for name, paths in twice.items() if name not in SAME_ON_PURPOSE} == {}
+    assert set(SAME_ON_PURPOSE) <= set(twice)
+    for name, paths in twice.items():
+        if name != "Command":
+            assert [Path(path).parts[1] for path in paths] == ["catalogue", "models"], name
