@@ -50,11 +50,9 @@ class BearerAuthentication(BaseAuthentication):
         authorization = request.META.get("HTTP_AUTHORIZATION")
         if not authorization or not authorization.lower().startswith("bearer"):
             return None
-        secret = bearer_secret(authorization)
-        token = ApiToken.objects.usable(secret) if secret else None
+        token = ApiToken.objects.presented(authorization)
         if token is None:
             raise InvalidToken
-        token.note_use()
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

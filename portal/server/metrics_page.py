@@ -167,12 +167,10 @@ def _refusal_of_token(request: MetricsRequest) -> Answer | None:
     Raises:
         Unavailable: it cannot be looked up.
     """
-    secret = bearer_secret(request.headers.get("authorization")) or ""
     with database():
-        token = ApiToken.objects.usable(secret)
+        token = ApiToken.objects.presented(request.headers.get("authorization"))
         if token is None:
             return _NO_TOKEN
-        token.note_use()
         if "read" not in token.scopes or not token.user.has_perms(PERMISSIONS):
             return text_answer(403, "This token or its user may not see feeds and counts.")
     return None
