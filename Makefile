@@ -59,6 +59,7 @@ lock:  ## resolve requirements*.txt again into constraints*.txt, with tools of i
 	@$(COMPILE) -o constraints-dev.txt -c constraints.txt requirements-dev.txt
 	@$(COMPILE) -o constraints-gunicorn.txt -c constraints-dev.txt requirements-gunicorn.txt
 	@$(COMPILE) -o constraints-lock.txt requirements-lock.txt
+	@$(COMPILE) -o .ci/clients/constraints.txt .ci/clients/requirements.txt
 
 clean:  ## remove the virtual environments and the caches (never the data)
-	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-lock .venv-clients .ci/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
