@@ -37,6 +37,7 @@ from feeds.models import (
     ReceiptFeed,
     RefusalSample,
     RetentionPolicy,
+    SavedView,
 )
 from portal.models import ApiToken, AuditRecord
 from tests.hostile import PAYLOADS, bundle, handfuls, texts
@@ -127,6 +128,9 @@ def _feeds(user: User) -> dict[str, str]:
     return {
         "feeds": reverse("admin:feeds_feed_changelist"),
         "feed": reverse("admin:feeds_feed_change", args=[key]),
+        "feed to read": reverse("admin:feeds_feed_read", args=[key]),
+        "clone": f"{reverse('admin:feeds_feed_add')}?copy={key}",
+        "all columns": f"{reverse('admin:feeds_feed_changelist')}?columns=classification&columns=description",
         "feed history": reverse("admin:feeds_feed_history", args=[key]),
         "feed deletion": reverse("admin:feeds_feed_delete", args=[key]),
         "revert": f"{reverse('admin:feeds_feed_revert', args=[key])}?at={earliest.isoformat().replace('+', '%2B')}",
@@ -247,6 +251,7 @@ def _records(user: User) -> dict[str, str]:
     RetentionPolicy.objects.bulk_create(
         RetentionPolicy(**values_of(RetentionPolicy, text)) for text in handfuls_of_all()
     )
+    SavedView.objects.create(**values_of(SavedView, one_of_all, user=user))
     token = ApiToken.objects.create(**values_of(ApiToken, one_of_all, user=user, prefix="sp_", digest="x"))
     ApiToken.objects.bulk_create(
         ApiToken(**values_of(ApiToken, text, user=user, prefix="sp_", digest=str(number)))

@@ -34,10 +34,9 @@ EFFECTS = {
 }
 
 
-class BulkStatusForm(forms.Form):
-    """Form of the confirmation page: the selected feeds in one field, as there may be many, and the reason."""
+class BulkForm(forms.Form):
+    """Form of a page about selected feeds: they are in one field, as there may be many; and the reason."""
 
-    status = forms.ChoiceField(choices=Feed.Status.choices, widget=forms.HiddenInput)
     feeds = forms.CharField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,16 +44,39 @@ class BulkStatusForm(forms.Form):
         self.fields["comment"] = CommentField()
 
     def clean_feeds(self) -> list[int]:
-        words = self.cleaned_data["feeds"].split(",")
-        if not all(word.isascii() and word.isdigit() and len(word) < 19 for word in words):
+        keys = _keys(self.cleaned_data["feeds"])
+        if not keys:
             raise forms.ValidationError("These are not feeds.")
-        return [int(word) for word in words]
+        return keys
+
+    def keys(self) -> list[int]:
+        """Return the keys of the feeds, also of a form that is not valid or not posted yet."""
+        return _keys(str(self.data.get("feeds", "") if self.is_bound else self.initial.get("feeds", "")))
+
+    def edit(self) -> Any:
+        """Return what is to be done. Only for a valid form."""
+        raise NotImplementedError
+
+
+def _keys(text: str) -> list[int]:
+    words = text.split(",")
+    return [int(word) for word in words] if all(_is_key(word) for word in words) else []
+
+
+def _is_key(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) < 19
+
+
+class BulkStatusForm(BulkForm):
+    """Form of the confirmation page."""
+
+    status = forms.ChoiceField(choices=Feed.Status.choices, widget=forms.HiddenInput)
 
 
 class BulkStatusMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Adds the three actions to the list of feeds, and the address that their confirm page posts to."""
 
-    actions = ["set_receive", "set_reject", "set_drop"]
+    actions = ["set_receive", "set_reject", "set_drop", "edit_values", "add_rule", "remove_rule"]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.set_status_view)

@@ -2,8 +2,9 @@
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -91,3 +92,17 @@ def span(length: timedelta) -> str:
         if seconds >= size_of:
             return f"{seconds // size_of} {unit} ago"
     return "just now"
+
+
+def one_line(text: str) -> SafeString:
+    """Format a text in one line, which cuts off what does not fit, with the whole text as title."""
+    return format_html('<span class="one-line" title="{}">{}</span>', text, text)
+
+
+def label_chips(labels: Sequence[object]) -> SafeString:
+    """Format the labels of a feed; each leads to the feeds that have it."""
+    address = reverse("admin:feeds_feed_changelist")
+    links = ((f"{address}?{urlencode({'label': str(label)})}", str(label)) for label in labels)
+    return format_html(
+        '<span class="labels">{}</span>', format_html_join(" ", '<a class="label" href="{}">{}</a>', links)
+    )

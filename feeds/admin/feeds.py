@@ -12,24 +12,30 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from feeds.admin import columns, search_words
 from feeds.admin.bulk import BulkStatusMixin
-from feeds.admin.display import ago, number_with_bar
+from feeds.admin.bulk_edit import BulkEditMixin
+from feeds.admin.display import ago, label_chips, number_with_bar, one_line
 from feeds.admin.feed_files import TransferMixin
 from feeds.admin.forms import FeedForm, RuleForm
 from feeds.admin.history_pages import PastMixin
 from feeds.admin.listing import (
     LAST_RECEIVED,
+    WORD_FILTERS,
+    ClassificationFilter,
+    LabelFilter,
+    OwnerFilter,
     PolicyFilter,
     QuietFilter,
     RefusedFilter,
     RuleExpiryFilter,
-    mentions,
     with_figures,
-    words_of,
 )
 from feeds.admin.page import feed_panel
-from feeds.admin.paste import PasteMixin, PrefillMixin, wanted_dn
+from feeds.admin.paste import PasteMixin, PrefillMixin, wanted_rows
+from feeds.admin.read_page import ReadPageMixin
 from feeds.admin.remedies import offer_new_test
+from feeds.admin.saved_views import SavedViewsMixin, views_for
 from feeds.admin.test_request import TestRequestMixin
 from feeds.changes.approval import concerning, guarded, waiting
 from feeds.changes.approval_watch import is_on, settle
@@ -37,7 +43,6 @@ from feeds.changes.permissions import is_guarded, may_delete, may_manage_certifi
 from feeds.history import commented
 from feeds.models import CertificateRule, Feed
 from portal.admin_base import chip
-from portal.admin_facets import FacetChangeList
 
 THIS_CHANGE = "This change"
 
@@ -52,8 +57,8 @@ class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # g
     verbose_name_plural = "certificate rules"
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
-        """Return one row for the rule that the address asks for."""
-        return 1 if wanted_dn(request) else 0
+        """Return as many rows as the address asks for."""
+        return len(wanted_rows(request))
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("feeds.view_feed"))
@@ -69,24 +74,27 @@ class CertificateRuleInline(admin.TabularInline):  # type: ignore[type-arg]  # g
 
 
 @admin.register(Feed)
-class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, PrefillMixin, TestRequestMixin, TransferMixin):
+class FeedAdmin(
+    ReadPageMixin,
+    BulkStatusMixin,
+    BulkEditMixin,
+    SavedViewsMixin,
+    PastMixin,
+    PasteMixin,
+    PrefillMixin,
+    TestRequestMixin,
+    TransferMixin,
+):
     """List and page of feeds."""
 
     form = FeedForm
     inlines = [CertificateRuleInline]
-    list_display = [
-        "name",
-        "status_chip",
-        "policy_chip",
-        "owner_line",
-        "last_received_ago",
-        "accepted_bar",
-        "refused_bar",
-    ]
+    list_display = ["name", *(method for method, _ in columns.CHOICES.values())]
     list_filter = ["status", PolicyFilter, QuietFilter, RefusedFilter, RuleExpiryFilter]
+    list_filter += [LabelFilter, OwnerFilter, ClassificationFilter]
     show_facets = admin.ShowFacets.ALWAYS
     search_fields = ["name", "owner", "description", "certificate_rules__subject_dn"]
-    search_help_text = "Searches name, owner, description and the DNs of certificate rules."
+    search_help_text = search_words.HELP
     list_per_page = 50
     save_as = True
     view_on_site = False
@@ -120,7 +128,27 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, PrefillMixin, TestReques
 
     @admin.display(description="owner", ordering="owner")
     def owner_line(self, feed: Feed) -> SafeString:
-        return format_html('<span class="one-line" title="{}">{}</span>', feed.owner, feed.owner)
+        return one_line(feed.owner)
+
+    @admin.display(description="classification", ordering="classification")
+    def classification_line(self, feed: Feed) -> SafeString:
+        return one_line(feed.classification)
+
+    @admin.display(description="labels")
+    def labels_line(self, feed: Feed) -> SafeString:
+        return label_chips(feed.labels)
+
+    @admin.display(description="description")
+    def description_line(self, feed: Feed) -> SafeString:
+        return one_line(feed.description)
+
+    @admin.display(description="rules", ordering="rules")
+    def rule_count(self, feed: Any) -> int:
+        return int(feed.rules)
+
+    @admin.display(description="last change", ordering="updated")
+    def updated_ago(self, feed: Feed) -> SafeString:
+        return ago(feed.updated, datetime.now(UTC))
 
     @admin.display(description="last received", ordering=LAST_RECEIVED)
     def last_received_ago(self, feed: Any) -> SafeString:
@@ -143,7 +171,10 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, PrefillMixin, TestReques
         )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return FacetChangeList
+        return columns.FeedChangeList
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return columns.methods(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
         return with_figures(super().get_queryset(request), datetime.now(UTC)).order_by("name")
@@ -154,12 +185,14 @@ class FeedAdmin(BulkStatusMixin, PastMixin, PasteMixin, PrefillMixin, TestReques
         """Find each word in the searched fields, as Django does, but without a row for each rule: the
         search is part of the count of every facet.
         """
-        for word in words_of(search_term):
-            queryset = queryset.filter(mentions(word))
+        for word in search_words.words_of(search_term):
+            queryset = queryset.filter(search_words.condition_of(word, WORD_FILTERS))
         return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Feeds", **(extra_context or {})})
+        context = {"title": "Feeds", "columns": columns.offered(request), "kept": columns.kept_query(request)}
+        context |= views_for(request)
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Keep the guard of a feed to certificate officers (S30); a new feed of others starts unguarded."""

@@ -18,7 +18,7 @@ from django.urls.resolvers import URLPattern
 
 from feeds.admin.display import visible
 from feeds.admin.forms import CommentField
-from feeds.admin.listing import words_of
+from feeds.admin.search_words import words_of
 from feeds.changes.apply import OfficerNeeded
 from feeds.changes.approval import guarded
 from feeds.changes.approval_watch import is_on
@@ -243,7 +243,7 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
                 form.add_error(None, fault.messages)
             else:
                 messages.success(request, f"{feed.name} is back, with its rules. It is {feed.status} at once.")
-                return HttpResponseRedirect(reverse("admin:feeds_feed_change", args=[feed.pk]))
+                return HttpResponseRedirect(feed.get_absolute_url())
         context = {
             **self._page(request, f"Restore {deleted.state.name}"),
             "deleted": deleted,

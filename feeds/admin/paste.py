@@ -10,8 +10,9 @@ from django.utils.html import format_html
 
 from feeds.admin.display import visible
 from feeds.admin.forms import ReadingFeedForm
-from feeds.changes.permissions import may_manage_certificates
-from feeds.models import CertificateRule
+from feeds.changes.apply import WRITABLE, RuleValues
+from feeds.changes.permissions import is_guarded, may_manage_certificates
+from feeds.models import CertificateRule, Feed
 from feeds.rules.pasted import PastedCertificate, UnreadableCertificate, read_pasted
 
 READ = "_read_certificate"
@@ -26,6 +27,8 @@ def is_reading(request: HttpRequest) -> bool:
 
 #: Parameters of the address: a DN for a new allow rule, the key of a rule, the name of a field of the feed.
 ALLOW, RULE, FOCUS = "allow", "rule", "focus"
+#: Parameter of the form for a new feed: the key of the feed whose values and rules it starts with.
+COPY = "copy"
 MAX_DN = 2000
 
 
@@ -34,11 +37,22 @@ class PrefillMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
 
     def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
-        if wanted := wanted_dn(request):
-            kwargs["initial"] = [{"action": CertificateRule.Action.ALLOW, "subject_dn": wanted}]
+        if rows := wanted_rows(request):
+            kwargs["initial"] = rows
         return kwargs
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        original = cloned(request)
+        if original is None:
+            return super().get_changeform_initial_data(request)
+        fixed = () if may_manage_certificates(request.user) else ("certificate_policy",)
+        return {name: getattr(original, name) for name in WRITABLE if name not in fixed}
+
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if original := cloned(request):
+            context["title"] = f"Clone {original.name}"
+            context["adminform"].form.fields["name"].widget.attrs["autofocus"] = True
+            tell_of_clone(request, original)
         if request.method == "GET" and context.get("original") is not None:
             self._focus(request, context)
         return super().render_change_form(request, context, *args, **kwargs)
@@ -60,9 +74,43 @@ class PrefillMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
             _focus_row(context, rows, place, "expires" if rows[place].instance.expires else "action")
 
 
+def tell_of_clone(request: HttpRequest, original: Feed) -> None:
+    """Say what a clone starts with; without the right to manage certificates that is not the guard."""
+    if is_guarded(original) and not may_manage_certificates(request.user):
+        messages.warning(
+            request,
+            f"The clone has neither the certificate policy nor the rules of {original.name}: "
+            "every sender is accepted until a certificate officer adds them.",
+        )
+    else:
+        messages.info(request, f"Filled in from {original.name}. Give the clone a name of its own.")
+
+
 def _focus_row(context: dict[str, Any], rows: Sequence[Any], place: int, field: str) -> None:
     rows[place].fields[field].widget.attrs["autofocus"] = True
     context["reading"] = {"row": place}
+
+
+def wanted_rows(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the new rows that the address asks for: one for a DN, or those of the feed that is cloned."""
+    if wanted := wanted_dn(request):
+        return [{"action": CertificateRule.Action.ALLOW, "subject_dn": wanted}]
+    original = cloned(request)
+    if original is None or not may_manage_certificates(request.user):
+        return []
+    return [vars(RuleValues.of(rule)) for rule in original.certificate_rules.all()]
+
+
+def cloned(request: HttpRequest) -> Feed | None:
+    """Return the feed that the address of the form for a new feed asks to clone."""
+    key = request.GET.get(COPY, "") if request.method == "GET" else ""
+    if not (key.isascii() and key.isdigit() and len(key) < 19 and request.user.has_perm("feeds.view_feed")):
+        return None
+    if not hasattr(request, "cloned_feed"):
+        found = Feed.objects.filter(pk=key).prefetch_related("certificate_rules").first()
+        request.cloned_feed = found  # type: ignore[attr-defined]  # asked for several times
+    feed: Feed | None = request.cloned_feed  # type: ignore[attr-defined]
+    return feed
 
 
 def wanted_dn(request: HttpRequest) -> str:

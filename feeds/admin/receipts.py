@@ -307,7 +307,7 @@ def _search(value: str, what: str) -> SafeString:
 
 
 def _feed(name: str, keys: Mapping[str, int], *, dropped: bool) -> SafeString:
-    link = reverse("admin:feeds_feed_change", args=[keys[name]]) if name in keys else ""
+    link = reverse("admin:feeds_feed_read", args=[keys[name]]) if name in keys else ""
     word = format_html('<a href="{}">{}</a>', link, visible(name)) if link else visible(name)
     others = f"{reverse('admin:feeds_receipt_changelist')}?{urlencode({'q': name})}"
     return format_html(

@@ -96,7 +96,7 @@ class RefusalSampleAdmin(RefusalsMixin, ReadOnlyAdmin):
         if key is None:
             return visible(sample.feed) or "none named"
         return format_html(
-            '<a href="{}">{}</a>', reverse("admin:feeds_feed_change", args=[key]), visible(sample.feed)
+            '<a href="{}">{}</a>', reverse("admin:feeds_feed_read", args=[key]), visible(sample.feed)
         )
 
     @admin.display(description="certificate")

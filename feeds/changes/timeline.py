@@ -50,10 +50,43 @@ def feeds_once_called(name: str) -> list[int]:
 def story_of(keys: Iterable[int]) -> list[Change]:
     """Return all changes of these feeds, newest first."""
     wanted = list(keys)
-    feed_rows = list(Feed.history.filter(id__in=wanted).select_related("history_user").order_by("history_id"))
-    rule_rows = list(
-        CertificateRule.history.filter(feed_id__in=wanted).select_related("history_user").order_by("history_id")
-    )
+    feed_rows = Feed.history.filter(id__in=wanted).select_related("history_user").order_by("history_id")
+    rule_rows = CertificateRule.history.filter(feed_id__in=wanted).select_related("history_user")
+    return _story(list(feed_rows), list(rule_rows.order_by("history_id")))
+
+
+def latest_of(key: int, number: int) -> list[Change]:
+    """Return the latest changes of one feed, newest first, without reading its whole history.
+
+    Twice as many rows are read as are shown: the oldest of them are needed only to say what changed in the next.
+    """
+    read = 2 * number + 1
+    feed_rows = Feed.history.filter(id=key).select_related("history_user").order_by("-history_id")[:read]
+    rule_rows = CertificateRule.history.filter(feed_id=key).select_related("history_user").order_by("-history_id")
+    found = _story(sorted(feed_rows, key=_number), _with_former(key, list(rule_rows[: read * 10])))
+    return found[:number]
+
+
+def _with_former(key: int, rows: list[Any]) -> list[Any]:
+    """Add the row before the first one of each rule, which says what the rule was, in the order of the history."""
+    if not rows:
+        return rows
+    oldest = min(row.history_id for row in rows)
+    former = CertificateRule.history.filter(
+        feed_id=key, id__in={row.id for row in rows}, history_id__lt=oldest
+    ).select_related("history_user")
+    latest: dict[int, Any] = {}
+    for row in former.order_by("history_id"):
+        latest[row.id] = row
+    return sorted([*latest.values(), *rows], key=_number)
+
+
+def _number(row: Any) -> int:
+    number: int = row.history_id
+    return number
+
+
+def _story(feed_rows: list[Any], rule_rows: list[Any]) -> list[Change]:
     with_rules: dict[int, list[ValueChange]] = defaultdict(list)
     alone: list[Change] = []
     of_feeds = _FeedRows(feed_rows)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.validators import MaxLengthValidator
-from django.db import connections, models
+from django.db import connection, connections, models
 from django.urls import reverse
 from django.utils import timezone
 from simple_history.models import HistoricalRecords
@@ -54,6 +54,10 @@ class FeedQuerySet(models.QuerySet["Feed"]):
         return Receipt.objects.exists()
 
 
+#: Names of pages of the admin that a feed could have too, where its pattern allows small letters.
+_PAGES = frozenset(
+    {"add", "columns", "copy", "deleted", "edit", "export", "import", "rules", "set-status", "test", "views"}
+)
 #: Not empty once this process has seen a feed or the history of one.
 _seen_feeds: list[bool] = []
 #: Always a row, and one more for each further rule: of an unknown feed one without a value. Then the rules that
@@ -89,11 +93,16 @@ class _HasLabel(models.Func):
     output_field = models.BooleanField()
 
 
+def has_label(label: str) -> models.Q:
+    """Return the condition that a feed has a label."""
+    if connection.vendor == "sqlite":
+        return models.Q(_HasLabel(models.F("labels"), models.Value(label)))
+    return models.Q(labels__contains=[label])
+
+
 def labelled(feeds: "models.QuerySet[Feed]", label: str) -> "models.QuerySet[Feed]":
     """Return the feeds that have a label."""
-    if connections[feeds.db].vendor == "sqlite":
-        return feeds.filter(_HasLabel(models.F("labels"), models.Value(label)))
-    return feeds.filter(labels__contains=[label])
+    return feeds.filter(has_label(label))
 
 
 class Feed(models.Model):
@@ -200,7 +209,9 @@ class Feed(models.Model):
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
-        return reverse("admin:feeds_feed_change", args=[self.pk])
+        """Return the address of the page to read, at the feed's name where no other page has that address."""
+        own = self.name.lower() not in _PAGES and "/" not in self.name and not self.name.isdigit()
+        return reverse("admin:feeds_feed_read", args=[self.name if own else self.pk])
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Delete the feed. Its history row and those of its rules get one instant, so that restoring

@@ -82,6 +82,8 @@ def test_a_feed_is_changed_with_the_keyboard_alone(admin: Page) -> None:
     admin.get_by_role("link", name="BADGE-READERS").first.focus()
     admin.keyboard.press("Enter")
     expect(admin.get_by_role("heading", level=1)).to_contain_text("BADGE-READERS")
+    admin.get_by_role("link", name="Edit").focus()
+    admin.keyboard.press("Enter")
     admin.get_by_role("radio", name="Receive").focus()
     admin.keyboard.press("ArrowRight")
     expect(admin.get_by_role("radio", name="Reject")).to_be_checked()
@@ -113,6 +115,7 @@ def test_a_rule_is_added_without_any_script(plain: BrowserContext) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
     page.goto("/admin/feeds/feed/?q=no-script")
     page.get_by_role("link", name="NO-SCRIPT-FEED").first.click()
+    page.get_by_role("link", name="Edit").click()
     expect(page.get_by_label("Subject DN").first).to_have_value("/C=GB/O=Example/CN=no-script")
     expect(page.get_by_text("Reads as CN=no-script,O=Example,C=GB")).to_be_visible()
 
@@ -182,7 +185,7 @@ stored = {"sha256": "a" * 64, "path": "p" * 300, "guid": "g" * 200}
 Receipt.objects.create(feed=name, received_at=now, bytes=10**15, **stored, **sent)
 """
 WITH_THE_LONGEST = {
-    "/admin/feeds/feed/?q=LONGEST": ["change/", "history/", "delete/"],
+    "/admin/feeds/feed/?q=LONGEST": ["", "change/", "history/", "delete/"],
     "/admin/feeds/feed/deleted/?q=GONE": [""],
     "/admin/feeds/refusalsample/now/": [],
     "/admin/feeds/refusalsample/?q=LONGEST": ["change/"],
@@ -209,6 +212,8 @@ def test_the_longest_values_neither_widen_a_page_nor_hide_the_other_columns(
             page.goto(address)
             rows = [re.search(r".*/\d+/(?=change/|$)", url.split("?")[0]) for url in links_of(page, base)]
             keys = [row[0] for row in rows if row and row[0] != "/admin/auth/user/1/"]
+            boxes = page.locator("input.action-select")  # feeds are at their names
+            keys += [f"/admin/feeds/feed/{boxes.first.get_attribute('value')}/"] if boxes.count() else []
             one = [keys[0] + kind for kind in kinds]
             for url in [address, *one]:
                 page.set_viewport_size({"width": 390, "height": 850})
@@ -251,10 +256,18 @@ def test_pages_that_only_a_button_leads_to_are_clean_too(chromium: Browser, port
                 look(f"import {number}")
             page.goto("/admin/feeds/feed/?q=BADGE")
             page.get_by_role("link", name="BADGE-READERS").first.click()
-            page.get_by_label("Name", exact=False).first.fill("no good name")
-            page.get_by_role("button", name="Save as new").click()
+            page.get_by_role("link", name="Clone…").click()
+            look("clone")
+            page.locator("#id_name").fill("no good name")
+            page.get_by_role("button", name="Save", exact=True).click()
             expect(page.get_by_text("Please correct the error")).to_be_visible()
             look("refused copy")
+            for action in ("edit_values", "add_rule", "remove_rule"):
+                page.goto("/admin/feeds/feed/?q=EVENTS")
+                page.locator("#action-toggle").check()
+                page.locator("select[name=action]").select_option(action)
+                page.get_by_role("button", name="Go").click()
+                look(action)
             page.goto("/admin/feeds/feed/test/?feed=BADGE-READERS")
             page.get_by_role("button", name="Run the test").click()
             look("tested")

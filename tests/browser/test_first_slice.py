@@ -36,6 +36,7 @@ def test_an_administrator_rejects_a_feed_and_the_next_sender_reads_why(portal: P
 
     admin.goto("/admin/feeds/feed/?q=BADGE")
     admin.get_by_role("link", name="BADGE-READERS").first.click()
+    admin.get_by_role("link", name="Edit").click()
     admin.get_by_role("radio", name="Reject").check()
     admin.get_by_role("button", name="Save", exact=True).first.click()
     expect(admin.get_by_text("changed successfully").first).to_be_visible()

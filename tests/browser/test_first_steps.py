@@ -16,6 +16,7 @@ def open_feed(page: Page) -> int:
     """Open the demo's guarded feed; how many rules it has."""
     page.goto(FEED)
     page.get_by_role("link", name="PAYROLL-PROD-EVENTS-V1", exact=True).first.click()
+    page.get_by_role("link", name="Edit").click()
     expect(page.get_by_label("Paste a PEM certificate or a DN")).to_be_visible()
     return page.locator("tr.form-row:not(.empty-form)").count()
 

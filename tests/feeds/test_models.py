@@ -208,7 +208,7 @@ def test_objects_say_what_they_are() -> None:
     feed = make_feed()
     assert str(feed) == FEED
     assert str(make_rule(feed)) == f"allow {DN}"
-    assert feed.get_absolute_url() == f"/admin/feeds/feed/{feed.pk}/change/"
+    assert feed.get_absolute_url() == f"/admin/feeds/feed/{feed.name}/"
     receipt = make_receipt()
     assert str(receipt) == receipt.receipt_id
     assert str(ReceiptFeed.objects.get()) == f"{receipt.pk}: {FEED}"

@@ -47,7 +47,9 @@ FEED_TEXTS = {
 }
 #: What each page must be seen to show, so that no page passes by showing nothing.
 SHOWN: dict[str, set[str]] = {
-    "feeds": {"feedname", "feedowner"},
+    "feeds": {"feedname", "feedowner", "savedviewname"},
+    "all columns": {"feedname", "feedclassification", "feeddescription"},
+    "feed to read": {"feedname", "feedowner", "feeddescription", "certificaterulesubjectdn", "trace", "comment"},
     "feed": {*FEED_TEXTS, "ownerlater", "certificaterulesubjectdn", "rulelater", "trace", "refusalsamplesenderdn"},
     "feed history": {
         *(*FEED_TEXTS, "feedowner", "ownerlater", "certificaterulesubjectdn", "certificaterulecomment"),

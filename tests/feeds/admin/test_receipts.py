@@ -133,7 +133,7 @@ def test_everything_on_the_page_of_a_receipt_links_on() -> None:
     client = signed_in(VIEW)
     html = client.get(f"/admin/feeds/receipt/{first.pk}/change/").content.decode()
     for link in [
-        f"/admin/feeds/feed/{feed.pk}/change/",
+        f"/admin/feeds/feed/{feed.pk}/",
         "/admin/feeds/receipt/?q=GONE-FEED",
         "/admin/feeds/receipt/?q=CN%3Dclient-a%2COU%3DTest%2CO%3DExample%2CC%3DGB",
         "/admin/feeds/receipt/?q=192.0.2.7",

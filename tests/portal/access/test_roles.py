@@ -43,6 +43,7 @@ READERS: dict[str, set[str]] = {
     "feeds_feed_changelist": EVERYONE,
     "feeds_feed_change": EVERYONE,
     "feeds_feed_history": EVERYONE,
+    "feeds_feed_read": EVERYONE,
     "feeds_feed_test": EVERYONE,
     "feeds_feed_deleted": EVERYONE,
     "feeds_feed_export": EVERYONE,
@@ -53,6 +54,9 @@ READERS: dict[str, set[str]] = {
     "feeds_feed_import": CHANGERS,
     "feeds_feed_import_confirm": NOBODY,
     "feeds_feed_set_status": NOBODY,
+    "feeds_feed_bulk_edit": NOBODY,
+    "feeds_feed_save_view": NOBODY,
+    "feeds_feed_remove_view": NOBODY,
     "feeds_proposal_changelist": EVERYONE,
     "feeds_proposal_change": EVERYONE,
     "feeds_certificate": EVERYONE,
@@ -156,6 +160,9 @@ def address(name: str, objects: dict[str, object]) -> str:
     model = "_".join(name.split("_")[:2])
     special = {
         "feeds_feed_restore": [objects["gone"]],
+        "feeds_feed_read": [objects["feeds_feed"]],
+        "feeds_feed_bulk_edit": ["values"],
+        "feeds_feed_remove_view": [1],
         "feeds_feed_export": ["csv"],
         "feeds_feed_import_confirm": ["00000000-0000-0000-0000-000000000000"],
     }
