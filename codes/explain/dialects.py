@@ -79,7 +79,7 @@ DIALECTS: tuple[Shape, ...] = (
     ),
     shape(
         LOG_FIELD,
-        rf"\bstatus_?code\)?(?:\ ?(?:->|=>|→)\ ?|\r?\n(?:>>>\ )?)(?P<http>{STATUS})(?=\s*\r?$)",
+        rf"\bstatus(?:_?code\)?(?:\ ?(?:->|=>|→)\ ?|\r?\n(?:>>>\ )?)|\ ?=>\ ?)(?P<http>{STATUS})(?=\s*\r?$)",
         "print(r.status_code)\n406",
         "print(r.status_code) + 406",
     ),

@@ -91,7 +91,7 @@ FAULTS: tuple[Fault, ...] = (
         "The TLS connection failed: a certificate was not trusted, has expired or is missing, or the two "
         "sides share "
         "no protocol. Check the server's certificate, your list of authorities, and your own certificate and key.",
-        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\A\s*(?:tls|ssl)\ (?:handshake|error|alert|failure)(?:\ (?:failed|failure|error))?\s*\Z|\bERR_BAD_SSL_\w{{1,40}}|\bAH0(?:2039|2008|1998):|\bcannot\ verify\ [\w.-]{{1,200}}'s\ certificate\b|\balert\ handshake\ failure\b
+        rf"""{_curl(35, 51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98)}|\A\s*(?:tls|ssl)\ (?:handshake|error|alert|failure)(?:\ (?:failed|failure|error))?\s*\Z|\bERR_BAD_SSL_\w{{1,40}}|\bAH0(?:2039|2008|1998):|\bcannot\ verify\ [\w.-]{{1,200}}'s\ certificate\b|\bTLS\ alert,\ (?!close\ notify)\w|\balert\ handshake\ failure\b
         |\bSSL\ handshake\ failure\b|\bwhile\ SSL\ handshaking,|\bbefore\ secure\ TLS\ connection\ was\ established\b
         |\bUnable\ to\ (?:establish\ SSL\ connection|locally\ verify\ the\ issuer)\b|\bConnectorCertificateError\b|\bCertificate(?:Expired|NotYetValid)Exception\b
         |\btls:\ certificate\ required\b|\bverify\ SSL\ peers\b|\bSSL\ negotiation\ failed\b|\bremote\ certificate\ (?:is\ invalid|was\ rejected)\b
@@ -113,7 +113,7 @@ FAULTS: tuple[Fault, ...] = (
         "The server's address refused the connection: nothing listens on that port, or a firewall rejects it. "
         "Check "
         "address, port and scheme, and whether the server runs.",
-        rf"""{_curl(7)}|\b(?:Firefox|Safari)\ can[’']t\ (?:establish\ a\ connection|connect)\ to\ the\ server\b|\bCannot\ connect\ to\ host\b|\bConnectionRefused\b
+        rf"""{_curl(7)}|\b(?:Firefox|Safari)\ can[’']t\ (?:establish\ a\ connection|connect)\ to\ the\ server\b|\bconnection\ with\ the\ server\ could\ not\ be\ established\b|\bCannot\ connect\ to\ host\b|\bConnectionRefused\b
         |\btcp\ connect\ error\b|\bVerbindung\ (?:verweigert|abgelehnt)|\bVerbindung(?:saufbau)?\ (?:verweigert|abgelehnt)\b
         |\bZielcomputer\ die\ Verbindung\ verweigerte\b|\bRemoteserver\ kann\ nicht\ hergestellt\ werden\b|\bConnexion\ refusée\b
         |\bImpossible\ de\ se\ connecter\ au\ serveur\ distant\b|\bConexión\ (?:rechazada|rehusada)\b|\bNo\ es\ posible\ conectar\ con\ el\ servidor\ remoto\b

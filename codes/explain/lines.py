@@ -139,10 +139,34 @@ LINES: tuple[Shape, ...] = (
     ),
     shape(
         ACCESS_LOG,
-        rf"^[^\r\n]{{0,80}}?\b{METHOD}\ /\S{{0,2000}}\ (?P<http>{STATUS})\ [\d.]+\ ?ms\b",
+        rf"^[^\r\n]{{0,80}}?\b{METHOD}\ /\S{{0,2000}}\ (?P<http>{STATUS})\ [\d.]+\ ?m?s\b",
         "POST /datafeed 503 12.3 ms - 20",
         "POST /datafeed took 503 ms",
     ),  # morgan
+    shape(
+        ACCESS_LOG,
+        rf"\bRequest\ finished\ HTTP/[\d.]{{1,4}}\ {METHOD}\ \S{{1,2000}}(?:\ \S{{1,100}}){{0,2}}\ -\ (?P<http>{STATUS})\b",
+        "Request finished HTTP/1.1 POST https://x.example/datafeed application/gzip 404 - 413 0 - 0.5ms",
+        "Request finished HTTP/1.1 POST https://x.example/datafeed in 413 ms",
+    ),  # ASP.NET
+    shape(
+        ACCESS_LOG,
+        rf'"{METHOD}\ /[^"\s]{{0,2000}}"\ (?P<http>{STATUS})\b(?![.\d]\d)',
+        '"POST /index.php" 502',
+        '"POST /index.php" 502.5',
+    ),  # php-fpm
+    shape(
+        ACCESS_LOG,
+        r'\bverb="[A-Z]{3,10}"\ URI="[^"\r\n]{1,2000}"[^\r\n]{0,300}?\bresp=(?P<http>\d{3})\b',
+        '"HTTP" verb="POST" URI="/datafeed" latency="3ms" resp=503',
+        '"HTTP" verb="POST" URI="/datafeed" latency="503ms"',
+    ),  # Kubernetes
+    shape(
+        ACCESS_LOG,
+        rf"\b{METHOD}\ (?:https?://|/)\S{{0,2000}}\ (?:-{{1,2}}>|=>|→)\ (?P<http>{STATUS})\b(?![.\d]\d)",
+        "Sender - POST https://x.example/datafeed -> 503 (62 ms)",
+        "POST https://x.example/datafeed -> 503.5",
+    ),
     shape(
         STATUS_LINE,
         _BEFORE_LINE

@@ -40,7 +40,7 @@ MESSAGES: tuple[Shape, ...] = (
                     |(?::|\ of|\ code)?\ (?P<http0>{STATUS})\b{NO_COUNT}{NO_NOUN})
             | (?:http\ )?(?:status|response|return)\ code:?\ (?:is\ ?|was\ ?|of\ )?:?\ ?["'\[]?
                 (?P<http2>{STATUS})\b{NO_COUNT}
-            | HTTP[\ -](?:error|status|response|code):?\ (?:response\ |status\ )?(?:code:?\ )?
+            | HTTP[\ -](?:error|status|response|code|result|reply|answer|Antwort|réponse|respuesta):?\ (?:was\ |is\ )?(?:response\ |status\ )?(?:code:?\ )?
                 (?P<http3>{STATUS})\b(?!\ ?%)
             | remote\ server\ returned\ an\ (?:error|unexpected\ response):\ \((?P<http4>{STATUS})\)
             | (?:client|server)\ error\ '(?P<http5>{STATUS})\ [^'\r\n]{{1,80}}'
@@ -98,6 +98,19 @@ MESSAGES: tuple[Shape, ...] = (
         "<-- 503 Service Unavailable https://x.example/datafeed (12ms)",
         "<-- 503 letters",
     ),  # OkHttp
+    shape(
+        CLIENT_ERROR,
+        rf"""\b(?:server|proxy|backend|upstream|endpoint|gateway|portal|datafeed)\ (?:returned|said|says|answered|responded|replied|sent):?[ ]
+        (?P<http>[345]\d\d)\b{NO_COUNT}(?=\s*(?:\r?$|[.,;!?)]))""",
+        "the server said 406",
+        "the server said 406 times",
+    ),
+    shape(
+        CLIENT_ERROR,
+        rf"\b\w{{0,20}}http\w{{0,20}}(?:\.status\ ?=\ ?|\ status\ )(?P<http>{STATUS})\b{NO_COUNT}(?=\s*(?:\r?$|[.,;!?)]))",
+        "oHTTP.Status = 406",
+        "oHTTP.Status = 4060",
+    ),  # WinHTTP, in scripts
     shape(
         CLIENT_ERROR,
         r"\b(?:request|upload|post|put|send|delivery|transfer|call|download|fetch)\ (?:failed|rejected|refused)\ \((?P<http>[45]\d\d)\)",

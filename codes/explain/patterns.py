@@ -77,7 +77,7 @@ QUESTION_SHAPE = shape(
     QUESTION,
     r"""\A\s*(?:
         (?P<http_word>http(?:\ status)?\s*)?(?P<http>[1-9]\d\d)
-            (?:\s*[/+&(-]\s*|\s*,\s*|\s+(?:and\s+|with\s+)?)
+            (?:\s*[/+&(:-]\s*|\s*,\s*|\s+(?:and\s+|with\s+)?)
             (?P<stroom_word>stroom(?:[- ]status)?\s*:?\s*)?(?P<stroom>0|[1-9]\d{0,2})\)?
         | (?:http(?:\ status)?\s*)?(?P<http_only>[1-9]\d\d)
         | stroom(?:[- ]status)?\s*:?\s*(?P<stroom_only>0|[1-9]\d{0,2})

@@ -77,7 +77,8 @@ _NOUN = re.compile(
 )
 # "the 406/110 again": two numbers that Stroom sends together, in a sentence about answers.
 _PAIR = re.compile(
-    rf"(?<![\w./:$€£+-])(?P<http>{_STATUS})[ ]?/[ ]?(?P<stroom>{_OF_STROOM})(?={_END}|{_SHORTLY}|{_FURTHER})",
+    rf"""(?<![\w./:$€£+-])(?P<http>{_STATUS})(?:[ ]?/[ ]?|[:-])(?P<stroom>{_OF_STROOM})
+    (?={_END}|{_SHORTLY}|{_FURTHER}|[ ]feed\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _ABOUT_ANSWERS = re.compile(

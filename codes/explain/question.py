@@ -59,7 +59,7 @@ def _asked_pair(match: re.Match[str], vocabulary: Vocabulary) -> Iterator[Found]
     first, second = int(match["http"]), int(match["stroom"])
     words = match["http_word"] or match["stroom_word"]
     joined_by = match.string[match.end("http") : match.start("stroom")]
-    loosely = any(sign in joined_by for sign in "-(") and first in vocabulary.pairs.get(second, ())
+    loosely = any(sign in joined_by for sign in "-(:") and first in vocabulary.pairs.get(second, ())
     if not words and not loosely and not any(sign in joined_by for sign in "/+&"):
         return
     yield _asked(match, "http", HTTP)

@@ -34,8 +34,8 @@ SHAPES: tuple[Shape, ...] = (
     ),
     _shape(rf"\bHTTP/\d(?:\.\d)?\ {{1,2}}{_NONE}", "it got HTTP/1.1 000 from there", "it got HTTP/1.1 0.5"),
     _shape(
-        rf"""\b(?:xhr|xmlhttprequest|fetch|ajax|request|upload|post|failed|returned|got)(?:\ \w{{1,20}}){{0,2}},?[ ]
-        {_NOT_OF_OTHERS}status[:=\ ]{{1,2}}{_NONE}""",
+        rf"""\b(?:xhr|xmlhttprequest|fetch|ajax|request|upload|post|failed|returned|got)
+        (?:\ \w{{1,20}}){{0,2}}[,!:]?[ ]{_NOT_OF_OTHERS}status[:=\ ]{{1,2}}{_NONE}""",
         "XHR failed, status 0",
         "XHR failed, status 0%",
     ),

@@ -44,7 +44,9 @@ def test_finds_the_answers_in_what_programs_print(text: str, expected: str) -> N
     assert answers(text) == expected
 
 
-@pytest.mark.parametrize("name", ["tools", "runtimes", "places", "answers", "programs", "garbled", "nothing"])
+@pytest.mark.parametrize(
+    "name", ["tools", "runtimes", "places", "answers", "programs", "tools_and_servers", "garbled", "nothing"]
+)
 def test_finds_the_answers_in_each_text_of_a_file(name: str) -> None:
     """One text and its answers a line: what tools, runtimes and servers print, and what names no code at all."""
     lines = (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
