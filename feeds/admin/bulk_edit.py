@@ -18,7 +18,7 @@ from feeds.admin.forms import LabelsField
 from feeds.changes.apply import RuleValues
 from feeds.changes.approval import TooMuch
 from feeds.changes.approval_watch import is_on
-from feeds.changes.many import Edit, TooManyFeeds, edit_feeds, shared_rules
+from feeds.changes.many import FeedEdit, TooManyFeeds, edit_feeds, shared_rules
 from feeds.changes.permissions import may_manage_certificates
 from feeds.models import CertificateRule, Feed
 from feeds.rules.facts import TOKEN_SUBJECT
@@ -41,16 +41,16 @@ class ValuesForm(BulkForm):
         widget=forms.CheckboxSelectMultiple,
     )
 
-    def edit(self) -> Edit:
+    def edit(self) -> FeedEdit:
         """Return what was asked for. Only for a valid form."""
         cleaned = self.cleaned_data
         values = {name: cleaned[name] for name in ("owner", "classification") if cleaned[name]}
         values |= dict.fromkeys(cleaned["emptied"], "")
-        return Edit(values, tuple(cleaned["add_labels"]), tuple(cleaned["remove_labels"]))
+        return FeedEdit(values, tuple(cleaned["add_labels"]), tuple(cleaned["remove_labels"]))
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        if not self.errors and self.edit() == Edit():
+        if not self.errors and self.edit() == FeedEdit():
             raise forms.ValidationError("Say what to change.")
         return cleaned
 
@@ -80,12 +80,12 @@ class AddRuleForm(BulkForm):
         CertificateRule._meta.get_field("subject_dn").run_validators(subject)
         return subject
 
-    def edit(self) -> Edit:
+    def edit(self) -> FeedEdit:
         cleaned = self.cleaned_data
         rule = RuleValues(
             cleaned["action"], cleaned["certificate"], cleaned["expires"], cleaned["rule_comment"].strip()
         )
-        return Edit(add_rule=rule)
+        return FeedEdit(add_rule=rule)
 
 
 class RemoveRuleForm(BulkForm):
@@ -103,9 +103,9 @@ class RemoveRuleForm(BulkForm):
             for rule in shared_rules(self.keys())
         ]
 
-    def edit(self) -> Edit:
+    def edit(self) -> FeedEdit:
         action, _, subject_dn = self.cleaned_data["rule"].partition(" ")
-        return Edit(remove_rule=(action, subject_dn))
+        return FeedEdit(remove_rule=(action, subject_dn))
 
 
 #: Word in the address: form, title, whether it is about rules.

@@ -24,7 +24,7 @@ class TooManyFeeds(Exception):
 
 
 @dataclass(frozen=True)
-class Edit:
+class FeedEdit:
     """What is done to each feed. Values that are equal already change nothing.
 
     Attributes:
@@ -90,7 +90,7 @@ def same_name(one: str, other: str) -> bool:
         return False
 
 
-def edit_feeds(keys: Sequence[int], edit: Edit, *, user: AnyUser, comment: str) -> int:
+def edit_feeds(keys: Sequence[int], edit: FeedEdit, *, user: AnyUser, comment: str) -> int:
     """Edit these feeds; return how many changed.
 
     Raises:

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from feeds.changes.apply import OfficerNeeded, RuleValues
-from feeds.changes.many import Edit, TooManyFeeds, edit_feeds, shared_rules
+from feeds.changes.many import FeedEdit, TooManyFeeds, edit_feeds, shared_rules
 from feeds.models import CertificateRule, Feed
 from portal.models import AuditRecord
 from tests.factories import DN, NOW, make_feed, make_rule
@@ -20,7 +20,7 @@ def admin() -> User:
 
 
 def edit(*feeds: Feed, user: Any = None, **what: Any) -> int:
-    return edit_feeds([feed.pk for feed in feeds], Edit(**what), user=user or admin(), comment="why")
+    return edit_feeds([feed.pk for feed in feeds], FeedEdit(**what), user=user or admin(), comment="why")
 
 
 def rules_of(feed: Feed) -> list[tuple[str, str]]:
