@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from codes.explain.transport import Edit, alike, passes
+from codes.explain.transport import Replacement, alike, passes
 
 _ENTITIES: Mapping[str, str] = {
     "nbsp": " ",
@@ -117,11 +117,11 @@ def without_markup(text: str) -> Plain:
     return plain
 
 
-def _markup(text: str) -> list[Edit]:
-    return [Edit(*match.span(), _replacement(match)) for match in _MARKUP.finditer(text)]
+def _markup(text: str) -> list[Replacement]:
+    return [Replacement(*match.span(), _replacement(match)) for match in _MARKUP.finditer(text)]
 
 
-def _edited(before: Plain, edits: Sequence[Edit]) -> Plain:
+def _edited(before: Plain, edits: Sequence[Replacement]) -> Plain:
     parts: list[str] = []
     places: list[tuple[int, int, int, int]] = []
     end = length = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 
-class Edit(NamedTuple):
+class Replacement(NamedTuple):
     """A passage of the text before the pass, and what stands there after it."""
 
     start: int
@@ -42,7 +42,7 @@ _IS_PERCENT_ENCODED = re.compile(
 )
 
 
-def passes() -> tuple[Callable[[str], list[Edit]], ...]:
+def passes() -> tuple[Callable[[str], list[Replacement]], ...]:
     """All passes in their order; each returns the edits of a text, sorted and without overlap."""
     return (_without_nul, _without_spacing, _quoted_printable, _percent)
 
@@ -52,29 +52,31 @@ def alike(text: str) -> str:
     return text if text.isascii() and "\x0b" not in text and "\x0c" not in text else text.translate(_ALIKE)
 
 
-def _without_nul(text: str) -> list[Edit]:
-    return [Edit(*match.span(), "") for match in _NUL.finditer(text)] if "\x00" in text else []
+def _without_nul(text: str) -> list[Replacement]:
+    return [Replacement(*match.span(), "") for match in _NUL.finditer(text)] if "\x00" in text else []
 
 
-def _without_spacing(text: str) -> list[Edit]:
-    edits: list[Edit] = []
+def _without_spacing(text: str) -> list[Replacement]:
+    edits: list[Replacement] = []
     for line in _SPACED_LINE.finditer(text):
         edits += (
-            Edit(place, place + 1, "") for place in range(line.start() + 1, line.end(), 2) if text[place] == " "
+            Replacement(place, place + 1, "")
+            for place in range(line.start() + 1, line.end(), 2)
+            if text[place] == " "
         )
     return edits
 
 
-def _quoted_printable(text: str) -> list[Edit]:
+def _quoted_printable(text: str) -> list[Replacement]:
     return list(_decoded(_QUOTED_PRINTABLE, text)) if "=" in text and _IS_QUOTED_PRINTABLE.search(text) else []
 
 
-def _percent(text: str) -> list[Edit]:
+def _percent(text: str) -> list[Replacement]:
     return list(_decoded(_PERCENT, text)) if "%" in text and _IS_PERCENT_ENCODED.search(text) else []
 
 
-def _decoded(pattern: re.Pattern[str], text: str) -> Iterator[Edit]:
+def _decoded(pattern: re.Pattern[str], text: str) -> Iterator[Replacement]:
     """The characters that the codes stand for; what ends in a line end after "=" is a line broken for the way."""
     for match in pattern.finditer(text):
         numbers = re.findall(r"[=%]([0-9A-Fa-f]{2})", match.group())
-        yield Edit(*match.span(), "".join(chr(int(number, 16)) for number in numbers))
+        yield Replacement(*match.span(), "".join(chr(int(number, 16)) for number in numbers))
