@@ -10,8 +10,7 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.urls.resolvers import URLPattern
+from django.urls import reverse
 
 from feeds.admin.forms import CommentField
 from feeds.admin.remedies import REFUSAL, offer_new_test
@@ -77,10 +76,6 @@ class BulkStatusMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic on
     """Adds the three actions to the list of feeds, and the address that their confirm page posts to."""
 
     actions = ["set_receive", "set_reject", "set_drop", "edit_values", "add_rule", "remove_rule"]
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.set_status_view)
-        return [path("set-status/", view, name="feeds_feed_set_status"), *super().get_urls()]
 
     def get_actions(self, request: HttpRequest) -> dict[str, tuple[Callable[..., str], str, str] | None]:
         """Deleting needs a comment each, so there is no bulk deletion."""

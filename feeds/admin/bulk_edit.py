@@ -9,8 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.urls.resolvers import URLPattern
+from django.urls import reverse
 
 from feeds.admin.bulk import MAX_NAMED, BulkForm
 from feeds.admin.display import visible
@@ -118,10 +117,6 @@ KINDS: dict[str, tuple[type[BulkForm], str, bool]] = {
 
 class BulkEditMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Adds the three edits to the actions of the list, and the addresses that their pages post to."""
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.edit_view)
-        return [path("edit/<str:kind>/", view, name="feeds_feed_bulk_edit"), *super().get_urls()]
 
     def get_actions(self, request: HttpRequest) -> dict[str, tuple[Callable[..., str], str, str] | None]:
         """Offer the edits of rules to certificate officers only."""

@@ -14,8 +14,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.urls.resolvers import URLPattern
+from django.urls import reverse
 
 from feeds.admin.forms import CommentField
 from feeds.admin.history_pages import DiffLine, diff_lines
@@ -82,15 +81,6 @@ class ShownRow:
 
 class TransferMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Adds import and export to the admin of feeds."""
-
-    def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        return [
-            path("import/", wrap(self.import_view), name="feeds_feed_import"),
-            path("import/<uuid:key>/", wrap(self.confirm_view), name="feeds_feed_import_confirm"),
-            path("export/<str:kind>/", wrap(self.export_view), name="feeds_feed_export"),
-            *super().get_urls(),
-        ]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Take a file and keep it for the preview."""

@@ -9,10 +9,11 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.urls.resolvers import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from feeds.admin import columns, search_words
+from feeds.admin import columns, pages, search_words
 from feeds.admin.bulk import BulkStatusMixin
 from feeds.admin.bulk_edit import BulkEditMixin
 from feeds.admin.display import ago, label_chips, number_with_bar, one_line
@@ -247,6 +248,9 @@ class FeedAdmin(
             context["panel"] = feed_panel(feed, request.user)
             context.update(title=feed.name, subtitle=None)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_urls(self) -> list[URLPattern]:
+        return pages.urls_of(self, super().get_urls())
 
     def save_model(self, request: HttpRequest, obj: Feed, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # noqa: FBT001
         """Write nothing, and no history, where only the comment was filled in."""

@@ -13,8 +13,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.urls.resolvers import URLPattern
+from django.urls import reverse
 
 from feeds.admin.display import visible
 from feeds.admin.forms import CommentField
@@ -112,15 +111,6 @@ class PastMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
 
     object_history_template = "admin/feeds/feed/history.html"
     delete_confirmation_template = "admin/feeds/feed/delete.html"
-
-    def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        return [
-            path("deleted/", wrap(self.deleted_view), name="feeds_feed_deleted"),
-            path("deleted/<int:feed_id>/", wrap(self.restore_view), name="feeds_feed_restore"),
-            path("<int:feed_id>/revert/", wrap(self.revert_view), name="feeds_feed_revert"),
-            *super().get_urls(),
-        ]
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

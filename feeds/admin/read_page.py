@@ -10,8 +10,6 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path
-from django.urls.resolvers import URLPattern
 
 from feeds.admin.history_pages import HistoryEntry, diff_lines
 from feeds.admin.page import feed_panel
@@ -47,11 +45,6 @@ def key_of(object_id: str) -> str:
 
 class ReadPageMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Adds the page, at the feed's name; the other pages of a feed are found by its name too."""
-
-    def get_urls(self) -> list[URLPattern]:
-        """Put the page in the place of Django's redirect, the last address, which takes whatever is left."""
-        view = self.admin_site.admin_view(self.read_view)
-        return [*super().get_urls()[:-1], path("<path:object_id>/", view, name="feeds_feed_read")]
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().change_view(request, key_of(object_id), *args, **kwargs)

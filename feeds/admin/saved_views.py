@@ -8,8 +8,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.urls import path
-from django.urls.resolvers import URLPattern
 
 from feeds.admin.columns import list_address
 from feeds.models import SavedView
@@ -62,14 +60,6 @@ def _clean(asked: QueryDict) -> str:
 
 class SavedViewsMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Adds the addresses that save and remove a view."""
-
-    def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        return [
-            path("views/", wrap(self.save_view), name="feeds_feed_save_view"),
-            path("views/<int:key>/remove/", wrap(self.remove_view), name="feeds_feed_remove_view"),
-            *super().get_urls(),
-        ]
 
     def save_view(self, request: HttpRequest) -> HttpResponse:
         """Save the list as it was shown; a view of the user's with this name is replaced."""

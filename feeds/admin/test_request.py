@@ -12,8 +12,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.urls.resolvers import URLPattern
+from django.urls import reverse
 
 from feeds.admin.remedies import Advice, RefusedRequest, advise
 from feeds.changes.denials import denials
@@ -229,10 +228,6 @@ def _presented(sample: RefusalSample) -> str:
 
 class TestRequestMixin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Adds the page to the admin of feeds."""
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.test_view)
-        return [path("test/", view, name="feeds_feed_test"), *super().get_urls()]
 
     def test_view(self, request: HttpRequest) -> HttpResponse:
         """Answer a question; a feed or a sampled refusal in the address fills the form and is answered at once."""

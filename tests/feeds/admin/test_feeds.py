@@ -9,6 +9,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from feeds.admin import pages
+from feeds.admin.feeds import FeedAdmin
 from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
 from feeds.monitoring.figures import start_of_hour
 from tests.feeds.admin.admin_client import DN, feed_form, one_rule, signed_in
@@ -405,3 +407,9 @@ def test_a_save_holds_the_feed_before_it_looks_at_the_version() -> None:
     assert '"version"' in read
     assert held.endswith("FOR UPDATE") == (connection.vendor == "postgresql")
     assert Feed.objects.get().owner == "Payroll"
+
+
+def test_every_page_of_the_feed_admin_is_in_one_list() -> None:
+    own = [cls for cls in FeedAdmin.__mro__ if cls.__module__.startswith("feeds") and "get_urls" in vars(cls)]
+    assert own == [FeedAdmin]
+    assert len({name for _, _, name in pages.PAGES}) == len(pages.PAGES)
