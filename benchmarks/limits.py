@@ -101,7 +101,7 @@ class SingleRows:
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
             script.write("INSERT INTO bare (body) VALUES (repeat('x', 1024));\n")
             script.flush()
-            told = self._server.run(
+            output = self._server.run(
                 "pgbench", *self._server.who, "-n", "-c8", "-j2", "-T1", "-f", script.name, "portal"
             )
-        return float(next(line for line in told.splitlines() if line.startswith("tps")).split()[2])
+        return float(next(line for line in output.splitlines() if line.startswith("tps")).split()[2])

@@ -6,7 +6,7 @@ A fault that no test notices survives. Each survivor is printed, and must be exp
 code is 1 where one is not, or where fewer than 95 % of a module's faults are noticed. No package does this here:
 those at hand either leave code outside functions alone, where our tables and patterns are, or start a process per
 fault. The tests are collected once; for each fault inside a function a fork of that process gives the function its
-faulty code and runs them. A fault outside functions needs a process of its own that imports the module anew.
+faulty code and runs them. A fault outside functions needs a process of its own that imports the module again.
 """
 
 import ast
@@ -179,7 +179,7 @@ class Trial:
             raise SystemExit(f"{self.module} could not be tried.")
         survived, left = json.loads(result.read_text())
         self._seconds = self._processor_seconds = 0.0
-        survived += self._tried(left, self._run_anew)
+        survived += self._tried(left, self._run_again)
         return [self.faults[number] for number in sorted(survived)]
 
     def _try_swaps(self, run: Run) -> tuple[list[int], list[int]]:
@@ -198,7 +198,7 @@ class Trial:
 
         return self._tried(list(swaps), run_swapped), [n for n in range(len(self.faults)) if n not in swaps]
 
-    def _run_anew(self, number: int | None) -> int:
+    def _run_again(self, number: int | None) -> int:
         """Import the module with its fault, and everything else after it."""
         sys.meta_path.insert(
             0, _Faulty(self.module, self._compiled(None if number is None else self.faults[number]))

@@ -38,7 +38,7 @@ COLD = (
 
 
 def warm() -> Iterator[Row]:
-    """P6: answers in the forms that browsers ask for, beside nginx with the same bytes.
+    """P6: answers in the forms that browsers ask for, compared with nginx and the same bytes.
 
     The browser asks first: no request in another form may have filled the cache for it.
     """

@@ -1,4 +1,4 @@
-"""The table of a run: rows with the portal's figure, what it is set beside, and what is asked for."""
+"""Table of a run: the portal's figure, the figure it is compared with, and the goal."""
 
 import statistics
 import sys
@@ -15,7 +15,7 @@ class Row:
     id: str
     what: str
     ours: str
-    beside: str
+    compared: str
     value: float
     goal: float
     unit: str = ""
@@ -33,22 +33,22 @@ class Row:
             self.id,
             self.what,
             self.ours,
-            self.beside,
+            self.compared,
             f"{self.value:.{digits}f}{self.unit}",
             f"{sign} {self.goal:g}{self.unit}",
             "yes" if self.is_met else "no",
         ]
 
 
-HEADINGS = ["id", "workload", "portal", "beside it", "result", "goal", "met"]
+HEADINGS = ["id", "workload", "portal", "compared with", "result", "goal", "met"]
 
 
-def alternate(ours: Callable[[], float], beside: Callable[[], float], rounds: int = ROUNDS) -> tuple[float, float]:
+def alternate(ours: Callable[[], float], theirs: Callable[[], float], rounds: int = ROUNDS) -> tuple[float, float]:
     """Measure two things turn by turn, so that other work on the machine meets both alike.
 
     Returns the pair with the median ratio.
     """
-    pairs = [(ours(), beside()) for _ in range(rounds)]
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
     return sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
 
 

@@ -4,7 +4,7 @@
 
 `manage.py serve` is the usual way and needs no gunicorn. None of gunicorn's own workers may take deliveries: its
 WSGI workers read a body that broke off as a whole one, and uvicorn's worker class lacks our protocol class, without
-which an offered upgrade is a 200 for data that nobody read. So the worker here runs the portal's own server;
+with which an offered upgrade is a 200 for data that was not read. So the worker here runs the portal's own server;
 gunicorn binds the sockets, starts the processes and replaces them (TERM, HUP and USR2 work as usual).
 """
 
@@ -54,7 +54,7 @@ class PortalWorker(Worker):  # type: ignore[misc]
         signal.signal(signal.SIGQUIT, lambda *_: os._exit(0))
 
     def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until stopped."""
         os.umask(0o077)
         listening, ours = LIFELINE
         os.close(ours)

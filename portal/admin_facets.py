@@ -1,4 +1,4 @@
-"""Counts beside the filters of an admin list, in one query where Django makes one for each filter."""
+"""Counts of the filters of an admin list, in one query where Django makes one for each filter."""
 
 from collections import Counter
 from collections.abc import Iterable

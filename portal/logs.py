@@ -1,7 +1,7 @@
 """Log format: one line for each event, with the id of its request (S12).
 
-Lines go to standard error, where systemd and container engines expect them, and carry no secrets: a request is told
-without its query, headers and body.
+Lines go to standard error, where systemd and container engines expect them, and carry no secrets: a request is
+logged without its query, headers and body.
 """
 
 import logging

@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-#: A fault that stays is told again after so long; a change is told at once.
+#: A lasting fault is logged again after this time; a change is logged at once.
 REMIND_AFTER = 60.0
 WELL = "ok"
 
@@ -35,7 +35,7 @@ class RepeatedFaults:
         self._lock = threading.Lock()
         self._last: dict[str, _Last] = {}
 
-    def tell(
+    def report(
         self, what: str, finding: str, fault: BaseException | None = None, level: int = logging.WARNING
     ) -> None:
         """Log it if it is news: a disk that stays full for a night is not worth a line for every look at it.

@@ -1,6 +1,7 @@
 """Limits of the code: lines of a module and of a function, and one meaning for each name of a class."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,3 +97,32 @@ def test_a_class_name_means_one_thing() -> None:
     for name, paths in twice.items():
         if name != "Command":
             assert [Path(path).parts[1] for path in paths] == ["catalogue", "models"], name
+
+
+#: Words that documentation does not use, with a standard term for each.
+DIALECT = {
+    "anew": "again",
+    "beside": "next to, in addition to, compared with",
+    "in vain": "timed out, failed",
+    "nobody": "no user, no client",
+    "reckoned": "counted",
+    "whoever": "the caller, anyone who",
+}
+#: The words in patterns of what people write, in names of tests' data, and in texts that may not be changed.
+QUOTED = ("CN=nobody", '"nobody"', "everyone|nobody", "NOBODY", "Metadata as stored beside the data.")
+WRITTEN = [
+    path.relative_to(BASE_DIR)
+    for pattern in ("*.md", "docs/**/*.md", "deploy/**/*.md", "templates/**/*.html")
+    for path in sorted(BASE_DIR.glob(pattern))
+]
+
+
+def test_code_and_documents_are_in_plain_language() -> None:
+    word = re.compile(rf"\b({'|'.join(DIALECT)})\b", re.IGNORECASE)
+    found = [
+        f"{path}:{number}: {line.strip()}: write {DIALECT[hit[0].lower()]}"
+        for path in [*FILES, *WRITTEN]
+        for number, line in enumerate((BASE_DIR / path).read_text(encoding="utf-8").splitlines(), 1)
+        if (hit := word.search(line)) and not any(quoted in line for quoted in QUOTED)
+    ]
+    assert not found

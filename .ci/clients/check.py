@@ -51,11 +51,11 @@ def run(*command: str | Path, cwd: Path = HERE, **environment: str) -> str:
 def lint(tools: Path) -> None:
     """Report whatever a linter says: warnings count, exceptions are in its configuration with their reasons."""
     quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
-    told = run(
+    output = run(
         tools / "redocly", "lint", DESCRIPTION, "--config", HERE / "redocly.yaml", "--format", "json", **quiet
     )
-    if '"problems": []' not in told:
-        raise SystemExit(told)
+    if '"problems": []' not in output:
+        raise SystemExit(output)
     run(tools / "spectral", "lint", DESCRIPTION, "--ruleset", HERE / "spectral.yaml", "--fail-severity", "hint")
 
 

@@ -79,9 +79,9 @@ def send_and_compare(run: Run) -> None:
             start = run.chance.randrange(LARGEST - size + 1)
             name = run.chance.choice(list(ways))
             body = block[start : start + size]
-            told = ways[name](body, run.chance)
+            answered = ways[name](body, run.chance)
             sent += size
-            run.note_wrong(*difference(portal.folder / "store", told, body, name))
+            run.note_wrong(*difference(portal.folder / "store", answered, body, name))
             run.count()
         run.figures["ways"] = ", ".join(ways)
         run.figures["sent"] = f"{sent / 1e9:.1f} GB"
@@ -120,9 +120,9 @@ def delivery(body: bytes, chance: random.Random) -> bytes:
     return head + b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
-def difference(store: Path, told: tuple[int, str], body: bytes, way: str) -> Iterator[str]:
+def difference(store: Path, answered: tuple[int, str], body: bytes, way: str) -> Iterator[str]:
     """What is wrong with a stored delivery, which is removed then; empty ones are acknowledged and not stored."""
-    status, receipt_id = told
+    status, receipt_id = answered
     if status != 200:
         yield f"{way}, {len(body)} bytes: {status}"
         return
@@ -137,7 +137,7 @@ def difference(store: Path, told: tuple[int, str], body: bytes, way: str) -> Ite
     path.unlink()
 
 
-# Damaged compressed data, judged beside zlib and zipfile.
+# Damaged compressed data, compared with zlib and zipfile.
 
 Content = bytes | list[tuple[str, bytes]] | None
 Reader = Callable[[bytes], Content]
@@ -297,9 +297,9 @@ def resend(run: Run) -> None:
             with portal.connect() as connection:
                 connection.sendall(sent.request())
                 connection.settimeout(5)
-                connection.recv(1)  # it was answered, and nobody reads the answer to its end
+                connection.recv(1)  # it was answered, and the answer is not read to its end
             # A sender that packs again sends other bytes under the same GUID.
-            again = Parcel(sent.headers, gzip.compress(b"packed anew")) if guid and "GZIP" in str(sent) else sent
+            again = Parcel(sent.headers, gzip.compress(b"packed again")) if guid and "GZIP" in str(sent) else sent
             answer = deliver(portal, again)
             if answer is None or answer.outcome != (200, 0):
                 run.note_wrong(f"the second delivery was answered {answer}")

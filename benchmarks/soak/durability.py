@@ -35,8 +35,8 @@ def replay_cuts(run: Run) -> None:
         with stage.portal(run) as portal:
             recorded = new_recording(run, portal)
         recordings += 1
-        for files, told in after_cuts(recorded, min(CUTS_OF_A_RECORDING, run.goal - run.done), run.chance):
-            run.note_wrong(*losses(files, run.folder, told, recorded.acknowledged))
+        for files, reported in after_cuts(recorded, min(CUTS_OF_A_RECORDING, run.goal - run.done), run.chance):
+            run.note_wrong(*losses(files, run.folder, reported, recorded.acknowledged))
             run.count()
             if not run.more():
                 break
@@ -134,12 +134,14 @@ def crash_states(run: Run) -> None:
         while run.more():
             replace_data(portal.data_dir, read_files(before))
             recorded = new_recording(run, portal)
-            for files, told in after_cuts(recorded, min(STATES_OF_A_RECORDING, run.goal - run.done), run.chance):
+            for files, reported in after_cuts(
+                recorded, min(STATES_OF_A_RECORDING, run.goal - run.done), run.chance
+            ):
                 replace_data(portal.data_dir, files)
                 found += len(portal.start_up())
                 run.note_wrong(*(finding for finding in portal.check() if not finding[2]))
                 run.note_wrong(*portal.check(repair=False))
-                run.note_wrong(*portal.lost({name: recorded.acknowledged[name] for name in told}))
+                run.note_wrong(*portal.lost({name: recorded.acknowledged[name] for name in reported}))
                 run.count()
                 if not run.more():
                     break
@@ -162,9 +164,11 @@ def replace_data(folder: Path, files: dict[str, bytes]) -> None:
 
 def many_objects(run: Run) -> None:
     """R12: how long a check of so many takes, and whether each flipped bit is found."""
-    told = stage.script(run, "benchmarks.soak.many", str(run.goal), str(run.left * FILLING))
-    run.note_wrong(*told["unexplained"])
-    run.demand("check", f"{told['seconds']:.1f} s", met=told["seconds"] <= 10)
-    run.figures["with checksums"] = f"{told['deep_seconds']:.1f} s"
-    run.demand("flipped bits found", f"{told['found']} of {told['flipped']}", met=told["found"] == told["flipped"])
-    run.count(told["objects"])
+    result = stage.script(run, "benchmarks.soak.many", str(run.goal), str(run.left * FILLING))
+    run.note_wrong(*result["unexplained"])
+    run.demand("check", f"{result['seconds']:.1f} s", met=result["seconds"] <= 10)
+    run.figures["with checksums"] = f"{result['deep_seconds']:.1f} s"
+    run.demand(
+        "flipped bits found", f"{result['found']} of {result['flipped']}", met=result["found"] == result["flipped"]
+    )
+    run.count(result["objects"])

@@ -48,10 +48,10 @@ def ask_again(run: Run, portal: Portal, seconds: float, name: str, *, guess: boo
     """
     began, asked = time.monotonic(), 0
     while not asked or time.monotonic() - began < seconds:
-        told = send_many(portal, 40)
+        answers = send_many(portal, 40)
         asked += 40
         run.note_wrong(
-            *(f"{name}: {outcome} {n} times" for outcome, n in told.items() if outcome != (503, 999, True))
+            *(f"{name}: {outcome} {n} times" for outcome, n in answers.items() if outcome != (503, 999, True))
         )
         status = ask_status(portal).status
         if status != 503 and not (guess and status == 200):
@@ -146,7 +146,7 @@ def in_threads(works: list[Callable[[], object]]) -> None:
     def guarded(work: Callable[[], object]) -> None:
         try:
             work()
-        except BaseException as fault:  # noqa: BLE001  # handed on to whoever waits
+        except BaseException as fault:  # noqa: BLE001  # raised again for the caller
             faults.append(fault)
 
     threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]

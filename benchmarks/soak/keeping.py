@@ -12,7 +12,7 @@ KILLS_OF_A_PROCESS = 50
 
 
 def drill(run: Run) -> None:
-    """R23: backed up under load, restored elsewhere, and recorded anew without the database."""
+    """R23: backed up under load, restored elsewhere, and recorded again without the database."""
     while run.more():
         folder = Path(tempfile.mkdtemp(dir=run.folder))
         elsewhere = Path(tempfile.mkdtemp(dir=run.folder))
@@ -23,9 +23,9 @@ def drill(run: Run) -> None:
 
 def migrate(run: Run) -> None:
     """R24: every migration back and forth over so many receipts."""
-    told = stage.script(run, "tests.deploy.migration_walk", str(run.goal))
-    run.figures["steps"] = str(told["steps"])
-    run.demand("longest step", f"{told['longest_seconds']} s", met=told["longest_seconds"] <= 60)
+    result = stage.script(run, "tests.deploy.migration_walk", str(run.goal))
+    run.figures["steps"] = str(result["steps"])
+    run.demand("longest step", f"{result['longest_seconds']} s", met=result["longest_seconds"] <= 60)
     run.count(run.goal)
 
 

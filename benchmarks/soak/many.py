@@ -86,7 +86,7 @@ def main(wanted: int, seconds: float) -> None:
     seconds, unexplained = timed_check(deep=False)
     flipped = flip(min(FLIPPED, objects // 2))
     deep_seconds, found = timed_check(deep=True)
-    told = {
+    figures = {
         "objects": objects,
         "seconds": seconds,
         "deep_seconds": deep_seconds,
@@ -94,7 +94,7 @@ def main(wanted: int, seconds: float) -> None:
         "flipped": len(flipped),
         "found": len(flipped & {path for _, path in found}),
     }
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 main(int(sys.argv[1]), float(sys.argv[2]))

@@ -43,7 +43,7 @@ def write_and_read_names(run: Run) -> None:
 
 
 def tamper(run: Run) -> None:
-    """S23: chains of any length, changed in some way, sometimes with digests made anew."""
+    """S23: chains of any length, changed in some way, sometimes with new digests."""
     while run.more():
         chain = make_chain(run.chance.randrange(2, 60))
         if verify(chain, heads_of(chain)):

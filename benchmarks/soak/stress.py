@@ -89,7 +89,7 @@ def refusal_faults(portal: Portal) -> Iterator[str]:
     if b"100 Continue" in data:
         yield "a body was asked for"
     if answer.outcome != (503, 999) or not 30 <= int(answer.header("retry-after") or 0) <= 90:
-        yield f"a full disk is told as {answer.outcome}, Retry-After {answer.header('retry-after')}"
+        yield f"a full disk is answered {answer.outcome}, Retry-After {answer.header('retry-after')}"
 
 
 # Memory stays flat.
@@ -206,7 +206,7 @@ def storm(run: Run) -> None:
 
 
 async def come_back(portal: Portal, book: Book) -> list[crowd.Waited]:
-    """They queue while nobody serves, as after a stop of a minute, and come all at once."""
+    """They queue while no process serves, as after a stop of a minute, and come all at once."""
     storming = asyncio.ensure_future(crowd.storm(portal, book, 500, 2000))
     await asyncio.sleep(1.0)
     await asyncio.to_thread(lambda: portal.start("supervisor", wait=False))
@@ -224,8 +224,8 @@ def seconds_to_return(run: Run, portal: Portal) -> float:
     return time.monotonic() - began
 
 
-def beside_slow_senders(run: Run) -> None:
-    """R16: rounds of five hundred senders at a byte a second beside a few normal ones."""
+def with_slow_senders(run: Run) -> None:
+    """R16: rounds of five hundred senders at a byte a second next to a few normal ones."""
     ratios, cut_off, slow = [], 0, 0
     with stage.portal(run) as portal:
         portal.start("supervisor", rate_window=8.0)
@@ -233,12 +233,10 @@ def beside_slow_senders(run: Run) -> None:
         asyncio.run(crowd.steady(portal, book, 4, 1.0))
         while run.more():
             alone = asyncio.run(crowd.steady(portal, book, 4, 5.0))
-            beside, answers = asyncio.run(
-                crowd.beside_slow(portal, 500, lambda: crowd.steady(portal, book, 4, 5.0))
-            )
-            ratios.append(crowd.percentile(beside, 0.99) / crowd.percentile(alone, 0.99))
+            loaded, answers = asyncio.run(crowd.with_slow(portal, 500, lambda: crowd.steady(portal, book, 4, 5.0)))
+            ratios.append(crowd.percentile(loaded, 0.99) / crowd.percentile(alone, 0.99))
             outcomes = [answer.outcome for answer in answers if answer is not None]
-            run.note_wrong(*(f"a slow sender was told {outcome}" for outcome in outcomes if outcome != (500, 999)))
+            run.note_wrong(*(f"a slow sender got {outcome}" for outcome in outcomes if outcome != (500, 999)))
             cut_off += len(outcomes)
             slow += len(answers)
             run.count()
@@ -246,12 +244,12 @@ def beside_slow_senders(run: Run) -> None:
         run.note_wrong(*book.wrong)
         stage.judge(run, portal, book.acknowledged)
     ratio = statistics.median(ratios)
-    run.demand("p99 beside them, of alone", f"{ratio:.1f} × (median)", met=ratio <= 2)
-    run.demand("cut off and told so", f"{cut_off:,} of {slow:,}", met=cut_off >= 0.9 * slow)
+    run.demand("p99 next to them, of alone", f"{ratio:.1f} × (median)", met=ratio <= 2)
+    run.demand("cut off with an answer", f"{cut_off:,} of {slow:,}", met=cut_off >= 0.9 * slow)
 
 
 def refuse(run: Run) -> None:
-    """R26: names that nobody has heard of, as fast as they can be refused."""
+    """R26: unknown names, as fast as they can be refused."""
     with stage.portal(run) as portal:
         portal.start("supervisor")
         before = database_bytes(portal)

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from benchmarks.soak.trial import MOST_TOLD, Finding
+from benchmarks.soak.trial import MOST_SHOWN, Finding
 
 HEAD = ("demand", "what was done", "count", "wrong", "figures", "wanted", "verdict")
 
@@ -24,8 +24,13 @@ def as_table(findings: Sequence[Finding], *, seed: int, minutes: float, of: int)
     ]
     for finding in findings:
         if finding.failed:
-            told = [*finding.wrong[:MOST_TOLD], *(f"not as wanted: {missed}" for missed in finding.missed)]
-            lines += ["", f"{finding.trial.name} FAILED:", "", *(f"* {' '.join(text.split())}" for text in told)]
+            messages = [*finding.wrong[:MOST_SHOWN], *(f"not as wanted: {missed}" for missed in finding.missed)]
+            lines += [
+                "",
+                f"{finding.trial.name} FAILED:",
+                "",
+                *(f"* {' '.join(text.split())}" for text in messages),
+            ]
     return "\n".join(lines)
 
 

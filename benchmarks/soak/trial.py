@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MOST_TOLD = 5
+MOST_SHOWN = 5
 LONGEST_TOLD = 500
 
 

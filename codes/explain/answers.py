@@ -26,7 +26,7 @@ from codes.models import Meaning, SourceEntry, StatusCode
 from codes.release import content_version
 
 MAX_ANSWERS = 40
-# Says that the answers are those to a delivery: Stroom's paths and fields, or something beside the HTTP status.
+# Says that the answers are those to a delivery: Stroom's paths and fields, or something next to the HTTP status.
 _OF_A_DELIVERY = re.compile(
     r"datafeed|stroom|^[<>*\ \t]{0,4}feed:|^[ \t]*[1-9]\d\d[ \t]*/[ \t]*\d+[ \t\r]*$", re.IGNORECASE | re.MULTILINE
 )

@@ -27,7 +27,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the catalogue calls its codes, for passages that name one beside its number or instead of it.
+    """Names of the codes in the catalogue, for passages that give one next to its number or instead of it.
 
     `names` has for each HTTP code every name it has or had; `messages` leads from Stroom's message texts and
     constants to their Stroom-Status. Messages that are common words ("OK", "Unknown error") do not belong there.

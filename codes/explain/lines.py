@@ -24,7 +24,7 @@ _W3C_TIME = r"\d{4}-\d\d-\d\d\ \d\d:\d\d:\d\d"
 _CLF_TIME = r"\[\d{2}/[A-Z][a-z]{2}/\d{4}[:\ ][^\]\r\n]{1,30}\]"
 
 LINES: tuple[Shape, ...] = (
-    shape(  # what a test expected counts for nothing beside what came
+    shape(  # what a test expected does not count where the answer is given
         CLIENT_ERROR,
         rf"""\bexpected\ [^\r\n]{{0,80}}?\b{STATUS}\b(?:\ ["'(][A-Za-z\ ]{{1,40}}["')])?,?\ (?:but\ )?(?:got|was|received|found|saw)\ (?:status\ )?
         (?P<http>{STATUS})\b{NO_COUNT}""",

@@ -52,7 +52,7 @@ class Pair:
 
     @property
     def generation(self) -> str | None:
-        """Who sends the pair so, in words joined by "+"; None where nobody does."""
+        """Senders of the pair, in words joined by "+"; None where there is none."""
         return "+".join(self.generations) or None
 
     @property
@@ -88,7 +88,7 @@ def judge(http: FoundCode | None, stroom: FoundCode | None, *, delivery: bool = 
 
 
 def unanswered(stroom: FoundCode | None = None, *, tunnel: bool = False, cause: str = "") -> Pair:
-    """Judge what stands for no answer; a Stroom-Status beside it counts for nothing."""
+    """Judge what stands for no answer; a Stroom-Status next to it does not count."""
     consistent = None if stroom is None else False
     return Pair(None, None, TUNNEL if tunnel else NO_ANSWER, consistent, answered=False, tunnel=tunnel, cause=cause)
 

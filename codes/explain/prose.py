@@ -119,7 +119,7 @@ def spoken(text: str, known: Collection[int], pairs: Pairs) -> Iterator[re.Match
 
 
 def _are_known(match: re.Match[str], known: Collection[int]) -> bool:
-    """Any number can be an answer, but one that nobody assigned has to be called so: "a 471 from the proxy"."""
+    """Any number can be an answer, but an unassigned one has to be called so: "a 471 from the proxy"."""
     numbers = (match[group] for group in ("http", "http_second", "http_third", "http_other"))
     codes = [int(number) for number in numbers if number]
     if all(code in known for code in codes):
@@ -130,7 +130,7 @@ def _are_known(match: re.Match[str], known: Collection[int]) -> bool:
 
 
 def _fits(match: re.Match[str], pairs: Pairs) -> bool:
-    """Whether the second number may be Stroom's beside the first; "503/504" and "3 of 5" never are."""
+    """Whether the second number may be Stroom's next to the first; "503/504" and "3 of 5" never are."""
     if match["stroom"] is None:
         return True
     return int(match["http"]) in pairs.get(int(match["stroom"]), ())

@@ -267,7 +267,7 @@ def _spelt_out(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
 
 
 def _named(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
-    """A number with its own name beside it, as in `404 Not Found` or `Response code 404 (Not Found)`."""
+    """A number with its own name next to it, as in `404 Not Found` or `Response code 404 (Not Found)`."""
     for match in NUMBER_BEFORE_NAME.pattern.finditer(text):
         rest = text[match.end() : match.end() + 80]
         group = "http" if match["http"] else "http_cell"

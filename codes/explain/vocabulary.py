@@ -44,7 +44,7 @@ def _without_brackets(name: str) -> str:
 
 
 def make_vocabulary(names: Iterable[Name], pairs: Mapping[int, Collection[int]]) -> Vocabulary:
-    """Sort the names of all codes into those that need their number beside them and those that speak alone."""
+    """Sort the names of all codes into those that need their number next to them and those that speak alone."""
     by_code: dict[int, dict[str, None]] = defaultdict(dict)
     messages: dict[str, int] = {}
     stroom_codes: set[int] = set()

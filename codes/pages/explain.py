@@ -49,10 +49,10 @@ def explain_page(request: HttpRequest) -> HttpResponse:
         except (TooLong, RequestDataTooBig):
             fault, text = str(TooLong()), ""
     elif ANSWERS in request.GET:
-        told = told_answers(request.GET[ANSWERS])
-        if told is None:
+        pasted = pasted_text(request.GET[ANSWERS])
+        if pasted is None:
             return refusal(request, "Write answers as 406/110, 503 or stroom/110, with commas between.")
-        explanation = explain(told)
+        explanation = explain(pasted)
     is_linked = explanation is not None and request.method != "POST"
     context = {
         "explanation": explanation,
@@ -83,7 +83,7 @@ def _word(pair: Pair) -> str:
     return f"{pair.http.code}/{pair.stroom.code}" if pair.stroom else str(pair.http.code)
 
 
-def told_answers(words: str) -> str | None:
+def pasted_text(words: str) -> str | None:
     """Return the text that says the answers of a link; None where it cannot be read."""
     texts: list[str] = []
     for word in words.split(","):

@@ -1,6 +1,6 @@
 """Ranks the catalogue's codes for what somebody typed: numbers, names old and new, phrases, headers, owners. Pure.
 
-Forgiving of typing slips: a word that nobody uses counts as the nearest one that somebody does.
+Forgiving of typing slips: an unknown word counts as the nearest known one.
 """
 
 import re
@@ -74,7 +74,7 @@ class OtherPage:
     """A page other than a code's, with the words that mean it: a header, a vendor, a class.
 
     `in_passing` is true where it is worth a link also when it is only one word of several. `alone` is true where no
-    code is meant beside it: those that merely have the words are left out then.
+    code is meant as well: those that merely have the words are left out then.
     """
 
     words: tuple[str, ...]
@@ -188,7 +188,7 @@ class Index:
         return Result(_best_of_each_code(most), places, read_as, complete=False, suggestions=self._suggested(words))
 
     def _mended(self, words: Sequence[str]) -> dict[str, str]:
-        """For each word that nobody uses the nearest one that somebody does, where one is near enough."""
+        """Return for each unknown word the nearest known one, where one is near enough."""
         mended = {}
         for word in words:
             if len(word) < 4 or any(character.isdigit() for character in word) or self._is_used(word):

@@ -143,7 +143,7 @@ def no_answer_in(query: str) -> str:
 
 
 def _numbers_in(query: str) -> Iterator[OtherPage]:
-    """Pages about numbers that are only a part of the query: those to compare, and those that nobody assigned."""
+    """Pages about numbers that are only a part of the query: those to compare, and unassigned ones."""
     numbers = list(dict.fromkeys(_NUMBER.findall(query)))
     known = current_vocabulary()
     http = [number for number in numbers if int(number) in known.names]

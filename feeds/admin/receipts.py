@@ -237,11 +237,11 @@ class ReceiptAdmin(ReadOnlyAdmin):
 
     @admin.display(description="remarks")
     def remarks(self, receipt: Receipt) -> SafeString | str:
-        told = {
+        remarks = {
             "The metadata was truncated.": receipt.truncated,
             "Found in the store after a crash and recorded again.": receipt.recovered,
         }
-        return _lines([text for text, holds in told.items() if holds]) or "none"
+        return _lines([text for text, holds in remarks.items() if holds]) or "none"
 
 
 def may_download(request: HttpRequest) -> bool:

@@ -16,7 +16,7 @@ from feeds.api.filters import InstantFilter, TextFilter
 from feeds.changes.timeline import feeds_once_called
 from feeds.models import FEED_NAME_LENGTH, CertificateRule, Feed
 from portal.access.tokens import HasScope, demand_permissions
-from portal.audit.record import told_at
+from portal.audit.record import instant_words
 from portal.models import AuditRecord
 from portal.rest.pagination import MAX_KEY, CursorPages, KeyRange
 from portal.rest.private import ListMixin, PrivateMixin
@@ -108,10 +108,10 @@ class ChangeFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped
         return entries.filter(kind=KINDS[value])
 
     def from_time(self, entries: QuerySet[AuditRecord], _: str, value: Any) -> QuerySet[AuditRecord]:
-        return entries.filter(at__gte=told_at(value))
+        return entries.filter(at__gte=instant_words(value))
 
     def to_time(self, entries: QuerySet[AuditRecord], _: str, value: Any) -> QuerySet[AuditRecord]:
-        return entries.filter(at__lt=told_at(value))
+        return entries.filter(at__lt=instant_words(value))
 
 
 @extend_schema_view(

@@ -20,7 +20,7 @@ class GroupSerializer(Shape):
 
     name = serializers.CharField(help_text="Name of its entries without their extensions.")
     feed = serializers.CharField(help_text="The feed of its data.")
-    dropped = serializers.BooleanField(help_text="Whether this feed drops data, so that nobody is handed it.")
+    dropped = serializers.BooleanField(help_text="Whether this feed drops data; dropped data is not handed over.")
 
 
 @extend_schema_field(GroupSerializer(many=True))

@@ -69,7 +69,7 @@ class Access:
     def demand_possible(self, staging: Path, output: Path) -> None:
         """Raise CannotExport where what is built in the staging folder would not get the group.
 
-        Tried, not reckoned: the group also comes from a setgid folder, which needs no membership.
+        Found out by trying: the group also comes from a setgid folder, which needs no membership.
         """
         if not self.needs_group:
             return

@@ -10,7 +10,7 @@ from feeds.maintenance.retention import finish_removals
 from feeds.models import Receipt
 from feeds.rules.stored_metadata import format_meta
 from feeds.store.slots import PARTS, sweep_dead
-from feeds.store.spool import write_beside
+from feeds.store.spool import write_replacing
 
 REPAIRABLE = frozenset(
     {FindingKind.UNRECORDED, FindingKind.HALF_WRITTEN, FindingKind.METADATA, FindingKind.REMOVING}
@@ -47,4 +47,4 @@ def repair(root: Path, batch: Sequence[Finding]) -> Iterator[Finding]:
 def _write_metadata(path: Path) -> None:
     """Write the metadata of a receipt again, unless the receipt has been removed meanwhile."""
     for headers in Receipt.objects.filter(receipt_id=path.stem).values_list("headers", flat=True):
-        write_beside(path, format_meta(headers))
+        write_replacing(path, format_meta(headers))

@@ -38,7 +38,7 @@ class Takeover(threading.Thread):
         self._wanted = slot.inherited
         self._undecided: set[PurePosixPath] | None = None
         self._stop_asked = threading.Event()
-        self._recurring = RepeatedFaults(log)
+        self._repeated = RepeatedFaults(log)
 
     def run(self) -> None:
         while self._wanted and not self._stop_asked.is_set():
@@ -50,7 +50,7 @@ class Takeover(threading.Thread):
                 else:
                     self._slot.journal.mended()
             except (Error, OSError) as fault:
-                self._recurring.tell("recovery after a killed worker", "cannot be mended yet", fault)
+                self._repeated.report("recovery after a killed worker", "cannot be mended yet", fault)
                 self._stop_asked.wait(TRY_AGAIN_SECONDS)
         connections.close_all()
 
@@ -61,7 +61,7 @@ class Takeover(threading.Thread):
             log.warning("a killed worker left a %s: %s (repaired)", finding.kind, finding.path)
         # Later ones are not the dead's.
         self._undecided = check.undecided if self._undecided is None else check.undecided & self._undecided
-        self._recurring.tell("recovery after a killed worker", WELL)
+        self._repeated.report("recovery after a killed worker", WELL)
 
     def stop(self) -> None:
         """End without waiting long: what is not mended is mended at the next start."""

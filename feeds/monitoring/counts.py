@@ -144,7 +144,7 @@ class CountWriter(threading.Thread):
         super().__init__(name="counts", daemon=True)
         self._counts = counts
         self._stop_asked = threading.Event()
-        self._recurring = RepeatedFaults(log)
+        self._repeated = RepeatedFaults(log)
 
     def run(self) -> None:
         while not self._stop_asked.wait(_INTERVAL):
@@ -160,9 +160,9 @@ class CountWriter(threading.Thread):
     def _try_flush(self) -> None:
         try:
             self._counts.flush()
-            self._recurring.tell("counts of deliveries", WELL)
+            self._repeated.report("counts of deliveries", WELL)
         except Unavailable as fault:
-            self._recurring.tell("counts of deliveries", "kept in memory, the database cannot be written", fault)
+            self._repeated.report("counts of deliveries", "kept in memory, the database cannot be written", fault)
         except Exception:  # the thread must live on
             log.exception("counts could not be written")
 

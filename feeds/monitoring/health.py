@@ -60,7 +60,7 @@ class HealthMonitor(threading.Thread):
         self._checks = {"store": "not checked yet", "database": "not checked yet", "space": "not checked yet"}
         self._checked_at = time.monotonic()
         self._failures = 0
-        self._recurring = RepeatedFaults(log)
+        self._repeated = RepeatedFaults(log)
         self._wake = threading.Event()
         self._stopping = False
 
@@ -122,7 +122,7 @@ class HealthMonitor(threading.Thread):
             check()
         except Exception as fault:  # noqa: BLE001  # whatever it is, it is the finding
             word, found = _word_for(fault), fault
-        self._recurring.tell(f"health check of {name}", word, found)
+        self._repeated.report(f"health check of {name}", word, found)
         return word
 
     def _write_probe(self) -> None:

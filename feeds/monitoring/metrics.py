@@ -156,7 +156,7 @@ class Metrics:
         """Count what identified the sender of a delivery, one of IDENTITIES."""
         self._identities[identity, outcome].inc()
 
-    def told_proxy(self, version: int, http: int, decision: str | None) -> None:
+    def answered_proxy(self, version: int, http: int, decision: str | None) -> None:
         """Count one answer to a stroom-proxy; `decision` is the word that it was given, if any."""
         fallback = "failed" if http >= 500 else "refused"
         self._feed_status[version, fallback if decision is None else decision].inc()

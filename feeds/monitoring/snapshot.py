@@ -177,7 +177,7 @@ class SnapshotKeeper(threading.Thread):
         self._folder = folder
         self._most_feeds = most_feeds
         self._stop_asked = threading.Event()
-        self._recurring = RepeatedFaults(log)
+        self._repeated = RepeatedFaults(log)
 
     def run(self) -> None:
         pause = 0.0
@@ -192,9 +192,9 @@ class SnapshotKeeper(threading.Thread):
         what = "figures of the store and the feeds"
         try:
             shared_standing(self._folder, lambda: read_standing(datetime.now(UTC), self._most_feeds))
-            self._recurring.tell(what, WELL)
+            self._repeated.report(what, WELL)
         except (Unavailable, OSError) as fault:
-            self._recurring.tell(what, "cannot be read", fault)
+            self._repeated.report(what, "cannot be read", fault)
         except Exception:  # the thread must live on
             log.exception("%s could not be read", what)
 
@@ -219,7 +219,7 @@ class SnapshotCollector(Collector):
         self._folder = folder
         self._space = space
         self._most_feeds = most_feeds
-        self._recurring = RepeatedFaults(log)
+        self._repeated = RepeatedFaults(log)
 
     def collect(self) -> Iterator[Metric]:
         with contextlib.suppress(OSError):
@@ -227,9 +227,9 @@ class SnapshotCollector(Collector):
         try:
             standing = shared_standing(self._folder, self._read)
         except (Unavailable, OSError) as fault:
-            self._recurring.tell("figures of the database for Prometheus", "cannot be read", fault)
+            self._repeated.report("figures of the database for Prometheus", "cannot be read", fault)
             return
-        self._recurring.tell("figures of the database for Prometheus", WELL)
+        self._repeated.report("figures of the database for Prometheus", WELL)
         yield from self._figures(standing)
 
     def _read(self) -> FeedSnapshot:

@@ -1,4 +1,4 @@
-"""What a sender is told: one decision or outcome becomes status, headers and text (receipt contract, section 6).
+"""Answers to senders: one decision or outcome becomes status, headers and text (receipt contract, section 6).
 
 Pure. The dry run and the try-it endpoints show exactly what is made here.
 """

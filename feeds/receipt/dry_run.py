@@ -29,7 +29,7 @@ from feeds.rules.stroom_status import UNAVAILABLE, UNKNOWN_ERROR
 from portal.http.answer import Answer
 
 RECEIPT_ID = "<receipt id>"
-#: What every delivery is told while the feeds are lost (R30).
+#: Answer to every delivery while the feeds are lost (R30).
 _UNAVAILABLE = refuse(
     Decision(FeedStatus.REJECT, UNKNOWN_ERROR, (), feed="", known=False),
     11,
@@ -78,7 +78,7 @@ def dry_run(
 ) -> DryRun:
     """Answer as `/datafeed` would for these headers, this certificate and this token, without a body.
 
-    Identity names among the headers are ignored: certificate and token are given beside them.
+    Identity names among the headers are ignored: certificate and token are given separately.
     """
     moment = now or datetime.now(UTC)
     environment = settings.ENVIRONMENT

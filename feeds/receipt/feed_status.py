@@ -1,7 +1,7 @@
 """getFeedStatus v1 and v2, in Stroom's own spelling: may data for this feed be sent on? (contract, section 11)
 
-A small ASGI application beside the receiver. A stroom-proxy takes anything but a 200 with exactly the expected JSON
-for a yes, so an answer is 200 whenever a decision is possible, and no key is ever added, renamed or re-cased.
+A small ASGI application next to the receiver. A stroom-proxy takes anything but a 200 with exactly the expected
+JSON for a yes, so an answer is 200 whenever a decision is possible, and no key is ever added, renamed or re-cased.
 """
 
 import json
@@ -115,7 +115,7 @@ class FeedStatusApp:
         except Exception:
             log.exception("feed status failed")
             http, content = 500, {"error": "Something failed here."}
-        self._metrics.told_proxy(version_of(scope["path"]), http, content.get("status"))
+        self._metrics.answered_proxy(version_of(scope["path"]), http, content.get("status"))
         await _respond(body, send, http, content)
 
     def _database_failed(self, fault: Unavailable) -> tuple[int, dict[str, str]]:
@@ -123,9 +123,9 @@ class FeedStatusApp:
         self._metrics.decision_failed("feed_status")
         cause = fault.__cause__ or fault
         if isinstance(fault, Refused):
-            self._faults.tell(_WHAT, f"the database refuses, {type(cause).__name__}", cause, logging.ERROR)
+            self._faults.report(_WHAT, f"the database refuses, {type(cause).__name__}", cause, logging.ERROR)
             return 500, {"error": "The rules cannot be read; the portal's log says why."}
-        self._faults.tell(_WHAT, "the database is away, locked or slow", cause)
+        self._faults.report(_WHAT, "the database is away, locked or slow", cause)
         return 503, {"error": "The rules cannot be read right now."}
 
     async def _handle(self, scope: Scope, body: Body) -> tuple[int, dict[str, str]]:
@@ -140,7 +140,7 @@ class FeedStatusApp:
             await in_time(self._decisions, self._admit, asked)
             data = await _rest(body, start, asked.encoding)
             answer = await in_time(self._decisions, self._answer, data, asked.version)
-        self._faults.tell(_WHAT, WELL)
+        self._faults.report(_WHAT, WELL)
         return answer
 
     async def _judged(self, asked: "_Asked", pieces: Sequence[bytes]) -> tuple[int, dict[str, str]]:
@@ -268,8 +268,8 @@ def read_question(data: bytes, version: int, identity: IdentityNames, now: datet
     stated = read_statement(identity, identity_values(identity, lambda name: _text(lower, name) or ""))
     dn = _text(lower, "remotedn") or stated.dn
     expiry = _text(lower, "remotecertexpiry") or stated.expiry
-    told = {"remotedn", *identity.stated, "remotecertexpiry"}
-    conflict = DOUBLED if attributes.doubled & told else stated.fault
+    sent_names = {"remotedn", *identity.stated, "remotecertexpiry"}
+    conflict = DOUBLED if attributes.doubled & sent_names else stated.fault
     return Question(feed, _reported(dn, stated.verify, expiry, now, conflict), _user_of(content))
 
 

@@ -81,14 +81,14 @@ class ReceiptService:
         """
         cause = fault.__cause__ or fault
         if isinstance(fault, Refused):
-            self.faults.tell(REFUSES, f"a delivery failed, {type(cause).__name__}", cause, logging.ERROR)
+            self.faults.report(REFUSES, f"a delivery failed, {type(cause).__name__}", cause, logging.ERROR)
         else:
-            self.faults.tell(AWAY, "deliveries are answered 503", cause)
+            self.faults.report(AWAY, "deliveries are answered 503", cause)
 
     def database_answered(self) -> None:
         """Note that a delivery was recorded."""
-        self.faults.tell(REFUSES, WELL)
-        self.faults.tell(AWAY, WELL)
+        self.faults.report(REFUSES, WELL)
+        self.faults.report(AWAY, WELL)
 
     def decide(self, request: RequestMetadata, known: KnownPolicies | None = None) -> Decision:
         """Evaluate steps 1 to 7 against the database as it is now; `known` is what other requests have read of it.
@@ -172,10 +172,10 @@ class ReceiptService:
         )
         if outcome.kind is not Outcome.REFUSED or request is None:
             self.counts.add(tally, outcome.bytes)
-            is_told = request is not None
+            is_logged = request is not None
         else:
-            is_told = self.counts.add(tally, 0, lambda: _sample(now, request, decision, outcome.receipt_id))
-        if is_told and request is not None and self.settings.log_deliveries:
+            is_logged = self.counts.add(tally, 0, lambda: _sample(now, request, decision, outcome.receipt_id))
+        if is_logged and request is not None and self.settings.log_deliveries:
             deliveries.info(
                 "%s %d/%d feed=%.200r bytes=%d receipt=%s %.0fms address=%s",
                 outcome.kind.value,

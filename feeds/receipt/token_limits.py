@@ -5,7 +5,7 @@ import time
 from feeds.rules.decision import SenderToken
 from portal.http.limits import COUNTER
 
-#: Ends what a sender is told that has reached its limit.
+#: Ends the answer to a sender that has reached its limit.
 LATER = "Keep the data and send it again after the time in Retry-After."
 
 

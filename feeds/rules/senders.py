@@ -143,7 +143,7 @@ def _unverified(certificate: Certificate) -> str:
 
 
 def _remark_on(certificate: Certificate, *, is_verified: bool) -> str:
-    """Return what there is to say of a certificate beside a valid token."""
+    """Return the remark about a certificate that was presented with a valid token."""
     if is_verified:
         return ", and the certificate is verified and not expired"
     return (

@@ -210,7 +210,8 @@ def group_entries(entries: Directory) -> tuple[Groups, Sequence[int]]:
 def _by_base(entries: Directory) -> tuple[dict[str, dict[int, int]], Sequence[int]]:
     """Numbers of the sidecars by kind and base name, and of the data entries; folders are neither.
 
-    The hash stands for the name, which would take ten times the memory; it is keyed, so nobody can make two alike.
+    The hash stands for the name, which would take ten times the memory; it is keyed against
+    made collisions.
     """
     sidecars: dict[str, dict[int, int]] = {kind: {} for kind in SIDECARS}
     data = array("l")

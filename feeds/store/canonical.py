@@ -37,7 +37,7 @@ class ExportFault(Exception):  # named after what it stops
 
 @dataclass(frozen=True)
 class Content:
-    """Bytes on their way into an archive; `pieces` reads them anew on each call."""
+    """Bytes on their way into an archive; `pieces` reads them again on each call."""
 
     size: int
     pieces: Pieces
@@ -186,7 +186,7 @@ class CanonicalZip:
         self._keep_common(item.metadata)
 
     def common_metadata(self) -> dict[str, str]:
-        """What all items share, for the file beside the archive. Its GUID lets a repeat be recognised."""
+        """Metadata that all items share, for the file next to the archive. Its GUID lets a repeat be recognised."""
         common = {name: value for name, value in (self._common or {}).items() if name != "StreamSize"}
         return {**common, "GUID": common.get("GUID") or self._guid, "Feed": self.key.feed}
 

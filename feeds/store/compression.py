@@ -29,11 +29,11 @@ _NOT_ZERO = re.compile(rb"[^\0]")
 _FAULTS: Any = (zlib.error, _engine.error)  # the engine says of its class that it is an instance
 
 
-class StreamInvalid(ValueError):  # named after the outcome that the sender is told
+class StreamInvalid(ValueError):  # named after the outcome in the answer
     """The data is broken, cut off, or not what the request says; the text says how, for the sender."""
 
 
-class TooLarge(ValueError):  # named after the outcome that the sender is told
+class TooLarge(ValueError):  # named after the outcome in the answer
     """The data, as sent or unpacked, is over the configured limit."""
 
 

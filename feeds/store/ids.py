@@ -56,5 +56,5 @@ def data_path(receipt_id: str) -> PurePosixPath:
 
 
 def meta_path(data: PurePosixPath) -> PurePosixPath:
-    """Where the metadata is kept: beside the data."""
+    """Return the place of the metadata: next to the data."""
     return data.with_suffix(META_SUFFIX)

@@ -43,7 +43,7 @@ class FolderJournal:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing can be there that nobody knows of."""
+        """Whether no unknown files can be there."""
         with self._lock:
             return not self._left and not self._in_use
 
@@ -62,7 +62,7 @@ class FolderJournal:
             self._in_use[place] += 1
 
     def leave(self, place: PurePosixPath) -> None:
-        """What was put there is recorded, or gone. Not called where nobody can tell."""
+        """Note that what was put there is recorded, or gone. Not called where that is unknown."""
         with self._lock:
             self._in_use[place] -= 1
             if not self._in_use[place]:
@@ -137,7 +137,7 @@ def sweep(slot: Slot) -> int:
 
 
 def sweep_dead(store: Path) -> int:
-    """Remove the parts of every dead writer, and nobody else's. Returns how many there were."""
+    """Remove the parts of dead writers only, and return their number."""
     return sum(_sweep_and_let_go(slot) for slot in _free_slots_with_parts(store))
 
 
@@ -169,12 +169,12 @@ def lock_slot(store: Path, number: int) -> Slot | None:
         os.close(descriptor)
         return None
     since = int(time.time() * 1000)
-    told = (folder / _LOCK).read_bytes()
-    left = _places_in(told)
+    content = (folder / _LOCK).read_bytes()
+    left = _places_in(content)
     if not left:
         os.ftruncate(descriptor, 0)
     _append(descriptor, f"{os.getpid()} on {socket.gethostname()} since {since}\n")
-    return Slot(number, folder, descriptor, FolderJournal(folder, descriptor, left), since, inherited=bool(told))
+    return Slot(number, folder, descriptor, FolderJournal(folder, descriptor, left), since, inherited=bool(content))
 
 
 def _append(descriptor: int, lines: str) -> None:
@@ -193,9 +193,9 @@ def noted_places(store: Path) -> set[PurePosixPath]:
     return found
 
 
-def _places_in(told: bytes) -> set[PurePosixPath]:
+def _places_in(content: bytes) -> set[PurePosixPath]:
     """Folders that a lock file's lines enter and do not leave."""
-    last = {place: word for word, place in _PLACE.findall(told)}
+    last = {place: word for word, place in _PLACE.findall(content)}
     return {PurePosixPath(place.decode("ascii", "replace")) for place, word in last.items() if word == b"in"}
 
 
@@ -216,8 +216,8 @@ def holder_since(store: Path, number: int) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        told = _SINCE.findall(lock.read_bytes())
-        return int(told[-1]) if told else 0
+        since = _SINCE.findall(lock.read_bytes())
+        return int(since[-1]) if since else 0
     finally:
         os.close(descriptor)
     return None

@@ -22,7 +22,7 @@ class NoSpace(Exception):  # a passing fault, named after what is missing
     """The store has less free space than the configured mark."""
 
 
-class SyncFailed(OSError):  # stands beside OSError's own subclasses
+class SyncFailed(OSError):  # named like OSError's own subclasses
     """A flush to disk failed: what the kernel still holds of this file cannot be trusted any more."""
 
 
@@ -230,7 +230,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_beside(path: Path, data: bytes) -> None:
+def write_replacing(path: Path, data: bytes) -> None:
     """Write a file whose loss could be made good: no flush of its own, but never half a file under its name."""
     temporary = path.with_name(f"{path.name}.new")
     try:

@@ -1,7 +1,7 @@
 """Stroom's export format: which files of a ZIP make one document, by the rule that Stroom itself goes by. Pure.
 
 Each document has a `.node`, Java properties with its name, type and uuid; its other files share a prefix made of
-these. Stroom first renames files beside a `.node` of another prefix, so those are found too.
+these. Stroom first renames files next to a `.node` of another prefix, so those are found too.
 """
 
 import re
@@ -122,7 +122,7 @@ def _document(place: str, node: Mapping[str, str], folders: Mapping[str, Collect
     found = next((one + META for one in stems if one + META in folders[folder]), None)
     meta = None if found is None else f"{folder}/{found}".lstrip("/")
     notes = (f"its .node lacks {', '.join(missing)}: Stroom would not import it",) if missing else ()
-    faults = () if meta else (f"{stems[0]}{META} is missing beside its .node",)
+    faults = () if meta else (f"{stems[0]}{META} is missing next to its .node",)
     return PackedDocument(place, meta, node, notes, faults)
 
 

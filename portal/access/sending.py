@@ -25,7 +25,7 @@ BAD_NAME = (
     "The name of a token for sending is of letters, digits, dot, hyphen and underscore: rules call it token:NAME."
 )
 BY_COMMAND = (
-    "Second approval is on, and a token for sending opens feeds to whoever has it. An operator issues it on the "
+    "Second approval is on, and a token for sending opens feeds to anyone who has it. An operator issues it on the "
     "portal's machine: manage.py create_token --scopes send."
 )
 

@@ -148,8 +148,8 @@ def _has_session(cookie: str) -> bool:
 
 def pair_of(username: str, address: str) -> str:
     """Return the key of a user name and network, hashed because users type passwords into the wrong field."""
-    told = f"{username.strip().casefold()}\0{network_key(address)}"
-    return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()
+    counted = f"{username.strip().casefold()}\0{network_key(address)}"
+    return hashlib.sha256(counted.encode(errors="surrogatepass")).hexdigest()
 
 
 @transaction.atomic
@@ -198,8 +198,8 @@ class HeaderSignOnMiddleware:
     def _sign_on(self, request: HttpRequest) -> None:
         trusted = settings.ENVIRONMENT.trusted_proxies.trusts(str(request.META.get("REMOTE_ADDR") or ""))
         name = request.headers.get(self._header, "").strip() if trusted else ""
-        told = name or request.path_info.startswith(ADMIN_PREFIX)
-        if told and request.session.get(_SIGNED_ON, name) != name:
+        named = name or request.path_info.startswith(ADMIN_PREFIX)
+        if named and request.session.get(_SIGNED_ON, name) != name:
             auth.logout(request)
         if name and request.user.get_username() != name:
             user = User.objects.filter(username=name, is_active=True).first()

@@ -1,7 +1,7 @@
 """Audit record: append-only, each entry chained to the previous one by its digest (S23).
 
 An entry that is edited, taken out or moved breaks the chain. A tail that is cut off does not, so the head of the
-chain is also written to the log and to a file beside the data; `manage.py verify_audit` compares all three. The
+chain is also written to the log and to a file next to the data; `manage.py verify_audit` compares all three. The
 database itself refuses to change or delete an entry (triggers, see the migrations).
 
 A new database begins a chain of its own. Its first entry says so and names the head that was announced last, so the
@@ -79,11 +79,11 @@ _heads: ContextVar[list[Head] | None] = ContextVar("audit_heads", default=None)
 
 def digest_of(values: Mapping[str, Any]) -> str:
     """Return the digest of an entry, which covers the digest of its predecessor."""
-    told = [values[name] for name in COVERED]
-    return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()
+    covered = [values[name] for name in COVERED]
+    return hashlib.sha256(json.dumps(covered, separators=(",", ":")).encode()).hexdigest()
 
 
-def told_at(moment: datetime) -> str:
+def instant_words(moment: datetime) -> str:
     """Return a time in a form that every database returns unchanged."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -110,7 +110,7 @@ def record(
     request = getattr(HistoricalRecords.context, "request", None)
     user = getattr(request, "user", None)
     values: dict[str, Any] = {
-        "at": told_at(datetime.now(UTC)),
+        "at": instant_words(datetime.now(UTC)),
         "actor": actor or (user.get_username() if user is not None and user.is_authenticated else ""),
         "remote_address": getattr(request, "client_address", ""),
         "request_id": getattr(request, "request_id", ""),
@@ -179,7 +179,7 @@ def _beginning(comment: str) -> dict[str, Any]:
     """Return the entry that begins a chain: heads announced before it may belong to another chain."""
     after = last_announced()
     return {
-        "at": told_at(datetime.now(UTC)),
+        "at": instant_words(datetime.now(UTC)),
         "actor": "",
         "remote_address": "",
         "request_id": "",
@@ -297,15 +297,15 @@ def record_settings(values: Mapping[str, str]) -> bool:
     return True
 
 
-def told_settings(environment: Any) -> dict[str, str]:
+def reported_settings(environment: Any) -> dict[str, str]:
     """Return the settings as text; secrets as a short keyed fingerprint, which only shows a change."""
-    told = {}
+    reported = {}
     for name, value in sorted(vars(environment).items()):
         if name in {"secret_key", "admin_password", "database_url"}:
-            told[name] = salted_hmac("portal.audit.settings", str(value)).hexdigest()[:16] if value else ""
+            reported[name] = salted_hmac("portal.audit.settings", str(value)).hexdigest()[:16] if value else ""
         else:
-            told[name] = str(value)
-    return told
+            reported[name] = str(value)
+    return reported
 
 
 # --- verifying ---

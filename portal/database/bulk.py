@@ -1,7 +1,7 @@
-"""Many new rows in one prepared statement, where nobody asks for their keys afterwards.
+"""Insertion of many rows in one prepared statement, where their keys are not needed afterwards.
 
-Django's `bulk_create` makes a statement of every 200 rows anew, which takes three times as long as writing them. It
-matters where others wait for the transaction (SQLite has one writer).
+Django's `bulk_create` builds a new statement for every 200 rows, which takes three times as long as writing them.
+That matters where others wait for the transaction (SQLite has one writer).
 """
 
 from collections.abc import Sequence

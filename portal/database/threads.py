@@ -1,8 +1,8 @@
-"""Threads that use the database: each keeps its own connection, mended when it broke, closed at the end.
+"""Threads that use the database: each keeps its own connection, replaced when it breaks, closed at the end.
 
-Where a sender waits, nothing waits long: for a lock, and in PostgreSQL for the answer to a statement. Once one
-has waited in vain, the others of this process hardly wait at all until the database answers again. So a crowd of
-senders is told soon to come back, instead of one after the other (R13).
+On the receive path every wait is limited: for a lock, and in PostgreSQL for the answer to a statement. After one
+wait has timed out, a circuit breaker makes the other requests of this process fail fast until the database answers
+again, so that many senders get 503 early instead of one after the other (R13).
 """
 
 import asyncio
@@ -70,14 +70,14 @@ _PRIMARY_CODE = 0xFF
 #: A PostgreSQL that takes no writes for now, as a standby does until it is promoted (R13).
 _READ_ONLY_STATE = "25006"
 
-#: A database that needs longer for one statement of a delivery is as good as gone.
+#: Statement timeout on the receive path; beyond it the database counts as unavailable.
 STATEMENT_SECONDS = 10.0
 #: Longest time until a decision, the wait for a free thread included.
 DECISION_SECONDS = 15.0
-#: How long is waited after somebody has waited in vain, what counts as having waited, and for how long it counts.
+#: Wait while the circuit breaker is open, the time after which a failed wait opens it, and how long it stays open.
 SHORT_SECONDS = 0.25
-VAIN_SECONDS = 1.0
-VAIN_FOR_SECONDS = 10.0
+BREAKER_SECONDS = 1.0
+BREAKER_OPEN_SECONDS = 10.0
 #: Pause between two attempts to get SQLite's write lock. SQLite's own busy handler sleeps up to 100 ms.
 LOCK_RETRY_SECONDS = 0.0005
 
@@ -85,8 +85,8 @@ LOCK_RETRY_SECONDS = 0.0005
 _opened = threading.local()
 #: The SQLite file that this process has known as its own.
 _own_file: dict[str, FileIdentity] = {}
-#: When somebody waited in vain, to read and to write: who writes does not keep others from reading.
-_in_vain = {False: float("-inf"), True: float("-inf")}
+#: Time of the latest wait that failed, of reads and of writes: a writer does not keep others from reading.
+_failed_at = {False: float("-inf"), True: float("-inf")}
 
 
 class Unavailable(Exception):  # a passing fault, not a defect
@@ -163,14 +163,14 @@ def _promptly(*, writing: bool, polling: bool = False) -> Iterator[float]:
     began = time.monotonic()
     try:
         with database():
-            yield _limit_waiting(short=began - _in_vain[writing] < VAIN_FOR_SECONDS, polling=polling)
+            yield _limit_waiting(short=began - _failed_at[writing] < BREAKER_OPEN_SECONDS, polling=polling)
     except Refused:
         raise  # it answered without a wait
     except Unavailable:
-        if time.monotonic() - began >= VAIN_SECONDS or began - _in_vain[writing] < VAIN_FOR_SECONDS:
-            _in_vain[writing] = time.monotonic()
+        if time.monotonic() - began >= BREAKER_SECONDS or began - _failed_at[writing] < BREAKER_OPEN_SECONDS:
+            _failed_at[writing] = time.monotonic()
         raise
-    _in_vain[writing] = float("-inf")
+    _failed_at[writing] = float("-inf")
 
 
 def _begin(stack: ExitStack, lock_seconds: float) -> None:
@@ -207,7 +207,7 @@ def on_live_connection(read: Callable[[], T]) -> T:
     except Refused:
         raise
     except Unavailable:
-        if time.monotonic() - began >= VAIN_SECONDS:
+        if time.monotonic() - began >= BREAKER_SECONDS:
             raise
         connection.close()
     return read()
@@ -238,7 +238,7 @@ def _limit_waiting(*, short: bool, polling: bool = False) -> float:
 
 
 def _follow_file(own: BaseDatabaseWrapper) -> None:
-    """Let go of a SQLite file that was replaced, say by a backup: what is written to it nobody finds again.
+    """Let go of a SQLite file that was replaced, say by a backup: what is written to it is lost.
 
     The same holds for its write-ahead log, which carries the commits. One that came back after this thread had
     made its own in between would leave the thread with the tables, or without them, of another moment.
@@ -289,7 +289,7 @@ def _look_at_new_file() -> None:
 
 
 async def in_time(pool: Executor, function: Callable[[*Ts], T], *args: *Ts) -> T:
-    """Ask the database in a thread for a sender who waits: where all threads hang, it is told all the same.
+    """Run a database call in a thread for a waiting sender, which is answered in time even where all threads hang.
 
     Raises:
         Unavailable: there is no answer in time. A question that was not asked yet is not asked any more.

@@ -1,7 +1,7 @@
-"""How long anything waits for a lock in PostgreSQL. SQLite's own limit stands in the settings.
+"""Lock timeouts of PostgreSQL. That of SQLite is in the settings.
 
-Without one a delivery would wait for as long as somebody else holds a table, and its sender with it; so it is told
-to come back later (R13).
+Without a timeout a delivery, and its sender, would wait for as long as another session holds a table; with it the
+sender is asked to come back later (R13).
 """
 
 from typing import Any

@@ -135,7 +135,7 @@ def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpRes
     elif isinstance(exception, IntegrityError):
         exception = Conflict()
     elif isinstance(exception, OperationalError | InterfaceError):
-        _FAULTS.tell("requests of the API", "the database fails", exception)
+        _FAULTS.report("requests of the API", "the database fails", exception)
         exception = DatabaseBusy()
     elif isinstance(exception, UnreadablePostError):
         exception = exceptions.ParseError("The body did not arrive whole.")

@@ -292,11 +292,11 @@ def _ranges_of(field: Any) -> tuple[_Limit | None, _Limit | None]:
     model = getattr(getattr(field.parent, "Meta", None), "model", None)
     columns = {column.name: column for column in model._meta.fields} if model is not None else {}
     kind = columns[field.source].get_internal_type() if field.source in columns else ""
-    told = BaseDatabaseOperations.integer_field_ranges.get(kind)
-    if told is None:
+    bounds = BaseDatabaseOperations.integer_field_ranges.get(kind)
+    if bounds is None:
         return None, None
     low, high = connection.ops.integer_field_range(kind)
-    return _Limit(low, told[0]), _Limit(high, told[1])
+    return _Limit(low, bounds[0]), _Limit(high, bounds[1])
 
 
 def _is_limited(view: Any) -> bool:

@@ -88,9 +88,9 @@ class ReadyThrottle:
         peer: str = client[0] if client else ""
         if not self._trusts(peer):
             return peer
-        told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        caller = self._usual_caller if len(told) <= MOST_REMEMBERED else self._caller
-        return caller(peer, told.decode("latin-1"))
+        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        caller = self._usual_caller if len(forwarded) <= MOST_REMEMBERED else self._caller
+        return caller(peer, forwarded.decode("latin-1"))
 
 
 def _policy(name: str, limit: int) -> str:

@@ -76,7 +76,7 @@ class ResponseCache:
                 above the limit.
         """
         self._read_version = version
-        self._recurring = RepeatedFaults(log)
+        self._repeated = RepeatedFaults(log)
         self._threads = threads
         self._rules = KeyRules(private=private, private_cookies=private_cookies)
         self._metrics = metrics or Metrics()
@@ -181,12 +181,12 @@ class ResponseCache:
         began = time.monotonic()
         try:
             version = await asyncio.get_running_loop().run_in_executor(self._threads, self._read_version)
-            self._recurring.tell(_WHAT, WELL)
+            self._repeated.report(_WHAT, WELL)
             if version != self._version:
                 self._version = version
                 self.responses.clear()
         except Unavailable as fault:
-            self._recurring.tell(_WHAT, "cannot be read, answers are given as they were", fault)
+            self._repeated.report(_WHAT, "cannot be read, answers are given as they were", fault)
         except Exception:
             log.exception("the catalogue's version cannot be read")
         finally:

@@ -72,7 +72,7 @@ class Crowd:
         Args:
             most: connections that the server may have.
             trusts: whose connections are exempt: those of a proxy serve many clients.
-            now: the clock that `Member.waiting` is told by.
+            now: the clock of `Member.waiting`.
         """
         self.most = most
         self._free = max(1, most // 8)

@@ -146,9 +146,9 @@ class Edge:
 
     def _scheme(self, scope: Scope) -> str:
         """Return the scheme that the browser used, if a trusted proxy states it."""
-        told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+        schemes = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
         client = scope.get("client")
-        if told == [b"https"] and self._trusts(client[0] if client else None):
+        if schemes == [b"https"] and self._trusts(client[0] if client else None):
             return "https"
         return cast("str", scope.get("scheme", "http"))
 

@@ -78,7 +78,7 @@ class MetricsPage:
         self._registry = registry
         self._callers = callers
         self._threads = threads
-        self._recurring = RepeatedFaults(log, settle_seconds=REMIND_AFTER)
+        self._repeated = RepeatedFaults(log, settle_seconds=REMIND_AFTER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; its body is ignored."""
@@ -97,7 +97,7 @@ class MetricsPage:
                 return refusal
             return await loop.run_in_executor(self._threads, self._metrics, request)
         except Unavailable as fault:
-            self._recurring.tell("tokens of readers of /metrics", "cannot be looked up", fault)
+            self._repeated.report("tokens of readers of /metrics", "cannot be looked up", fault)
             return text_answer(503, "Tokens cannot be looked up now. Try again later.")
         except Exception:
             log.exception("/metrics failed")

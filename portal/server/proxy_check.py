@@ -174,8 +174,9 @@ class ProxyCheck:
             connection.close()
         if answer.status != 200 or answer.getheader(PROBE_HEADER) != "seen":
             return None, answer.status
-        told: dict[str, Any] = json.loads(data)
-        return Seen(told["peer"], told["trusted"], [(name, value) for name, value in told["headers"]]), 200
+        answered: dict[str, Any] = json.loads(data)
+        headers = [(name, value) for name, value in answered["headers"]]
+        return Seen(answered["peer"], answered["trusted"], headers), 200
 
     def _compare(self, place: str, forged: Headers, honest: Seen, seen: Seen, report: Report) -> None:
         values = {value.strip() for name, value in forged if name != "Connection"}

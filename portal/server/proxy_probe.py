@@ -2,7 +2,7 @@
 
 Only somebody who may write to the data folder can make a probe: its key is random, lies there as a fingerprint, and
 ends with the command or after ten minutes. A probe is answered and nothing else: it is not stored, not counted, and
-nobody is signed in by it.
+it signs no user in.
 """
 
 import hashlib

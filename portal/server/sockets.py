@@ -18,7 +18,7 @@ FIRST_DESCRIPTOR = 3
 SOCKET_MODE = 0o660
 
 
-class CannotListen(Exception):  # named after what the operator is told
+class CannotListen(Exception):  # its text is shown to the operator
     """There is no socket to be had; the text says why, and what to set."""
 
 
@@ -122,7 +122,7 @@ def _open_unix(path: Path) -> socket.socket:
             raise CannotListen(f"Another process listens on {UNIX}{path}. Stop it, or set HOST.")
         path.unlink(missing_ok=True)
         listener.bind(str(path))
-        path.chmod(SOCKET_MODE)  # nobody can connect before `listen`
+        path.chmod(SOCKET_MODE)  # no client can connect before `listen`
     except OSError as fault:
         listener.close()
         raise CannotListen(f"Cannot listen on {UNIX}{path}: {fault.strerror or fault}. Set HOST.") from fault

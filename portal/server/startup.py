@@ -26,7 +26,7 @@ from codes.catalogue.toml_table import CatalogueFault
 from feeds.maintenance.integrity import StoreCheck
 from feeds.maintenance.takeover import NEWEST_HOURS
 from feeds.monitoring.metrics import FOLDER, prepare_folder
-from portal.audit.record import one_head_announced, record_settings, told_settings
+from portal.audit.record import one_head_announced, record_settings, reported_settings
 from portal.files import NotOurs, clear_folder, mark_folder
 from portal.server import guard
 from portal.text import counted
@@ -124,7 +124,7 @@ def open_folder(folder: Path) -> str:
 
 def note_settings(say: Say) -> None:
     """Keep in the audit record with which settings the portal runs from now on."""
-    if record_settings(told_settings(settings.ENVIRONMENT)):
+    if record_settings(reported_settings(settings.ENVIRONMENT)):
         say("The settings are noted in the audit record.")
 
 

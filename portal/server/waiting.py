@@ -42,7 +42,7 @@ def wait_until_done(work: Callable[[], None], listener: socket.socket | None = N
         work: may be done again after it has failed half-way.
         listener: callers that come here meanwhile are answered.
     """
-    told = RepeatedFaults(log)
+    repeated = RepeatedFaults(log)
     room = StartingAnswers(listener)
     try:
         while True:
@@ -51,7 +51,7 @@ def wait_until_done(work: Callable[[], None], listener: socket.socket | None = N
             except (OperationalError, OSError) as fault:
                 if not passes(fault):
                     raise
-                told.tell("start", f"waiting, because {explain(fault) or 'it fails'}", fault)
+                repeated.report("start", f"waiting, because {explain(fault) or 'it fails'}", fault)
                 room.open()
             else:
                 return

@@ -259,7 +259,7 @@ def _response_cache(environment: Environment, threads: Executor, metrics: Metric
 def _rules(pools: PagePools, disk: Executor) -> Rules:
     """Return the rules of the gate, with the threads that answer.
 
-    Passwords of networks that nobody has signed in from are looked at one at a time, so that strangers neither take
+    Passwords of networks without a sign-in so far are checked one at a time, so that strangers neither take
     the processor nor keep waiting those who have.
     """
     lanes = {

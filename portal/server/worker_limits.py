@@ -35,8 +35,8 @@ def limits_of(descriptors: int, page_threads: int) -> WorkerLimits:
     """Derive a worker's limits from its number of file descriptors.
 
     A database connection of a thread takes two or three, a delivery its connection and up to two files. Where they
-    are few, connections are limited to what deliveries need: senders then wait to be let in instead of being told
-    to come back.
+    are few, connections are limited to what deliveries need: senders then wait to be accepted instead of
+    being refused.
     """
     scarce = descriptors < SCARCE_DESCRIPTORS
     decisions, small = (1, 1) if scarce else (DECISION_THREADS, SMALL_THREADS)

@@ -62,7 +62,7 @@ async def steady(portal: Portal, book: Book, senders: int, seconds: float, size:
     return [entry for each in await asyncio.gather(*(send(number) for number in range(senders))) for entry in each]
 
 
-async def beside_slow(
+async def with_slow(
     portal: Portal, slow: int, work: Callable[[], Awaitable[list[Waited]]]
 ) -> tuple[list[Waited], list[Response | None]]:
     """Do something while so many senders announce a large body and send one byte a second."""

@@ -119,7 +119,7 @@ def test_r16_50_slow_senders_do_not_hold_up_the_others_and_are_cut_off(portal: P
     book = Book()
     for _ in range(3):
         alone = asyncio.run(crowd.steady(portal, book, 4, 2.0))
-        beside, answers = asyncio.run(crowd.beside_slow(portal, 50, lambda: crowd.steady(portal, book, 4, 2.0)))
+        beside, answers = asyncio.run(crowd.with_slow(portal, 50, lambda: crowd.steady(portal, book, 4, 2.0)))
         outcomes = [answer.outcome if answer is not None else None for answer in answers]
         assert set(outcomes) <= {(500, 999), None}, "cut off for being too slow"
         assert outcomes.count((500, 999)) >= 25, "to the others a reset came first: they were still writing"

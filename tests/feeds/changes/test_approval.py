@@ -25,7 +25,7 @@ from feeds.changes.bulk import BulkChange
 from feeds.changes.permissions import MANAGE_CERTIFICATES
 from feeds.models import CertificateRule, Feed, Proposal
 from portal.access.roles import CERTIFICATE_OFFICER, FEED_EDITOR, VIEWER
-from portal.audit.record import stored_entries, told_settings, verify
+from portal.audit.record import reported_settings, stored_entries, verify
 from portal.models import AuditRecord
 from tests.calls import Caller, caller, make_user, problem_of
 from tests.factories import DN, make_feed, make_rule
@@ -336,7 +336,7 @@ def test_with_the_setting_off_nothing_of_it_exists() -> None:
 
 
 def test_the_setting_is_in_the_record_of_settings(on: None, settings: Any) -> None:
-    assert told_settings(settings.ENVIRONMENT)["second_approval"] == "True"
+    assert reported_settings(settings.ENVIRONMENT)["second_approval"] == "True"
 
 
 # --- who decides ---

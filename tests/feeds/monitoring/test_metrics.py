@@ -74,7 +74,7 @@ def test_every_series_is_there_before_anything_happens_and_none_comes_after() ->
     deliver(metrics, Outcome.REFUSED, StroomStatus(1234, 567, "new", "NEW", ""))
     for version in (1, 2):
         for http, word in ((200, "Receive"), (200, "Reject"), (200, "Drop"), (401, None), (503, None)):
-            metrics.told_proxy(version, http, word)
+            metrics.answered_proxy(version, http, word)
     metrics.checked({"store": True, "database": False, "space": True}, 5.0)
     assert set(samples(metrics.registry)) == before
     assert value(
@@ -96,7 +96,7 @@ def test_every_series_is_there_before_anything_happens_and_none_comes_after() ->
 )
 def test_answers_to_proxies_are_counted_by_kind(http: int, decision: str | None, answer: str) -> None:
     metrics = Metrics()
-    metrics.told_proxy(2, http, decision)
+    metrics.answered_proxy(2, http, decision)
     counted = {
         key for key, count in samples(metrics.registry).items() if key[0] == "feed_status_answers_total" and count
     }

@@ -1,4 +1,4 @@
-"""The figures that Prometheus is given beside the counts: what is stored, quiet feeds, ending rules, free room."""
+"""Figures for Prometheus in addition to the counts: what is stored, quiet feeds, ending rules, free room."""
 
 import fcntl
 import json

@@ -220,7 +220,7 @@ def test_f7_every_feed_of_a_pack_is_a_row_and_everything_else_is_named() -> None
     assert set(rows) == {"A-B-0", "A-B-1", "A-B-2", "C-D", "E-F"}
     assert [rows[f"A-B-{n}"].stroom["stroom_uuid"] for n in range(3)] == uuids
     assert all("Stroom would not import it" in rows[f"A-B-{n}"].notes[0] for n in range(3))
-    assert rows["C-D"].faults == ("C_D.Feed.7.meta is missing beside its .node",)
+    assert rows["C-D"].faults == ("C_D.Feed.7.meta is missing next to its .node",)
     assert rows["E-F"].faults == ("it is not JSON",)
     assert {part.place: part.reason for part in file.left_out} == {
         "Folder/Pipe.Pipeline.1.node": "it is a Pipeline, not a feed",

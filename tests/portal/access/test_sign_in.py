@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from portal.access import sign_in
 from portal.access.sign_in import LOCKED_FOR, MAX_TRIES, is_known, pair_of, take_try
-from portal.audit.record import record_settings, told_settings
+from portal.audit.record import record_settings, reported_settings
 from portal.environment import BadEnvironment, read_environment
 from portal.http.client import TrustedProxies
 from portal.models import AuditRecord, LoginTry
@@ -306,10 +306,10 @@ def test_the_setting_wants_a_proxy_to_believe(tmp_path: Path) -> None:
 
 def test_s23_other_settings_are_recorded_once_and_never_a_secret(tmp_path: Path) -> None:
     base = {"PORTAL_DATA_DIR": str(tmp_path), "PORTAL_ADMIN_PASSWORD": "hidden-secret"}
-    first = told_settings(read_environment(base))
+    first = reported_settings(read_environment(base))
     assert record_settings(first)
     assert not record_settings(first)
-    assert record_settings(told_settings(read_environment({**base, "PORTAL_REQUIRE_VERIFY_HEADER": "off"})))
+    assert record_settings(reported_settings(read_environment({**base, "PORTAL_REQUIRE_VERIFY_HEADER": "off"})))
     entry = AuditRecord.objects.filter(kind="settings").first()
     assert (entry.old, entry.comment) == ('{"require_verify_header": "True"}', "changed: require_verify_header")
     assert "hidden-secret" not in str(list(AuditRecord.objects.values()))

@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     monkeypatch.setattr(time, "monotonic", clock)
     # What the transaction of the test before had set is taken back with it.
     monkeypatch.delattr(threads._opened, "limits", raising=False)
-    monkeypatch.setattr(threads, "_in_vain", {False: float("-inf"), True: float("-inf")})
+    monkeypatch.setattr(threads, "_failed_at", {False: float("-inf"), True: float("-inf")})
     yield clock
     with promptly():
         pass  # the connection is the next test's too
@@ -77,7 +77,7 @@ def test_r13_who_waited_in_vain_spares_the_others_the_wait_until_the_database_an
     assert succeed() == 5
     assert fail(clock, after=5) == 5
     assert fail(clock, after=0.25) == 0.25
-    clock.now += threads.VAIN_FOR_SECONDS - 1
+    clock.now += threads.BREAKER_OPEN_SECONDS - 1
     assert succeed() == 0.25, "still, as the one before has failed too"
     assert succeed() == 5
 
@@ -89,7 +89,7 @@ def test_r13_a_fault_that_is_told_at_once_shortens_no_wait(clock: Clock) -> None
 
 def test_r13_what_waited_in_vain_is_forgotten_in_time(clock: Clock) -> None:
     assert fail(clock, after=5) == 5
-    clock.now += threads.VAIN_FOR_SECONDS
+    clock.now += threads.BREAKER_OPEN_SECONDS
     assert succeed() == 5
 
 
