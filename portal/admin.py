@@ -19,9 +19,10 @@ from django.utils.safestring import SafeString
 from portal.access import sending
 from portal.access.roles import ROLES
 from portal.admin_base import ReadOnlyAdmin, UtcDateTimeField, chip
+from portal.http.client import read_networks
 from portal.models import USUAL_SCOPES, ApiToken, AuditRecord
 
-ISSUED_FIELDS = ["name", "scopes", "expires", "rate"]
+ISSUED_FIELDS = ["name", "scopes", "expires", "rate", "networks"]
 _SCOPES = [
     ("read", "read: look at feeds, receipts and refusals"),
     ("write", "write: change feeds"),
@@ -41,9 +42,22 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in t
     )
     expires = UtcDateTimeField(label="Expires (UTC)", required=False, help_text="Empty: does not expire.")
 
+    networks = forms.CharField(
+        required=False,
+        max_length=1000,
+        help_text="Networks from which it may be used, with commas, such as 10.1.0.0/16. Empty: from everywhere.",
+    )
+
     class Meta:
         model = ApiToken
-        fields = ("user", "name", "scopes", "expires", "rate")
+        fields = ("user", "name", "scopes", "expires", "rate", "networks")
+
+    def clean_networks(self) -> list[str]:
+        words = [word for word in self.cleaned_data["networks"].split(",") if word.strip()]
+        try:
+            return read_networks(words)
+        except ValueError as fault:
+            raise forms.ValidationError(f"{fault}.") from None
 
 
 class SenderTokenForm(TokenForm):
@@ -109,6 +123,10 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     def scope_words(self, token: ApiToken) -> str:
         return ", ".join(token.scopes)
 
+    @admin.display(description="networks")
+    def network_words(self, token: ApiToken) -> str:
+        return ", ".join(token.networks) or "everywhere"
+
     @admin.display(description="state")
     def state(self, token: ApiToken) -> SafeString:
         if not token.user.is_active:
@@ -124,7 +142,17 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         if obj is not None:
-            return ["prefix", "user", "name", "scope_words", "created", "expires", "last_used", "rate"]
+            return [
+                "prefix",
+                "user",
+                "name",
+                "scope_words",
+                "created",
+                "expires",
+                "last_used",
+                "rate",
+                "network_words",
+            ]
         return ["user", *ISSUED_FIELDS] if _administers_users(request) else ISSUED_FIELDS
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -184,6 +212,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
             scopes=list(obj.scopes),
             expires=obj.expires,
             rate=obj.rate,
+            networks=obj.networks,
         )
         obj.__dict__.update(issued.__dict__)
         _show(request, secret)

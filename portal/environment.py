@@ -54,6 +54,7 @@ class Environment:
     second_approval: bool = False
     signin_header: str = ""
     anonymous_rate: int | None = None
+    token_rate: int | None = None
     metrics_readers: MetricsReaders = _USUAL_READERS
     cors_origins: tuple[str, ...] = ()
     metrics_feeds: int = 500

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from django.db import DatabaseError, models
 from django.utils import timezone
 
 from portal.http.bearer import bearer_secret
+from portal.http.client import is_within
 
 #: Those that a token has when none are named.
 USUAL_SCOPES = ("read", "write", "check")
@@ -40,6 +42,7 @@ class ApiTokenManager(models.Manager["ApiToken"]):
         scopes: list[str] | None = None,
         expires: datetime | None = None,
         rate: int | None = None,
+        networks: Sequence[str] = (),
     ) -> tuple["ApiToken", str]:
         """Create a token; the returned text is its only copy."""
         secret = f"sp_{secrets.token_urlsafe(32)}"
@@ -49,6 +52,7 @@ class ApiTokenManager(models.Manager["ApiToken"]):
             scopes=default_scopes() if scopes is None else scopes,
             expires=expires,
             rate=rate,
+            networks=list(networks),
             prefix=secret[:8],
             digest=hash_secret(secret),
         )
@@ -61,15 +65,18 @@ class ApiTokenManager(models.Manager["ApiToken"]):
             return None
         return token
 
-    def presented(self, authorization: str | None) -> "ApiToken | None":
+    def presented(self, authorization: str | None, address: str) -> "ApiToken | None":
         """Return the usable token of an Authorization header, and record its use; None when there is none.
+
+        A token that is bound to networks is usable only from an address in one of them.
 
         `portal.access.queries.find_token` is the same check for receive paths, in one SQL statement.
         """
         secret = bearer_secret(authorization)
         token = self.usable(secret) if secret else None
-        if token is not None:
-            token.note_use()
+        if token is None or not is_within(address, token.networks):
+            return None
+        token.note_use()
         return token
 
     def record_use(self, pk: int) -> None:
@@ -99,6 +106,13 @@ class ApiToken(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text="With the scope send: deliveries a minute from all tokens of this name. Empty: no limit.",
+    )
+
+    networks = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="Networks from which it may be used. Empty: from everywhere.",
     )
 
     objects: ClassVar[ApiTokenManager] = ApiTokenManager()

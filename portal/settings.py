@@ -213,6 +213,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["portal.rest.parsing.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "portal.rest.schema.PortalSchema",
     "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_THROTTLE_CLASSES": ["portal.rest.throttling.TokenThrottle"],
     "EXCEPTION_HANDLER": "portal.rest.problems.problem_handler",
 }
 

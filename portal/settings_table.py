@@ -269,6 +269,15 @@ SETTINGS = (
         "all server processes; beyond it 429. Answers from the response cache count too. 0: no limit",
     ),
     Setting(
+        name="PORTAL_TOKEN_RATE",
+        field="token_rate",
+        default="60000",
+        parse=values.rate,
+        hint="requests a minute, or 0 for no limit",
+        doc="requests to the REST API that one token may make in a minute, counted over all server processes; more "
+        "get 429. With a valid token `PORTAL_ANONYMOUS_RATE` does not count. 0: no limit",
+    ),
+    Setting(
         name="PORTAL_CHANGE_COMMENT",
         field="change_comment_required",
         default="optional",

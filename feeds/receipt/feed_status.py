@@ -77,7 +77,7 @@ class FeedStatusApp:
     def __init__(
         self,
         *,
-        authenticate: Callable[[str | None], BearerOutcome],
+        authenticate: Callable[[str | None, str, str], BearerOutcome],
         identity: IdentityNames,
         decisions: Executor,
         metrics: Metrics | None = None,
@@ -86,7 +86,8 @@ class FeedStatusApp:
         """Make the application of one worker.
 
         Args:
-            authenticate: judges the Authorization header; runs in a thread and may read the database.
+            authenticate: judges the Authorization header, given our peer and X-Forwarded-For too; runs in a thread
+                and may read the database.
             identity: names under which a proxy's map may hold the certificate.
             decisions: threads for authentication and decision.
             metrics: counts the answers.
@@ -160,27 +161,25 @@ class FeedStatusApp:
 
     def _judge_all(self, batch: Sequence["_Waiting"]) -> None:
         """Answer a batch, in a thread. Each key and each feed is read once for all of them."""
-        callers: dict[str | None, BearerOutcome] = {}
+        callers: dict[_Key, BearerOutcome] = {}
         known = KnownPolicies(read_policy)
         answered = [one for one in batch if not one.ticket.is_abandoned]
         answers = [one.context.run(self._judge, one, callers, known) for one in answered]
         resolve_all([one.ticket for one in answered], answers)
 
-    def _judge(
-        self, waiting: "_Waiting", callers: dict[str | None, BearerOutcome], known: KnownPolicies
-    ) -> "_Judged":
+    def _judge(self, waiting: "_Waiting", callers: dict["_Key", BearerOutcome], known: KnownPolicies) -> "_Judged":
         asked = waiting.asked
         try:
-            if asked.authorization not in callers:
-                callers[asked.authorization] = self._caller(asked)
-            _demand_allowed(callers[asked.authorization])
+            if asked.key not in callers:
+                callers[asked.key] = self._caller(asked)
+            _demand_allowed(callers[asked.key])
             return self._answer(_unpacked(waiting.pieces, asked.encoding), asked.version, known.read)
         except Exception as fault:  # noqa: BLE001  # the request that waits raises it
             return fault
 
     def _caller(self, asked: "_Asked") -> BearerOutcome:
         with promptly():
-            return self._authenticate(asked.authorization)
+            return self._authenticate(*asked.key)
 
     def _admit(self, asked: "_Asked") -> None:
         _demand_allowed(self._caller(asked))
@@ -198,11 +197,15 @@ class FeedStatusApp:
         return 200, answer_of(decision, version)
 
 
+#: The Authorization header, our peer, and X-Forwarded-For.
+_Key = tuple[str | None, str, str]
+
+
 @dataclass(frozen=True)
 class _Asked:
     """The part of a request's head that counts here."""
 
-    authorization: str | None
+    key: "_Key"
     encoding: str
     version: int
     expects_continue: bool
@@ -210,8 +213,14 @@ class _Asked:
     @classmethod
     def of(cls, scope: Scope) -> Self:
         authorization = header(scope, b"authorization")
+        client = scope.get("client")
+        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         return cls(
-            authorization.decode("latin-1") if authorization is not None else None,
+            (
+                authorization.decode("latin-1") if authorization is not None else None,
+                client[0] if client else "",
+                forwarded.decode("latin-1"),
+            ),
             (header(scope, b"content-encoding") or b"").decode("latin-1").strip().lower(),
             version_of(scope["path"]),
             header(scope, b"expect") is not None,

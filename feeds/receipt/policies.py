@@ -12,6 +12,7 @@ from feeds.rules.metadata import Bearer
 from portal.access.queries import is_sender, look_up, note_use
 from portal.access.sending import SEND
 from portal.database.threads import Unavailable, on_live_connection, promptly
+from portal.http.client import is_within
 
 
 def read_policy(feed: str | None) -> FeedPolicy | None:
@@ -36,7 +37,7 @@ def read_token(bearer: Bearer | None) -> SenderToken:
         return NO_TOKEN
     if bearer.fault:
         return SenderToken(fault=bearer.fault)
-    return on_live_connection(lambda: _token_now(bearer.secret))
+    return on_live_connection(lambda: _token_now(bearer))
 
 
 def read_reported_token(subject: str) -> SenderToken:
@@ -78,15 +79,17 @@ class KnownPolicies:
         return self._found[feed]
 
 
-def _token_now(secret: str) -> SenderToken:
+def _token_now(bearer: Bearer) -> SenderToken:
     with promptly():
-        token = look_up(secret)
+        token = look_up(bearer.secret)
         if token is None:
             return SenderToken(fault="it is not known, or was revoked")
         if token.fault:
             return SenderToken(fault=f"{token.fault}: {token.name}")
         if SEND not in token.scopes:
             return SenderToken(fault="it does not have the scope send")
+        if not is_within(bearer.address, token.networks):
+            return SenderToken(fault=f"it may not be used from {bearer.address or 'an unknown address'}")
         note_use(token)
         return SenderToken(token.name, rate=token.rate)
 

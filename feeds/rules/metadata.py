@@ -37,10 +37,14 @@ _MAX_NOTE = 300
 
 @dataclass(frozen=True)
 class Bearer:
-    """A token as a request presents it: the secret to look up, or the fault for which it cannot count."""
+    """A token as a request presents it: the secret to look up, or the fault for which it cannot count.
+
+    `address` is that of whoever presents it, as far as a trusted proxy gave it.
+    """
 
     secret: str = field(default="", repr=False)
     fault: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,8 @@ def read_request(
     asked, is_cut = _query_arguments(query)
     arguments += [(name, value) for name, value in asked if not _is_protected(name, identity)]
     collected = _collect(arguments, is_cut=is_cut)
+    if bearer is not None:
+        bearer = replace(bearer, address=sender)
     return collected.request(certificate, note, peer=peer, sender_address=sender, bearer=bearer)
 
 

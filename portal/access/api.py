@@ -21,16 +21,32 @@ from rest_framework.viewsets import GenericViewSet
 
 from portal.access import sending
 from portal.access.tokens import BearerAuthentication, HasScope, token_of
+from portal.http.client import is_part, read_networks
 from portal.models import SCOPES, USUAL_SCOPES, ApiToken
 from portal.rest.fields import Instant, Shape, StrictKeysMixin, Text
 from portal.rest.private import ListMixin, PrivateMixin
 from portal.rest.queries import ChosenFieldsMixin, StrictFilterBackend, StrictOrdering
-from portal.rest.throttling import rate_limit_headers
 
 app_name = "auth_api"
 
 #: Most deliveries a minute that a limit of a token can say, and longest overlap in seconds.
 MOST_RATE, MOST_OVERLAP = 1_000_000, 366 * 24 * 3600
+MOST_NETWORKS = 20
+
+
+class NetworksField(serializers.ListField):
+    """Networks from which a token may be used."""
+
+    child = Text(max_length=50)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MOST_NETWORKS, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        try:
+            return read_networks(super().to_internal_value(data))
+        except ValueError as fault:
+            raise serializers.ValidationError(str(fault)) from None
 
 
 class TokenRequestSerializer(StrictKeysMixin):
@@ -55,6 +71,9 @@ class TokenRequestSerializer(StrictKeysMixin):
         min_value=1,
         max_value=MOST_RATE,
         help_text="With `send`: deliveries that all tokens of this name may send in a minute; null: no limit.",
+    )
+    networks = NetworksField(
+        default=list, help_text="Networks from which it may be used, such as `10.1.0.0/16`; empty: everywhere."
     )
 
     def validate_expires(self, value: datetime | None) -> datetime | None:
@@ -102,6 +121,9 @@ class OwnTokenRequestSerializer(StrictKeysMixin):
         max_value=MOST_OVERLAP,
         help_text="Let this token expire in so many seconds, if not earlier; left out: it stays as it is.",
     )
+    networks = NetworksField(
+        required=False, help_text="Those of this token when left out; if it has any, only parts of them."
+    )
 
     validate_expires = TokenRequestSerializer.validate_expires
     validate_scopes = TokenRequestSerializer.validate_scopes
@@ -109,7 +131,11 @@ class OwnTokenRequestSerializer(StrictKeysMixin):
     def validate(self, attrs: Any) -> Any:
         """Fill in what was left out, and refuse more than the token has."""
         own: ApiToken = self.context["token"]
-        wanted = {"scopes": own.scopes, "expires": own.expires, **attrs}
+        wanted = {"scopes": own.scopes, "expires": own.expires, "networks": own.networks, **attrs}
+        beyond = [network for network in wanted["networks"] if not is_part(network, own.networks)]
+        if beyond or (own.networks and not wanted["networks"]):
+            text = f"This token may be used from {', '.join(own.networks)} alone."
+            raise serializers.ValidationError({"networks": [text]})
         wanted.setdefault("name", own.name if sending.SEND in wanted["scopes"] else "")
         if excess := [scope for scope in wanted["scopes"] if scope not in own.scopes]:
             raise serializers.ValidationError({"scopes": [f"This token does not have {', '.join(excess)}."]})
@@ -131,17 +157,34 @@ class NewTokenSerializer(Shape):
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES), help_text="Scopes of the token.")
     expires = serializers.DateTimeField(allow_null=True, help_text="Time of expiry; null: does not expire.")
     rate = serializers.IntegerField(allow_null=True, help_text="Deliveries a minute; null: no limit.")
+    networks = serializers.ListField(
+        child=serializers.CharField(), help_text="Networks from which it may be used; empty: everywhere."
+    )
 
 
 class TokenSerializer(ChosenFieldsMixin, serializers.ModelSerializer[ApiToken]):
     """A token of the user, without its secret."""
 
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES), help_text="Scopes of the token.")
+    networks = serializers.ListField(
+        child=serializers.CharField(), help_text="Networks from which it may be used; empty: everywhere."
+    )
     current = serializers.SerializerMethodField(help_text="Whether this request was made with it.")
 
     class Meta:
         model = ApiToken
-        fields = ["id", "name", "prefix", "scopes", "created", "expires", "last_used", "rate", "current"]
+        fields = [
+            "id",
+            "name",
+            "prefix",
+            "scopes",
+            "created",
+            "expires",
+            "last_used",
+            "rate",
+            "networks",
+            "current",
+        ]
         extra_kwargs = {
             "id": {"help_text": "Number in URLs."},
             "created": {"help_text": "Time of issue."},
@@ -169,12 +212,6 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
     schema_limited = True
     schema_problems: Mapping[str, tuple[int, ...]] = {"create": (401, 403)}
 
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        final = super().finalize_response(request, response, *args, **kwargs)
-        for name, value in rate_limit_headers(request).items():
-            final[name] = value
-        return final
-
     def get_authenticate_header(self, request: Request) -> str:
         return BearerAuthentication().authenticate_header(request)
 
@@ -195,7 +232,12 @@ class TokenCreateViewSet(PrivateMixin, GenericViewSet[ApiToken]):
 def _issued(user: User, asked: Mapping[str, Any]) -> Response:
     """Issue a token and show its secret once."""
     token, secret = ApiToken.objects.issue(
-        user, name=asked["name"], scopes=asked["scopes"], expires=asked["expires"], rate=asked["rate"]
+        user,
+        name=asked["name"],
+        scopes=asked["scopes"],
+        expires=asked["expires"],
+        rate=asked["rate"],
+        networks=asked["networks"],
     )
     answer = {
         "token": secret,
@@ -204,6 +246,7 @@ def _issued(user: User, asked: Mapping[str, Any]) -> Response:
         "scopes": token.scopes,
         "expires": token.expires,
         "rate": token.rate,
+        "networks": token.networks,
     }
     return Response(NewTokenSerializer(answer).data, status=201, headers={"Cache-Control": "no-store"})
 

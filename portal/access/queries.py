@@ -12,8 +12,8 @@ from portal.models import LAST_USE_STEP, ApiToken, hash_secret
 
 #: Compared in SQL, so that no column has to be converted from the form in which each database returns times.
 _FIND_SQL = """
-    SELECT t.id, t.scopes, t.last_used IS NULL OR t.last_used < %s, t.name, t.rate, u.is_active,
-        t.expires IS NOT NULL AND t.expires <= %s
+    SELECT t.id, t.scopes, t.last_used IS NULL OR t.last_used < %s, t.name, t.rate, t.networks,
+        u.is_active, t.expires IS NOT NULL AND t.expires <= %s
     FROM portal_apitoken t JOIN auth_user u ON u.id = t.user_id
     WHERE t.digest = %s
 """
@@ -33,6 +33,11 @@ class KnownToken:
     name: str = ""
     rate: int | None = None
     fault: str = ""
+    stored_networks: str = "[]"
+
+    @cached_property
+    def networks(self) -> tuple[str, ...]:
+        return tuple(json.loads(self.stored_networks))
 
     @cached_property
     def scopes(self) -> frozenset[str]:
@@ -52,9 +57,9 @@ def look_up(secret: str) -> KnownToken | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    pk, scopes, is_use_outdated, name, rate, is_active, has_expired = row
+    pk, scopes, is_use_outdated, name, rate, networks, is_active, has_expired = row
     fault = "it has expired" if has_expired else "" if is_active else "its user is not active"
-    return KnownToken(pk, scopes, bool(is_use_outdated), name, rate, fault)
+    return KnownToken(pk, scopes, bool(is_use_outdated), name, rate, fault, networks)
 
 
 def find_token(secret: str) -> KnownToken | None:

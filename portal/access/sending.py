@@ -62,7 +62,12 @@ def replace(token: ApiToken, *, overlap: timedelta, expires: datetime | None) ->
         The successor, and its secret, of which this is the only copy.
     """
     successor = ApiToken.objects.issue(
-        token.user, name=token.name, scopes=list(token.scopes), expires=expires, rate=token.rate
+        token.user,
+        name=token.name,
+        scopes=list(token.scopes),
+        expires=expires,
+        rate=token.rate,
+        networks=token.networks,
     )
     end_after(token, overlap)
     return successor

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from portal.access.queries import find_token, note_use
 from portal.http.bearer import bearer_secret
+from portal.http.client import is_within
 from portal.models import ApiToken
 from portal.rest.reasons import PermissionMissing, ScopeMissing
 
@@ -26,11 +27,11 @@ class BearerOutcome(Enum):
     MISSING_SCOPE = "permission missing"
 
 
-def authenticate_bearer(authorization: str | None, scope: str) -> BearerOutcome:
+def authenticate_bearer(authorization: str | None, scope: str, address: str) -> BearerOutcome:
     """Judge a header outside DRF, for the feed-status endpoint (contract section 11)."""
     secret = bearer_secret(authorization)
     token = find_token(secret) if secret else None
-    if token is None:
+    if token is None or not is_within(address, token.networks):
         return BearerOutcome.UNKNOWN
     note_use(token)
     return BearerOutcome.ALLOWED if scope in token.scopes else BearerOutcome.MISSING_SCOPE
@@ -40,7 +41,12 @@ class InvalidToken(AuthenticationFailed):
     """The token is unknown, expired or revoked (RFC 6750, section 3.1)."""
 
     default_code = "invalid_token"
-    default_detail = "This token is unknown, expired or revoked."
+    default_detail = "This token is unknown, expired or revoked, or may not be used from this address."
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address of a request; empty where it is not known."""
+    return str(getattr(request, "client_address", "") or request.META.get("REMOTE_ADDR") or "")
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -50,7 +56,7 @@ class BearerAuthentication(BaseAuthentication):
         authorization = request.META.get("HTTP_AUTHORIZATION")
         if not authorization or not authorization.lower().startswith("bearer"):
             return None
-        token = ApiToken.objects.presented(authorization)
+        token = ApiToken.objects.presented(authorization, address_of(request))
         if token is None:
             raise InvalidToken
         return token.user, token

@@ -1,7 +1,7 @@
 """The client of a request: which peers are trusted, the client's address, and the network that limits count."""
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -127,6 +127,30 @@ def is_loopback(address: str) -> bool:
     """Return whether an address is a loopback address."""
     parsed = parse_address(address)
     return parsed is not None and parsed.is_loopback
+
+
+def read_networks(words: Iterable[str]) -> list[str]:
+    """Return networks in their usual form; an address alone is a network of one.
+
+    Raises:
+        ValueError: a word is no network.
+    """
+    return list(dict.fromkeys(str(ipaddress.ip_network(word.strip(), strict=False)) for word in words))
+
+
+def is_within(address: str, networks: Collection[str]) -> bool:
+    """Return whether an address is in one of some networks, or there are none. No address is in any."""
+    if not networks:
+        return True
+    parsed = parse_address(address)
+    return parsed is not None and any(parsed in ipaddress.ip_network(network) for network in networks)
+
+
+def is_part(network: str, networks: Collection[str]) -> bool:
+    """Return whether a network lies within one of others, or there are none."""
+    inner = ipaddress.ip_network(network)
+    outer = [ipaddress.ip_network(one) for one in networks]
+    return not outer or any(inner.version == one.version and inner.subnet_of(one) for one in outer)  # type: ignore[arg-type]  # of one version
 
 
 def parse_address(address: str) -> Address | None:

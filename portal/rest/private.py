@@ -18,6 +18,7 @@ from portal.rest.conditional import ConditionalMixin
 from portal.rest.csv_renderer import LIST_RENDERERS, csv_cell
 from portal.rest.pagination import CursorPages, Pages
 from portal.rest.queries import StrictFilterBackend, StrictQueryMixin
+from portal.rest.throttling import rate_limit_headers
 
 if TYPE_CHECKING:
     from rest_framework.viewsets import GenericViewSet
@@ -58,6 +59,8 @@ class PrivateMixin(ConditionalMixin, StrictQueryMixin):
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)
         final.headers.setdefault("Cache-Control", "private, no-cache")
+        for name, value in rate_limit_headers(request).items():
+            final[name] = value
         return final
 
     def _list_query(self) -> set[str]:

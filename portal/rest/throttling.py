@@ -1,4 +1,4 @@
-"""How often one address may ask without a login, and the headers that tell it so."""
+"""How often one address may ask without a login, and one token with it, and the headers that say so."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from rest_framework.throttling import BaseThrottle
 
 from portal.http.client import network_key
 from portal.http.limits import COUNTER, WINDOW, Allowance
+from portal.models import ApiToken
 
 if TYPE_CHECKING:  # DRF's views read our settings while they load
     from rest_framework.views import APIView
@@ -22,28 +23,49 @@ MOST_REMEMBERED = 200
 Fields = list[tuple[bytes, bytes]]
 
 
-class AnonymousThrottle(BaseThrottle):
-    """PORTAL_ANONYMOUS_RATE for each address; IPv6 callers have a whole /64, so that is what counts."""
+class TokenThrottle(BaseThrottle):
+    """PORTAL_TOKEN_RATE for each token, wherever it is used from. Sessions are not limited."""
 
-    name = "anonymous"
+    name = "token"
     counter = COUNTER
 
-    def limit(self) -> int | None:
-        """Requests a minute, None for no limit."""
-        found: int | None = settings.ENVIRONMENT.anonymous_rate
-        return found
-
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        limit = self.limit()
+        token = request.auth
+        return self.takes(request, token) if isinstance(token, ApiToken) else True
+
+    def takes(self, request: Request, token: ApiToken) -> bool:
+        """Count a request of a token; return whether it is within the limit."""
+        return self.count(request, f"{self.name} {token.pk}", settings.ENVIRONMENT.token_rate)
+
+    def count(self, request: Request, key: str, limit: int | None) -> bool:
+        """Count a request; None is no limit."""
         if limit is None:
             return True
-        address = getattr(request, "client_address", "") or str(request.META.get("REMOTE_ADDR") or "")
-        self._allowance = self.counter.take(_key(self.name, address), limit, time.monotonic())
+        self._allowance = self.counter.take(key, limit, time.monotonic())
         request._request.rate_limit = (self.name, self._allowance)  # type: ignore[attr-defined]  # for the headers
         return self._allowance.allowed
 
     def wait(self) -> float:
         return float(self._allowance.resets_in)
+
+
+class AnonymousThrottle(TokenThrottle):
+    """PORTAL_ANONYMOUS_RATE for each address; IPv6 callers have a whole /64, so that is what counts.
+
+    A valid token lifts this limit, and its own counts instead.
+    """
+
+    name = "anonymous"
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        limit = settings.ENVIRONMENT.anonymous_rate
+        address = str(getattr(request, "client_address", "") or request.META.get("REMOTE_ADDR") or "")
+        header = request.headers.get("Authorization")
+        token = ApiToken.objects.presented(header, address) if header and limit is not None else None
+        if token is not None:
+            self.name = TokenThrottle.name
+            return self.takes(request, token)
+        return self.count(request, _key(self.name, address), limit)
 
 
 def rate_limit_headers(request: Request) -> dict[str, str]:

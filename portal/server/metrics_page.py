@@ -92,7 +92,9 @@ class MetricsPage:
         try:
             refusal = self.refusal(request)
             if refusal is None and not self._is_free(request):
-                refusal = await loop.run_in_executor(self._callers, _refusal_of_token, request)
+                refusal = await loop.run_in_executor(
+                    self._callers, _refusal_of_token, request, self._address(request)
+                )
             if refusal is not None:
                 return refusal
             return await loop.run_in_executor(self._threads, self._metrics, request)
@@ -129,7 +131,10 @@ class MetricsPage:
         forwarded = request.headers.get("x-forwarded-for", "")
         if self._trusts(request.peer) and not forwarded and not _PASSED_ON.isdisjoint(request.headers):
             return False
-        return self._readers.includes(client_address(request.peer, [forwarded], self._trusts))
+        return self._readers.includes(self._address(request))
+
+    def _address(self, request: MetricsRequest) -> str:
+        return client_address(request.peer, [request.headers.get("x-forwarded-for", "")], self._trusts)
 
     def _metrics(self, request: MetricsRequest) -> Answer:
         encode, kind = choose_encoder(request.headers.get("accept", ""))
@@ -161,14 +166,14 @@ def asked(scope: Scope) -> MetricsRequest:
     return MetricsRequest(scope["method"], client[0] if client else "", headers)
 
 
-def _refusal_of_token(request: MetricsRequest) -> Answer | None:
+def _refusal_of_token(request: MetricsRequest, address: str) -> Answer | None:
     """Return the refusal of a token; None if it may read the metrics.
 
     Raises:
         Unavailable: it cannot be looked up.
     """
     with database():
-        token = ApiToken.objects.presented(request.headers.get("authorization"))
+        token = ApiToken.objects.presented(request.headers.get("authorization"), address)
         if token is None:
             return _NO_TOKEN
         if "read" not in token.scopes or not token.user.has_perms(PERMISSIONS):

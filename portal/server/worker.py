@@ -34,6 +34,7 @@ from portal.access.sign_in import is_known, is_signed_in
 from portal.access.tokens import BearerOutcome, authenticate_bearer
 from portal.database.threads import DatabasePool, database
 from portal.environment import Environment
+from portal.http.client import client_address
 from portal.http.counters import shared_table
 from portal.http.limits import COUNTER
 from portal.rest.throttling import ReadyThrottle
@@ -206,7 +207,7 @@ def _edge(environment: Environment, core: _Core, receiver: Receiver, pages: Page
     return Edge(
         receiver=receiver,
         feed_status=FeedStatusApp(
-            authenticate=_authenticate,
+            authenticate=_proxy_check(environment.trusted_proxies.trusts),
             identity=environment.identity_headers,
             decisions=decisions,
             metrics=core.metrics,
@@ -350,5 +351,10 @@ def _catalogue_version() -> Hashable:
     return version
 
 
-def _authenticate(authorization: str | None) -> BearerOutcome:
-    return authenticate_bearer(authorization, "check")
+def _proxy_check(trusts: Callable[[str | None], bool]) -> Callable[[str | None, str, str], BearerOutcome]:
+    """Return the check of a stroom-proxy's key: its header, our peer, and X-Forwarded-For."""
+
+    def check(authorization: str | None, peer: str, forwarded: str) -> BearerOutcome:
+        return authenticate_bearer(authorization, "check", client_address(peer, [forwarded], trusts))
+
+    return check

@@ -204,6 +204,7 @@ def test_without_any_setting_there_are_safe_defaults(monkeypatch: pytest.MonkeyP
         change_comment_required=False,
         second_approval=False,
         anonymous_rate=12000,
+        token_rate=60000,
         keepalive_seconds=75,
         debug=False,
     )

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from portal.access import sending
+from portal.http.client import read_networks
 from portal.management.options import instant
 from portal.models import SCOPES, USUAL_SCOPES, ApiToken
 
@@ -22,6 +23,7 @@ class Command(BaseCommand):
             "--scopes", default=usual, help=f"any of {', '.join(SCOPES)}, with commas; {usual} when left out"
         )
         parser.add_argument("--rate", type=int, help="with the scope send: most deliveries in a minute")
+        parser.add_argument("--networks", default="", help="networks from which it may be used, with commas")
         parser.add_argument("--expires", default="", help="ISO 8601; without a zone it is UTC; never when left out")
 
     def handle(
@@ -32,6 +34,7 @@ class Command(BaseCommand):
         scopes: str,
         expires: str,
         rate: int | None,
+        networks: str,
         **options: Any,
     ) -> None:
         user = get_user_model().objects.filter(username=username).first()
@@ -45,8 +48,17 @@ class Command(BaseCommand):
             raise CommandError(f"{sending.BAD_NAME} Give it with --name.")
         if rate is not None and (sending.SEND not in wanted or rate < 1):
             raise CommandError("--rate is at least 1, and needs the scope send.")
-        _, secret = ApiToken.objects.issue(user, name=name, scopes=wanted, expires=_future(expires), rate=rate)
+        _, secret = ApiToken.objects.issue(
+            user, name=name, scopes=wanted, expires=_future(expires), rate=rate, networks=_networks(networks)
+        )
         self.stdout.write(secret)
+
+
+def _networks(text: str) -> list[str]:
+    try:
+        return read_networks(word for word in text.split(",") if word.strip())
+    except ValueError as fault:
+        raise CommandError(f"--networks: {fault}.") from None
 
 
 def _future(text: str) -> datetime | None:

@@ -36,7 +36,7 @@ class CountingPool(ThreadPoolExecutor):
 
 
 def make_app(pool: ThreadPoolExecutor, caller: BearerOutcome) -> FeedStatusApp:
-    return FeedStatusApp(authenticate=lambda _: caller, identity=IdentityNames(), decisions=pool)
+    return FeedStatusApp(authenticate=lambda *_: caller, identity=IdentityNames(), decisions=pool)
 
 
 def ask(app: FeedStatusApp, pieces: list[bytes], *headers: tuple[bytes, bytes]) -> tuple[int, int]:
@@ -112,9 +112,9 @@ def test_a_decision_with_a_real_token_takes_two_statements(django_assert_num_que
     make_feed("OPEN-FEED", allow=[DN], certificate_policy="restricted")
     secret = ApiToken.objects.issue(User.objects.create_user("proxy"), scopes=["check"])[1]
     key = f"Bearer {secret}"
-    authenticate_bearer(key, "check")  # notes the use
+    authenticate_bearer(key, "check", "")  # notes the use
     with django_assert_num_queries(2):  # the token with its user; the feed with its rules
-        assert authenticate_bearer(key, "check").value == "allowed"
+        assert authenticate_bearer(key, "check", "").value == "allowed"
         assert Feed.objects.policy_for("OPEN-FEED") is not None
 
 
@@ -123,7 +123,7 @@ def test_questions_that_wait_share_one_call_to_a_thread(monkeypatch: pytest.Monk
     callers: list[str | None] = []
     feeds: list[str | None] = []
 
-    def authenticate(authorization: str | None) -> BearerOutcome:
+    def authenticate(authorization: str | None, *_: str) -> BearerOutcome:
         callers.append(authorization)
         return BearerOutcome.ALLOWED if authorization == "Bearer good" else BearerOutcome.UNKNOWN
 

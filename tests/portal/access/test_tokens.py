@@ -168,7 +168,7 @@ def test_a_use_that_cannot_be_noted_does_not_turn_the_caller_away(monkeypatch: p
         raise OperationalError("database is locked")
 
     monkeypatch.setattr(QuerySet, "update", locked)
-    assert authenticate_bearer(f"Bearer {secret}", "check") is BearerOutcome.ALLOWED
+    assert authenticate_bearer(f"Bearer {secret}", "check", "") is BearerOutcome.ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,10 @@ def test_the_two_forms_of_the_token_check_agree(change: dict[str, Any], is_usabl
     token, secret = ApiToken.objects.issue(user, expires=expires)
     User.objects.filter(pk=user.pk).update(is_active=change.get("is_active", True))
     header = f"Bearer {change.get('secret', secret)}"
-    assert (ApiToken.objects.presented(header) is not None) is is_usable
+    assert (ApiToken.objects.presented(header, "") is not None) is is_usable
     token.refresh_from_db()
     assert (token.last_used is not None) is is_usable
     ApiToken.objects.filter(pk=token.pk).update(last_used=None)
-    assert (authenticate_bearer(header, "check") is BearerOutcome.ALLOWED) is is_usable
+    assert (authenticate_bearer(header, "check", "") is BearerOutcome.ALLOWED) is is_usable
     token.refresh_from_db()
     assert (token.last_used is not None) is is_usable

@@ -11,7 +11,7 @@ from django.test import Client
 
 from portal.http.counters import ENTRIES, CounterTable
 from portal.http.limits import Counter
-from portal.rest.throttling import AnonymousThrottle
+from portal.rest.throttling import TokenThrottle
 from tests.calls import VIEWER, anonymous, caller, problem_of
 from tests.serving import Serve
 
@@ -22,7 +22,7 @@ PATH = "/api/v1/registries/"
 
 @pytest.fixture(autouse=True)
 def _counted_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AnonymousThrottle, "counter", Counter())
+    monkeypatch.setattr(TokenThrottle, "counter", Counter())
 
 
 @pytest.fixture
@@ -83,11 +83,25 @@ def test_refused_questions_are_counted_too_and_each_once(
     assert "RateLimit" not in Client().options(PATH)
 
 
-def test_whoever_has_a_token_is_not_counted(three_a_minute: None) -> None:
-    viewer = caller(*VIEWER)
-    answers = [viewer.get("/api/v1/feeds/") for _ in range(5)]
+def test_a_token_lifts_the_limit_of_its_address_and_has_one_of_its_own(settings: Any) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, anonymous_rate=3, token_rate=6)
+    viewer, other = caller(*VIEWER), caller(*VIEWER)
+    answers = [viewer.get(path) for path in (PATH, "/api/v1/feeds/") for _ in range(3)]
     assert {answer.status_code for answer in answers} == {200}
-    assert "RateLimit" not in answers[0]
+    assert [answer["RateLimit"].partition(";t=")[0] for answer in answers] == [
+        f'"token";r={n}' for n in range(5, -1, -1)
+    ]
+    assert answers[0]["RateLimit-Policy"] == '"token";q=6;w=60'
+    for path in (PATH, "/api/v1/feeds/"):
+        late = viewer.get(path)
+        assert problem_of(late, 429)["code"] == "throttled"
+        assert 0 < int(late["Retry-After"]) <= 60
+    assert other.get("/api/v1/feeds/").status_code == 200
+    assert anonymous().get(PATH)["RateLimit"].startswith('"anonymous";r=2'), "the address was not counted"
+    wrong = Client().get(PATH, headers={"Authorization": "Bearer wrong"})
+    assert wrong["RateLimit"].startswith('"anonymous";r=1'), "what is no token lifts nothing"
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, anonymous_rate=3, token_rate=None)
+    assert "RateLimit" not in viewer.get("/api/v1/feeds/")
 
 
 def test_there_may_be_no_limit(settings: Any) -> None:
