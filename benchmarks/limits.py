@@ -1,4 +1,4 @@
-"""What the machine could do at best: the figures that the portal's own are set in relation to."""
+"""Limits of the machine, with which the portal's figures are compared."""
 
 import gzip
 import os

@@ -39,7 +39,7 @@ class Load:
 
 @dataclass(frozen=True)
 class _Round:
-    """What one round sends."""
+    """Load of one round."""
 
     port: int
     message: bytes

@@ -1,4 +1,4 @@
-"""How long the maintenance of a store takes: `python -m benchmarks.maintenance [receipts]`.
+"""Duration of the maintenance of a store: `python -m benchmarks.maintenance [receipts]`.
 
 Makes a store of its own with that many receipts of mixed sizes (1 KiB to 1 MiB, half of them gzip) and prints one
 line for each command; then how long a delivery waits for the database while feeds are imported. Nothing outside a

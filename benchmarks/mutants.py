@@ -31,7 +31,7 @@ SILENT_FIELDS = {"annotation", "returns", "decorator_list", "type_params"}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a node hangs in its tree, and the function it belongs to."""
+    """Place of a node in its tree, and the function it belongs to."""
 
     parent: ast.AST
     field: str

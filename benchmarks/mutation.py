@@ -271,7 +271,7 @@ def _functions(code: CodeType) -> dict[str, CodeType]:
 def _swap(
     module: ModuleType, original: dict[str, CodeType], faulty: dict[str, CodeType]
 ) -> Callable[[], None] | None:
-    """What puts a fault into a module that is imported already; None where it is not inside one function."""
+    """Return what puts a fault into a module that is imported already; None where it is not inside one function."""
     changed = [name for name, code in faulty.items() if original.get(name) != code]
     if len(changed) != 1:
         return None

@@ -1,4 +1,4 @@
-"""Where the processor time of `serve` goes: `python -m benchmarks.profile FOLDER` starts it with a sampler.
+"""Profile of the processor time of `serve`: `python -m benchmarks.profile FOLDER` starts it with a sampler.
 
 Each worker looks at its threads a few hundred times a second and counts the functions of those that have used the
 processor since. At the end (Control-C or SIGTERM) it writes `FOLDER/profile-PID.txt`: for each function the share

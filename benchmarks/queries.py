@@ -1,4 +1,4 @@
-"""How long lists take with a million receipts (S27): `python -m benchmarks.queries [receipts] [--all]`.
+"""Duration of lists with a million receipts (S27): `python -m benchmarks.queries [receipts] [--all]`.
 
 Fills a database of its own with so many receipts and as many hourly counts, 2,000 feeds with rules and history,
 samples and audit records. Then asks the REST API with every filter and order of every list, and the admin with
@@ -309,7 +309,7 @@ def ask_api(secret: str) -> Iterator[Timed]:
 
 
 def _further_pages(client: Client, headers: dict[str, str], name: str) -> Iterator[Timed]:
-    """What `next` leads to, from the first page and from far inside."""
+    """Follow `next` from the first page and from one far inside."""
     if name != "receipts":
         return
     for query in ("", "?status=failed", "?feed=OTHER-FEED", "?recovered=true&limit=1"):

@@ -71,7 +71,7 @@ class FoundCode:
 
     @property
     def http3(self) -> list[dict[str, Any]]:
-        """What HTTP/3 and QUIC change: a note with what clients show instead, and its sources. At most one."""
+        """Changes by HTTP/3 and QUIC: a note with what clients show instead, and its sources. At most one."""
         return self.row.http3 if self.row else []
 
     @property

@@ -1,4 +1,4 @@
-"""What a query string asks for: numbers, codes and pairs, read in the same way by the pages and by the API."""
+"""Query strings of the catalogue: numbers, codes and pairs, read in the same way by the pages and by the API."""
 
 import re
 

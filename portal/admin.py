@@ -84,7 +84,7 @@ class SenderTokenForm(TokenForm):
 
 
 class RotationForm(forms.Form):
-    """How long a token and its successor are both valid."""
+    """Time for which a token and its successor are both valid."""
 
     overlap = forms.IntegerField(
         label="Overlap in hours",

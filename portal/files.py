@@ -143,7 +143,7 @@ def clear_folder(folder: Path, purpose: str) -> None:
 
 
 def stamp_of(folder: Path) -> str:
-    """What the mark of a folder says; empty where it has none."""
+    """Return the text of a folder's mark; empty where it has none."""
     try:
         return (folder / STAMP).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -121,7 +121,7 @@ def delivery(body: bytes, chance: random.Random) -> bytes:
 
 
 def difference(store: Path, answered: tuple[int, str], body: bytes, way: str) -> Iterator[str]:
-    """What is wrong with a stored delivery, which is removed then; empty ones are acknowledged and not stored."""
+    """Return the faults of a stored delivery, and remove it; empty ones are acknowledged and not stored."""
     status, receipt_id = answered
     if status != 200:
         yield f"{way}, {len(body)} bytes: {status}"
@@ -234,7 +234,7 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 def ours_of_gzip(data: bytes) -> Content:
-    """What we read, or None where we refuse."""
+    """Return what the portal reads; None where it refuses."""
     reader = Gunzip()
     try:
         content = b"".join(reader.feed(data))
@@ -245,7 +245,7 @@ def ours_of_gzip(data: bytes) -> Content:
 
 
 def zlibs(data: bytes) -> Content:
-    """What zlib reads: members one behind another, and zeros behind the last."""
+    """Return what zlib reads: one member after another, and zeros after the last."""
     content = b""
     while True:
         reader = zlib.decompressobj(31)
@@ -272,7 +272,7 @@ def ours_of_zip(path: Path, data: bytes) -> Content:
 
 
 def zipfiles(data: bytes) -> Content:
-    """What Python's own reader finds."""
+    """Return what Python's own reader finds."""
     with warnings.catch_warnings(), suppress(Exception):
         warnings.simplefilter("ignore")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -1,4 +1,4 @@
-"""What was acknowledged is never lost: power cuts, kills, failing calls, crash states (R2, R3, R4, R12)."""
+"""Trials of durability: power cuts, kills, failing calls, crash states (R2, R3, R4, R12)."""
 
 import itertools
 import shutil

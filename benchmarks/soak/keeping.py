@@ -1,4 +1,4 @@
-"""What is kept stays: backups, migrations, retention (R23, R24, R25)."""
+"""Trials of kept data: backups, migrations, retention (R23, R24, R25)."""
 
 import tempfile
 from pathlib import Path

@@ -247,7 +247,7 @@ def fault_of(
     *,
     whole: bool,
 ) -> str:
-    """What is wrong with an answer; empty when it is one of those that may be given."""
+    """Return what is wrong with an answer; empty when it is one of those that may be given."""
     if answer is None:
         return "no answer" if whole else ""
     if b"Traceback" in answer.body or (b"django" in answer.body.lower() and answer.status >= 500):

@@ -182,7 +182,7 @@ def shape_of(answer: Response, feed: str) -> tuple[object, ...]:
 
 
 def auc(first: list[float], second: list[float]) -> float:
-    """How often the second of a random pair took longer: what the best threshold of a classifier has to go by."""
+    """Return the share of random pairs whose second took longer: the area under the curve of a classifier (AUC)."""
     ranked = sorted([(value, 0) for value in first] + [(value, 1) for value in second])
     ranks, place = 0.0, 0
     while place < len(ranked):
@@ -216,7 +216,7 @@ def query_many(run: Run) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a query takes, in seconds."""
+    """Return the duration of a query in seconds."""
 
     what: str
     own: float

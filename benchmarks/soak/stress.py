@@ -80,7 +80,7 @@ def full_cycle(run: Run, portal: Portal, ballast: Path) -> float:
 
 
 def refusal_faults(portal: Portal) -> Iterator[str]:
-    """What is wrong with how a large delivery is refused on a full disk: at once, and none of it asked for."""
+    """Return what is wrong with the refusal of a large delivery on a full disk: at once, and before its body."""
     lines = [b"POST /datafeed HTTP/1.1", b"Host: a", b"Feed: OPEN-FEED", b"Expect: 100-continue"]
     with portal.connect() as connection:
         connection.sendall(b"\r\n".join([*lines, b"Content-Length: 10000000000", b"", b""]))
@@ -214,7 +214,7 @@ async def come_back(portal: Portal, book: Book) -> list[crowd.Waited]:
 
 
 def seconds_to_return(run: Run, portal: Portal) -> float:
-    """How long it takes from now until a single delivery is taken."""
+    """Return the seconds until a single delivery is accepted."""
     began = time.monotonic()
     while (answer := deliver(portal, Parcel(OPEN, b"again"))) is None or answer.outcome != (200, 0):
         if time.monotonic() - began > 30:

@@ -1,4 +1,4 @@
-"""What a trial is: a demand, how much of it is to be tried, and what is noted on the way."""
+"""Trials: a demand, the amount of work to try it with, and what is noted on the way."""
 
 import random
 import time
@@ -72,7 +72,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of a trial."""
+    """Result of a trial."""
 
     trial: Trial
     done: int

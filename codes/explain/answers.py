@@ -61,12 +61,12 @@ class ExplainedAnswer:
 
     @property
     def codes(self) -> list[FoundCode]:
-        """What was found, the one to act on first."""
+        """The recognised codes, the one to act on first."""
         return [*self.judged.codes, *([self.sent_as] if self.sent_as else [])]
 
     @property
     def advice(self) -> list[SenderAdvice]:
-        """What to do, the first thing first: by one code where both agree, else by both.
+        """Advice, the most urgent first: by one code where both agree, else by both.
 
         The fallback of its class speaks for a code that the catalogue does not have.
         """
@@ -94,7 +94,7 @@ class ExplainedAnswer:
 
     @property
     def explanation(self) -> str:
-        """What the numbers say together, or why another number's advice is given."""
+        """Meaning of the numbers together, or the reason for another number's advice."""
         if not self.judged.answered:
             return self.judged.explanation
         if self.judged.consistent is not None:
@@ -135,7 +135,7 @@ class Explanation:
 
     @property
     def hints(self) -> list[str]:
-        """What of the text was left aside, and how to ask about it; empty where something was recognised."""
+        """The part of the text that was ignored, and how to ask about it; empty where something was recognised."""
         return [] if self.passages else list(_what_would_help(self.text))
 
 
@@ -166,7 +166,7 @@ def _what_would_help(text: str) -> Iterator[str]:
 
 
 def unknown_words(code: FoundCode) -> str:
-    """Why a number that the catalogue does not have is explained by another one; empty for one that it has."""
+    """Reason why a number that the catalogue lacks is explained by another one; empty for one that it has."""
     if code.known:
         return ""
     name = f"{code.registry.short_name} {code.code}"
@@ -255,7 +255,7 @@ def _is_confirmed(answer: ExplainedAnswer) -> bool:
 
 
 def _fallback(judged: Pair, fallbacks: Mapping[str, FoundCode], *, delivery: bool) -> FoundCode | None:
-    """What an unknown number counts as, with the advice for the answer that it was found in."""
+    """Return the code that an unknown number counts as, with the advice for the answer that it was found in."""
     http, stroom = judged.http, judged.stroom
     number = http.code if http else None
     return cautious(
@@ -264,7 +264,7 @@ def _fallback(judged: Pair, fallbacks: Mapping[str, FoundCode], *, delivery: boo
 
 
 def _fallbacks(judged: Iterable[Pair]) -> Mapping[str, FoundCode]:
-    """What unknown numbers are to be treated as."""
+    """Return the codes that unknown numbers are treated as."""
     numbers = {_treated_as(pair) for pair in judged} - {None}
     return find_codes(HTTP, sorted(str(number) for number in numbers))
 

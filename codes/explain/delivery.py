@@ -66,7 +66,7 @@ _UNREACHED = (
 
 @dataclass(frozen=True)
 class SenderAdvice:
-    """What to do about one code of an answer; `found` is None where no server answered."""
+    """Advice for one code of an answer; `found` is None where no server answered."""
 
     found: FoundCode | None
     meanings: Sequence[Meaning]
@@ -103,7 +103,7 @@ def cautious(
 
 
 def no_answer(*, tunnel: bool = False, cause: str = "") -> SenderAdvice:
-    """What to do where no server answered."""
+    """Return the advice where no server answered."""
     sender = (
         f"{KEEP} Nothing says that it arrived, and nothing says that it did not: Stroom takes a second copy. "
         f"{cause or _CHECK} If it stays so, tell the Stroom administrators."

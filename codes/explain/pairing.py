@@ -98,7 +98,7 @@ def _same_answer(earlier: Found, later: Found) -> bool:
 
 
 def _spans_lines(earlier: Found, later: Found) -> bool:
-    """What fills a line of its own belongs to no other, but for JSON over lines and `curl -w` below a body."""
+    """Return whether two passages may pair: one that fills its line stands alone, except in JSON and `curl -w`."""
     kinds = {earlier.kind, later.kind}
     if not kinds & LINE_KINDS:
         return True

@@ -1,4 +1,4 @@
-"""What an HTTP status and a Stroom-Status say together: whether they fit, and which Stroom would send them so."""
+"""Pairs of HTTP status and Stroom-Status: whether they are consistent, and which versions of Stroom send them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +65,7 @@ class Pair:
 
     @property
     def advice(self) -> list[SenderAdvice]:
-        """What to do, the code to act on first."""
+        """Code to act on first."""
         if not self.answered:
             return [no_answer(tunnel=self.tunnel, cause=self.cause)]
         return [SenderAdvice(code, code.meanings) for code in self.codes]
@@ -101,7 +101,7 @@ def other_statuses(row: StatusCode) -> list[tuple[int, str]]:
 
 
 def hint(http: FoundCode | None, stroom: FoundCode | None) -> str:
-    """Where the missing number of an answer is to be looked for, where it decides."""
+    """Return where to look for the missing number of an answer, if it decides."""
     if http is None and stroom is not None and stroom.code == 0:
         return CHECK_FIRST
     if http is not None and stroom is None and 200 <= http.code < 300:

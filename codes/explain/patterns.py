@@ -1,4 +1,4 @@
-"""What every shape is made of: kinds of passages, and the parts that many patterns share. Pure.
+"""Parts of all shapes: kinds of passages, and the parts that many patterns share. Pure.
 
 A shape asks for the words or the signs around a number, never for the number alone. Its groups `http…` and
 `stroom…` hold the numbers; a shape with several numbers gives one passage for each.

@@ -170,7 +170,7 @@ def _is_short(text: str) -> bool:
 
 
 def _sentence(match: re.Match[str]) -> str:
-    """What is said around the passage, without the passage."""
+    """Return the text around the passage, without the passage."""
     text, start, end = match.string, match.start(), match.end()
     before = _SENTENCE_END.split(text[max(0, start - _MOST_BEFORE) : start])[-1]
     after = _SENTENCE_END.split(text[end : end + _MOST_BEFORE], maxsplit=1)[0]

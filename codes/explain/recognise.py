@@ -311,7 +311,7 @@ def _names_it(rest: str, name: str) -> bool:
 
 
 def _constants(text: str, vocabulary: Vocabulary) -> Iterator[Found]:
-    """What a feed-status answer gives as the reason of a refusal: `"stroomStatusCode": "INVALID_TYPE"`."""
+    """Reason of a refusal in a feed-status answer: `"stroomStatusCode": "INVALID_TYPE"`."""
     for match in CONSTANT.pattern.finditer(text):
         if match["name"] in vocabulary.constants:
             yield Found(STROOM, vocabulary.constants[match["name"]], JSON_FIELD, *match.span(), match.group())

@@ -276,7 +276,7 @@ def _judged(
 
 
 def _phrase_score(indexed: _Indexed, phrase: str) -> tuple[float, CodeText | None]:
-    """What it is worth that the whole query is one of the document's names, or a part of one."""
+    """Return the score of a query that is one of the document's names, or a part of one."""
     best, why = 0.0, None
     if len(phrase) < 3:
         return best, why
@@ -375,7 +375,7 @@ def letters(text: str) -> str:
 
 
 def distance(one: str, other: str, most: int) -> int:
-    """How many slips lie between two words: a letter too much, too few, wrong, or two swapped.
+    """Return the number of typing errors between two words: a letter too much, too few, wrong, or two swapped.
 
     Counting ends above `most`.
     """

@@ -111,13 +111,13 @@ def _recognised(_digest: str, query: str) -> Sequence[Found]:
 
 
 def _named(query: str, recognised: Iterable[Found]) -> list[Found]:
-    """What the query names, but for words alone and a server's name: of these the index knows more."""
+    """Return what the query names, except words alone and a server's name: the index knows more about these."""
     words = not any(character.isdigit() for character in query) or OF_SERVER.pattern.fullmatch(query)
     return [found for found in recognised if not (words and found.kind == QUESTION)]
 
 
 def _of_stroom(query: str) -> list[StatusCode]:
-    """What Stroom means by an HTTP status: its codes that come with it, for "stroom 401"."""
+    """Return the Stroom codes that come with an HTTP status, for "stroom 401"."""
     named = NAMED_NUMBER.fullmatch(query)
     if named is None or named[1].lower() != STROOM or f"{STROOM}/{named[2]}" in snapshot.current().codes:
         return []
@@ -135,7 +135,7 @@ def says_no_answer(recognised: Iterable[Found]) -> bool:
 
 
 def no_answer_in(query: str) -> str:
-    """What to say of a query that means that no server answered; empty for every other one."""
+    """Return the remark on a query that means that no server answered; empty for every other one."""
     recognised = _recognised(content_version().digest, query) if query else ()
     if not says_no_answer(recognised):
         return ""

@@ -1,4 +1,4 @@
-"""What a query means that is no status code: another program's number, or a fault without any answer. Pure."""
+"""Remarks on queries that mean no status code: another program's number, or a fault without an answer. Pure."""
 
 import re
 from collections.abc import Iterator

@@ -45,7 +45,7 @@ MOST_LISTED = 20
 
 @dataclass(frozen=True)
 class Preview:
-    """What the page shows of the data: a listing of members, an excerpt, or both."""
+    """Data on the page: a listing of members, an excerpt, or both."""
 
     text: str
     is_hex: bool

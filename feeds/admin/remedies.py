@@ -69,7 +69,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Advice:
-    """What helps against one refusal: words on the cause as of now, and the remedies that the user may apply."""
+    """Advice on one refusal: words on the cause as of now, and the remedies that the user may apply."""
 
     words: str = ""
     remedies: Sequence[Remedy] = ()

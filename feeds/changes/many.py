@@ -25,7 +25,7 @@ class TooManyFeeds(Exception):
 
 @dataclass(frozen=True)
 class FeedEdit:
-    """What is done to each feed. Values that are equal already change nothing.
+    """Edit of each feed. Values that are equal already change nothing.
 
     Attributes:
         values: new values of columns.

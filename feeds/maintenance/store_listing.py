@@ -22,7 +22,7 @@ Span = tuple[str, str]
 
 @dataclass(frozen=True)
 class StoredRow:
-    """What a check needs of a receipt; `headers` only where metadata is compared."""
+    """The columns of a receipt that a check needs; `headers` only where metadata is compared."""
 
     pk: int
     receipt_id: str

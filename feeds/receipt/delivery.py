@@ -268,7 +268,7 @@ class Delivery:
         return self._accepted(decision, path, row)
 
     def _free_path(self) -> PurePosixPath:
-        """Where the data is going to be; an id that is taken is replaced."""
+        """Return the path of the data; an id that is taken is replaced."""
         path = data_path(self.receipt_id)
         while self._service.store.holds(path) or self._service.store.holds(meta_path(path)):
             self.receipt_id = self._service.ids.next()  # an id made before the clock was set back

@@ -1,4 +1,4 @@
-"""What would happen: the decision, the exact answer and the trace for a request that is only described.
+"""Dry run: the decision, the exact answer and the trace for a request that is only described.
 
 One function for the REST dry run and the admin's "Test a request"; the rules are `decision`'s, the text is
 the receiver's own (receipt contract, section 12).

@@ -64,7 +64,7 @@ class _Object(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Question:
-    """What the proxy asks: may this sender send to this feed? `user` is the sender's id, if the proxy has one."""
+    """Question of a proxy: may this sender send to this feed? `user` is the sender's id, if the proxy has one."""
 
     feed: str | None
     certificate: Certificate

@@ -1,4 +1,4 @@
-"""What the database holds at this moment of a feed and of a sender's token.
+"""Policies of feeds and tokens of senders, as the database holds them at this moment.
 
 Nothing is cached (receipt contract, section 5): a change counts from the next request on, in every worker.
 """
@@ -59,7 +59,7 @@ def read_reported_token(subject: str) -> SenderToken:
 
 
 class KnownPolicies:
-    """What requests of one batch share: each feed and token is read once, after the last of them had arrived."""
+    """Reads that requests of one batch share: each feed and token is read once, after the last request arrived."""
 
     def __init__(self, read: Callable[[str | None], FeedPolicy | None]) -> None:
         self._read = read

@@ -1,4 +1,4 @@
-"""What the deliveries of one worker share: settings, store, decisions, counts, and the log of faults.
+"""Service that the deliveries of one worker share: settings, store, decisions, counts, and the log of faults.
 
 Synchronous: the receiver calls it from threads, tests call it directly. A delivery is acknowledged after exactly
 this order: file flushed, renamed, directories flushed, row committed (receipt contract, section 8.2).
@@ -44,7 +44,7 @@ SETTLE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class ReceiptSettings:
-    """What the operator has chosen for receiving."""
+    """Settings of the operator for receiving."""
 
     host: str
     trusts: Callable[[str | None], bool]

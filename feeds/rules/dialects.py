@@ -33,7 +33,7 @@ _SECONDS = re.compile(r"[0-9]{1,11}")
 
 @dataclass(frozen=True)
 class Statement:
-    """What the proxy states: subject, result (`SUCCESS`, `NONE`, other words) and end of validity.
+    """Statement of the proxy: subject, result (`SUCCESS`, `NONE`, other words) and end of validity.
 
     `fault` says why nothing of it can be used, and is empty where it can.
     """

@@ -1,4 +1,4 @@
-"""What a decision is made from: the policy of a feed, and the identities that a sender shows.
+"""Facts of a decision: the policy of a feed, and the identities that a sender shows.
 
 Pure and frozen. `feeds.rules.decision` gives these names to everybody else.
 """
@@ -115,7 +115,7 @@ class SenderToken:
 
     @property
     def subject(self) -> str:
-        """What a rule about a valid token is called, and the user id in the metadata of what it sends."""
+        """Subject of rules about a valid token, and the user id in the metadata of its deliveries."""
         return f"{TOKEN_SUBJECT}{self.name}"
 
 

@@ -9,7 +9,7 @@ from feeds.rules.dn import BadDistinguishedName, DistinguishedName, parse_dn, ru
 
 
 class Nearness(StrEnum):
-    """How a rule relates to a certificate that is refused."""
+    """Relation of a rule to a certificate that is refused."""
 
     DENIED = "denied"
     EXPIRED = "expired"

@@ -166,7 +166,7 @@ def read_archive(
 
 
 class _MetaCost:
-    """What it costs to read all meta entries of an archive."""
+    """Cost of reading all meta entries of an archive."""
 
     def __init__(self, items: int) -> None:
         self._left = META_COST + META_COST_EACH * items

@@ -65,7 +65,7 @@ class Item:
 
     @property
     def key(self) -> "Key":
-        """What Stroom sorts data by."""
+        """Key that Stroom sorts data by."""
         return Key(self.feed, self.metadata.get("Type", "").strip())
 
 

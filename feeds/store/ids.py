@@ -51,7 +51,7 @@ def received_at(receipt_id: str) -> datetime:
 
 
 def data_path(receipt_id: str) -> PurePosixPath:
-    """Where the data of a receipt is kept, relative to the store: built from the id alone."""
+    """Return the path of a receipt's data, relative to the store; it is derived from the id alone."""
     return PurePosixPath(RECEIVED) / f"{received_at(receipt_id):%Y-%m-%d/%H}" / f"{receipt_id}{DATA_SUFFIX}"
 
 

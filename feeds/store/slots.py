@@ -69,7 +69,7 @@ class FolderJournal:
                 del self._in_use[place]
 
     def mended(self) -> None:
-        """What the last owner left has been looked through."""
+        """Note that everything the last owner left has been checked."""
         with self._lock:
             self._write(outs=self._left - self._noted)
             self._left.clear()

@@ -55,7 +55,7 @@ def is_safe_uuid(key: str) -> bool:
 
 
 def file_prefix(name: str, key: str, kind: str = FEED) -> str:
-    """What the names of a document's files begin with."""
+    """Prefix of the names of a document's files."""
     return f"{safe_file_name(name)}.{kind}.{key}"
 
 

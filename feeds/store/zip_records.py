@@ -203,7 +203,7 @@ def _check_name(raw: bytes, name: str) -> None:
 
 # The local headers
 def local_sizes(file: BinaryIO) -> tuple[int, int]:
-    """How long the name and the extra fields are of the local header here, behind its fixed part."""
+    """Return the lengths of name and extra fields of the local header here, after its fixed part."""
     name_size, extra_size = _LOCAL.unpack(read_exactly(file, _LOCAL.size))[-2:]
     return name_size, extra_size
 
@@ -248,7 +248,7 @@ def _fits(values: tuple[int, int, int], entry: ZipEntry, *, streamed: bool) -> b
 
 
 def _descriptors(entry: ZipEntry, *, wide: bool) -> set[bytes]:
-    """What a streamed entry may end with: its checksum and lengths, with or without a mark.
+    """Return the possible ends of a streamed entry: its checksum and lengths, with or without a mark.
 
     They have 64 bit where the local header has the 64-bit field, or where they do not fit in less. A checksum that
     looks like the mark cannot stand without it.

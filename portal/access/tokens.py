@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # DRF imports these classes while it makes its APIView
 
 
 class BearerOutcome(Enum):
-    """What a caller's Authorization header is worth."""
+    """Result of checking a caller's Authorization header."""
 
     ALLOWED = "allowed"
     UNKNOWN = "no or unknown key"

@@ -1,5 +1,8 @@
-"""What goes into the audit record by itself: feeds, rules and retention policies through their history, and users,
-roles and tokens through Django's signals. Passwords and secrets never appear, only that they were changed."""
+"""Changes that enter the audit record automatically.
+
+Feeds, rules and retention policies enter through their history; users, roles and tokens through signals of Django.
+Passwords and secrets never appear, only that they were changed.
+"""
 
 from typing import Any
 

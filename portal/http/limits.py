@@ -59,5 +59,5 @@ def _current(window: Pair | None, now: float) -> Pair:
     return (started, used) if -MOST_WAIT <= now - started < WINDOW else (now, 0)
 
 
-#: What this process counts in. A worker gives it tallies that it shares with all others.
+#: Counter of this process. A worker replaces its table by the one that all workers share.
 COUNTER = Counter()

@@ -1,4 +1,4 @@
-"""What the arguments of several commands mean."""
+"""Arguments that several commands share."""
 
 from datetime import UTC, datetime
 

@@ -30,7 +30,7 @@ class CsvRenderer(BaseRenderer):
 
 
 def _columns(view: Any) -> list[str]:
-    """What a list shows of each item, so that a table has its header also where there is no item."""
+    """Return the columns of a list, so that a table has its header even without items."""
     if not hasattr(view, "get_serializer"):
         return []
     serializer = view.get_serializer()

@@ -30,7 +30,7 @@ class IndexSerializer(serializers.Serializer[Any]):
 
 
 class IndexView(OpenToAllMixin, StrictQueryMixin, APIView):
-    """Where everything is."""
+    """Index of the API."""
 
     @extend_schema(operation_id="index_retrieve", tags=["index"], auth=[], responses=IndexSerializer)
     def get(self, request: Request) -> Response:

@@ -80,7 +80,7 @@ class Pages(LimitOffsetPagination):
         return describe_page(super().get_paginated_response_schema(schema))
 
     def _absolute(self, link: str | None) -> str | None:
-        """Where the portal's address is known, it is used instead of the Host of the request."""
+        """Use the portal's own address, where it is known, instead of the Host of the request."""
         own = settings.ENVIRONMENT.public_url
         if link is None or not own or self.request is None:
             return link
@@ -126,7 +126,7 @@ class CursorView(Protocol):
     cursor_field: str
 
     def key_range(self) -> KeyRange:
-        """Where rows that the query asks for can be."""
+        """Return the range of keys that rows of the query can have."""
 
     def looks_through(self) -> bool:
         """Whether finding a page may take looking at every row: then it ends, short or even empty, after a part."""

@@ -37,7 +37,7 @@ class OpenToAllMixin(ConditionalMixin):
             super().check_throttles(request)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
-        """What a browser asks before a script of another site may send more than the plainest request."""
+        """Answer a preflight, which precedes a request of another site's script that is not simple (CORS)."""
         preflight = {
             "Access-Control-Allow-Methods": ", ".join(self.allowed_methods),
             "Access-Control-Allow-Headers": ASKABLE_HEADERS,

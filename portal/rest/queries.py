@@ -211,7 +211,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _fault_in(value: str) -> str:
-    """Why nothing can be meant by a parameter's value; empty where something may be."""
+    """Return why a parameter's value cannot be used; empty where it can."""
     if not value.strip():
         return reason("empty", "is empty; leave it out to ask for everything")
     return "contains a NUL character" if "\0" in value else ""

@@ -141,7 +141,7 @@ class PortalSchema(AutoSchema):
         return " ".join((own or str(super().get_description())).split())
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
-        """Where the caller chooses the fields, an answer need not have any one of them."""
+        """Make no field of an answer required where the caller chooses the fields."""
         schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
         if direction == "response" and isinstance(serializer, ChosenFieldsMixin):
             schema.pop("required", None)

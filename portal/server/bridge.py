@@ -23,7 +23,7 @@ _BODILESS = frozenset({204, 304})
 
 
 class FileBlocks:
-    """What the handler wraps a file answer in: read in large blocks instead of Django's small ones."""
+    """Wrapper of file answers that reads large blocks instead of Django's small ones."""
 
     def __init__(self, file: BinaryIO, block_size: int = FILE_BLOCK) -> None:
         self._file = file

@@ -24,7 +24,7 @@ QUIET_SECONDS = 60.0
 
 
 class Waiting(Enum):
-    """What a server waits for, and after how many seconds the connection may close: usually, and where its network
+    """Kinds of waits, each with the seconds after which the connection may close: usually, and where its network
     has more than its share.
     """
 
@@ -51,7 +51,7 @@ class Member(Protocol):
 
     @property
     def waiting(self) -> tuple[Waiting, float] | None:
-        """What is waited for, and since when; None while it is our turn."""
+        """The wait for the client, and its begin; None while the portal is working."""
 
     @property
     def body(self) -> tuple[int, float] | None:

@@ -16,7 +16,7 @@ _END = b"\r\n\r\n"
 
 
 class Heads(Generic[Kept]):
-    """What was made of the last heads, by their bytes and the address that sent them.
+    """Cache of parsed heads, by their bytes and the address that sent them.
 
     The address counts, because it says which headers are trusted and whose requests are counted.
     """

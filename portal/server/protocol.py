@@ -101,7 +101,7 @@ class PortalProtocol(HttpToolsProtocol):
 
     @property
     def waiting(self) -> tuple[Waiting, float] | None:
-        """What the client is to do, and since when; None while the portal is working."""
+        """The wait for the client, and its begin; None while the portal is working."""
         busy = self.cycle is not None and not self.cycle.response_complete
         if self.flow.write_paused:
             return Waiting.READER, self._paused_since

@@ -89,7 +89,7 @@ class Seen:
 
 @dataclass
 class Report:
-    """What arrived: header name to the places where it did. `other` are spellings that the portal never reads."""
+    """Report of headers that arrived, each with the places. `other` are spellings that the portal never reads."""
 
     peers: dict[str, bool] = field(default_factory=dict)
     arrived: dict[str, list[str]] = field(default_factory=dict)
@@ -154,7 +154,7 @@ class ProxyCheck:
         return f"CN={self._marker},O=forged" if "dn" in name.lower() else self._marker
 
     def _probe(self, method: str, path: str, headers: Headers) -> tuple[Seen | None, int | str]:
-        """What the portal saw of a probe, if it got there, and how it was answered."""
+        """Return what the portal saw of a probe, if it arrived, and the answer."""
         try:
             connection = self._address.open()
         except OSError as fault:

@@ -19,7 +19,7 @@ TRIAL_OPTION = "--prepare"
 
 @dataclass(frozen=True)
 class Inheritance:
-    """What the program before this one left to it: all of it belongs to this very process."""
+    """Descriptors that the program before this one left; all of them belong to this process."""
 
     pid: int
     listener: int

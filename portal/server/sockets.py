@@ -49,7 +49,7 @@ def is_held_open(environ: Mapping[str, str] | None = None) -> bool:
 
 
 def describe(listener: socket.socket) -> str:
-    """Where the socket is, for people."""
+    """Address of the socket in messages."""
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"{UNIX}{name}"

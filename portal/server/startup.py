@@ -1,4 +1,4 @@
-"""What must be true before the portal serves: schema, catalogue, first administrator, static files, a swept store.
+"""Preparation of a start: schema, catalogue, first administrator, static files, a swept store.
 
 Each step first looks whether there is anything to do, so that a second start takes no time and no network.
 """
