@@ -39,7 +39,7 @@ _MAX_NOTE = 300
 class Bearer:
     """A token as a request presents it: the secret to look up, or the fault for which it cannot count.
 
-    `address` is that of whoever presents it, as far as a trusted proxy gave it.
+    `address` is the address of the caller, as far as a trusted proxy gave it.
     """
 
     secret: str = field(default="", repr=False)

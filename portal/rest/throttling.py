@@ -1,4 +1,4 @@
-"""How often one address may ask without a login, and one token with it, and the headers that say so."""
+"""Rate limits of one address without a login and of one token, and the headers that report them."""
 
 import time
 from collections.abc import Callable, Mapping
