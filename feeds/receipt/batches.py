@@ -9,11 +9,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Rest = Callable[[], object]
 
 #: Most items of one call: each is answered when the whole batch is.
 MAX_BATCH = 64
@@ -24,12 +26,13 @@ STUCK_SECONDS = 0.1
 class Batches(Generic[T]):
     """Items that wait for a thread of a pool. Usually one call runs at a time; further ones where it hangs."""
 
-    def __init__(self, pool: Executor, handle: Callable[[Sequence[T]], None], *, calls: int = 4) -> None:
+    def __init__(self, pool: Executor, handle: Callable[[Sequence[T]], Rest | None], *, calls: int = 4) -> None:
         """Begin with none.
 
         Args:
             pool: the threads.
-            handle: handles a batch, in a thread, and answers each of its items in any case.
+            handle: handles a batch, in a thread, and answers each of its items in any case. It may return the rest
+                of its work, which runs in the same thread while the next batch is handled by another call.
             calls: most calls at a time.
         """
         self._pool = pool
@@ -47,16 +50,29 @@ class Batches(Generic[T]):
             is_stuck = time.monotonic() - self._began > STUCK_SECONDS
             if self._running and not (is_stuck and self._running < self._calls):
                 return
-            self._running += 1
-            self._began = time.monotonic()
+            self._begin()
         self._pool.submit(self._drain)
 
     def _drain(self) -> None:
         while batch := self._next():
-            try:
-                self._handle(batch)
-            except Exception:
-                log.exception("a batch of requests could not be handled")
+            rest = _try(partial(self._handle, batch))
+            if rest is not None:
+                self._leave()
+                _try(rest)
+                return
+
+    def _begin(self) -> None:
+        self._running += 1
+        self._began = time.monotonic()
+
+    def _leave(self) -> None:
+        """End this call for the others, and begin the next where items wait."""
+        with self._lock:
+            self._running -= 1
+            if not self._waiting or self._running:
+                return
+            self._begin()
+        self._pool.submit(self._drain)
 
     def _next(self) -> list[T]:
         """Take the next batch; empty at the end of this call."""
@@ -65,3 +81,11 @@ class Batches(Generic[T]):
             self._running -= not batch
             self._began = time.monotonic()
             return batch
+
+
+def _try(function: Callable[[], T]) -> T | None:
+    try:
+        return function()
+    except Exception:
+        log.exception("a batch of requests could not be handled")
+        return None

@@ -25,7 +25,7 @@ from feeds.rules.stored_metadata import format_meta, stamp
 from feeds.store import archive
 from feeds.store.archive import MAX_LISTED_GROUPS, Contents
 from feeds.store.compression import Gunzip, GzipCheck, TooLarge
-from feeds.store.ids import data_path, meta_path
+from feeds.store.ids import data_folder, data_path, meta_path
 from feeds.store.spool import PART_SUFFIX, Part
 from portal.database.threads import Unavailable
 from portal.http.request_ids import logged_request_id
@@ -50,6 +50,11 @@ class Accepted:
     context: Context
     path: PurePosixPath | None = None
     row: NewReceipt | None = None
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """Folder of `path`."""
+        return data_folder(self.receipt_id)
 
     def outcome(self, decision: Decision, kind: Outcome) -> DeliveryResult:
         """End the delivery with this decision."""
@@ -254,16 +259,17 @@ class Delivery:
         """Write the metadata next to where the data is going to be, after that place was noted."""
         store, journal = self._service.store, self._service.slot.journal
         path = self._free_path()
+        folder = data_folder(self.receipt_id)
         metadata = self._stamped(contents)
         row = self._row(metadata, contents, decision, dropped, path)
-        journal.enter(path.parent)
+        journal.enter(folder)
         try:
-            store.make_folder(store.root / path.parent)
+            store.make_folder(folder)
             store.write_new(meta_path(path), format_meta(metadata))
         except BaseException:
             with contextlib.suppress(OSError):
                 store.remove(meta_path(path))
-                journal.leave(path.parent)
+                journal.leave(folder)
             raise
         return self._accepted(decision, path, row)
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from django.db import connections
@@ -19,6 +21,7 @@ from django.db import connections
 from feeds import queries
 from feeds.models import Outcome
 from feeds.queries import NewReceipt
+from feeds.receipt.batches import Rest
 from feeds.receipt.delivery import Accepted
 from feeds.receipt.jobs import Busy, Ticket, resolve_all
 from feeds.receipt.results import CommitUnknown, DeliveryResult
@@ -91,13 +94,15 @@ class Recorder:
 
     def _flush_folders(self, entries: Sequence[_Entry]) -> None:
         """Flush each folder that a file was renamed into once."""
-        for folder in dict.fromkeys(entry.accepted.path.parent for entry in entries if entry.accepted.path):
+        by_folder: dict[PurePosixPath, list[_Entry]] = {}
+        for entry in entries:
+            if entry.accepted.path is not None:
+                by_folder.setdefault(entry.accepted.folder, []).append(entry)
+        for folder, inside in by_folder.items():
             try:
                 sync_folder(self._service.store.root / folder)
             except Exception as fault:  # noqa: BLE001  # it is the outcome of all in the folder
-                for entry in entries:
-                    if entry.accepted.path is not None and entry.accepted.path.parent == folder:
-                        entry.fault = fault
+                self._fail_all(inside, fault)
 
     # Rows
     def _commit(self, entries: Sequence[_Entry]) -> None:
@@ -154,7 +159,7 @@ class Recorder:
         service, path = self._service, entry.accepted.path
         if fault is None and path is not None:
             service.metrics.commit_seconds.observe(seconds)
-            service.slot.journal.leave(path.parent)
+            service.slot.journal.leave(accepted.folder)
             return accepted.outcome(accept(accepted.decision, "The data is stored."), Outcome.RECEIVED)
         accepted.part.discard()
         if fault is None:
@@ -177,7 +182,7 @@ class Recorder:
         with contextlib.suppress(OSError):
             self._service.store.remove(accepted.path)
             self._service.store.remove(meta_path(accepted.path))
-            self._service.slot.journal.leave(accepted.path.parent)
+            self._service.slot.journal.leave(accepted.folder)
 
 
 class Commits(Protocol):
@@ -186,30 +191,47 @@ class Commits(Protocol):
     def submit(self, accepted: Accepted, ticket: Ticket[DeliveryResult]) -> None:
         """Record a delivery and resolve its ticket afterwards."""
 
-    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:
-        """Record deliveries together."""
+    def begin(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> Rest | None:
+        """Have deliveries recorded together; the caller calls what is returned, if anything."""
 
 
 class Committer(threading.Thread):
-    """Records the deliveries of one worker. A batch is what has come while the one before was recorded."""
+    """Records the deliveries of one worker. A batch is what has come while the one before was recorded.
+
+    One thread records at a time: this one, or one that has prepared deliveries and finds no others being recorded.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(name="committer", daemon=True)
         self._recorder = recorder
+        self._recording = threading.Lock()
         self._waiting: queue.SimpleQueue[Sequence[tuple[Accepted, Ticket[DeliveryResult]]] | None] = (
             queue.SimpleQueue()
         )
 
     def submit(self, accepted: Accepted, ticket: Ticket[DeliveryResult]) -> None:
         """Record a delivery and resolve its ticket afterwards."""
-        self.submit_all([(accepted, ticket)])
+        ticket.recording()
+        self._waiting.put([(accepted, ticket)])
 
-    def submit_all(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:
-        """Record deliveries together, see `submit`."""
-        now = time.monotonic()
+    def begin(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> Rest | None:
+        """Have deliveries recorded together; return what records them where no others are being recorded.
+
+        The thread that has prepared them then records them itself, which saves a lone sender the wait for another
+        thread.
+        """
         for _, ticket in prepared:
-            ticket.asking_since = now
-        self._waiting.put(prepared)
+            ticket.recording()
+        if not self._recording.acquire(blocking=False):
+            self._waiting.put(prepared)
+            return None
+        return partial(self._record_and_release, prepared)
+
+    def _record_and_release(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:
+        try:
+            self._record(prepared)
+        finally:
+            self._recording.release()
 
     def close(self) -> None:
         """Record what was submitted, and end."""
@@ -228,7 +250,8 @@ class Committer(threading.Thread):
                     break
                 item = self._waiting.get()
             is_closing = item is None
-            self._record(batch)
+            with self._recording:
+                self._record(batch)
         connections.close_all()
 
     def _record(self, batch: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from feeds.models import Outcome
 from feeds.receipt import policies
-from feeds.receipt.batches import Batches
+from feeds.receipt.batches import Batches, Rest
 from feeds.receipt.delivery import Accepted
 from feeds.receipt.head import DeliveryHead
 from feeds.receipt.jobs import Ticket, Tickets
@@ -50,7 +50,7 @@ class WholeBodies:
         ticket: Ticket[DeliveryResult] = Ticket(is_undecided=True)
         arrived = _Arrived(ticket, head, request, batch, copy_context(), is_full=is_full)
         if may_inflate(request, batch):
-            ticket.call = self._pools.inflation.submit(self._take_batch, [arrived])
+            ticket.call = self._pools.inflation.submit(self._take_packed, arrived)
         else:
             self._batches.submit(arrived)
         try:
@@ -61,8 +61,17 @@ class WholeBodies:
                 return self._refusals.no_decision(head, fault)
             return self._refusals.not_recorded(head, undecided(head), fault)
 
-    def _take_batch(self, batch: Sequence[_Arrived]) -> None:
-        """Decide, write and verify whole bodies, in a thread; each ticket gets its outcome in any case."""
+    def _take_packed(self, arrived: _Arrived) -> None:
+        """Take in a body that unpacks to much, in a thread."""
+        rest = self._take_batch([arrived])
+        if rest is not None:
+            rest()
+
+    def _take_batch(self, batch: Sequence[_Arrived]) -> Rest | None:
+        """Decide, write and verify whole bodies, in a thread; each ticket gets its outcome in any case.
+
+        Returns what is left to do to record them, if anything.
+        """
         known = policies.KnownPolicies(policies.read_policy)
         accepted = []
         for arrived in batch:
@@ -72,8 +81,7 @@ class WholeBodies:
                 accepted.append((prepared, arrived.ticket))
             else:
                 arrived.ticket.resolve(prepared)
-        if accepted:
-            self._committer.submit_all(accepted)
+        return self._committer.begin(accepted) if accepted else None
 
     def _prepare_whole(self, arrived: _Arrived, known: policies.KnownPolicies) -> DeliveryResult | Accepted:
         try:

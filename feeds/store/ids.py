@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 RECEIPT_ID = re.compile(r"(?P<millis>\d{13})_(?P<sequence>\d{4})_P_(?P<node>[A-Za-z0-9-]+)")
@@ -44,15 +45,33 @@ def received_at(receipt_id: str) -> datetime:
     Raises:
         ValueError: the text is not a receipt id.
     """
+    return datetime.fromtimestamp(_millis(receipt_id) / 1000, UTC)
+
+
+def _millis(receipt_id: str) -> int:
     match = RECEIPT_ID.fullmatch(receipt_id)
     if match is None:
         raise ValueError(f"not a receipt id: {receipt_id!r}")
-    return datetime.fromtimestamp(int(match["millis"]) / 1000, UTC)
+    return int(match["millis"])
 
 
 def data_path(receipt_id: str) -> PurePosixPath:
     """Return the path of a receipt's data, relative to the store; it is derived from the id alone."""
-    return PurePosixPath(RECEIVED) / f"{received_at(receipt_id):%Y-%m-%d/%H}" / f"{receipt_id}{DATA_SUFFIX}"
+    return data_folder(receipt_id) / f"{receipt_id}{DATA_SUFFIX}"
+
+
+def data_folder(receipt_id: str) -> PurePosixPath:
+    """Return the folder of a receipt's files, relative to the store.
+
+    Raises:
+        ValueError: the text is not a receipt id.
+    """
+    return _folder_of_hour(_millis(receipt_id) // 3_600_000)
+
+
+@lru_cache(maxsize=16)  # the path and its hash are wanted several times for each delivery
+def _folder_of_hour(hours: int) -> PurePosixPath:
+    return PurePosixPath(RECEIVED) / f"{datetime.fromtimestamp(hours * 3600, UTC):%Y-%m-%d/%H}"
 
 
 def meta_path(data: PurePosixPath) -> PurePosixPath:

@@ -145,7 +145,7 @@ class StoreFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._durable: set[Path] = set()
+        self._durable: set[PurePosixPath] = set()
         self._lock = threading.Lock()
 
     def holds(self, path: PurePosixPath) -> bool:
@@ -180,7 +180,7 @@ class StoreFolder:
         finally:
             os.close(descriptor)
 
-    def make_folder(self, folder: Path) -> None:
+    def make_folder(self, folder: PurePosixPath) -> None:
         """Make a folder below the root so that it survives a power cut.
 
         A folder that exists already may have been made a moment ago by another worker that has not flushed its
@@ -189,7 +189,7 @@ class StoreFolder:
         with self._lock:
             if folder in self._durable:
                 return
-        levels = [folder, *folder.parents][: len(folder.relative_to(self.root).parts)]
+        levels = [self.root / level for level in (folder, *folder.parents)[:-1]]
         for level in reversed(levels):
             level.mkdir(mode=0o700, exist_ok=True)
         for level in levels:

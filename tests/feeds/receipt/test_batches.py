@@ -148,7 +148,8 @@ def refusing_row() -> Iterator[None]:
     )
     with connection.cursor() as cursor:
         cursor.execute(before)
-        yield
+    yield
+    with connection.cursor() as cursor:
         cursor.execute(after)
 
 
@@ -253,6 +254,36 @@ def test_r34_the_committer_takes_what_is_there_and_leaves_out_what_was_given_up(
     results = asyncio.run(run())
     assert sizes == [1, 3]
     assert statuses(results) == [(200, 0)] * 4
+    only_these_are_kept(workshop, results)
+
+
+def test_a_lone_delivery_is_recorded_by_the_thread_that_prepared_it(workshop: Workshop) -> None:
+    """While others are recorded it waits for the committer instead, and is recorded all the same."""
+    recorder = workshop.service.recorder
+    record, by = recorder.record, []
+
+    def recording(batch: Any) -> list[DeliveryResult]:
+        by.append(threading.current_thread().name)
+        return record(batch)
+
+    recorder.record = recording  # type: ignore[method-assign]
+    batch = batch_of(workshop, 2)
+
+    async def run() -> list[DeliveryResult]:
+        committer = Committer(recorder)
+        committer.start()
+        first, second = tickets = [Ticket[DeliveryResult](), Ticket[DeliveryResult]()]
+        rest = committer.begin([(batch[0], first)])
+        assert committer.begin([(batch[1], second)]) is None
+        assert rest is not None
+        await asyncio.to_thread(rest)
+        results = await asyncio.gather(*(ticket.future for ticket in tickets))
+        await asyncio.to_thread(committer.close)
+        return results
+
+    results = asyncio.run(run())
+    assert [name == "committer" for name in by] == [False, True]
+    assert statuses(results) == [(200, 0)] * 2
     only_these_are_kept(workshop, results)
 
 

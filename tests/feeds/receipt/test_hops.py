@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from feeds.receipt import batches
@@ -63,6 +63,31 @@ def test_r13_a_call_that_hangs_does_not_hold_those_that_come_later() -> None:
         waiting.submit("second")
         assert later.wait(30)
         hanging.set()
+
+
+def test_the_next_batch_is_handled_during_the_rest_of_one_even_if_that_fails() -> None:
+    begun, later, after = threading.Event(), threading.Event(), threading.Event()
+
+    def rest() -> None:
+        begun.set()
+        assert later.wait(30)
+        raise ValueError
+
+    def handle(batch: Sequence[str]) -> Callable[[], None] | None:
+        if "first" in batch:
+            return rest
+        (later if "second" in batch else after).set()
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting: Batches[str] = Batches(pool, handle, calls=1)
+        waiting.submit("first")
+        assert begun.wait(30)
+        waiting.submit("second")
+        assert later.wait(30)
+        waiting.submit("third")
+        assert after.wait(30)
+    assert waiting._running == 0
 
 
 def test_after_a_batch_that_failed_the_next_is_handled() -> None:
