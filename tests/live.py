@@ -16,7 +16,15 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
 
-from feeds.models import CertificateRule, Feed, HourlyCount, Receipt, RefusalSample
+from feeds.models import (
+    CertificateRule,
+    Feed,
+    HourlyCount,
+    Receipt,
+    ReceiptRule,
+    ReceiptRuleStamp,
+    RefusalSample,
+)
 from portal.http.client import TrustedProxies
 from portal.models import ApiToken, LoginTry
 from portal.server.server import PortalServer, make_config
@@ -253,7 +261,19 @@ def trusted(*addresses: str) -> TrustedProxies:
 
 def forget_everything() -> None:
     """Empty the tables that the tests of the wire fill, for the next module."""
-    for model in (Receipt, CertificateRule, Feed, HourlyCount, RefusalSample, ApiToken, LoginTry, User):
+    for model in (
+        Receipt,
+        CertificateRule,
+        ReceiptRule,
+        ReceiptRuleStamp,
+        Feed,
+        HourlyCount,
+        RefusalSample,
+        ApiToken,
+        LoginTry,
+        User,
+    ):
         model.objects.all().delete()
     Feed.history.model.objects.all().delete()
     CertificateRule.history.model.objects.all().delete()
+    ReceiptRule.history.model.objects.all().delete()

@@ -10,6 +10,7 @@ from feeds.api.exporting import ExportViewSet
 from feeds.api.feeds import FeedViewSet
 from feeds.api.importing import ImportViewSet
 from feeds.api.proposals import ProposalViewSet
+from feeds.api.receipt_rules import ReceiptRuleViewSet
 from feeds.api.receipts import DeliveryViewSet, ReceiptViewSet, RejectionViewSet
 
 app_name = "feeds_api"
@@ -39,6 +40,27 @@ urlpatterns = [
             name=f"proposal-{action}",
         )
         for action in ("approve", "decline", "withdraw")
+    ),
+    path(
+        "receipt-rules/",
+        ReceiptRuleViewSet.as_view({"get": "list", "post": "create"}),
+        name="receipt-rules",
+    ),
+    path("receipt-rules/test/", ReceiptRuleViewSet.as_view({"post": "rehearse"}), name="receipt-rules-test"),
+    path(
+        "receipt-rules/<int:rule_id>/",
+        ReceiptRuleViewSet.as_view(
+            {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+        ),
+        name="receipt-rule",
+    ),
+    *(
+        path(
+            f"receipt-rules/<int:rule_id>/{action}/",
+            ReceiptRuleViewSet.as_view({method: action}),
+            name=f"receipt-rule-{action}",
+        )
+        for action, method in (("history", "get"), ("matches", "get"), ("approve", "post"), ("decline", "post"))
     ),
     path("receipts/", ReceiptViewSet.as_view({"get": "list"}), name="receipts"),
     path("receipts/<str:receipt_id>/", ReceiptViewSet.as_view({"get": "retrieve"}), name="receipt"),

@@ -5,6 +5,7 @@ from feeds.models.feed import CertificateRule, Feed, FeedQuerySet, give_stroom_u
 from feeds.models.names import FEED_NAME_LENGTH, MAX_LABEL, MAX_LABELS, validate_feed_name, validate_rule_dn
 from feeds.models.pending import PendingImport, Proposal
 from feeds.models.receipt import Receipt, ReceiptFeed, ReceiptQuerySet, Store
+from feeds.models.receipt_rule import ReceiptRule, ReceiptRuleMatch, ReceiptRuleStamp, rule_set
 from feeds.models.retention import RetentionPolicy
 from feeds.models.saved_view import SavedView
 
@@ -22,6 +23,9 @@ __all__ = [
     "Receipt",
     "ReceiptFeed",
     "ReceiptQuerySet",
+    "ReceiptRule",
+    "ReceiptRuleMatch",
+    "ReceiptRuleStamp",
     "RefusalSample",
     "RetentionPolicy",
     "SavedView",
@@ -29,6 +33,7 @@ __all__ = [
     "give_stroom_uuids",
     "has_label",
     "labelled",
+    "rule_set",
     "validate_feed_name",
     "validate_rule_dn",
 ]

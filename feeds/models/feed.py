@@ -14,6 +14,7 @@ from simple_history.models import HistoricalRecords
 from feeds.history import ChangeContext
 from feeds.models.names import FEED_NAME_LENGTH, validate_feed_name, validate_rule_dn
 from feeds.models.receipt import Receipt
+from feeds.models.receipt_rule import rules_with
 from feeds.rules.decision import CertificatePolicy, CertificateRuleSnapshot, FeedPolicy, FeedStatus, RuleAction
 from feeds.store.stroom_packs import MAX_UUID, default_uuid
 
@@ -35,10 +36,17 @@ class FeedQuerySet(models.QuerySet["Feed"]):
         found, status, guard, version = rows[0][:4] if rows[0][0] is not None else _NO_FEED
         rules = tuple(
             CertificateRuleSnapshot(RuleAction(action), dn, stored_instant(expires), bool(everywhere))
-            for *_, action, dn, expires, everywhere, _ in rows
+            for *_, action, dn, expires, everywhere, _, _ in rows
             if action is not None
         )
-        policy = FeedPolicy(found, FeedStatus(status), CertificatePolicy(guard), rules, version=version)
+        policy = FeedPolicy(
+            found,
+            FeedStatus(status),
+            CertificatePolicy(guard),
+            rules,
+            version=version,
+            receipt_rules=rules_with(rows[0][-1]),
+        )
         return policy if found else None
 
     def are_lost(self) -> bool:
@@ -64,12 +72,12 @@ _seen_feeds: list[bool] = []
 #: hold for every feed.
 _POLICY_SQL = """
     SELECT f.name, f.status, f.certificate_policy, f.version, r.action, r.subject_dn, r.expires, 0 AS everywhere,
-        r.id AS place
+        r.id AS place, (SELECT stamp FROM feeds_receiptrulestamp WHERE id = 1)
     FROM (SELECT %s AS name) AS asked
     LEFT JOIN feeds_feed f ON f.name = asked.name
     LEFT JOIN feeds_certificaterule r ON r.feed_id = f.id
     UNION ALL
-    SELECT NULL, NULL, NULL, NULL, action, subject_dn, expires, 1, id
+    SELECT NULL, NULL, NULL, NULL, action, subject_dn, expires, 1, id, NULL
     FROM feeds_certificaterule WHERE feed_id IS NULL
     ORDER BY everywhere, place
 """

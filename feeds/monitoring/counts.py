@@ -7,14 +7,15 @@ names that no feed has are capped, because their sender chooses them.
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.db import connections, transaction
 from django.db.models import F, QuerySet
 
-from feeds.models import FEED_NAME_LENGTH, HourlyCount, Outcome, RefusalSample
+from feeds.models import FEED_NAME_LENGTH, HourlyCount, Outcome, ReceiptRule, ReceiptRuleMatch, RefusalSample
+from feeds.models.receipt_rule import MAX_SENDER
 from portal.database.threads import Unavailable, database
 from portal.repeated import WELL, RepeatedFaults
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 #: Different names without a feed that one worker counts by name in one hour; the others are counted together.
 MAX_UNKNOWN_NAMES = 100
 OTHER_NAMES = "(other names)"
+#: Pairs of feed and sender that one worker counts for receipt rules in one hour.
+MAX_MATCHING = 1000
 SAMPLES_PER_KEY = 5
 MAX_WAITING_SAMPLES = 200
 MAX_SAMPLES = 2000
@@ -59,6 +62,17 @@ class Sample:
     sender_token: str = ""
 
 
+@dataclass(frozen=True, order=True)
+class RuleTally:
+    """Key of the counts of a receipt rule's matches."""
+
+    rule: int
+    hour: datetime
+    feed: str
+    sender: str
+    applied: bool
+
+
 class DeliveryCounts:
     """Counts of one worker. `add` is cheap and never fails; `flush` does the writing."""
 
@@ -67,6 +81,8 @@ class DeliveryCounts:
         self._flushing = threading.Lock()
         self._counts: Counter[Tally] = Counter()
         self._bytes: Counter[Tally] = Counter()
+        self._matches: Counter[RuleTally] = Counter()
+        self._matching: set[tuple[int, str, str]] = set()
         self._samples: list[Sample] = []
         self._sampled: Counter[tuple[str, int, int]] = Counter()
         self._unknown: set[str] = set()
@@ -92,6 +108,21 @@ class DeliveryCounts:
             self._samples.append(sample())
             return True
 
+    def matched(self, now: datetime, feed: str, sender: str, rules: Iterable[tuple[int, bool]]) -> None:
+        """Count the receipt rules that matched a delivery, each with whether it was applied.
+
+        Senders above a limit are counted together, so that no client can fill the table.
+        """
+        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        with self._lock:
+            self._begin_hour(hour)
+            for rule, applied in rules:
+                key = (rule, feed[:FEED_NAME_LENGTH], sender[:MAX_SENDER])
+                if key not in self._matching and len(self._matching) >= MAX_MATCHING:
+                    key = (rule, OTHER_NAMES, OTHER_NAMES)
+                self._matching.add(key)
+                self._matches[RuleTally(rule, hour, key[1], key[2], applied)] += 1
+
     def flush(self) -> None:
         """Write what has been counted since the last time, in one transaction.
 
@@ -105,7 +136,8 @@ class DeliveryCounts:
         with self._lock:
             counts, sizes, samples = self._counts, self._bytes, self._samples
             self._counts, self._bytes, self._samples = Counter(), Counter(), []
-        if not counts:
+            matches, self._matches = self._matches, Counter()
+        if not counts and not matches:
             return
         try:
             with database(), transaction.atomic():
@@ -114,8 +146,11 @@ class DeliveryCounts:
                     _add_to_row(tally, count, sizes[tally])
                 if samples:
                     _keep_samples(samples)
+                if matches:
+                    _keep_matches(matches)
         except Unavailable:
             with self._lock:
+                self._matches.update(matches)
                 self._counts.update(counts)
                 self._bytes.update(sizes)
                 self._samples = (samples + self._samples)[:MAX_WAITING_SAMPLES]
@@ -126,6 +161,7 @@ class DeliveryCounts:
             self._hour = hour
             self._unknown.clear()
             self._sampled.clear()
+            self._matching.clear()
 
     def _capped(self, tally: Tally) -> Tally:
         if tally.known or not tally.feed:
@@ -197,6 +233,20 @@ def _keep_samples(samples: list[Sample]) -> None:
         _keep_latest(same.values_list("pk", flat=True).order_by("-pk"), SAMPLES_KEPT_PER_KEY)
     _keep_latest(RefusalSample.objects.values_list("pk", flat=True).order_by("-pk"), MAX_SAMPLES)
     RefusalSample.objects.filter(at__lt=samples[-1].at - timedelta(days=30)).delete()
+
+
+def _keep_matches(matches: Mapping[RuleTally, int]) -> None:
+    """Add to the counts of rules that still exist; counts are kept for 30 days."""
+    present = set(ReceiptRule.objects.filter(pk__in={tally.rule for tally in matches}).values_list("pk", flat=True))
+    for tally, count in sorted(matches.items()):
+        if tally.rule not in present:
+            continue
+        key = {"hour": tally.hour, "feed": tally.feed, "sender": tally.sender, "applied": tally.applied}
+        row, created = ReceiptRuleMatch.objects.get_or_create(rule_id=tally.rule, **key, defaults={"count": count})
+        if created:
+            ReceiptRuleMatch.objects.filter(hour__lt=tally.hour - timedelta(days=30)).delete()
+        else:
+            ReceiptRuleMatch.objects.filter(pk=row.pk).update(count=F("count") + count)
 
 
 def _keep_latest(keys: "QuerySet[RefusalSample, int]", most: int) -> None:

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from feeds.models import Outcome
 from feeds.rules import stroom_status
 from feeds.rules.decision import FeedStatus
+from feeds.rules.receipt_rules import Action
 from feeds.rules.stroom_status import StroomStatus
 from portal.files import reserve_file
 
@@ -54,6 +55,7 @@ class Metrics:
         self._close = close
         how: dict[str, Any] = {"namespace": NAMESPACE, "registry": self.registry}
         self._make_deliveries(how)
+        self._make_sender_counts(how)
         self._make_answers(how)
         self._make_worker(how)
 
@@ -65,17 +67,6 @@ class Metrics:
             **how,
         )
         self._deliveries = {key: deliveries.labels(*key) for key in _delivery_labels()}
-        identities = Counter(
-            "delivery_identities",
-            "Deliveries answered, by what identified the sender; counted where sender tokens are taken.",
-            ["identity", "outcome"],
-            **how,
-        )
-        self._identities = {
-            (identity, outcome): identities.labels(identity, outcome.value)
-            for identity in IDENTITIES
-            for outcome in Outcome
-        }
         answered = Histogram(
             "delivery_duration_seconds",
             "From a delivery's head to its answer, the time that the sender takes included.",
@@ -95,6 +86,30 @@ class Metrics:
         self.running = Gauge(
             "deliveries_running", "Deliveries that are being received.", multiprocess_mode="livesum", **how
         )
+
+    def _make_sender_counts(self, how: dict[str, Any]) -> None:
+        identities = Counter(
+            "delivery_identities",
+            "Deliveries answered, by what identified the sender; counted where sender tokens are taken.",
+            ["identity", "outcome"],
+            **how,
+        )
+        self._identities = {
+            (identity, outcome): identities.labels(identity, outcome.value)
+            for identity in IDENTITIES
+            for outcome in Outcome
+        }
+        matches = Counter(
+            "receipt_rule_matches",
+            "Deliveries that a receipt rule matched, by its action, and whether it was applied or in shadow.",
+            ["action", "applied"],
+            **how,
+        )
+        self._rule_matches = {
+            (action.value, applied): matches.labels(action.value, "true" if applied else "false")
+            for action in Action
+            for applied in (True, False)
+        }
 
     def _make_answers(self, how: dict[str, Any]) -> None:
         answers = Counter(
@@ -155,6 +170,10 @@ class Metrics:
     def identified(self, identity: str, outcome: Outcome) -> None:
         """Count what identified the sender of a delivery, one of IDENTITIES."""
         self._identities[identity, outcome].inc()
+
+    def rule_matched(self, action: str, *, applied: bool) -> None:
+        """Count one match of a receipt rule; not applied: it is in shadow."""
+        self._rule_matches[action, applied].inc()
 
     def answered_proxy(self, version: int, http: int, decision: str | None) -> None:
         """Count one answer to a stroom-proxy; `decision` is the word that it was given, if any."""

@@ -244,7 +244,12 @@ class Delivery:
             raise
         now = datetime.now(UTC)
         return decide_feed(
-            feed=feed, certificate=self._request.certificate, policy=policy, now=now, token=self._token
+            feed=feed,
+            certificate=self._request.certificate,
+            policy=policy,
+            now=now,
+            token=self._token,
+            sent=self._request.sent,
         )
 
     def _dropped_of(self, contents: Contents | None, decision: Decision) -> dict[str, bool]:

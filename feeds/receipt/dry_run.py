@@ -21,6 +21,7 @@ from feeds.rules.decision import (
     FeedPolicy,
     FeedStatus,
     SenderToken,
+    Sent,
     decide,
     refuse,
 )
@@ -74,6 +75,7 @@ def dry_run(
     certificate: DescribedCertificate | None = None,
     token: DescribedToken | None = None,
     *,
+    remote_address: str = "",
     now: datetime | None = None,
 ) -> DryRun:
     """Answer as `/datafeed` would for these headers, this certificate and this token, without a body.
@@ -97,6 +99,7 @@ def dry_run(
             policy=policy,
             now=moment,
             token=_token(token) if environment.sender_tokens else None,
+            sent=Sent(request.get, remote_address),
         )
     )
     answer = answer_to(decision, request=request, receipt_id=RECEIPT_ID, public_url=environment.public_url)

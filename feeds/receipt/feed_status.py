@@ -21,8 +21,9 @@ from feeds.receipt.policies import KnownPolicies, read_policy, read_reported_tok
 from feeds.receipt.service import SETTLE_SECONDS
 from feeds.rules import stroom_status
 from feeds.rules.certificate import DOUBLED, read_certificate
-from feeds.rules.decision import Certificate, Decision, FeedPolicy, decide_feed
+from feeds.rules.decision import Certificate, Decision, FeedPolicy, Sent, decide_feed
 from feeds.rules.dialects import identity_values, read_statement
+from feeds.rules.receipt_rules import NOTHING_SENT, sent_in
 from feeds.store.compression import Gunzip, StreamInvalid
 from portal.access.tokens import BearerOutcome
 from portal.database.threads import Refused, Unavailable, in_time, promptly
@@ -39,7 +40,8 @@ SHORT_BODY = 16 * 1024
 _NOT_GZIP = "The body is not valid gzip."
 #: Headers that a status demands.
 _EXTRA = {401: (("WWW-Authenticate", 'Bearer realm="portal"'),), 405: (("Allow", "POST"),)}
-#: Refusals that proxies of every release call by the same name. An unknown name would make a proxy accept.
+#: Refusals that proxies of every release call by the same name. An unknown name would make a proxy accept. Those of
+#: version 2 are 7.9 and later, which know all others but that of receipt rules.
 _KNOWN_TO_ALL = frozenset({stroom_status.FEED_MUST_BE_SPECIFIED, stroom_status.CERTIFICATE_REQUIRED})
 _WHAT = "questions for a feed's status"
 
@@ -69,6 +71,7 @@ class Question:
     feed: str | None
     certificate: Certificate
     user: str = ""
+    sent: Sent = NOTHING_SENT
 
 
 class FeedStatusApp:
@@ -192,7 +195,12 @@ class FeedStatusApp:
         policy = (read or read_policy)(question.feed)
         token = read_reported_token(question.user) if self._takes_tokens else None
         decision = decide_feed(
-            feed=question.feed, certificate=question.certificate, policy=policy, now=now, token=token
+            feed=question.feed,
+            certificate=question.certificate,
+            policy=policy,
+            now=now,
+            token=token,
+            sent=question.sent,
         )
         return 200, answer_of(decision, version)
 
@@ -279,7 +287,7 @@ def read_question(data: bytes, version: int, identity: IdentityNames, now: datet
     expiry = _text(lower, "remotecertexpiry") or stated.expiry
     sent_names = {"remotedn", *identity.stated, "remotecertexpiry"}
     conflict = DOUBLED if attributes.doubled & sent_names else stated.fault
-    return Question(feed, _reported(dn, stated.verify, expiry, now, conflict), _user_of(content))
+    return Question(feed, _reported(dn, stated.verify, expiry, now, conflict), _user_of(content), sent_in(lower))
 
 
 def answer_of(decision: Decision, version: int) -> dict[str, str]:
@@ -289,7 +297,8 @@ def answer_of(decision: Decision, version: int) -> dict[str, str]:
     if not decision.known:
         return _reject(stroom_status.FEED_IS_NOT_DEFINED_MESSAGE, stroom_status.FEED_IS_NOT_DEFINED_NAME)
     status = decision.status
-    return _reject(status.message, status.wire_name if version == 2 or status in _KNOWN_TO_ALL else None)
+    is_known = status in _KNOWN_TO_ALL or (version == 2 and status is not stroom_status.REJECTED_BY_RULES)
+    return _reject(status.message, status.wire_name if is_known else None)
 
 
 def _user_of(content: _Object) -> str:

@@ -105,6 +105,7 @@ class ReceiptService:
             policy=(known.read if known else policies.read_policy)(request.feed),
             now=datetime.now(UTC),
             token=token,
+            sent=request.sent,
         )
 
     def look(self, request: RequestMetadata, known: KnownPolicies | None = None) -> tuple[Decision, bool]:
@@ -170,6 +171,8 @@ class ReceiptService:
             stroom_status=decision.status.code,
             known=decision.known and bool(decision.feed),
         )
+        if decision.matches and request is not None:
+            self._count_matches(now, request, decision)
         if outcome.kind is not Outcome.REFUSED or request is None:
             self.counts.add(tally, outcome.bytes)
             is_logged = request is not None
@@ -187,6 +190,23 @@ class ReceiptService:
                 seconds * 1000,
                 request.sender_address or "unix",
             )
+
+    def _count_matches(self, now: datetime, request: RequestMetadata, decision: Decision) -> None:
+        """Count the receipt rules that matched, those in shadow too, and who sent what they matched."""
+        self.counts.matched(
+            now,
+            decision.feed,
+            _sender(request, decision.token),
+            [(match.key, match.applied) for match in decision.matches],
+        )
+        for match in decision.matches:
+            self.metrics.rule_matched(match.action.value, applied=match.applied)
+
+
+def _sender(request: RequestMetadata, token: SenderToken | None) -> str:
+    """Return who sent a request, as the counts of receipt rules name them."""
+    named = token.subject if token is not None and token.name else request.certificate.verified_dn
+    return named or request.sender_address or "unix"
 
 
 def _identity(request: RequestMetadata, token: SenderToken) -> str:

@@ -19,6 +19,7 @@ from feeds.rules.facts import (
     RuleAction,
     SenderToken,
 )
+from feeds.rules.receipt_rules import NO_VERDICT, NOTHING_SENT, Action, Facts, Match, RuleVerdict, Sent
 from feeds.rules.senders import check_sender
 from feeds.rules.stroom_status import StroomStatus
 from feeds.rules.trace import Stop, Trace, TraceStep
@@ -34,6 +35,7 @@ __all__ = [
     "FeedStatus",
     "RuleAction",
     "SenderToken",
+    "Sent",
     "TraceStep",
     "accept",
     "decide",
@@ -54,7 +56,7 @@ class Decision:
 
     `action` is Reject whenever `status` is not OK. `version` is that of the feed that decided, if any.
     `known` tells an unknown feed from a rejecting one; it must never reach an anonymous sender. `token` is the
-    sender's as it was judged, None where the portal takes none.
+    sender's as it was judged, None where the portal takes none. `matches` are the receipt rules that matched.
     """
 
     action: FeedStatus
@@ -65,6 +67,7 @@ class Decision:
     version: int | None = None
     hint: str = ""
     token: SenderToken | None = None
+    matches: tuple[Match, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -78,6 +81,7 @@ def decide_feed(
     policy: FeedPolicy | None,
     now: datetime,
     token: SenderToken | None = None,
+    sent: Sent = NOTHING_SENT,
 ) -> Decision:
     """Evaluate steps 1 to 6: may this sender send to this feed.
 
@@ -87,8 +91,9 @@ def decide_feed(
         policy: the feed's policy, None when no feed has exactly this name.
         now: the instant to judge expiry by, in UTC.
         token: the sender's token; None where the portal takes none.
+        sent: what receipt rules may ask about.
     """
-    return _evaluate(feed=feed, certificate=certificate, token=token, policy=policy, now=now, encodings=None)
+    return _evaluate(_Question(feed, certificate, token, sent), policy, now, None)
 
 
 def decide(
@@ -100,19 +105,13 @@ def decide(
     policy: FeedPolicy | None,
     now: datetime,
     token: SenderToken | None = None,
+    sent: Sent = NOTHING_SENT,
 ) -> Decision:
     """Evaluate steps 1 to 7: everything that is known before the first byte of the body.
 
     `compression` and `content_encoding` are the raw argument values, None when absent.
     """
-    return _evaluate(
-        feed=feed,
-        certificate=certificate,
-        token=token,
-        policy=policy,
-        now=now,
-        encodings=(compression, content_encoding),
-    )
+    return _evaluate(_Question(feed, certificate, token, sent), policy, now, (compression, content_encoding))
 
 
 def accept(decision: Decision, explanation: str) -> Decision:
@@ -131,20 +130,29 @@ def refuse(decision: Decision, step: int, status: StroomStatus, explanation: str
     )
 
 
+@dataclass(frozen=True)
+class _Question:
+    feed: str | None
+    certificate: Certificate
+    token: SenderToken | None
+    sent: Sent
+
+
 def _evaluate(
-    *,
-    feed: str | None,
-    certificate: Certificate,
-    token: SenderToken | None,
+    asked: _Question,
     policy: FeedPolicy | None,
     now: datetime,
     encodings: tuple[str | None, str | None] | None,
 ) -> Decision:
     trace = Trace()
-    name = (feed or "").strip()
+    name, token = (asked.feed or "").strip(), asked.token
+    verdict = NO_VERDICT
     try:
         known = _check_feed(trace, name, policy)
-        check_sender(trace, known, certificate, token, now)
+        if known.receipt_rules.rules:
+            verdict = known.receipt_rules.verdict(_facts(asked, name, now), now)
+            _apply(trace, verdict)
+        check_sender(trace, known, asked.certificate, token, now)
         if encodings is not None:
             _check_encodings(trace, *encodings)
     except Stop as stop:
@@ -157,10 +165,47 @@ def _evaluate(
             version=policy.version if policy else None,
             hint=stop.hint,
             token=token,
+            matches=verdict.matches,
         )
+    drops = verdict.rule is not None and verdict.rule.action is Action.DROP
     return Decision(
-        known.status, stroom_status.OK, tuple(trace.steps), feed=name, version=known.version, token=token
+        FeedStatus.DROP if drops else known.status,
+        stroom_status.OK,
+        tuple(trace.steps),
+        feed=name,
+        version=known.version,
+        token=token,
+        matches=verdict.matches,
     )
+
+
+def _facts(asked: _Question, feed: str, now: datetime) -> Facts:
+    certificate, token = asked.certificate, asked.token
+    believed = certificate.verified and (certificate.expires is None or now < certificate.expires)
+    return Facts(
+        asked.sent.argument,
+        asked.sent.address,
+        certificate.dn if believed else None,
+        certificate.text if believed else "",
+        token.name if token is not None else "",
+        feed,
+    )
+
+
+def _apply(trace: Trace, verdict: RuleVerdict) -> None:
+    """Step 3, its second part: the receipt rules."""
+    for rule in verdict.shadows:
+        trace.passed(3, f"The receipt rule {rule.name} is in shadow; it would {rule.action.value.lower()} this.")
+    if verdict.rule is None:
+        trace.passed(3, "No receipt rule in force matches.")
+        return
+    if verdict.rule.action is Action.REJECT:
+        text = f"The receipt rule {verdict.rule.name} rejects this."
+        raise trace.stop(3, stroom_status.REJECTED_BY_RULES, text)
+    if verdict.rule.action is Action.DROP:
+        trace.passed(3, f"The receipt rule {verdict.rule.name} drops this.")
+    else:
+        trace.passed(3, f"The receipt rule {verdict.rule.name} leaves it to the feed.")
 
 
 def _check_feed(trace: Trace, name: str, policy: FeedPolicy | None) -> FeedPolicy:

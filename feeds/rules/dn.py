@@ -119,7 +119,7 @@ def rule_matches(rule: str, dn: DistinguishedName) -> bool:
     wanted = _parsed_rule(rule)
     if wanted is None:
         return False
-    return wanted == dn or (_is_single_cn(wanted) and wanted.common_name == dn.common_name)
+    return wanted == dn or (is_single_cn(wanted) and wanted.common_name == dn.common_name)
 
 
 @lru_cache(maxsize=8192)
@@ -131,7 +131,8 @@ def _parsed_rule(rule: str) -> DistinguishedName | None:
         return None
 
 
-def _is_single_cn(dn: DistinguishedName) -> bool:
+def is_single_cn(dn: DistinguishedName) -> bool:
+    """Return whether a rule's name is a common name alone, which is compared with the most specific one."""
     return [kind for part in dn.parts for kind, _ in part] == ["CN"]
 
 

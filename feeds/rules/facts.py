@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from feeds.rules.dn import DistinguishedName, rule_matches
+from feeds.rules.receipt_rules import NO_RULES, RuleSet
 
 #: What the subject of a rule about sender tokens begins with; the token's name follows. No DN begins so.
 TOKEN_SUBJECT = "token:"  # noqa: S105  # a word, no secret
@@ -69,6 +70,7 @@ class FeedPolicy:
     certificate_policy: CertificatePolicy = CertificatePolicy.NONE
     rules: tuple[CertificateRuleSnapshot, ...] = ()
     version: int = 0
+    receipt_rules: RuleSet = NO_RULES
 
 
 @dataclass(frozen=True)

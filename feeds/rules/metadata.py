@@ -23,7 +23,7 @@ from feeds.rules.arguments import (
     clean,
 )
 from feeds.rules.certificate import certificate_of, is_identity_header
-from feeds.rules.decision import NO_CERTIFICATE, Certificate, normal_compression
+from feeds.rules.decision import NO_CERTIFICATE, Certificate, Sent, normal_compression
 from portal.http.bearer import bearer_secret
 from portal.http.client import IdentityNames, client_address
 
@@ -102,6 +102,11 @@ class RequestMetadata:
     def is_content_encoded(self) -> bool:
         """Whether a transport coding has to be undone before anything else."""
         return self.content_encoding is not None and self.content_encoding.lower() in {"gzip", "x-gzip"}
+
+    @property
+    def sent(self) -> Sent:
+        """What receipt rules may ask about."""
+        return Sent(self.get, self.sender_address)
 
     def stored(self) -> dict[str, str]:
         """Return the arguments that are kept as metadata (section 3.5)."""

@@ -40,6 +40,13 @@ FEED_NOT_RECEIVING = StroomStatus(
     "FEED_IS_NOT_SET_TO_RECEIVE_DATA",
     "This feed does not exist here or is set to reject data. Keep the data and ask the Stroom administrators.",
 )
+REJECTED_BY_RULES = StroomStatus(
+    113,
+    406,
+    "Data has been rejected by the receipt policy rules",
+    "REJECTED_BY_POLICY_RULES",
+    "A rule refuses data with these headers. Keep the data and ask the Stroom administrators.",
+)
 UNKNOWN_COMPRESSION = StroomStatus(
     200,
     406,

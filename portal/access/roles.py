@@ -20,13 +20,14 @@ ADMINISTRATOR = "Administrator"
 
 _SEE = frozenset(
     "feeds.view_feed feeds.view_certificaterule feeds.view_receipt feeds.view_receiptfeed feeds.view_hourlycount "
-    "feeds.view_refusalsample feeds.view_retentionpolicy feeds.view_historicalfeed "
+    "feeds.view_receiptrule feeds.view_refusalsample feeds.view_retentionpolicy feeds.view_historicalfeed "
     "feeds.view_historicalcertificaterule codes.view_localnote portal.view_apitoken portal.add_apitoken "
     "portal.delete_apitoken".split()
 )
 _EDIT = frozenset("feeds.add_feed feeds.change_feed feeds.delete_feed".split())
 _GUARD = frozenset(
-    "feeds.change_feed feeds.add_certificaterule feeds.change_certificaterule feeds.delete_certificaterule".split()
+    "feeds.change_feed feeds.add_certificaterule feeds.change_certificaterule feeds.delete_certificaterule "
+    "feeds.add_receiptrule feeds.change_receiptrule feeds.delete_receiptrule".split()
 )
 _AUDIT = frozenset("portal.view_auditrecord auth.view_user auth.view_group admin.view_logentry".split())
 _ADMINISTER = frozenset(

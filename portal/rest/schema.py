@@ -80,6 +80,7 @@ _PARAMETERS: Mapping[str, str] = {
     "receipt_id": "Receipt id that the sender was given.",
     "token_id": "Number of the token.",
     "proposal_id": "Number of the proposal.",
+    "rule_id": "Number of the receipt rule.",
     "all": "Confirms that the change is meant for all feeds.",
 }
 

@@ -14,6 +14,15 @@ from typing import Any
 ANSWERS = Path(__file__).with_name("answers.json")
 
 _RULE = {"action": "allow", "subject_dn": "CN=client-a,OU=Test,O=Example,C=GB", "expires": "2031-01-01T00:00:00Z"}
+_RECEIPT_RULE = {
+    "name": "test systems stay out",
+    "action": "Reject",
+    "conditions": [
+        {"field": "Environment", "operator": "one_of", "values": ["TEST", "DEV"]},
+        {"field": "remote_address", "operator": "equal", "values": ["192.0.2.0/24"], "negated": True},
+    ],
+    "shadow": True,
+}
 #: A body for each operation that takes JSON. The tests send them.
 BODIES: Mapping[str, Any] = {
     "auth_token_create": {
@@ -48,6 +57,12 @@ BODIES: Mapping[str, Any] = {
     "proposals_approve": {"comment": "asked Finance"},
     "proposals_decline": {"comment": "the sender has a certificate now"},
     "proposals_withdraw": {"comment": "a slip"},
+    "receipt_rules_create": _RECEIPT_RULE,
+    "receipt_rules_update": {**_RECEIPT_RULE, "shadow": False, "comment": "seen in shadow for a week"},
+    "receipt_rules_partial_update": {"enabled": False, "comment": "the test system is gone"},
+    "receipt_rules_test": _RECEIPT_RULE,
+    "receipt_rules_approve": {"comment": "looked at what it matched in shadow"},
+    "receipt_rules_decline": {"comment": "too wide"},
     "receipt_check": {
         "headers": {"Feed": "WEB-ACCESS-EVENTS", "Compression": "GZIP"},
         "sender_dn": "CN=client-a,OU=Test,O=Example,C=GB",

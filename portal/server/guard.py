@@ -25,7 +25,14 @@ Say = Callable[[str], None]
 #: How long a start looks for damage in a SQLite database.
 CHECK_SECONDS = 2.0
 #: Tables that decide about deliveries; their indexes are compared with their rows, too.
-DECIDING = ("feeds_feed", "feeds_certificaterule", "feeds_store", "portal_apitoken", "auth_user")
+DECIDING = (
+    "feeds_feed",
+    "feeds_certificaterule",
+    "feeds_receiptrule",
+    "feeds_store",
+    "portal_apitoken",
+    "auth_user",
+)
 #: What a commit in PostgreSQL must wait for, or it is not on disk when it is acknowledged.
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 _OURS = frozenset({"feeds", "portal"})

@@ -112,6 +112,7 @@ _SENT: Mapping[int, StroomStatus] = {
         status.code: status
         for status in (
             stroom_status.CONTENT_TOO_LARGE,
+            stroom_status.REJECTED_BY_RULES,
             stroom_status.TOKEN_OR_CERTIFICATE_REQUIRED,
             stroom_status.TOKEN_NOT_VALID,
         )

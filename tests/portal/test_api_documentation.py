@@ -41,7 +41,12 @@ def blocks(page: Path, language: str) -> str:
 
 
 def without_approval() -> set[tuple[str, str]]:
-    return {(method, path) for method, path in api_methods() if not path.startswith(APPROVAL)}
+    decisions = ("/approve/", "/decline/")
+    return {
+        (method, path)
+        for method, path in api_methods()
+        if not path.startswith(APPROVAL) and not path.endswith(decisions)
+    }
 
 
 @pytest.fixture

@@ -63,6 +63,13 @@ FEEDS: tuple[dict[str, Any], ...] = (
     },
     {"name": "REFERENCE-HOSTS", "description": "Host inventory.", "owner": "Operations", "reference": True},
 )
+#: Matches some of the deliveries; it is only counted.
+SHADOW_RULE = {
+    "name": "plain text from test systems",
+    "action": "Reject",
+    "conditions": [{"field": "Feed", "operator": "wildcard", "values": ["WEB-*"]}],
+    "shadow": True,
+}
 
 
 class Command(BaseCommand):
@@ -82,6 +89,7 @@ class Command(BaseCommand):
         )
         try:
             self._feeds(url, secret)
+            self._rules(url, secret)
             outcomes = Counter(self._send(url, deliveries))
         except OSError as fault:
             raise CommandError(f"No portal answers at {url} ({fault}). Start it with `make run` first.") from fault
@@ -110,6 +118,15 @@ class Command(BaseCommand):
             )
             if status not in {200, 201, 202}:  # with a second approval, guarded feeds wait for an officer
                 raise CommandError(f"The feed {feed['name']} was refused with {status}: {answer.decode()[:500]}")
+
+    def _rules(self, url: str, secret: str) -> None:
+        """Make a receipt rule in shadow, unless there are rules."""
+        address, headers = f"{url}/api/v1/receipt-rules/", {"Authorization": f"Bearer {secret}"}
+        status, _, found = _call(address, method="GET", data=b"", headers=headers)
+        if status != 200 or json.loads(found)["count"]:
+            return
+        body = json.dumps({**SHADOW_RULE, "comment": "sample data"}).encode()
+        _call(address, method="POST", data=body, headers={**headers, "Content-Type": "application/json"})
 
     def _send(self, url: str, deliveries: int) -> Iterator[tuple[int, str]]:
         chance = random.Random(20260224)  # noqa: S311  # sample data, the same on each run

@@ -496,7 +496,7 @@ def every_status() -> list[stroom_status.StroomStatus]:
 
 
 def test_zero_and_200_go_together_and_nowhere_else() -> None:
-    assert len(every_status()) == 17
+    assert len(every_status()) == 18
     for status in every_status():
         assert (status.code == 0) is (status.http == 200) is status.accepted
 
@@ -505,8 +505,8 @@ def test_the_other_answers_of_the_receiver_are_those_of_the_contract() -> None:
     others = {(status.http, status.code) for status in every_status()} - {
         (http, code) for code, (http, _) in DOCUMENTED.items()
     }
-    tokens = {(401, 302), (401, 311)}  # where sender tokens are taken
-    assert others - tokens == {(413, 410), (503, 999), (405, 999), (431, 999), (411, 999), (501, 999), (400, 999)}
+    chosen = {(401, 302), (401, 311), (406, 113)}  # where sender tokens are taken, where receipt rules are made
+    assert others - chosen == {(413, 410), (503, 999), (405, 999), (431, 999), (411, 999), (501, 999), (400, 999)}
 
 
 def test_every_explanation_fits_one_line_that_any_script_can_print() -> None:
@@ -523,6 +523,7 @@ def test_the_names_that_proxies_read_are_stroom_s() -> None:
         0: "OK",
         100: "FEED_MUST_BE_SPECIFIED",
         110: "FEED_IS_NOT_SET_TO_RECEIVE_DATA",
+        113: "REJECTED_BY_POLICY_RULES",
         200: "UNKNOWN_COMPRESSION",
         300: "CLIENT_CERTIFICATE_REQUIRED",
         302: "CLIENT_TOKEN_OR_CERT_REQUIRED",

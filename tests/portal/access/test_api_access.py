@@ -12,7 +12,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 
 from codes.models import StatusCode
-from feeds.models import Proposal
+from feeds.models import Proposal, ReceiptRule
 from portal.access.roles import ADMINISTRATOR, CERTIFICATE_OFFICER, FEED_EDITOR, ROLES
 from portal.models import ApiToken, AuditRecord
 from tests.calls import Caller, anonymous, caller, make_user, problem_of, superuser
@@ -62,6 +62,17 @@ MAY: dict[tuple[str, str], set[str]] = {
     ("POST", "/api/v1/proposals/{proposal_id}/approve/"): DECIDE,
     ("POST", "/api/v1/proposals/{proposal_id}/decline/"): DECIDE,
     ("POST", "/api/v1/proposals/{proposal_id}/withdraw/"): set(),  # who proposed it, whatever their role
+    ("GET", "/api/v1/receipt-rules/"): SEE,
+    ("POST", "/api/v1/receipt-rules/"): DECIDE,
+    ("POST", "/api/v1/receipt-rules/test/"): DECIDE,
+    ("GET", "/api/v1/receipt-rules/{rule_id}/"): SEE,
+    ("PUT", "/api/v1/receipt-rules/{rule_id}/"): DECIDE,
+    ("PATCH", "/api/v1/receipt-rules/{rule_id}/"): DECIDE,
+    ("DELETE", "/api/v1/receipt-rules/{rule_id}/"): DECIDE,
+    ("GET", "/api/v1/receipt-rules/{rule_id}/history/"): SEE,
+    ("GET", "/api/v1/receipt-rules/{rule_id}/matches/"): SEE,
+    ("POST", "/api/v1/receipt-rules/{rule_id}/approve/"): DECIDE,
+    ("POST", "/api/v1/receipt-rules/{rule_id}/decline/"): DECIDE,
     ("GET", "/api/v1/receipts/"): SEE,
     ("GET", "/api/v1/receipts/{receipt_id}/"): SEE,
     ("GET", "/api/v1/receipts/{receipt_id}/content"): {ADMINISTRATOR, SUPERUSER, READ_TOKEN},
@@ -109,6 +120,8 @@ def address(path: str, owner: Caller) -> str:
     return path.format(
         name="FEED-A",
         receipt_id=RECEIPT,
+        rule_id=ReceiptRule.objects.values_list("pk", flat=True).first()
+        or ReceiptRule.objects.create(name="rule", position=1, enabled=False).pk,
         token_id=token,
         proposal_id=Proposal.objects.values_list("pk", flat=True).first() or 1,
         registry="http",

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from feeds.models import CertificateRule, Feed, Proposal, Receipt, RefusalSample, RetentionPolicy
+from feeds.models import CertificateRule, Feed, Proposal, Receipt, ReceiptRule, RefusalSample, RetentionPolicy
 from portal.access.roles import ADMINISTRATOR, AUDITOR, CERTIFICATE_OFFICER, FEED_EDITOR, ROLES, VIEWER, put_right
 from portal.models import ApiToken, AuditRecord
 
@@ -30,6 +30,7 @@ ANONYMOUS, STAFF, SUPERUSER = "anonymous", "staff without a role", "superuser"
 EVERYONE = {VIEWER, FEED_EDITOR, CERTIFICATE_OFFICER, AUDITOR, ADMINISTRATOR, SUPERUSER}
 EDITORS = {FEED_EDITOR, ADMINISTRATOR, SUPERUSER}
 CHANGERS = EDITORS | {CERTIFICATE_OFFICER}
+OFFICERS = {CERTIFICATE_OFFICER, SUPERUSER}
 AUDITORS = {AUDITOR, ADMINISTRATOR, SUPERUSER}
 ADMINISTRATORS = {ADMINISTRATOR, SUPERUSER}
 NOBODY: set[str] = set()
@@ -87,6 +88,12 @@ READERS: dict[str, set[str]] = {
     "feeds_retentionpolicy_history": EVERYONE,
     "feeds_retentionpolicy_add": ADMINISTRATORS,
     "feeds_retentionpolicy_delete": ADMINISTRATORS,
+    "feeds_receiptrule_changelist": EVERYONE,
+    "feeds_receiptrule_change": EVERYONE,
+    "feeds_receiptrule_history": EVERYONE,
+    "feeds_receiptrule_add": OFFICERS,
+    "feeds_receiptrule_delete": OFFICERS,
+    "feeds_receiptrule_decide": NOBODY,  # POST alone
     "portal_apitoken_changelist": EVERYONE,
     "portal_apitoken_change": ADMINISTRATORS,
     "portal_apitoken_history": ADMINISTRATORS,
@@ -149,6 +156,7 @@ def make_objects() -> dict[str, object]:
         "feeds_refusalsample": sample.pk,
         "feeds_hourlycount": count.pk,
         "feeds_retentionpolicy": RetentionPolicy.objects.create(keep_days=1).pk,
+        "feeds_receiptrule": ReceiptRule.objects.create(name="rule", position=1, enabled=False).pk,
         "portal_apitoken": token.pk,
         "portal_auditrecord": AuditRecord.objects.first().pk,
         "auth_user": other.pk,
@@ -166,7 +174,7 @@ def address(name: str, objects: dict[str, object]) -> str:
         "feeds_feed_export": ["csv"],
         "feeds_feed_import_confirm": ["00000000-0000-0000-0000-000000000000"],
     }
-    of_an_object = ("_change", "_delete", "_history", "_revert", "_data", "_rotate")
+    of_an_object = ("_change", "_delete", "_history", "_revert", "_data", "_rotate", "_decide")
     needs_object = name.endswith(of_an_object) and name != "password_change"
     arguments = special.get(name, [objects[model]] if needs_object and model in objects else [])
     url = reverse(f"admin:{name}", args=arguments)
@@ -207,7 +215,7 @@ def test_s13_every_role_gets_exactly_the_pages_of_the_matrix(role: str) -> None:
 def test_s13_who_may_not_write_changes_nothing_by_any_post(role: str) -> None:
     objects = make_objects()
     client = client_of(role)
-    models = (Feed, CertificateRule, Proposal, Receipt, RefusalSample, RetentionPolicy, User, Group)
+    models = (Feed, CertificateRule, Proposal, Receipt, ReceiptRule, RefusalSample, RetentionPolicy, User, Group)
     before = [list(model.objects.order_by("pk").values_list("pk", flat=True)) for model in models]
     state = Feed.objects.values().get(pk=objects["feeds_feed"])  # type: ignore[misc]
     proposal = Proposal.objects.values().get()

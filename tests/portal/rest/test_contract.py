@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from django.db import close_old_connections
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from codes import loading
-from feeds.models import Receipt
+from feeds.models import Receipt, ReceiptRuleMatch
 from portal.models import ApiToken
 from tests.calls import Caller, superuser
 from tests.factories import make_receipt
@@ -231,6 +232,34 @@ def the_proposals(contract: Contract, who: Caller) -> None:
     contract.call("proposals_withdraw", who, body={"comment": "a slip"}, proposal_id=numbers[2])
 
 
+def the_rules(contract: Contract, who: Caller) -> int:
+    """Receipt rules as one person changes them; returns the number of one that is there."""
+    body = {"name": "rule", "conditions": [{"field": "System", "operator": "equal", "values": ["X"]}]}
+    made = [json.loads(contract.call("receipt_rules_create", who, 201, body).content)["id"] for _ in range(2)]
+    contract.call("receipt_rules_update", who, 200, body, rule_id=made[0])
+    contract.call("receipt_rules_partial_update", who, 200, {"shadow": True}, rule_id=made[0])
+    contract.call("receipt_rules_test", who, 200, body)
+    hour = datetime(2026, 2, 24, 18, tzinfo=UTC)
+    ReceiptRuleMatch.objects.create(rule_id=made[0], hour=hour, feed="FEED-A", sender="x", applied=True, count=1)
+    contract.read("receipt_rules_list", who)
+    for name in ("receipt_rules_retrieve", "receipt_rules_history", "receipt_rules_matches"):
+        contract.read(name, who, rule_id=made[0])
+    contract.call("receipt_rules_destroy", who, 204, rule_id=made[1])
+    return int(made[0])
+
+
+def the_waiting_rules(contract: Contract, who: Caller, rule: int) -> None:
+    """Receipt rules as a second person has to approve them."""
+    other, body = superuser(), {"name": "rule"}
+    made = json.loads(contract.call("receipt_rules_create", who, 202, body).content)["id"]
+    contract.call("receipt_rules_approve", other, 200, {"comment": "yes"}, rule_id=made)
+    contract.call("receipt_rules_update", who, 202, body, rule_id=rule)
+    contract.call("receipt_rules_partial_update", who, 202, {"shadow": True}, rule_id=rule)
+    contract.call("receipt_rules_decline", other, 200, {"comment": "no"}, rule_id=rule)
+    contract.call("receipt_rules_destroy", who, 202, rule_id=rule)
+    contract.call("receipt_rules_approve", other, 204, {"comment": "yes"}, rule_id=rule)
+
+
 # Whoever reads an answer through WSGI without a server leaves its file to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_s29_every_operation_gives_each_answer_of_success_that_it_describes(
@@ -242,8 +271,10 @@ def test_s29_every_operation_gives_each_answer_of_success_that_it_describes(
     the_feeds(contract, who)
     the_receipts(contract, who, receipt())
     the_tokens(contract, who)
+    rule = the_rules(contract, who)
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     the_proposals(contract, who)
+    the_waiting_rules(contract, who, rule)
     assert described() - contract.reached == set()
     assert contract.reached - described() == set()
     if os.environ.get("WRITE_EXAMPLES"):
@@ -264,7 +295,7 @@ def test_s29_every_operation_gives_each_answer_of_success_that_it_describes(
 
 #: What cannot succeed by pressing a button alone: the user's own password, a file, ids of what there is.
 NEED_AN_INPUT = {"auth_token_create", "feeds_import"}
-IDS = {"receipt_id", "token_id", "proposal_id"}
+IDS = {"receipt_id", "token_id", "proposal_id", "rule_id"}
 #: There only where a second person is wanted; and what would take away the token that the rest needs.
 LEFT_OUT = {"proposals_list", "proposals_list_csv", "tokens_revoke_all"}
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from codes import loading
 from codes.models import Source, Vendor
-from feeds.models import Feed, HourlyCount, Outcome, RefusalSample
+from feeds.models import Feed, HourlyCount, Outcome, ReceiptRule, ReceiptRuleMatch, RefusalSample
 from portal.models import ApiToken
 from portal.rest.csv_renderer import csv_cell
 from portal.rest.private import CSV_CHUNK, csv_parts
@@ -26,12 +26,17 @@ pytestmark = pytest.mark.django_db
 
 FORMULA = '=HYPERLINK("https://example.org")'
 FEED = "FEED-A"
+#: A number that stands in no other address.
+RULE = "4711"
 HOUR = datetime(2026, 2, 24, 18, tzinfo=UTC)
 #: Every list, with the column that shows whether the rows are those of the JSON.
 LISTS = {
     "feeds/": "name",
     f"feeds/{FEED}/history/": "at",
     "proposals/": "id",
+    "receipt-rules/": "id",
+    f"receipt-rules/{RULE}/history/": "at",
+    f"receipt-rules/{RULE}/matches/": "sender",
     "receipts/": "id",
     f"changes/?feed={FEED}": "number",
     "deliveries/": "feed",
@@ -68,6 +73,9 @@ def viewer(catalogue: None, db: None, settings: Any) -> Caller:
         make_receipt(FEED, sender_dn=FORMULA)
     for name in ("A", "B", FORMULA):
         count(name)
+    rule = ReceiptRule.objects.create(pk=RULE, name=FORMULA, position=1, comment=FORMULA, enabled=False)
+    for sender in ("a", FORMULA):
+        ReceiptRuleMatch.objects.create(rule=rule, hour=HOUR, feed=FEED, sender=sender, applied=True, count=1)
     found = superuser()
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
     for policy in ("required", "restricted"):
@@ -99,7 +107,7 @@ def asked(path: str, query: str) -> str:
 def test_every_list_of_the_description_is_tried_here() -> None:
     paths = json.loads(description("json"))["paths"]
     described = {
-        path.removeprefix("/api/v1/").replace("{name}", FEED)
+        path.removeprefix("/api/v1/").replace("{name}", FEED).replace("{rule_id}", RULE)
         for path, operations in paths.items()
         if "results" in str(operations.get("get", {}).get("responses", {}).get("200", {}))
         or "Paginated" in str(operations.get("get", {}))
@@ -107,7 +115,7 @@ def test_every_list_of_the_description_is_tried_here() -> None:
     tried = {path.partition("?")[0] for path in LISTS}
     assert described <= tried
     for path in tried:
-        address = "/api/v1/" + path.replace(FEED, "{name}")
+        address = "/api/v1/" + path.replace(FEED, "{name}").replace(RULE, "{rule_id}")
         assert set(paths[address]["get"]["responses"]["200"]["content"]) == {"application/json"}, path
         table_of_it = paths[f"{address.rstrip('/')}.csv"]["get"]
         assert set(table_of_it["responses"]["200"]["content"]) == {"text/csv"}, path

@@ -161,12 +161,14 @@ def test_every_body_of_json_has_an_example_that_is_taken(openapi: dict[str, Any]
         for method in ("post", "put", "patch"):
             operation = openapi["paths"][path].get(method, {})
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-            if body is not None and "{proposal_id}" not in path:
+            if body is not None and "{proposal_id}" not in path and "{rule_id}" not in path:
                 address = path.replace("{name}", "NAME")
                 answer = who.call(method.upper(), address, body["example"])
                 taken.append((method, path, answer.status_code))
     assert {status for _, _, status in taken} <= {200, 201, 204}, taken
-    assert len(taken) == len(schema_examples.BODIES) - 3  # those of proposals have a test of their own
+    assert (
+        len(taken) == len(schema_examples.BODIES) - 7
+    )  # those of proposals and single rules have a test of their own
 
 
 def test_every_decision_has_an_example_that_is_taken(openapi: dict[str, Any], settings: Any) -> None:
@@ -178,6 +180,21 @@ def test_every_decision_has_an_example_that_is_taken(openapi: dict[str, Any], se
         example = openapi["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
         decided = who.post(path.format(proposal_id=proposed.json()["id"]), example)
         assert (decided.status_code, decided.json()["decision_comment"]) == (200, example["comment"])
+
+
+def test_every_change_of_a_rule_has_an_example_that_is_taken(openapi: dict[str, Any], settings: Any) -> None:
+    def example(path: str, method: str) -> Any:
+        operation = openapi["paths"][path][method]
+        return operation["requestBody"]["content"]["application/json"]["example"]
+
+    who, other, path = superuser(), superuser(), "/api/v1/receipt-rules/{rule_id}/"
+    rule = who.post("/api/v1/receipt-rules/", example("/api/v1/receipt-rules/", "post")).json()["id"]
+    assert who.put(path.format(rule_id=rule), example(path, "put")).status_code == 200
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, second_approval=True)
+    for decision in ("approve", "decline"):
+        assert who.patch(path.format(rule_id=rule), example(path, "patch")).status_code == 202
+        decided = other.post(f"{path.format(rule_id=rule)}{decision}/", example(f"{path}{decision}/", "post"))
+        assert decided.status_code == 200
 
 
 def test_a_bulk_change_says_what_becomes_of_if_match(openapi: dict[str, Any]) -> None:

@@ -288,6 +288,7 @@ def test_the_root_says_how_to_use_it() -> None:
 def by_the_receiver(code: int, http: int, headers: Mapping[str, str], query: str, receipt_id: str) -> whole.Answer:
     """What `/datafeed` would answer, made with the receiver's own parts."""
     own = {**stroom_status.DOCUMENTED, 410: stroom_status.CONTENT_TOO_LARGE}
+    own |= {113: stroom_status.REJECTED_BY_RULES}
     own |= {302: stroom_status.TOKEN_OR_CERTIFICATE_REQUIRED, 311: stroom_status.TOKEN_NOT_VALID}
     if code == 0:
         return answers.accepted(receipt_id)
@@ -307,7 +308,7 @@ def by_the_receiver(code: int, http: int, headers: Mapping[str, str], query: str
 @pytest.mark.parametrize(
     ("code", "http"),
     [
-        *((0, 200), (100, 406), (110, 406), (200, 406), (300, 401), (302, 401), (310, 403), (311, 401)),
+        *((0, 200), (100, 406), (110, 406), (113, 406), (200, 406), (300, 401), (302, 401), (310, 403), (311, 401)),
         *((400, 500), (410, 413), (999, 500)),
     ],
 )
