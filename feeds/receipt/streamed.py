@@ -18,8 +18,11 @@ from feeds.rules.metadata import RequestMetadata
 from portal.database.threads import Unavailable
 from portal.http.body import Body, Incomplete
 
+#: Bytes gathered before they are written. Each batch costs two changes of threads, so a few bodies at a time are
+#: gathered in larger ones; a crowd of slow senders must not fill the memory.
 BATCH = 256 * 1024
-MAX_BATCH = 512 * 1024
+LARGE_BATCH = 1024 * 1024
+FEW_BODIES = 16
 
 
 class StreamedBodies:
@@ -34,14 +37,28 @@ class StreamedBodies:
         self._pools = pools
         self._committer = committer
         self._tickets = tickets
+        self._receiving = 0
         self.verifying = 0
 
     async def take_in(
         self, head: DeliveryHead, request: RequestMetadata, decision: Decision, body: Body, batch: list[bytes]
     ) -> DeliveryResult:
         """Receive the body into the store, one batch being written while the next is received."""
+        self._receiving += 1
         try:
-            batch = batch + await next_batch(body)
+            return await self._begin(head, request, decision, body, batch)
+        finally:
+            self._receiving -= 1
+
+    @property
+    def _batch_size(self) -> int:
+        return LARGE_BATCH if self._receiving <= FEW_BODIES else BATCH
+
+    async def _begin(
+        self, head: DeliveryHead, request: RequestMetadata, decision: Decision, body: Body, batch: list[bytes]
+    ) -> DeliveryResult:
+        try:
+            batch = batch + await next_batch(body, self._batch_size)
         except Incomplete as fault:
             refusal = failure(decision, fault, compressed=request.is_gzip or request.is_zip)
             return DeliveryResult(refusal, Outcome.REFUSED, head.receipt_id)
@@ -62,7 +79,7 @@ class StreamedBodies:
                 if running is not None:
                     await _wait(running, body)
                 running = Job(self._pools.for_batch(request, batch), delivery.write, batch)
-                batch = await next_batch(body)
+                batch = await next_batch(body, self._batch_size)
             if running is not None:
                 await _wait(running, body)
             if request.is_zip:
@@ -143,11 +160,11 @@ async def _wait(job: Job[None], body: Body) -> None:
     body.excuse(asyncio.get_running_loop().time() - started)
 
 
-async def next_batch(body: Body) -> list[bytes]:
-    """Pieces of 256 KB or a little more together, fewer only at the end."""
+async def next_batch(body: Body, least: int = BATCH) -> list[bytes]:
+    """Return pieces of at least so many bytes together, fewer only at the end."""
     batch: list[bytes] = []
     size = 0
-    while size < BATCH and not body.complete:
+    while size < least and not body.complete:
         piece = await body.next()
         batch.append(piece)
         size += len(piece)

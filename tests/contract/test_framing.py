@@ -382,8 +382,20 @@ def test_kill_of_the_client_during_an_upload_leaves_nothing(live: Live) -> None:
     assert threading.active_count() <= before + 8
 
 
-def test_memory_of_a_batch_is_bounded() -> None:
-    assert streamed.BATCH + streamed.MAX_BATCH <= 1024 * 1024
+def test_s06_a_crowd_of_slow_senders_is_gathered_in_small_batches(live: Live) -> None:
+    """One that sends alone is written in large ones. Of either, one batch is received while one is written."""
+    bodies = live.worker.receiver._streamed
+    assert bodies._batch_size == streamed.LARGE_BATCH
+    connections = [live.connect() for _ in range(streamed.FEW_BODIES + 1)]
+    for connection in connections:
+        connection.sendall(request("/datafeed", OPEN, DATA)[:2000])
+    wait_until(lambda: bodies._receiving == len(connections))
+    assert bodies._batch_size == streamed.BATCH
+    for connection in connections:
+        connection.close()
+    wait_until(lambda: bodies._receiving == 0)
+    assert 2 * streamed.FEW_BODIES * streamed.LARGE_BATCH <= 32 * 1024 * 1024
+    assert streamed.BATCH <= 256 * 1024
 
 
 def test_s06_a_body_that_only_the_end_of_the_connection_delimits_is_never_acknowledged(live: Live) -> None:
