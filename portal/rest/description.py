@@ -33,6 +33,7 @@ TAGS: Mapping[str, str] = {
     "index": "Addresses to begin with.",
     "catalogue": "Meanings of HTTP status codes and Stroom-Status codes. No login.",
     "feeds": "Feeds and their certificate rules: read, change, import, export, history.",
+    "receipt rules": "Rules for deliveries of any feed: read, change, test, history.",
     "receipts": "What was received and what was refused, and the stored data.",
     "dry run": "What would happen to a delivery.",
     "proposals": "Changes that wait for a second person; only with PORTAL_SECOND_APPROVAL.",

@@ -98,6 +98,12 @@ def test_every_operation_has_its_own_id_and_words(openapi: dict[str, Any]) -> No
     assert sorted(summaries) == sorted(set(summaries))
 
 
+def test_every_group_of_operations_is_declared_and_used(openapi: dict[str, Any]) -> None:
+    declared = {tag["name"] for tag in openapi["tags"]}
+    used = {tag for path in openapi["paths"].values() for operation in path.values() for tag in operation["tags"]}
+    assert used == declared
+
+
 def test_every_answer_that_an_operation_may_give_is_described(openapi: dict[str, Any]) -> None:
     for method, path, operation in operations(openapi):
         answers = set(operation["responses"])
