@@ -26,6 +26,7 @@ def read(
     trusts: Callable[[str | None], bool] = trust_proxy,
     identity: IdentityNames | None = None,
     require_verify: bool = True,
+    takes_tokens: bool = False,
 ) -> RequestMetadata:
     if isinstance(headers, dict):
         headers = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -37,6 +38,7 @@ def read(
         identity=identity or IdentityNames(),
         require_verify=require_verify,
         now=NOW,
+        takes_tokens=takes_tokens,
     )
 
 

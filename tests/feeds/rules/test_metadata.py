@@ -8,7 +8,7 @@ from feeds.rules import metadata
 from feeds.rules.arguments import MAX_NAME_LENGTH, MAX_NAMES, MAX_VALUE_LENGTH, canonical_name
 from feeds.rules.decision import NO_CERTIFICATE, Certificate
 from feeds.rules.dn import parse_dn
-from feeds.rules.metadata import RequestMetadata, from_mapping
+from feeds.rules.metadata import Bearer, RequestMetadata, from_mapping
 from feeds.rules.stored_metadata import merge_entry
 from portal.http.client import IdentityNames
 from tests.factories import DN
@@ -588,3 +588,26 @@ def test_s01_identity_among_described_headers_is_ignored_and_told() -> None:
     assert request.notes == (
         f"{', '.join([*IDENTITY, 'Client-Subject'])}: ignored, because the certificate is described separately",
     )
+
+
+# Tokens of senders
+
+
+def test_a_bearer_token_is_read_only_where_tokens_are_taken_and_never_becomes_an_argument() -> None:
+    head = [(b"Feed", b"A"), (b"Authorization", b"bearer  abc.def")]
+    assert read(head).bearer is None
+    read_from_peer = read(head, takes_tokens=True)
+    assert read_from_peer.bearer == Bearer("abc.def", address=STRANGER)
+    assert "abc.def" not in str(read_from_peer.arguments)
+    behind_proxy = read([*head, (b"X-Forwarded-For", b"198.51.100.7")], peer=PROXY, takes_tokens=True)
+    assert behind_proxy.bearer == Bearer("abc.def", address="198.51.100.7")
+
+
+def test_other_schemes_identify_nobody_and_several_headers_are_a_fault() -> None:
+    basic, bearer = (b"Authorization", b"Basic am86cHc="), (b"Authorization", b"Bearer abc")
+    assert read([basic], takes_tokens=True).bearer is None
+    assert read([], takes_tokens=True).bearer is None
+    for head in ([basic, bearer], [bearer, bearer]):
+        several = read(head, takes_tokens=True).bearer
+        assert several is not None
+        assert (several.secret, several.fault) == ("", "the request has several Authorization headers")

@@ -32,6 +32,7 @@ from feeds.rules.receipt_rules import (
     RuleSet,
     parse_conditions,
     read_conditions,
+    sent_in,
 )
 from tests.factories import DN, EARLIER, LATER, NOW, make_policy
 
@@ -291,3 +292,10 @@ def test_only_verified_identities_are_asked_about() -> None:
     assert not ask(by_token, token=SenderToken("payroll")).accepted
     for other in (SenderToken("x"), SenderToken(fault="x"), NO_TOKEN, None):
         assert ask(by_token, token=other).accepted
+
+
+def test_the_map_of_a_proxy_is_read_by_name_in_lower_case_and_only_its_texts() -> None:
+    sent = sent_in({"feed": "A", "remoteaddress": " 198.51.100.7 ", "size": 7})
+    assert (sent.argument("Feed"), sent.argument("size"), sent.argument("System")) == ("A", None, None)
+    assert sent.address == "198.51.100.7"
+    assert sent_in({}).address == ""

@@ -130,3 +130,10 @@ def test_a_rule_about_a_token_holds_until_its_instant_and_matches_the_exact_name
         assert rule.matches(None, name) is fits
     assert not CertificateRuleSnapshot(RuleAction.ALLOW, "token:").matches(parse_dn(DN), "")
     assert not CertificateRuleSnapshot(RuleAction.ALLOW, "CN=payroll").matches(None, "payroll")
+
+
+def test_a_token_is_presented_where_it_is_valid_or_at_fault_and_rules_name_it_by_its_name() -> None:
+    assert not NO_TOKEN.presented
+    assert BAD.presented
+    assert SenderToken("payroll").presented
+    assert SenderToken("payroll").subject == "token:payroll"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from feeds.rules.arguments import MAX_NAME_LENGTH, MAX_NAMES, MAX_VALUE_LENGTH, format_time, parse_time
+from feeds.rules.facts import NO_TOKEN, SenderToken
 from feeds.rules.metadata import RequestMetadata
 from feeds.rules.stored_metadata import format_meta, merge_entry, parse_meta, stamp
 from tests.factories import DN, EARLIER, LATER, NOW
@@ -127,6 +128,20 @@ def test_an_expired_certificate_leaves_no_trace_in_the_metadata() -> None:
     assert {"RemoteDN", "RemoteCertExpiry"}.isdisjoint(stamped(request))
     valid = replace(request, certificate=judged(expiry=format_time(LATER)))
     assert stamped(valid)["RemoteCertExpiry"] == format_time(LATER)
+
+
+def test_a_valid_token_is_named_and_nobody_else_can_claim_to_be_one() -> None:
+    claim = {"UploadUserId": "token:payroll", "UploadUsername": "payroll"}
+    behind_proxy = read(claim, peer=PROXY)
+    assert behind_proxy.get("UploadUserId") == "token:payroll"
+
+    def users(token: SenderToken) -> tuple[str | None, str | None]:
+        found = stamp(behind_proxy, receipt_id=RECEIPT_ID, now=NOW, host="portal", size=7, token=token)
+        return found.get("UploadUserId"), found.get("UploadUsername")
+
+    assert users(SenderToken("billing")) == ("token:billing", "billing")
+    assert users(SenderToken(fault="it has expired")) == (None, None)
+    assert users(NO_TOKEN) == (None, None)
 
 
 def test_the_size_is_that_of_the_one_item_or_absent() -> None:
