@@ -6,6 +6,7 @@ from codes.explain.patterns import (
     CLIENT_ERROR,
     JSON_FIELD,
     LOG_FIELD,
+    NO_COUNT,
     STATUS,
     STROOM_HEADER,
     Shape,
@@ -133,9 +134,22 @@ FIELDS: tuple[Shape, ...] = (
     ),
     shape(
         LOG_FIELD,
-        rf"""(?:^|(?<=[\s,;\[({{|])){_HTTP_KEY}=["']?(?P<http>{STATUS})\b(?![.:/\d])""",
-        "level=error status=503 path=/datafeed",
+        rf"""(?:^|(?<=[\s,;\[({{|]))(?:{_HTTP_KEY}|{_PLAIN_KEY})(?:=["']?(?P<http>{STATUS})\b
+        |\ {{0,3}}={{1,2}}\ {{0,3}}["']?(?P<http2>{STATUS})\b{NO_COUNT})(?![.:/\d])""",
+        "level=error status=503 path=/datafeed\nthe gateway said HTTP status = 508",
         "level=error statues=503",
+    ),
+    shape(  # the short key of logfmt, where nothing but the line itself says what it counts
+        LOG_FIELD,
+        rf"^(?=[^\r\n]{{0,400}}\blevel=)[^\r\n]{{0,400}}?[\ \t]code=\"?(?P<http>[45]\d\d)\b{NO_COUNT}(?![.:/]\w)",
+        'time="2026-11-30T20:21:01Z" level=error msg="push failed" code=401',
+        "push failed code=401",
+    ),
+    shape(
+        STROOM_HEADER,
+        r"""(?<![\w-])Stroom-Status(?:\ {0,3}=\ {0,3}["']?|\ ?:\ {0,3}["'])(?P<stroom>0|[1-9]\d{0,2})(?:["']|(?=\s|[,;)]|$))""",
+        "answered 406, Stroom-Status: '110'\nStroom-Status = 301",
+        "Stroom-Status = 1.1",
     ),
     shape(
         LOG_FIELD,
@@ -151,7 +165,7 @@ FIELDS: tuple[Shape, ...] = (
     ),
     shape(
         LOG_FIELD,
-        rf"^[\ \t]*Status:[\ \t]*(?P<http>{STATUS})(?=[\ \t]+(?:(?-i:[A-Z(])|ok)|[\ \t]*,\ Stroom|[\ \t]*\r?$)",
+        rf"^[\ \t]*Status:[\ \t]*(?P<http>{STATUS})(?=[\ \t]+(?:(?-i:[A-Z(])|ok)|[\ \t]*,\ (?:Stroom|(?!\d|[\w-]+:))|[\ \t]*\r?$)",
         "Status: 503 Service Unavailable",
         "Status: 503 items",
     ),

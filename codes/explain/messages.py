@@ -62,6 +62,7 @@ MESSAGES: tuple[Shape, ...] = (
             | (?:Transport|HTTP|API|Client|Server|Response|Request|Status|NotFound|Auth\w{{0,20}})Error\(
                 (?P<http22>[45]\d\d),\ ?["']
             | (?:\w{{1,60}}\.){{1,8}}(?:exceptions|errors)\.\w{{3,60}}:\ (?P<http23>[45]\d\d)[ ]
+            | \bstatus\ (?P<http24>{STATUS})\ (?:was\ )?(?:returned|received|answered)\b
             | an\ error\ occurred\ \((?P<http16>[45]\d\d)\)\ when\ calling\b
         )""",
         (
@@ -88,6 +89,7 @@ MESSAGES: tuple[Shape, ...] = (
             "Received 101, Switching to WebSocket\n"
             'TransportError(429, "x")\n'
             "google.api_core.exceptions.PreconditionFailed: 421 POST https://x.example/\n"
+            "status 417 returned\n"
             "An error occurred (406) when calling the PutObject operation"
         ),
         "The response took 503 ms",
