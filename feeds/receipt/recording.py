@@ -185,13 +185,17 @@ class Recorder:
             self._service.slot.journal.leave(accepted.folder)
 
 
+#: Deliveries that are written and wait for their rows.
+_Prepared = Sequence[tuple[Accepted, Ticket[DeliveryResult]]]
+
+
 class Commits(Protocol):
     """Makes deliveries durable in a thread of its own."""
 
     def submit(self, accepted: Accepted, ticket: Ticket[DeliveryResult]) -> None:
         """Record a delivery and resolve its ticket afterwards."""
 
-    def begin(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> Rest | None:
+    def begin(self, prepared: _Prepared) -> Rest | None:
         """Have deliveries recorded together; the caller calls what is returned, if anything."""
 
 
@@ -205,16 +209,14 @@ class Committer(threading.Thread):
         super().__init__(name="committer", daemon=True)
         self._recorder = recorder
         self._recording = threading.Lock()
-        self._waiting: queue.SimpleQueue[Sequence[tuple[Accepted, Ticket[DeliveryResult]]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._waiting: queue.SimpleQueue[_Prepared | None] = queue.SimpleQueue()
 
     def submit(self, accepted: Accepted, ticket: Ticket[DeliveryResult]) -> None:
         """Record a delivery and resolve its ticket afterwards."""
         ticket.recording()
         self._waiting.put([(accepted, ticket)])
 
-    def begin(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> Rest | None:
+    def begin(self, prepared: _Prepared) -> Rest | None:
         """Have deliveries recorded together; return what records them where no others are being recorded.
 
         The thread that has prepared them then records them itself, which saves a lone sender the wait for another
@@ -227,7 +229,7 @@ class Committer(threading.Thread):
             return None
         return partial(self._record_and_release, prepared)
 
-    def _record_and_release(self, prepared: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:
+    def _record_and_release(self, prepared: _Prepared) -> None:
         try:
             self._record(prepared)
         finally:
@@ -242,19 +244,23 @@ class Committer(threading.Thread):
     def run(self) -> None:
         is_closing = False
         while not is_closing:
-            batch: list[tuple[Accepted, Ticket[DeliveryResult]]] = []
-            item = self._waiting.get()
-            while item is not None:
-                batch.extend(item)
-                if len(batch) >= MAX_BATCH or self._waiting.empty():
-                    break
-                item = self._waiting.get()
-            is_closing = item is None
-            with self._recording:
+            first = self._waiting.get()
+            with self._recording:  # what comes while this waits belongs to the batch
+                batch, is_closing = self._gather(first)
                 self._record(batch)
         connections.close_all()
 
-    def _record(self, batch: Sequence[tuple[Accepted, Ticket[DeliveryResult]]]) -> None:
+    def _gather(self, item: _Prepared | None) -> tuple[_Prepared, bool]:
+        """Return the deliveries that are waiting, and whether the recorder is closing."""
+        batch: list[tuple[Accepted, Ticket[DeliveryResult]]] = []
+        while item is not None:
+            batch.extend(item)
+            if len(batch) >= MAX_BATCH or self._waiting.empty():
+                break
+            item = self._waiting.get()
+        return batch, item is None
+
+    def _record(self, batch: _Prepared) -> None:
         """Leave out whose sender was answered meanwhile, and record the others."""
         for accepted, ticket in batch:
             if ticket.is_abandoned:

@@ -67,14 +67,14 @@ def test_r04_any_call_of_a_delivery_may_fail_and_nothing_false_is_said_nor_left(
     assert bench.tried - before >= 12
 
 
-#: Each flush that a 200 promises: the call, and what it flushes.
+#: Each flush that a 200 promises, in the thread that records a lone delivery: the call, and what it flushes.
 FLUSHES = {"file": ("fsync", 1), "directory": ("fsync", 2), "row": ("fdatasync", 1)}
 
 
 @pytest.mark.parametrize("flushed", FLUSHES)
 def test_r05_a_failed_flush_is_never_retried_and_gives_the_upload_up(bench: Bench, flushed: str) -> None:
     call, number = FLUSHES[flushed]
-    bench.role = "committer"
+    bench.role = "writer"
     bench.send("plain")
     with tracing.failing(bench.thread("plain"), bench.output, call, nth=number, error="EIO"):
         answer = bench.send("plain")
