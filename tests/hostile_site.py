@@ -35,6 +35,8 @@ from feeds.models import (
     Proposal,
     Receipt,
     ReceiptFeed,
+    ReceiptRule,
+    ReceiptRuleMatch,
     RefusalSample,
     RetentionPolicy,
     SavedView,
@@ -93,6 +95,7 @@ def fill() -> dict[str, str]:
     told = _feeds(user)
     told |= _deliveries()
     told |= _records(user)
+    told |= _receipt_rules(user)
     told |= _notes()
     return told
 
@@ -289,6 +292,34 @@ def _records(user: User) -> dict[str, str]:
         "audit record": reverse("admin:portal_auditrecord_changelist"),
         "audit entry": reverse("admin:portal_auditrecord_change", args=[entry.pk]),
         "import preview": reverse("admin:feeds_feed_import_confirm", args=[pending.pk]),
+    }
+
+
+def _receipt_rules(user: User) -> dict[str, str]:
+    """One rule with every payload, in its conditions those that may stand there; a change of it waits."""
+    printable = [value for value in texts("rulecondition") if value.isprintable() and value.strip()]
+    conditions = [{"field": "system", "operator": "one_of", "values": printable}]
+    with _as(user):
+        rule = _kept(
+            ReceiptRule(
+                **values_of(ReceiptRule, one_of_all, pending={"name": bundle("rulepending")}),
+                conditions=conditions,
+                position=1,
+                pending_by=user,
+            ),
+            user,
+        )
+    ReceiptRule.objects.bulk_create(
+        ReceiptRule(**values_of(ReceiptRule, text), position=number)
+        for number, text in enumerate(handfuls_of_all(), 2)
+    )
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    match = values_of(ReceiptRuleMatch, one_of_all, rule=rule, hour=hour, applied=False, count=3)
+    ReceiptRuleMatch.objects.create(**match)
+    return {
+        "receipt rules": reverse("admin:feeds_receiptrule_changelist"),
+        "receipt rule": reverse("admin:feeds_receiptrule_change", args=[rule.pk]),
+        "receipt rule deletion": reverse("admin:feeds_receiptrule_delete", args=[rule.pk]),
     }
 
 

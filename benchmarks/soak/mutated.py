@@ -112,6 +112,7 @@ NICE = {
     "{receipt_id}": ["1771956627192_0001_P_a"],
     "{token_id}": ["1", "2"],
     "{proposal_id}": ["1", "2"],
+    "{rule_id}": ["1", "2"],
 }
 OTHER_PATHS = ["/", "/codes/", "/codes/http/404/", "/livez", "/readyz", "/status", "/admin/login/", "/metrics"]
 OTHER_PATHS += ["/api/schema/", "/api/feedStatus/v1/getFeedStatus", "/api/feedStatus/v2/getFeedStatus", "/try/"]

@@ -9,6 +9,7 @@ from feeds.rules import stroom_status
 from feeds.rules.decision import Decision, FeedStatus, refuse
 from feeds.rules.stroom_status import StroomStatus
 from portal.database.threads import Unavailable
+from portal.text import counted
 
 METHODS = ("POST", "PUT")
 
@@ -42,7 +43,8 @@ class Refusals:
         if is_full:
             return refused(head, stroom_status.UNAVAILABLE, decision)
         if decision.token is not None and not has_allowance(decision.token):
-            text = f"The limit of your token, {decision.token.rate} deliveries a minute, is reached. {LATER}"
+            rate = counted(decision.token.rate or 0, "delivery", "deliveries")
+            text = f"The limit of your token, {rate} a minute, is reached. {LATER}"
             over = refuse(decision, 11, stroom_status.UNAVAILABLE, text, hint=text)
             return DeliveryResult(over, Outcome.REFUSED, head.receipt_id)
         limit = self._service.settings.limit

@@ -4,7 +4,6 @@ Pure. Rules are tried in their order, and the first one in force whose condition
 decides nothing: that it matched is noted, and the next ones are tried.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from feeds.rules.dn import BadDistinguishedName, DistinguishedName, is_single_cn, parse_dn, rule_matches
-from portal.http.client import Address, Network, parse_address
+from portal.http.client import Address, Network, parse_address, parse_network
 
 MAX_CONDITIONS, MAX_VALUES, MAX_VALUE = 20, 1000, 2000
 #: Fields that are no arguments: no header has an underscore in its name.
@@ -143,7 +142,7 @@ class Condition:
 
     @cached_property
     def _networks(self) -> tuple[Network, ...]:
-        return tuple(ipaddress.ip_network(value) for value in self.values)
+        return tuple(parse_network(value) for value in self.values)
 
     @cached_property
     def _patterns(self) -> Sequence[tuple[str, re.Pattern[str]]]:
@@ -348,7 +347,7 @@ def _check_values(condition: Condition) -> None:
         return
     try:
         if condition.field == ADDRESS:
-            _ = condition.keys or [ipaddress.ip_network(value) for value in condition.values]
+            _ = condition.keys or [parse_network(value) for value in condition.values]
         elif condition.field == DN:
             for value in condition.values:
                 parse_dn(value)

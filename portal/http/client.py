@@ -138,6 +138,15 @@ def read_networks(words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(str(ipaddress.ip_network(word.strip(), strict=False)) for word in words))
 
 
+def parse_network(text: str) -> Network:
+    """Return a network; an address alone is a network of one.
+
+    Raises:
+        ValueError: the text is no network, or its address has bits behind the prefix.
+    """
+    return ipaddress.ip_network(text)
+
+
 def is_within(address: str, networks: Collection[str]) -> bool:
     """Return whether an address is in one of some networks, or there are none. No address is in any."""
     if not networks:

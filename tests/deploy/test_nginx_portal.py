@@ -260,14 +260,14 @@ def test_r08_http_1_0_with_a_length_is_received(nginx: Nginx, portal: Portal, le
     assert codes(answer) == (200, "0")
 
 
-@pytest.mark.parametrize("framing", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("framing", ["Content-Length: 2000000", "Transfer-Encoding: chunked"])
 def test_r15_a_worker_killed_in_mid_upload_is_a_passing_fault_in_nginxs_words(
     nginx: Nginx, portal: Portal, framing: str
 ) -> None:
     before = portal.stored()
     with nginx.connect() as connection:
         connection.sendall(head(framing, feed=OPEN))
-        begun = b"x" * 600_000
+        begun = b"x" * 1_500_000
         connection.sendall(b"%x\r\n%b\r\n" % (len(begun), begun) if "chunked" in framing else begun)
         wait_until(lambda: list((portal.folder / "store/parts").glob("*/*.part")))
         for worker in processes.children(portal.process.pid):

@@ -75,6 +75,12 @@ SHOWN: dict[str, set[str]] = {
         *("headername", "headervalue", "headerfeed", "groupname", "groupfeed", "receiptnote", "receiptguid"),
         *("receiptsenderdn", "receiptduplicateof", "receiptcompression"),
     },
+    "receipt rules": {"receiptrulename", "rulecondition"},
+    "receipt rule": {
+        *("receiptrulename", "receiptrulecomment", "receiptrulependingcomment", "rulecondition", "rulepending"),
+        *("receiptrulematchfeed", "receiptrulematchsender", "userusername"),
+    },
+    "receipt rule deletion": {"receiptrulename"},
     "first page": {"feedname", "receiptsenderdn", "certificaterulesubjectdn", "userfirstname"},
     "home": set(),
     "policies": {"retentionpolicyfeed"},

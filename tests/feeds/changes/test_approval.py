@@ -261,7 +261,7 @@ def test_s30_no_way_of_writing_changes_a_guard_before_a_second_person_says_so(
 
     answer = write(alice)
     proposal = Proposal.objects.get()
-    expected = {202: f"/api/v1/proposals/{proposal.pk}/", 302: proposal.get_absolute_url()}
+    expected = {202: f"http://testserver/api/v1/proposals/{proposal.pk}/", 302: proposal.get_absolute_url()}
     assert answer["Location"] == expected[answer.status_code]
     assert state() == before
     assert (Feed.history.count(), CertificateRule.history.count()) == history

@@ -102,7 +102,7 @@ def test_r03_a_killed_worker_is_replaced_and_its_upload_is_not_kept(serve: Serve
     serve.start()
     before = serve.workers()
     with serve.connect() as running:
-        running.sendall(request("/datafeed", {"Feed": "OPEN-FEED"}, b"x" * 900_000)[:700_000])
+        running.sendall(request("/datafeed", {"Feed": "OPEN-FEED"}, b"x" * 1_900_000)[:1_500_000])
         time.sleep(0.5)
         assert [path.suffix for path in serve.stored()] == [".part"]
         for pid in before:
