@@ -57,7 +57,7 @@ def _run(argv: list[str], command: str) -> None:
     try:
         Manager(argv).execute()
     except CommandError as fault:
-        sys.exit(f"{getattr(fault, 'title', type(fault).__name__)}: {fault}")
+        sys.exit(f"{type(fault).__name__}: {fault}")
 
 
 def require_data_folder(command: str) -> None:

@@ -46,12 +46,7 @@ _STORE_COMMANDS = frozenset({"backup", "check_store", "export_receipts", "prune_
 
 
 class StartRefused(CommandError):
-    """Error that stops a start or a command; its text gives the reason in one line.
-
-    `title` is the first word of what is printed.
-    """
-
-    title = "Refused"
+    """Error that stops a start or a command; its text gives the reason in one line."""
 
 
 def demand_own_database(store: Path, *, say: Say) -> None:

@@ -257,6 +257,7 @@ def test_pages_that_only_a_button_leads_to_are_clean_too(chromium: Browser, port
             page.goto("/admin/feeds/feed/?q=BADGE")
             page.get_by_role("link", name="BADGE-READERS").first.click()
             page.get_by_role("link", name="Clone…").click()
+            expect(page.locator("#id_name")).to_be_visible()
             look("clone")
             page.locator("#id_name").fill("no good name")
             page.get_by_role("button", name="Save", exact=True).click()
