@@ -92,12 +92,12 @@ def fill() -> dict[str, str]:
     """Fill the database, where the catalogue is loaded already; return addresses of pages, by name."""
     user = User.objects.create(**values_of(User, one_of_all), is_staff=True, is_superuser=True)
     Group.objects.create(**values_of(Group, one_of_all))
-    told = _feeds(user)
-    told |= _deliveries()
-    told |= _records(user)
-    told |= _receipt_rules(user)
-    told |= _notes()
-    return told
+    pages = _feeds(user)
+    pages |= _deliveries()
+    pages |= _records(user)
+    pages |= _receipt_rules(user)
+    pages |= _notes()
+    return pages
 
 
 # --- feeds, their rules, their past ---
@@ -393,12 +393,12 @@ def _notes() -> dict[str, str]:
     LocalNote.objects.bulk_create(
         LocalNote(meaning=meaning, text=texts("note")[number]) for number, meaning in enumerate(free)
     )
-    told = {"notes": reverse("admin:codes_localnote_changelist")}
+    pages = {"notes": reverse("admin:codes_localnote_changelist")}
     for note in notes:
-        told[f"note {note.meaning_id}"] = reverse("admin:codes_localnote_change", args=[note.pk])
-        told[f"note history {note.meaning_id}"] = reverse("admin:codes_localnote_history", args=[note.pk])
-        told[f"code {note.meaning_id}"] = "/codes/" + note.meaning_id.rpartition("/")[0] + "/"
-    return told
+        pages[f"note {note.meaning_id}"] = reverse("admin:codes_localnote_change", args=[note.pk])
+        pages[f"note history {note.meaning_id}"] = reverse("admin:codes_localnote_history", args=[note.pk])
+        pages[f"code {note.meaning_id}"] = "/codes/" + note.meaning_id.rpartition("/")[0] + "/"
+    return pages
 
 
 def own_source(folder: Path) -> None:

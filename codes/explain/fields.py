@@ -139,10 +139,11 @@ FIELDS: tuple[Shape, ...] = (
         "level=error status=503 path=/datafeed\nthe gateway said HTTP status = 508",
         "level=error statues=503",
     ),
-    shape(  # the short key of logfmt, where nothing but the line itself says what it counts
+    shape(  # the short key of logfmt, next to a pair that says what the line is about
         LOG_FIELD,
-        rf"^(?=[^\r\n]{{0,400}}\blevel=)[^\r\n]{{0,400}}?[\ \t]code=\"?(?P<http>[45]\d\d)\b{NO_COUNT}(?![.:/]\w)",
-        'time="2026-11-30T20:21:01Z" level=error msg="push failed" code=401',
+        rf"""\b(?:level|msg|message|error|err|reason)=(?:"[^"\r\n]{{0,300}}"|[^\s"]{{1,100}})\ code="?(?P<http>[45]\d\d)\b{NO_COUNT}(?![.:/]\w)
+        |(?:^|(?<=\s))code="?(?P<http2>[45]\d\d)\b"?(?=\ (?:msg|message|error|err|reason|{_STROOM_KEY})=)""",
+        'level=error msg="push failed" code=401\ncode=503 msg="push failed"',
         "push failed code=401",
     ),
     shape(

@@ -9,7 +9,7 @@ from codes import snapshot
 from codes.release import LoadVersion, one_version
 from codes.search.index import current_index
 from codes.templatetags.catalogue import rendered_once
-from portal.database.threads import Refused, Unavailable, database
+from portal.database.threads import DatabaseRefused, Unavailable, database
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Warmer:
         try:
             with database():
                 warm()
-        except (Unavailable, Refused, Error):
+        except (Unavailable, DatabaseRefused, Error):
             log.info("the catalogue could not be read into memory; the first page reads it", exc_info=True)
         finally:
             connections.close_all()

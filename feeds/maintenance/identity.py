@@ -14,7 +14,7 @@ from feeds.models import Feed, Receipt, Store
 from feeds.store.ids import DATA_SUFFIX, RECEIVED, STORE_ID
 from feeds.store.slots import PARTS
 from portal.audit.record import holds, last_announced, record
-from portal.database.threads import Refused
+from portal.database.threads import DatabaseRefused
 from portal.files import write_durably
 
 #: So many of the newest receipts are looked for where database and store do not know each other yet.
@@ -80,12 +80,12 @@ def refuse_new_file() -> None:
     """Check the database file that has just taken the place of another one.
 
     Raises:
-        Refused: it belongs to another store: its feeds and rules are not ours.
+        DatabaseRefused: it belongs to another store: its feeds and rules are not ours.
     """
     try:
         demand_own_store(settings.STORE_DIR)
     except WrongStore as fault:
-        raise Refused(str(fault)) from fault
+        raise DatabaseRefused(str(fault)) from fault
 
 
 def _demand_known(root: Path, key: uuid.UUID | None, known: list[uuid.UUID]) -> None:

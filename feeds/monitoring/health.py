@@ -14,7 +14,7 @@ from django.db import connections
 from feeds.monitoring.metrics import Metrics
 from feeds.monitoring.rehearsal import Rehearsal
 from feeds.store.spool import NoSpace, SpaceMark, sync_folder
-from portal.database.threads import Refused
+from portal.database.threads import DatabaseRefused
 from portal.repeated import WELL, RepeatedFaults
 
 log = logging.getLogger(__name__)
@@ -142,4 +142,4 @@ class HealthMonitor(threading.Thread):
 def _word_for(fault: Exception) -> str:
     if isinstance(fault, NoSpace):
         return "below the free-space mark"
-    return "refuses deliveries, the log says why" if isinstance(fault, Refused) else "cannot be written"
+    return "refuses deliveries, the log says why" if isinstance(fault, DatabaseRefused) else "cannot be written"

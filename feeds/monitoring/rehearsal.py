@@ -10,7 +10,7 @@ from hashlib import blake2b
 from django.db import connection, transaction
 
 from feeds.models import Feed, HourlyCount, Receipt, ReceiptFeed
-from portal.database.threads import Refused, database
+from portal.database.threads import DatabaseRefused, database
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 #: At most one part in so many of the time is spent on looking for damage.
@@ -41,7 +41,7 @@ class Rehearsal:
 
         Raises:
             Unavailable: the database is locked, gone or slow.
-            Refused: it refuses what a delivery does, or is damaged.
+            DatabaseRefused: it refuses what a delivery does, or is damaged.
         """
         with database():
             self._read_a_feed()
@@ -59,7 +59,7 @@ class Rehearsal:
                 unreadable = fault
             else:
                 return
-        raise Refused(f"the rules of {_TRIED_FEEDS} feeds cannot be read: {unreadable}") from unreadable
+        raise DatabaseRefused(f"the rules of {_TRIED_FEEDS} feeds cannot be read: {unreadable}") from unreadable
 
     def _read_next_feed(self) -> None:
         """Found in the table, it must be found through the index too."""
@@ -68,11 +68,11 @@ class Rehearsal:
         if found is None:
             Feed.objects.policy_for("NO-FEED-YET")
             if Feed.objects.are_lost():
-                raise Refused("there are receipts and never was a feed: the feeds have to be restored")
+                raise DatabaseRefused("there are receipts and never was a feed: the feeds have to be restored")
             return
         self._last_feed, name = found
         if Feed.objects.policy_for(name) is None and self._is_still_there(name):
-            raise Refused(f"the feed {name} is not found by its name: the index of feeds_feed is damaged")
+            raise DatabaseRefused(f"the feed {name} is not found by its name: the index of feeds_feed is damaged")
 
     def _is_still_there(self, name: str) -> bool:
         """Return whether it still exists under its name, by its key alone: the name's index is in doubt."""
@@ -90,7 +90,7 @@ class Rehearsal:
             # A value that breaks a constraint is its own feed's matter, and no damage.
             faults = [fault for fault in faults if not fault.startswith("CHECK constraint failed")]
             if faults:
-                raise Refused(f"{table} is damaged: {'; '.join(faults[:3])}")
+                raise DatabaseRefused(f"{table} is damaged: {'; '.join(faults[:3])}")
         self._look_at = began + _SPARING * (time.monotonic() - began)
 
     def _insert_receipt(self) -> None:

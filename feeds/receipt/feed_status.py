@@ -26,7 +26,7 @@ from feeds.rules.dialects import identity_values, read_statement
 from feeds.rules.receipt_rules import NOTHING_SENT, sent_in
 from feeds.store.compression import Gunzip, StreamInvalid
 from portal.access.tokens import BearerOutcome
-from portal.database.threads import Refused, Unavailable, in_time, promptly
+from portal.database.threads import DatabaseRefused, Unavailable, in_time, promptly
 from portal.http.answer import JSON, Answer, send_early
 from portal.http.body import Body, Incomplete, Receive, Scope, Send, header
 from portal.http.client import IdentityNames
@@ -126,7 +126,7 @@ class FeedStatusApp:
         """Never a guess: an HTTP error, 500 where waiting does not help (R31)."""
         self._metrics.decision_failed("feed_status")
         cause = fault.__cause__ or fault
-        if isinstance(fault, Refused):
+        if isinstance(fault, DatabaseRefused):
             self._faults.report(_WHAT, f"the database refuses, {type(cause).__name__}", cause, logging.ERROR)
             return 500, {"error": "The rules cannot be read; the portal's log says why."}
         self._faults.report(_WHAT, "the database is away, locked or slow", cause)

@@ -20,7 +20,7 @@ def read_policy(feed: str | None) -> FeedPolicy | None:
 
     Raises:
         Unavailable: it cannot be read at this moment.
-        Refused: it cannot be read until the database is repaired.
+        DatabaseRefused: it cannot be read until the database is repaired.
     """
     name = (feed or "").strip()
     return on_live_connection(lambda: _policy_now(name))
@@ -31,7 +31,7 @@ def read_token(bearer: Bearer | None) -> SenderToken:
 
     Raises:
         Unavailable: it cannot be looked up at this moment.
-        Refused: it cannot be looked up until the database is repaired.
+        DatabaseRefused: it cannot be looked up until the database is repaired.
     """
     if bearer is None:
         return NO_TOKEN

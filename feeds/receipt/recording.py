@@ -28,7 +28,7 @@ from feeds.receipt.results import CommitUnknown, DeliveryResult
 from feeds.rules.decision import accept
 from feeds.store.ids import meta_path
 from feeds.store.spool import sync_folder
-from portal.database.threads import Refused, Unavailable, on_live_connection, prompt_transaction, promptly
+from portal.database.threads import DatabaseRefused, Unavailable, on_live_connection, prompt_transaction, promptly
 
 if TYPE_CHECKING:
     from feeds.receipt.service import ReceiptService
@@ -112,7 +112,7 @@ class Recorder:
         try:
             self._insert([entry.accepted.row for entry in entries if entry.accepted.row is not None])
         except (Unavailable, CommitUnknown) as fault:
-            if not isinstance(fault, Refused) or len(entries) == 1:
+            if not isinstance(fault, DatabaseRefused) or len(entries) == 1:
                 self._fail_all(entries, fault)
                 return
         except Exception as fault:  # noqa: BLE001  # it is the outcome of the row that caused it

@@ -9,7 +9,7 @@ from feeds.rules import stroom_status
 from feeds.rules.decision import Decision, refuse
 from feeds.store.compression import StreamInvalid, TooLarge
 from feeds.store.spool import NoSpace
-from portal.database.threads import Refused, Unavailable
+from portal.database.threads import DatabaseRefused, Unavailable
 from portal.http.body import Incomplete
 
 log = logging.getLogger("feeds.receipt.service")
@@ -41,7 +41,7 @@ def failure(decision: Decision, fault: BaseException, *, compressed: bool = Fals
         return refuse(decision, 9, stroom_status.STREAM_INVALID, reason, hint=f"{reason} {STREAM_ADVICE}")
     if isinstance(fault, Incomplete):
         return _incomplete(decision, fault, compressed=compressed)
-    if isinstance(fault, Refused):
+    if isinstance(fault, DatabaseRefused):
         return refuse(decision, 11, stroom_status.UNKNOWN_ERROR, "The database refuses; the portal's log says why.")
     if isinstance(fault, NoSpace | Busy | Unavailable):
         return refuse(decision, 11, stroom_status.UNAVAILABLE, f"A passing fault: {type(fault).__name__}.")

@@ -24,7 +24,7 @@ from feeds.rules.metadata import RequestMetadata
 from feeds.store.ids import ReceiptIds
 from feeds.store.slots import Slot
 from feeds.store.spool import SpaceMark, StoreFolder, SyncFailed
-from portal.database.threads import Refused, Unavailable
+from portal.database.threads import DatabaseRefused, Unavailable
 from portal.http.client import IdentityNames
 from portal.http.request_ids import logged_request_id
 from portal.repeated import WELL, RepeatedFaults
@@ -80,7 +80,7 @@ class ReceiptService:
         sender's odd delivery must not take the portal from all others.
         """
         cause = fault.__cause__ or fault
-        if isinstance(fault, Refused):
+        if isinstance(fault, DatabaseRefused):
             self.faults.report(REFUSES, f"a delivery failed, {type(cause).__name__}", cause, logging.ERROR)
         else:
             self.faults.report(AWAY, "deliveries are answered 503", cause)

@@ -40,7 +40,7 @@ Ts = TypeVarTuple("Ts")
 #: Device and inode.
 FileIdentity = tuple[int, int]
 
-#: Checks of a SQLite file that took the place of another one; each raises Refused where it is not ours (R30).
+#: Checks of a SQLite file that took the place of another; each raises DatabaseRefused where it is not ours (R30).
 NEW_FILE_CHECKS: list[Callable[[], None]] = []
 
 #: What SQLite says when the last page of a commit, the one that makes it valid, was certainly not written.
@@ -103,7 +103,7 @@ class Unavailable(Exception):  # a passing fault, not a defect
         return False
 
 
-class Refused(Unavailable):
+class DatabaseRefused(Unavailable):
     """The database answers, and refuses for a reason that does not pass by itself (R31)."""
 
 
@@ -113,7 +113,7 @@ def database() -> Iterator[None]:
 
     Raises:
         Unavailable: the database is locked, gone or slow.
-        Refused: it refuses for good: schema, permission, constraint, damage.
+        DatabaseRefused: it refuses for good: schema, permission, constraint, damage.
     """
     try:
         # Looked up once: the lazy `connection` resolves the thread's own for each attribute.
@@ -122,7 +122,7 @@ def database() -> Iterator[None]:
         _follow_file(own)
         yield
     except Error as fault:
-        raise (Refused if is_lasting(fault) else Unavailable)(str(fault)) from fault
+        raise (DatabaseRefused if is_lasting(fault) else Unavailable)(str(fault)) from fault
 
 
 def is_lasting(fault: Error) -> bool:
@@ -164,7 +164,7 @@ def _promptly(*, writing: bool, polling: bool = False) -> Iterator[float]:
     try:
         with database():
             yield _limit_waiting(short=began - _failed_at[writing] < BREAKER_OPEN_SECONDS, polling=polling)
-    except Refused:
+    except DatabaseRefused:
         raise  # it answered without a wait
     except Unavailable:
         if time.monotonic() - began >= BREAKER_SECONDS or began - _failed_at[writing] < BREAKER_OPEN_SECONDS:
@@ -199,12 +199,12 @@ def on_live_connection(read: Callable[[], T]) -> T:
 
     Raises:
         Unavailable: both attempts failed, or the first one took long.
-        Refused: the database refuses, which a new connection does not change.
+        DatabaseRefused: the database refuses, which a new connection does not change.
     """
     began = time.monotonic()
     try:
         return read()
-    except Refused:
+    except DatabaseRefused:
         raise
     except Unavailable:
         if time.monotonic() - began >= BREAKER_SECONDS:
@@ -245,7 +245,7 @@ def _follow_file(own: BaseDatabaseWrapper) -> None:
 
     Raises:
         Unavailable: the file is gone; to connect would make an empty one.
-        Refused: the new file is the database of another store: its feeds and rules are not ours (R30).
+        DatabaseRefused: the new file is the database of another store: its feeds and rules are not ours (R30).
     """
     if own.vendor != "sqlite":
         return
@@ -283,7 +283,7 @@ def _look_at_new_file() -> None:
     try:
         for look in NEW_FILE_CHECKS:
             look()
-    except Refused:
+    except DatabaseRefused:
         connection.close()
         raise
 

@@ -45,7 +45,7 @@ _FREE = frozenset(
 _STORE_COMMANDS = frozenset({"backup", "check_store", "export_receipts", "prune_receipts", "rebuild_receipts"})
 
 
-class StartRefused(CommandError):
+class Refused(CommandError):
     """Error that stops a start or a command; its text gives the reason in one line."""
 
 
@@ -53,7 +53,7 @@ def demand_own_database(store: Path, *, say: Say) -> None:
     """Check everything before a start writes anything.
 
     Raises:
-        StartRefused: the database is lost, new, damaged, newer, not durable, or of another store.
+        Refused: the database is lost, new, damaged, newer, not durable, or of another store.
     """
     if _has_readable_tables():
         _demand_undamaged(say)
@@ -93,7 +93,7 @@ def check_command(arguments: Sequence[str]) -> None:
         arguments: of the command line, the program's name first.
 
     Raises:
-        StartRefused: the database has no tables, is newer or older than this program, or belongs to another store.
+        Refused: the database has no tables, is newer or older than this program, or belongs to another store.
     """
     command = arguments[1] if len(arguments) > 1 else "help"
     if command in _FREE or command.startswith("-") or {"-h", "--help"} & set(arguments):
@@ -101,13 +101,13 @@ def check_command(arguments: Sequence[str]) -> None:
     try:
         _check_command(command)
     except DatabaseError as fault:
-        raise StartRefused(f"{describe_database()} cannot be used: {str(fault).strip()}") from fault
+        raise Refused(f"{describe_database()} cannot be used: {str(fault).strip()}") from fault
 
 
 def _check_command(command: str) -> None:
     if not has_tables():
         if command != "migrate":
-            raise StartRefused(
+            raise Refused(
                 f"{describe_database()} has no tables of the portal. Set PORTAL_DATA_DIR and DATABASE_URL as the "
                 "portal has them, or make the tables with manage.py migrate."
             )
@@ -146,14 +146,14 @@ def _has_readable_tables() -> bool:
     except OperationalError:  # away or locked, which passes
         raise
     except DatabaseError as fault:
-        raise StartRefused(f"{describe_database()} is damaged ({fault}). Restore the last backup.") from fault
+        raise Refused(f"{describe_database()} is damaged ({fault}). Restore the last backup.") from fault
 
 
 def demand_known_schema() -> None:
     """Compare the migrations that the database has with those of this program.
 
     Raises:
-        StartRefused: a newer release, or another program, has changed the database.
+        Refused: a newer release, or another program, has changed the database.
     """
     applied = MigrationRecorder(connection).applied_migrations()
     known = MigrationExecutor(connection).loader.disk_migrations
@@ -162,12 +162,12 @@ def demand_known_schema() -> None:
         return
     named = ", ".join(f"{app}.{name}" for app, name in unknown[:10]) + (" and more" if len(unknown) > 10 else "")
     if not any(app in _OURS for app, _ in applied):
-        raise StartRefused(f"{describe_database()} belongs to another program ({named}). Correct DATABASE_URL.")
+        raise Refused(f"{describe_database()} belongs to another program ({named}). Correct DATABASE_URL.")
     steps = [
         f"manage.py migrate {app} {max((name for label, name in known if label == app), default='zero')}"
         for app in sorted({app for app, _ in unknown})
     ]
-    raise StartRefused(
+    raise Refused(
         f"{describe_database()} is newer than this program, which does not know {named}. Start the newer program; "
         f"or go back with it first: {'; '.join(steps)}."
     )
@@ -176,7 +176,7 @@ def demand_known_schema() -> None:
 def _demand_present_schema() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise StartRefused(
+        raise Refused(
             f"{describe_database()} has the schema of an older release. Start the portal, or run manage.py migrate."
         )
 
@@ -185,14 +185,14 @@ def _demand_store(store: Path, *, may_be_blank: bool = False) -> None:
     try:
         identity.demand_own_store(store, may_be_blank=may_be_blank or settings.ENVIRONMENT.new_database == "on")
     except identity.WrongStore as fault:
-        raise StartRefused(str(fault)) from fault
+        raise Refused(str(fault)) from fault
 
 
 def _demand_meant_to_be_new(store: Path) -> None:
     if settings.ENVIRONMENT.new_database == "on":
         return
     if settings.ENVIRONMENT.new_database == "never":
-        raise StartRefused(
+        raise Refused(
             f"{describe_database()} has no tables, and PORTAL_NEW_DATABASE is never: the database is lost, or a "
             "volume is not mounted. Mount it or restore the database."
         )
@@ -201,7 +201,7 @@ def _demand_meant_to_be_new(store: Path) -> None:
     left = [path for path in (store / RECEIVED, data_dir / record.HEADS_FILE) if path.exists()]
     left += [key] if key.exists() and not _is_new(key) else []
     if left:
-        raise StartRefused(
+        raise Refused(
             f"{describe_database()} has no tables, but {left[0]} is there: the database is lost, not mounted, or "
             "DATABASE_URL names another. Restore it from the backup; if it is meant to be new, set "
             "PORTAL_NEW_DATABASE=on for one start."
@@ -222,7 +222,7 @@ def _demand_durable() -> None:
         )
         off = [name for (name,) in cursor.fetchall()]
     if off:
-        raise StartRefused(
+        raise Refused(
             f"{describe_database()} has {' and '.join(off)} off: what is acknowledged would not be on disk. Set "
             "it on, in postgresql.conf and wherever ALTER ROLE or ALTER DATABASE has changed it."
         )
@@ -251,7 +251,7 @@ def _demand_undamaged(say: Say) -> None:
     finally:
         database.set_progress_handler(None, 0)
     if fault:
-        raise StartRefused(
+        raise Refused(
             f"{describe_database()} is damaged ({fault}). Restore the last backup; where only an index is damaged, "
             "sqlite3 with the command REINDEX mends it."
         )

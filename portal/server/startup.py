@@ -132,7 +132,7 @@ def collect_static(say: Say) -> None:
     """Gather, hash and compress the static files where one has changed.
 
     Raises:
-        StartRefused: the folder, which is cleared, holds files that are not the portal's.
+        Refused: the folder, which is cleared, holds files that are not the portal's.
     """
     folder = Path(settings.STATIC_ROOT)
     stamp = folder.with_name(_STAMP)
@@ -144,7 +144,7 @@ def collect_static(say: Say) -> None:
             mark_folder(folder, STATIC)
         clear_folder(folder, STATIC)
     except NotOurs as fault:
-        raise guard.StartRefused(str(fault)) from fault
+        raise guard.Refused(str(fault)) from fault
     call_command("collectstatic", interactive=False, verbosity=0)
     stamp.write_text(digest, encoding="utf-8")
     say("The static files are gathered.")

@@ -90,7 +90,7 @@ def test_r29_a6_static_files_of_others_are_not_cleared(tmp_path: Path) -> None:
     (tmp_path / "staticfiles/index.html").write_text("precious")
     done = manage(tmp_path, "serve")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"StartRefused: {tmp_path / 'staticfiles'} holds index.html")
+    assert done.stderr.splitlines()[-1].startswith(f"Refused: {tmp_path / 'staticfiles'} holds index.html")
     assert (tmp_path / "staticfiles/index.html").read_text() == "precious"
 
 

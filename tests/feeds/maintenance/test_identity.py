@@ -21,8 +21,7 @@ from feeds.monitoring.rehearsal import Rehearsal
 from feeds.receipt.policies import read_policy
 from portal.audit.record import HEADS_FILE, record
 from portal.database import threads
-from portal.database.threads import Refused as DatabaseRefused
-from portal.database.threads import Unavailable
+from portal.database.threads import DatabaseRefused, Unavailable
 from portal.server import guard
 from tests.factories import make_feed
 from tests.feeds.maintenance.depot import Depot, running_depot
@@ -180,7 +179,7 @@ WRITERS = (
 def test_r30_no_command_that_writes_runs_on_a_newer_schema(command: str) -> None:
     MigrationRecorder(connection).record_applied("feeds", "0099_from_the_future")
     MigrationRecorder(connection).record_applied("auth", "0099_of_a_newer_django")
-    with pytest.raises(guard.StartRefused) as refused:
+    with pytest.raises(guard.Refused) as refused:
         guard.check_command(["manage.py", command])
     said = str(refused.value)
     assert "does not know auth.0099_of_a_newer_django, feeds.0099_from_the_future" in said
@@ -194,5 +193,5 @@ def test_r30_no_command_of_the_store_runs_on_the_database_of_another(depot: Depo
     identity.link(depot.root)
     guard.check_command(["manage.py", command])
     Store.objects.update(key=uuid.uuid4())
-    with pytest.raises(guard.StartRefused, match="The database belongs to the store"):
+    with pytest.raises(guard.Refused, match="The database belongs to the store"):
         guard.check_command(["manage.py", command])

@@ -20,7 +20,7 @@ from feeds.models import HourlyCount, Outcome, Receipt, ReceiptFeed
 from feeds.monitoring import counts as counting
 from feeds.monitoring.health import HealthMonitor
 from feeds.store.spool import SpaceMark
-from portal.database.threads import Refused, Unavailable, database
+from portal.database.threads import DatabaseRefused, Unavailable, database
 from tests.factories import NOW, make_feed, make_receipt
 from tests.feeds.receipt.workshop import DATA, Workshop
 
@@ -105,7 +105,7 @@ def test_r31_the_health_check_leaves_nothing(workshop: Workshop) -> None:
 def test_r31_which_faults_last(fault: Exception, lasting: bool) -> None:
     with pytest.raises(Unavailable) as raised, database():
         raise fault
-    assert isinstance(raised.value, Refused) == lasting
+    assert isinstance(raised.value, DatabaseRefused) == lasting
 
 
 def test_r31_one_feed_that_cannot_be_read_does_not_end_readiness(workshop: Workshop) -> None:

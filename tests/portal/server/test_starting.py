@@ -158,7 +158,7 @@ def test_a6_a_command_makes_no_database_and_no_secret_key(tmp_path: Path) -> Non
     done = run("check_store", PORTAL_DATA_DIR=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith(
-        f"StartRefused: The database {tmp_path / 'portal.sqlite3'} has no tables of the portal."
+        f"Refused: The database {tmp_path / 'portal.sqlite3'} has no tables of the portal."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -170,7 +170,7 @@ def test_c_a_data_folder_without_tables_is_named_in_one_line(command: tuple[str,
     done = run(*command, PORTAL_DATA_DIR=str(tmp_path))
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"StartRefused: The database {tmp_path / 'portal.sqlite3'} has no tables of the portal.")
+    assert line.startswith(f"Refused: The database {tmp_path / 'portal.sqlite3'} has no tables of the portal.")
     assert "manage.py migrate" in line
 
 
@@ -185,7 +185,7 @@ def test_c_a_damaged_database_is_named_in_one_line(tmp_path: Path) -> None:
 def test_a10_a_command_says_that_the_database_is_away_and_keeps_its_password(tmp_path: Path) -> None:
     done = run("check_store", PORTAL_DATA_DIR=str(tmp_path), DATABASE_URL="postgres://u:hush@127.0.0.1:9/portal")
     assert done.returncode == 1
-    said = "StartRefused: The database portal on 127.0.0.1 cannot be used: connection failed"
+    said = "Refused: The database portal on 127.0.0.1 cannot be used: connection failed"
     assert done.stderr.startswith(said)
     assert "Traceback" not in done.stderr
     assert "hush" not in done.stderr
