@@ -89,6 +89,7 @@ class ReceiptRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic o
     ordering = ["position", "pk"]
     show_facets = admin.ShowFacets.ALWAYS
     actions = None
+    view_on_site = False
     fieldsets = [
         (None, {"fields": ["name", "position", "action", "conditions"]}),
         ("When it counts", {"fields": ["enabled", "shadow", "expires"]}),

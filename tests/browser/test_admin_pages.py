@@ -228,6 +228,20 @@ def test_the_longest_values_neither_widen_a_page_nor_hide_the_other_columns(
     assert len(faults) > 15
 
 
+def test_no_row_of_buttons_covers_another(chromium: Browser, portal: Portal) -> None:
+    base = f"http://127.0.0.1:{portal.port}"
+    with chromium.new_context(base_url=base, viewport={"width": 1366, "height": 850}) as context:
+        page = context.new_page()
+        sign_in(page)
+        page.goto("/admin/feeds/receiptrule/add/")
+        for position in ("0", "document.body.scrollHeight"):
+            page.evaluate(f"scrollTo(0, {position})")
+            box = page.locator("[name=_save]").bounding_box()
+            assert box is not None
+            middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+            assert page.evaluate("([x, y]) => document.elementFromPoint(x, y)?.name", middle) == "_save"
+
+
 @pytest.mark.long
 def test_pages_that_only_a_button_leads_to_are_clean_too(chromium: Browser, portal: Portal) -> None:
     base = f"http://127.0.0.1:{portal.port}"
